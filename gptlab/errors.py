@@ -1,0 +1,30 @@
+"""The one error that is the user's to mend: shown without a traceback, exit status 2."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Says what must hold, what came, and what to type instead.
+
+    Raised for a wrong name, shape, file or value. The command line prints it as
+    one message and exits with status 2; as a library it is an ordinary exception.
+    """
+
+
+class TrainingStopped(Exception):
+    """Training cannot go on (the loss is no longer finite). The run is FAILED, with this reason."""
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """The known names most like `name`, best first; empty if none is alike."""
+    return get_close_matches(name, list(known), n=count, cutoff=0.5)
+
+
+def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> UserError:
+    """The error for a name that nothing is registered under: the nearest first, then all."""
+    names = sorted(known)
+    close = nearest(name, names)
+    guess = f" Did you mean {' or '.join(close)}?" if close else ""
+    listing = f" Known: {', '.join(names)}." if names else " None is known."
+    return UserError(f"no {what} is named '{name}'.{guess}{listing}{' ' + hint if hint else ''}")

@@ -1,0 +1,96 @@
+"""Names and what they stand for: one table a kind, no name twice."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from gptlab.errors import UserError, unknown_name
+
+COMPONENT_KINDS = ("activation", "norm", "mlp", "attention", "position", "block")
+KINDS = ("op", *COMPONENT_KINDS, "optimizer", "schedule", "dataset", "tokenizer", "engine", "tracking")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered name: the thing itself and the plugin that it came from."""
+
+    kind: str
+    name: str
+    value: Any
+    owner: str
+
+    @property
+    def description(self) -> str:
+        """The first line of the docstring; empty if there is none."""
+        text = inspect.getdoc(self.value) or ""
+        # A dataclass without a docstring gets its signature as one, which describes nothing.
+        if is_dataclass(self.value) and text.startswith(f"{getattr(self.value, '__name__', '')}("):
+            return ""
+        return text.split("\n", 1)[0]
+
+
+class Registry:
+    """Ops, components, optimizers ...: `get("norm", "rmsnorm")` is the class of that name."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, str], Entry] = {}
+
+    def register(self, kind: str, name: str, value: Any, owner: str) -> None:
+        """Add a name.
+
+        Raises UserError for an unknown kind, a name already taken (naming both owners), or,
+        for every kind but ops, a value that is not a frozen dataclass.
+        """
+        if kind not in KINDS:
+            raise unknown_name("kind of component", kind, KINDS)
+        taken = self._entries.get((kind, name))
+        if taken is not None:
+            raise UserError(
+                f"two plugins register the {kind} '{name}': {taken.owner} and {owner}. "
+                "Rename one, or remove one of the two plugins."
+            )
+        if kind != "op" and not (
+            inspect.isclass(value) and is_dataclass(value) and value.__dataclass_params__.frozen  # type: ignore[attr-defined]
+        ):
+            raise UserError(
+                f"the {kind} '{name}' of {owner} must be a frozen dataclass (its fields are its "
+                f"config schema), got {value!r}. Write @dataclass(frozen=True) above the class."
+            )
+        self._entries[kind, name] = Entry(kind, name, value, owner)
+
+    def get(self, kind: str, name: str) -> Any:
+        """What `name` stands for. Raises UserError with the nearest names if there is none."""
+        return self.entry(kind, name).value
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """The name with its owner and description. Raises UserError like `get`."""
+        found = self._entries.get((kind, name))
+        if found is None:
+            raise unknown_name(kind, name, self.names(kind))
+        return found
+
+    def names(self, kind: str) -> list[str]:
+        """Every name of a kind, in the order of registration."""
+        return [name for (other, name) in self._entries if other == kind]
+
+    def owner(self, kind: str, name: str) -> str:
+        """The plugin that registered the name; `gptlab` for the built-in ones."""
+        return self.entry(kind, name).owner
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+
+def build(registry: Registry, kind: str, settings: dict[str, Any]) -> Any:
+    """The component that `settings` describes: `name` selects it, the other keys are its fields.
+
+    Raises UserError for an unknown name or field.
+    """
+    values = dict(settings)
+    cls = registry.get(kind, values.pop("name"))
+    known = [field.name for field in fields(cls)]
+    for key in values:
+        if key not in known:
+            raise unknown_name(f"field of {kind} {settings['name']}", key, known)
+    return cls(**values)

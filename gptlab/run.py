@@ -1,0 +1,56 @@
+"""What a listener gets to see of a run: its name, its folder, its numbers so far."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One row of the parameter table: a weight by its full name, its shape, its number of entries."""
+
+    name: str
+    shape: tuple[int, ...]
+    part: str  # embeddings, attention, mlp, norm, output
+    count: int
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """Which data a run saw: enough to tell two data sets apart without keeping either."""
+
+    name: str
+    source: str  # a path, or "gptlab" for what is generated or ships with a package
+    digest: str  # hex SHA-256 of the documents in order, shortened to 16 characters
+    documents: int
+    train: int
+    validation: int
+    facts: dict[str, float] = field(default_factory=dict)  # e.g. entropyPerWord, unigramEntropy (nats)
+
+
+@dataclass
+class Run:
+    """A training run as listeners see it.
+
+    `metrics` grows while the run goes on, a row a logged step: `(step, {name: value})`;
+    `samples` likewise: `(step, [text, ...])`. `weights` is set once the final weights are on disk.
+    """
+
+    name: str
+    description: str
+    folder: Path
+    config: dict[str, Any]
+    matrices: list[Matrix]
+    dataset: DatasetFacts
+    tags: dict[str, str]
+    metrics: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    samples: list[tuple[int, list[str]]] = field(default_factory=list)
+    weights: Path | None = None
+    id: str = ""  # the MLflow run id, once there is one
+
+    def parameter_counts(self) -> dict[str, int]:
+        """`{"total": n, part: n, ...}`; parts in the order in which they first appear."""
+        counts = {"total": sum(matrix.count for matrix in self.matrices)}
+        for matrix in self.matrices:
+            counts[matrix.part] = counts.get(matrix.part, 0) + matrix.count
+        return counts
