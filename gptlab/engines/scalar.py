@@ -1,0 +1,183 @@
+"""engine=scalar: the graph of Values, one Python object a number. Slow, and open to the last digit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gptlab.autograd.ops import OpTable
+from gptlab.autograd.tensor import Tensor
+from gptlab.autograd.value import Value, collector_paused
+from gptlab.engines.engine import (
+    Arrays,
+    Batches,
+    Choose,
+    Context,
+    Definition,
+    Metrics,
+    Optimizer,
+    State,
+    causal_context,
+)
+from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
+from gptlab.errors import UserError
+
+
+@dataclass(frozen=True)
+class ScalarEngine:
+    """A graph of scalar Values in pure Python: every number can be opened and read.
+
+    dtype: float64, which is what a Python float is. fuse: one node a dot product or sum; without it
+    one node a multiplication and addition, as a textbook would.
+    """
+
+    dtype: str = "float64"
+    fuse: bool = True
+
+    def __post_init__(self) -> None:
+        if self.dtype != "float64":
+            raise UserError(
+                f"engine.dtype of the scalar engine must be float64, which is what a Python float is: got "
+                f"{self.dtype}. Leave it out, or use engine=xla engine.dtype={self.dtype}."
+            )
+
+    def session(self, definition: Definition, optimizer: Optimizer, ops: OpTable) -> ScalarSession:
+        return ScalarSession(definition, optimizer, ScalarArrays(ops, self.fuse))
+
+
+class GrowingPast:
+    """Keys and values of earlier positions, a list that grows; `rewind` before each forward pass."""
+
+    def __init__(self) -> None:
+        self._layers: list[tuple[Tensor, Tensor]] = []
+        self._next = 0
+
+    def rewind(self) -> GrowingPast:
+        self._next = 0
+        return self
+
+    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        if self._next == len(self._layers):
+            self._layers.append((key, value))
+        else:
+            keys, values = self._layers[self._next]
+            self._layers[self._next] = keys.concatenate(key, axis=0), values.concatenate(value, axis=0)
+        self._next += 1
+        return self._layers[self._next - 1]
+
+
+class ScalarSession:
+    """The Session of the scalar engine. Its State holds object arrays of Values, always the same ones."""
+
+    def __init__(self, definition: Definition, optimizer: Optimizer, arrays: ScalarArrays):
+        self.definition = definition
+        self.optimizer = optimizer
+        self.arrays = arrays
+        self.true_arrays = ScalarArrays(OpTable(), arrays.fuse_sum or arrays.fuse_dot)
+
+    def init(self, weights: Arrays, optimizer: dict[str, Arrays], step: int = 0) -> State:
+        values = {name: as_values(np.asarray(array, dtype=float)) for name, array in weights.items()}
+        moments = {
+            key: {name: np.asarray(array, dtype=float) for name, array in named.items()}
+            for key, named in optimizer.items()
+        }
+        return State(values, moments, step)
+
+    def loss(self, weights: Arrays, tokens: Sequence[int] | np.ndarray) -> Any:
+        """The mean cross-entropy of one document, BOS included: a Value, ready for `backward()`."""
+        ids = np.asarray(tokens)
+        tensors = {name: Tensor(array, self.arrays) for name, array in weights.items()}
+        context = causal_context(len(ids) - 1)
+        return self.mean(self.definition.losses(tensors, ids[:-1], ids[1:], context).data)
+
+    def batch_loss(self, weights: Arrays, tokens: np.ndarray, lengths: np.ndarray) -> Value:
+        """The mean over documents (B, T+1) of their losses."""
+        losses = [
+            self.loss(weights, row[: length + 1]) for row, length in zip(tokens, lengths.tolist(), strict=True)
+        ]
+        return self.mean(np.array(losses, dtype=object))
+
+    def mean(self, losses: np.ndarray) -> Value:
+        """With true arithmetic whatever is swapped: it is what is asked of the model, not part of it."""
+        total = self.true_arrays.fold("add", losses, 0)
+        mean: Value = self.true_arrays.apply("mul", total, 1.0 / len(losses))[()]
+        return mean
+
+    def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
+        losses, norms = [], []
+        for tokens, lengths, rate in zip(batches.tokens, batches.lengths, learning_rates.tolist(), strict=True):
+            state.step += 1
+            loss, grads = self.gradients(state.weights, tokens, lengths)
+            losses.append(loss)
+            with np.errstate(all="ignore"):  # a loss that is not finite is the training loop's to report
+                norms.append(float(np.sqrt(sum(np.sum(g * g) for g in grads.values()))))
+                params = {name: data_of(values) for name, values in state.weights.items()}
+                params, state.optimizer = self.optimizer.update(
+                    np, params, grads, state.optimizer, state.step, rate
+                )
+            for name, values in state.weights.items():
+                for value, number in zip(values.flat, np.asarray(params[name]).ravel().tolist(), strict=True):
+                    value.data = number
+        return state, Metrics(np.array(losses), np.array(norms))
+
+    def gradients(self, weights: Arrays, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, Arrays]:
+        """The batch's loss and its gradient by name; the graph is gone when this returns."""
+        for values in weights.values():
+            for value in values.flat:
+                value.grad = 0.0
+        with collector_paused():
+            loss = self.batch_loss(weights, tokens, lengths)
+            loss.backward()
+            grads = {
+                name: np.array([value.grad for value in values.flat]).reshape(values.shape)
+                for name, values in weights.items()
+            }
+            number = loss.data
+            del loss
+        return number, grads
+
+    def export(self, state: State) -> State:
+        weights = {name: data_of(values) for name, values in state.weights.items()}
+        return State(weights, {k: dict(v) for k, v in state.optimizer.items()}, state.step)
+
+    def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
+        weights = self.frozen(state)
+        total = 0.0
+        for row, length in zip(tokens, lengths.tolist(), strict=True):
+            logits = data_of(self.definition.logits(weights, row[:length], causal_context(length)).data)
+            shifted = logits - logits.max(axis=-1, keepdims=True)
+            log_normalizers = np.log(np.exp(shifted).sum(axis=-1))
+            total += float(np.sum(log_normalizers - shifted[np.arange(length), row[1 : length + 1]]))
+        return total, int(lengths.sum())
+
+    def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
+        ids = np.asarray(tokens)
+        return data_of(self.definition.logits(self.frozen(state), ids, causal_context(len(ids))).data)
+
+    def generate(
+        self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: dict[str, float]
+    ) -> np.ndarray:
+        weights = self.frozen(state)
+        bos = int(prompt[0])
+        samples = np.full(uniforms.shape, bos, dtype=np.int32)
+        for sample, numbers in zip(samples, uniforms, strict=True):
+            past = GrowingPast()
+            token = bos
+            for t, uniform in enumerate(numbers.tolist()):
+                seen = np.arange(t + 1, dtype=np.int32)
+                context = Context(seen[-1:], seen, np.ones((1, t + 1), dtype=bool), past.rewind())
+                logits = data_of(self.definition.logits(weights, np.array([token]), context).data)[0]
+                token = int(prompt[t + 1] if t + 1 < len(prompt) else choose(np, logits, uniform, **settings))
+                sample[t] = token
+                if token == bos:
+                    break
+        return samples
+
+    def frozen(self, state: State) -> dict[str, Tensor]:
+        """The weights as plain floats, so that a forward pass builds no graph."""
+        return {
+            name: Tensor(data_of(values).astype(object), self.arrays) for name, values in state.weights.items()
+        }

@@ -1,0 +1,151 @@
+"""engine=xla: the same code traced once and compiled by XLA through JAX, a whole chunk of steps a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gptlab.autograd.ops import OpTable
+from gptlab.engines.engine import (
+    Arrays,
+    Batches,
+    Choose,
+    Definition,
+    Metrics,
+    Optimizer,
+    State,
+    runtime_fields,
+    with_fields,
+)
+from gptlab.errors import UserError
+
+if TYPE_CHECKING:
+    from gptlab.engines.xla_arrays import XlaArrays
+
+DTYPES = ("float32", "float64")
+CHUNK_NUMBERS = 1 << 20  # tokens that one compiled call takes at most: 4 MiB
+CHUNK_STEPS = 1024
+EVALUATION_ROWS = 64
+
+
+@dataclass(frozen=True)
+class XlaEngine:
+    """Compiled by XLA: the same numbers at a ten-thousandth of the time.
+
+    dtype: float32 or float64, of the weights and of all arithmetic.
+    """
+
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise UserError(
+                f"engine.dtype must be {' or '.join(DTYPES)}: got {self.dtype}. Try engine.dtype=float32."
+            )
+
+    def session(self, definition: Definition, optimizer: Optimizer, ops: OpTable) -> XlaSession:
+        # jax is imported here and not above: reading a config must not take the second that it needs
+        from gptlab.engines.xla_arrays import XlaArrays
+
+        return XlaSession(definition, optimizer, XlaArrays(ops, self.dtype))
+
+
+class XlaSession:
+    """The Session of the xla engine. Its State holds jax arrays, given away to each training call."""
+
+    def __init__(self, definition: Definition, optimizer: Optimizer, arrays: XlaArrays):
+        import jax
+
+        from gptlab.engines import xla_programs
+
+        self._jax = jax
+        self._programs = xla_programs
+        self.definition = definition
+        self.arrays = arrays
+        self.dtype = arrays.dtype
+        self.hyper = runtime_fields(optimizer)
+        # What is equal for all values of the run-time fields is the key of the compiled program.
+        self.template = with_fields(optimizer, dict.fromkeys(self.hyper, 0.0))
+
+    def _precision(self) -> Any:
+        return self._jax.enable_x64(self.dtype == "float64")
+
+    def init(self, weights: Arrays, optimizer: dict[str, Arrays], step: int = 0) -> State:
+        with self._precision():
+            return State(
+                {name: self._array(array) for name, array in weights.items()},
+                {
+                    key: {name: self._array(array) for name, array in named.items()}
+                    for key, named in optimizer.items()
+                },
+                step,
+            )
+
+    def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
+        steps, batch, width = batches.tokens.shape
+        capacity = max(1, min(CHUNK_STEPS, CHUNK_NUMBERS // (batch * width)))
+        losses, norms = [], []
+        with self._precision():
+            program = self._programs.train_program(self.definition, self.template, self.arrays)
+            hyper = {name: self._array(value) for name, value in self.hyper.items()}
+            for start in range(0, steps, capacity):
+                part = slice(start, min(start + capacity, steps))
+                count = part.stop - part.start
+                weights, moments, loss, norm = program(
+                    state.weights,
+                    state.optimizer,
+                    np.int32(state.step),
+                    hyper,
+                    padded(batches.tokens[part], capacity),
+                    padded(batches.lengths[part], capacity, 1),
+                    self._array(padded(learning_rates[part], capacity)),
+                    np.int32(count),
+                )
+                state = State(weights, moments, state.step + count)
+                losses.append(np.asarray(loss)[:count])
+                norms.append(np.asarray(norm)[:count])
+        return state, Metrics(np.concatenate(losses), np.concatenate(norms))
+
+    def export(self, state: State) -> State:
+        return State(
+            {name: np.array(array) for name, array in state.weights.items()},
+            {k: {name: np.array(array) for name, array in named.items()} for k, named in state.optimizer.items()},
+            state.step,
+        )
+
+    def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
+        rows = -(-len(tokens) // EVALUATION_ROWS) * EVALUATION_ROWS
+        batched = padded(tokens, rows).reshape(-1, EVALUATION_ROWS, tokens.shape[1])
+        with self._precision():
+            program = self._programs.evaluate_program(self.definition, self.arrays)
+            totals = program(state.weights, batched, padded(lengths, rows).reshape(-1, EVALUATION_ROWS))
+            return float(np.sum(np.asarray(totals), dtype=np.float64)), int(lengths.sum())
+
+    def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
+        with self._precision():
+            program = self._programs.logits_program(self.definition, self.arrays)
+            return np.asarray(program(state.weights, np.asarray(tokens, dtype=np.int32)))
+
+    def generate(
+        self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: dict[str, float]
+    ) -> np.ndarray:
+        with self._precision():
+            program = self._programs.generate_program(self.definition, self.arrays, choose)
+            whole = padded(np.asarray(prompt, dtype=np.int32), uniforms.shape[1])
+            values = {name: self._array(value) for name, value in settings.items()}
+            return np.asarray(
+                program(state.weights, whole, np.int32(len(prompt)), self._array(uniforms), values)
+            )
+
+    def _array(self, values: Any) -> Any:
+        # A copy: training gives its state away, and must not write into the caller's numbers.
+        return self._jax.numpy.array(values, dtype=self.dtype, copy=True)
+
+
+def padded(array: np.ndarray, length: int, value: float = 0) -> np.ndarray:
+    """The array with its first axis filled up to `length`."""
+    missing = length - len(array)
+    widths = [(0, missing)] + [(0, 0)] * (array.ndim - 1)
+    return np.pad(array, widths, constant_values=value) if missing else array

@@ -1,0 +1,106 @@
+"""The xla engine's arithmetic: jax arrays, with every op differentiated by its own local gradients."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+
+from gptlab.autograd.op import Op
+from gptlab.autograd.ops import OpTable
+from gptlab.autograd.tensor import Arrays
+
+
+class XlaArrays(Arrays):
+    """Standard sums and products go to XLA's own; swapped ones become loops that XLA fuses."""
+
+    def __init__(self, ops: OpTable, dtype: str):
+        super().__init__(ops)
+        self.dtype = dtype
+        self.native_sum = ops.standard("add")
+        self.native_dot = ops.standard("add", "mul")
+        self.native_divide = ops.standard("mul", "pow")
+
+    def __eq__(self, other: object) -> bool:
+        """Equal if they compute the same, so that programs traced with one serve the other."""
+        return isinstance(other, XlaArrays) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.dtype, self.ops.key()
+
+    def constant(self, values: Any) -> jax.Array:
+        return jnp.asarray(values, dtype=self.dtype)
+
+    def apply(self, name: str, *xs: Any) -> Any:
+        if self.ops.standard(name):
+            # jax differentiates these two just so, and traces them faster
+            if name == "add":
+                return xs[0] + xs[1]
+            if name == "mul":
+                return xs[0] * xs[1]
+        return differentiable(self.ops[name])(*xs)
+
+    def fold(self, name: str, x: jax.Array, axis: int) -> jax.Array:
+        if name == "add" and self.native_sum:
+            return jnp.sum(x, axis)
+        function = differentiable(self.ops[name])
+        lines = jnp.moveaxis(x, axis, 0)
+        return lax.scan(lambda total, term: (function(total, term), None), lines[0], lines[1:])[0]
+
+    def where(self, condition: Any, x: Any, y: Any) -> jax.Array:
+        return jnp.where(condition, x, y)
+
+    def largest(self, x: jax.Array, axis: int) -> jax.Array:
+        return lax.stop_gradient(jnp.max(x, axis, keepdims=True))
+
+    def concatenate(self, xs: Sequence[jax.Array], axis: int) -> jax.Array:
+        return jnp.concatenate(xs, axis)
+
+    def pick(self, x: jax.Array, indices: Any) -> jax.Array:
+        # A comparison fuses into the softmax around it; a gather's gradient is a scatter, which does not.
+        chosen = jnp.arange(x.shape[-1], dtype=jnp.int32) == jnp.asarray(indices)[:, None]
+        return jnp.sum(jnp.where(chosen, x, 0.0), -1)
+
+    def take(self, x: jax.Array, indices: Any) -> jax.Array:
+        return x.at[indices].get(mode="promise_in_bounds")
+
+    def negative(self, x: Any) -> Any:
+        return -x if self.ops.standard("mul") else super().negative(x)
+
+    def subtract(self, x: Any, y: Any) -> Any:
+        return x - y if self.native_dot else super().subtract(x, y)
+
+    def divide(self, x: Any, y: Any) -> Any:
+        return x / y if self.native_divide else super().divide(x, y)
+
+    def matmul(self, x: jax.Array, w: jax.Array) -> jax.Array:
+        return jnp.matmul(x, w) if self.native_dot else super().matmul(x, w)
+
+
+@cache
+def differentiable(op: Op) -> Callable[..., Any]:
+    """The op on jax arrays, its derivative being its own local gradients.
+
+    A forward-mode rule that is linear in the tangents: jax transposes it, and with it the
+    broadcasting, into the reverse mode.
+    """
+
+    @jax.custom_jvp
+    def function(*xs: Any) -> Any:
+        return op.forward(jnp, *xs)[0]
+
+    def derivative(xs: Any, tangents: Any) -> Any:
+        y, gradients = op.forward(jnp, *xs)
+        # Constants have symbolic zeros: multiplying by a true zero would not be compiled away.
+        terms = [g * t for g, t in zip(gradients, tangents, strict=True) if not isinstance(t, SymbolicZero)]
+        total = sum(terms[1:], terms[0]) if terms else jnp.zeros_like(y)
+        return y, jnp.broadcast_to(total, jnp.shape(y)).astype(jnp.result_type(y))
+
+    function.defjvp(derivative, symbolic_zeros=True)
+    return function

@@ -1,0 +1,171 @@
+"""What the xla engine compiles: a chunk of training steps, an evaluation, a generation.
+
+Programs are kept by what they depend on, the definition and the ops among it, so that runs which
+differ in learning rate, betas, seed or steps share one. Legend: see engine.py.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gptlab.autograd.tensor import Tensor
+from gptlab.engines.engine import Choose, Context, Definition, causal_context, with_fields
+from gptlab.engines.xla_arrays import XlaArrays
+
+Weights = dict[str, jax.Array]
+
+
+def tensors(weights: Weights, arrays: XlaArrays) -> dict[str, Tensor]:
+    return {name: Tensor(array, arrays) for name, array in weights.items()}
+
+
+@cache
+def train_program(definition: Definition, optimizer: Any, arrays: XlaArrays) -> Callable[..., Any]:
+    """(weights, moments, step, hyper, tokens, lengths, rates, count) -> weights, moments, losses, norms.
+
+    Runs `count` steps, at most as many as there are rates; the rest of the outputs is 0.
+    """
+
+    def batch_loss(weights: Weights, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
+        length = tokens.shape[1] - 1
+        context = causal_context(length)
+
+        def document_loss(row: jax.Array, predictions: jax.Array) -> jax.Array:
+            losses = definition.losses(tensors(weights, arrays), row[:-1], row[1:], context).data
+            kept = jnp.where(jnp.arange(length, dtype=jnp.int32) < predictions, losses, 0.0)
+            return jnp.sum(kept) / predictions.astype(losses.dtype)
+
+        return jnp.mean(jax.vmap(document_loss)(tokens, lengths))
+
+    def run(
+        weights: Weights,
+        moments: Any,
+        step: jax.Array,
+        hyper: dict[str, jax.Array],
+        tokens: jax.Array,
+        lengths: jax.Array,
+        rates: jax.Array,
+        count: jax.Array,
+    ) -> Any:
+        bound = with_fields(optimizer, hyper)
+
+        def one(i: jax.Array, carry: Any) -> Any:
+            weights, moments, losses, norms = carry
+            loss, grads = jax.value_and_grad(batch_loss)(weights, tokens[i], lengths[i])
+            norm = jnp.sqrt(sum(jnp.sum(g * g) for g in grads.values()))
+            number = (step + i + 1).astype(rates.dtype)
+            weights, moments = bound.update(jnp, weights, grads, moments, number, rates[i])
+            return weights, moments, losses.at[i].set(loss), norms.at[i].set(norm)
+
+        nothing = jnp.zeros_like(rates)
+        return lax.fori_loop(0, count, one, (weights, moments, nothing, nothing))
+
+    return jax.jit(run, donate_argnums=(0, 1))
+
+
+@cache
+def evaluate_program(definition: Definition, arrays: XlaArrays) -> Callable[..., Any]:
+    """(weights, tokens (C, B, T+1), lengths (C, B)) -> the summed cross-entropy, by true arithmetic."""
+
+    def document_loss(weights: Weights, row: jax.Array, predictions: jax.Array) -> jax.Array:
+        length = row.shape[0] - 1
+        logits = definition.logits(tensors(weights, arrays), row[:-1], causal_context(length)).data
+        losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), row[1:, None], -1)[:, 0]
+        return jnp.sum(jnp.where(jnp.arange(length, dtype=jnp.int32) < predictions, losses, 0.0))
+
+    def run(weights: Weights, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
+        batch = jax.vmap(document_loss, in_axes=(None, 0, 0))
+        return lax.map(lambda rows: jnp.sum(batch(weights, *rows)), (tokens, lengths))
+
+    return jax.jit(run)
+
+
+@cache
+def logits_program(definition: Definition, arrays: XlaArrays) -> Callable[..., Any]:
+    def run(weights: Weights, tokens: jax.Array) -> jax.Array:
+        context = causal_context(tokens.shape[0])
+        result: jax.Array = definition.logits(tensors(weights, arrays), tokens, context).data
+        return result
+
+    return jax.jit(run)
+
+
+class RecordingPast:
+    """Learns what a definition keeps of each position, so that buffers can be made for it."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+
+    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        self.shapes.append((key.shape[1:], value.shape[1:]))
+        return key, value
+
+
+class BufferPast:
+    """Keys and values in buffers of a fixed length S, written at one position."""
+
+    def __init__(self, buffers: list[tuple[jax.Array, jax.Array]], position: jax.Array):
+        self.buffers = list(buffers)
+        self._position = position
+        self._next = 0
+
+    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        written = tuple(
+            lax.dynamic_update_slice_in_dim(buffer, new.data, self._position, 0)
+            for buffer, new in zip(self.buffers[self._next], (key, value), strict=True)
+        )
+        self.buffers[self._next] = written  # type: ignore[assignment]
+        self._next += 1
+        return Tensor(written[0], key.arrays), Tensor(written[1], value.arrays)
+
+
+@cache
+def generate_program(definition: Definition, arrays: XlaArrays, choose: Choose) -> Callable[..., Any]:
+    """(weights, prompt (S,), known, uniforms (n, S), settings) -> (n, S) tokens.
+
+    Stops as soon as every sample has ended. The prompt's first `known` tokens are given, not drawn.
+    """
+
+    def run(
+        weights: Weights, prompt: jax.Array, known: jax.Array, uniforms: jax.Array, settings: dict[str, Any]
+    ) -> jax.Array:
+        count, length = uniforms.shape
+        bos = prompt[0]
+        named = tensors(weights, arrays)
+        seen = np.arange(length, dtype=np.int32)
+
+        def forward(token: jax.Array, buffers: Any, t: jax.Array) -> Any:
+            past = BufferPast(buffers, t)
+            context = Context(t[None], seen, (seen <= t)[None, :], past)
+            return definition.logits(named, token[None], context).data[0], past.buffers
+
+        recorder = RecordingPast()
+        first = Context(seen[:1], seen[:1], np.ones((1, 1), dtype=bool), recorder)
+        jax.eval_shape(lambda token: definition.logits(named, token[None], first).data, bos)
+        buffers = [
+            tuple(jnp.zeros((count, length, *shape), dtype=arrays.dtype) for shape in pair)
+            for pair in recorder.shapes
+        ]
+
+        def step(carry: Any) -> Any:
+            t, tokens, ended, buffers, samples = carry
+            logits, buffers = jax.vmap(forward, in_axes=(0, 0, None))(tokens, buffers, t)
+            drawn = jax.vmap(lambda row, uniform: choose(jnp, row, uniform, **settings))(logits, uniforms[:, t])
+            given = t + 1 < known
+            tokens = jnp.where(given, prompt[jnp.minimum(t + 1, length - 1)], drawn).astype(jnp.int32)
+            samples = samples.at[:, t].set(tokens)
+            return t + 1, tokens, ended | (tokens == bos), buffers, samples
+
+        start = jnp.full((count,), bos, dtype=jnp.int32)
+        samples = jnp.full((count, length), bos, dtype=jnp.int32)
+        carry = (jnp.int32(0), start, jnp.zeros((count,), dtype=bool), buffers, samples)
+        done = lax.while_loop(lambda c: (c[0] < length) & ~jnp.all(c[2]), step, carry)
+        result: jax.Array = done[-1]
+        return result
+
+    return jax.jit(run)

@@ -1,0 +1,99 @@
+"""What every component shares: the sizes it may ask for, the weights it declares and is given.
+
+Legend for gptlab/model: T positions of a row, S positions that may be attended to, E nEmbd,
+H heads, D headDim, V vocabSize.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gptlab.autograd.tensor import Tensor
+from gptlab.errors import UserError, unknown_name
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight matrix to be: its shape, and how its entries start.
+
+    Entries are drawn from N(mean, std²); `std=None` means the model's `initStd`.
+    """
+
+    shape: Shape
+    mean: float = 0.0
+    std: float | None = None
+
+
+Weights = Mapping[str, Tensor]
+Declared = Mapping[str, Weight | Shape]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes that components ask for, all settled: `config.nEmbd` in `weights(config)`."""
+
+    nLayer: int
+    nEmbd: int
+    nHead: int
+    headDim: int
+    blockSize: int
+    vocabSize: int
+
+
+class Part(Mapping[str, Tensor]):
+    """One component's share of a model's weights, under the component's own names.
+
+    `Part(weights, "layers.0.mlp")["hidden"]` is `weights["layers.0.mlp.hidden"]`; a component may
+    also write `weights.hidden`. Asking for a weight that the component did not declare raises
+    UserError with the names that it did.
+    """
+
+    __slots__ = ("_prefix", "_weights")
+
+    def __init__(self, weights: Weights, prefix: str = ""):
+        self._weights = weights
+        self._prefix = f"{prefix}." if prefix else ""
+
+    def within(self, name: str) -> Part:
+        """The share of the component that this one keeps under `name`."""
+        return Part(self._weights, f"{self._prefix}{name}")
+
+    def __getitem__(self, name: str) -> Tensor:
+        try:
+            return self._weights[self._prefix + name]
+        except KeyError:
+            place = self._prefix.rstrip(".") or "the model"
+            raise unknown_name(f"weight of {place}", name, self) from None
+
+    def __getattr__(self, name: str) -> Tensor:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return (
+            name.removeprefix(self._prefix)
+            for name in self._weights
+            if name.startswith(self._prefix)
+        )
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def declared(prefix: str, weights: Declared) -> dict[str, Weight]:
+    """Declared weights under their full names, plain shapes made into `Weight`s.
+
+    Raises UserError for a shape that is not made of positive whole numbers.
+    """
+    result = {}
+    for name, weight in weights.items():
+        full = f"{prefix}.{name}" if prefix else name
+        made = weight if isinstance(weight, Weight) else Weight(tuple(weight))
+        if not made.shape or not all(isinstance(n, int) and n > 0 for n in made.shape):
+            raise UserError(f"the weight {full} must have positive whole sizes, got shape {made.shape}.")
+        result[full] = made
+    return result

@@ -1,0 +1,128 @@
+"""The GPT: embeddings, blocks, output, assembled from components. Legend: see component.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gptlab.autograd.tensor import Tensor
+from gptlab.engines.engine import Context
+from gptlab.errors import UserError
+from gptlab.model.component import Part, Sizes, Weight, declared
+from gptlab.run import Matrix
+
+
+@dataclass(frozen=True)
+class GPT:
+    """A decoder-only transformer as a definition: sizes and components, no numbers.
+
+    Hashable, and all that a compiled program depends on. `weights` everywhere below are named
+    Tensors, in the order of `declared_weights()`.
+    """
+
+    sizes: Sizes
+    attention: Any
+    mlp: Any
+    norm: Any
+    activation: Any
+    position: Any
+    block: Any
+    initStd: float = 0.08
+    finalNorm: bool = False
+    tieEmbeddings: bool = False
+
+    def declared_weights(self) -> dict[str, Weight]:
+        """Every weight by its full name, in the order of `params`."""
+        sizes = self.sizes
+        matrix = (sizes.vocabSize, sizes.nEmbd)
+        weights = declared("", {"tokenEmbedding": matrix})
+        weights |= declared("", self.position.weights(sizes))
+        if not self.tieEmbeddings:
+            weights |= declared("", {"output": matrix})
+        weights |= declared("embeddingNorm", self.norm.weights(sizes))
+        for i in range(sizes.nLayer):
+            weights |= declared(f"layers.{i}", self.block.weights(self))
+        if self.finalNorm:
+            weights |= declared("finalNorm", self.norm.weights(sizes))
+        return weights
+
+    def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
+        """float64 arrays by name, drawn in order from one stream, so that a name's numbers depend on
+        what is declared before it and on nothing after it."""
+        generator = np.random.default_rng([seed, 0])
+        return {
+            name: weight.mean
+            + generator.standard_normal(weight.shape) * (self.initStd if weight.std is None else weight.std)
+            for name, weight in self.declared_weights().items()
+        }
+
+    def matrices(self) -> list[Matrix]:
+        """The parameter table, a row a weight."""
+        return [
+            Matrix(name, weight.shape, part_of(name), int(np.prod(weight.shape)))
+            for name, weight in self.declared_weights().items()
+        ]
+
+    def attend(self, weights: Part, x: Tensor, context: Context) -> Tensor:
+        """A block's attention on x (T, E)."""
+        return self.attention(weights.within("attention"), x, self.position, context, self.sizes)
+
+    def feed(self, weights: Part, x: Tensor) -> Tensor:
+        """A block's mlp on x (T, E)."""
+        return self.mlp(weights.within("mlp"), x, self.activation)
+
+    def logits(self, weights: Mapping[str, Tensor], tokens: Any, context: Context) -> Tensor:
+        """(T,) token ids to (T, V) logits."""
+        own = Part(weights)
+        x = own["tokenEmbedding"].take(tokens)
+        x = self.position.embed(own, x, context.positions)
+        x = self.norm(own.within("embeddingNorm"), x)
+        for i in range(self.sizes.nLayer):
+            x = self.block(own.within(f"layers.{i}"), x, self, context)
+        if self.finalNorm:
+            x = self.norm(own.within("finalNorm"), x)
+        return x @ own["tokenEmbedding" if self.tieEmbeddings else "output"].T
+
+    def losses(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Tensor:
+        """(T,) token ids and the tokens that follow them to (T,) cross-entropies in nats."""
+        logits = self.logits(weights, tokens, context)
+        shifted = logits - logits.largest(-1)
+        return shifted.apply("exp").sum(-1).apply("log") - shifted.pick(targets)
+
+
+def settle_sizes(
+    *, nLayer: int, nEmbd: int, nHead: int, headDim: int | None, blockSize: int, vocabSize: int
+) -> Sizes:
+    """The sizes with headDim worked out.
+
+    Raises UserError for a size below 1, or nEmbd that nHead does not divide (with headDim left open).
+    """
+    given = {"nLayer": nLayer, "nEmbd": nEmbd, "nHead": nHead, "headDim": headDim, "blockSize": blockSize}
+    for name, value in given.items():
+        if value is not None and value < 1:
+            raise UserError(f"model.{name} must be at least 1: got {value}. Try model.{name}={4 if name != 'nEmbd' else 16}.")
+    if headDim is None:
+        if nEmbd % nHead:
+            divisors = [n for n in range(1, nEmbd + 1) if nEmbd % n == 0]
+            heads = min(divisors, key=lambda n: (abs(n - nHead), n))
+            width = round(nEmbd / nHead) * nHead or nHead
+            raise UserError(
+                f"nHead must divide nEmbd: got nEmbd={nEmbd}, nHead={nHead}. "
+                f"Try model.nHead={heads} or model.nEmbd={width}."
+            )
+        headDim = nEmbd // nHead
+    return Sizes(nLayer, nEmbd, nHead, headDim, blockSize, vocabSize)
+
+
+def part_of(name: str) -> str:
+    """Which of embeddings, attention, mlp, norm, output a weight counts towards."""
+    words = name.split(".")
+    for word in words[:-1]:
+        if word.endswith("Norm"):
+            return "norm"
+    if words[0] == "layers":
+        return words[2]
+    return "output" if name == "output" else "embeddings"

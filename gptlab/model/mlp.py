@@ -1,0 +1,59 @@
+"""The mlp of a block: `mlp(weights, x, activation)` on (T, E), each position by itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gptlab.autograd.tensor import Tensor
+from gptlab.errors import UserError
+from gptlab.model.component import Declared, Sizes, Weights
+
+Activation = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class MLP:
+    """output · activation(hidden · x), the hidden layer `expansion` times as wide as the model."""
+
+    expansion: int = 4
+
+    def __post_init__(self) -> None:
+        check_width("model.mlp.expansion", self.expansion)
+
+    def weights(self, config: Sizes) -> Declared:
+        width = self.expansion * config.nEmbd
+        return {"hidden": (width, config.nEmbd), "output": (config.nEmbd, width)}
+
+    def __call__(self, weights: Weights, x: Tensor, activation: Activation) -> Tensor:
+        return activation(x @ weights["hidden"].T) @ weights["output"].T
+
+
+@dataclass(frozen=True)
+class SwiGLU:
+    """output · (activation(gate · x) * (hidden · x)) (Shazeer 2020, "GLU Variants"; SwiGLU with silu).
+
+    width: of the hidden layer; by default 8/3 nEmbd, rounded up, so that the count of parameters is
+    that of the plain mlp. Choose the activation with `model/activation=silu`.
+    """
+
+    width: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.width is not None:
+            check_width("model.mlp.width", self.width)
+
+    def weights(self, config: Sizes) -> Declared:
+        width = self.width or -(-8 * config.nEmbd // 3)
+        return {
+            "gate": (width, config.nEmbd),
+            "hidden": (width, config.nEmbd),
+            "output": (config.nEmbd, width),
+        }
+
+    def __call__(self, weights: Weights, x: Tensor, activation: Activation) -> Tensor:
+        gated = activation(x @ weights["gate"].T) * (x @ weights["hidden"].T)
+        return gated @ weights["output"].T
+
+
+def check_width(key: str, value: int) -> None:
+    if value < 1:
+        raise UserError(f"{key} must be at least 1: got {value}. Try {key}=4.")

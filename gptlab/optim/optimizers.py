@@ -1,0 +1,94 @@
+"""Optimizers: pure functions over named arrays. Steps count from 1; see engine.Optimizer for the contract."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gptlab.errors import UserError
+
+Arrays = dict[str, Any]
+
+
+def zeros_like(params: Arrays) -> Arrays:
+    return {name: np.zeros_like(np.asarray(array)) for name, array in params.items()}
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam with bias correction (Kingma, Ba 2015): p - rate · m̂ / (√v̂ + epsAdam)."""
+
+    beta1: float = 0.85
+    beta2: float = 0.99
+    epsAdam: float = 1e-8
+
+    def __post_init__(self) -> None:
+        check_fraction("optimizer.beta1", self.beta1, 0.9)
+        check_fraction("optimizer.beta2", self.beta2, 0.99)
+        check_not_negative("optimizer.epsAdam", self.epsAdam, 1e-8)
+
+    def init(self, params: Arrays) -> dict[str, Arrays]:
+        return {"mean": zeros_like(params), "square": zeros_like(params)}
+
+    def update(
+        self, xp: Any, params: Arrays, grads: Arrays, state: dict[str, Arrays], step: Any, learningRate: Any
+    ) -> tuple[Arrays, dict[str, Arrays]]:
+        mean = {n: self.beta1 * state["mean"][n] + (1 - self.beta1) * g for n, g in grads.items()}
+        square = {n: self.beta2 * state["square"][n] + (1 - self.beta2) * g * g for n, g in grads.items()}
+        mean_correction = 1 - self.beta1**step
+        square_correction = 1 - self.beta2**step
+        moved = {
+            n: p
+            - learningRate
+            * (mean[n] / mean_correction)
+            / (xp.sqrt(square[n] / square_correction) + self.epsAdam)
+            for n, p in params.items()
+        }
+        return moved, {"mean": mean, "square": square}
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov, Hutter 2019), on matrices and not on scales."""
+
+    weightDecay: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_not_negative("optimizer.weightDecay", self.weightDecay, 0.01)
+
+    def update(
+        self, xp: Any, params: Arrays, grads: Arrays, state: dict[str, Arrays], step: Any, learningRate: Any
+    ) -> tuple[Arrays, dict[str, Arrays]]:
+        keep = 1 - learningRate * self.weightDecay
+        shrunk = {n: p * keep if p.ndim > 1 else p for n, p in params.items()}
+        return super().update(xp, shrunk, grads, state, step, learningRate)
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Gradient descent, with momentum if it is above 0 (Polyak 1964): v = momentum · v + g; p - rate · v."""
+
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_fraction("optimizer.momentum", self.momentum, 0.9)
+
+    def init(self, params: Arrays) -> dict[str, Arrays]:
+        return {"velocity": zeros_like(params)}
+
+    def update(
+        self, xp: Any, params: Arrays, grads: Arrays, state: dict[str, Arrays], step: Any, learningRate: Any
+    ) -> tuple[Arrays, dict[str, Arrays]]:
+        velocity = {n: self.momentum * state["velocity"][n] + g for n, g in grads.items()}
+        return {n: p - learningRate * velocity[n] for n, p in params.items()}, {"velocity": velocity}
+
+
+def check_fraction(key: str, value: float, example: float) -> None:
+    if not 0 <= value < 1:
+        raise UserError(f"{key} must be at least 0 and below 1: got {value}. Try {key}={example}.")
+
+
+def check_not_negative(key: str, value: float, example: float) -> None:
+    if not 0 <= value < float("inf"):
+        raise UserError(f"{key} must be a number from 0 up: got {value}. Try {key}={example}.")
