@@ -49,6 +49,11 @@ def gptlab_register_engines(register: Callable[..., None]) -> None:
 
 
 @hookspec
+def gptlab_register_tracking(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a frozen dataclass whose `start()` is a `gptlab.tracking.Tracker`."""
+
+
+@hookspec
 def gptlab_run_started(run: Any) -> None:
     """A run's model and data are built; step 1 has not begun. `run` is a `gptlab.run.Run`."""
 

@@ -145,7 +145,12 @@ class Session(Protocol):
         ...
 
     def generate(
-        self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: dict[str, float]
+        self,
+        state: State,
+        choose: Choose,
+        prompt: np.ndarray,
+        uniforms: np.ndarray,
+        settings: dict[str, float],
     ) -> np.ndarray:
         """n continuations of `prompt` (P,), with a cache of keys and values.
 

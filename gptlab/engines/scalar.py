@@ -96,7 +96,8 @@ class ScalarSession:
     def batch_loss(self, weights: Arrays, tokens: np.ndarray, lengths: np.ndarray) -> Value:
         """The mean over documents (B, T+1) of their losses."""
         losses = [
-            self.loss(weights, row[: length + 1]) for row, length in zip(tokens, lengths.tolist(), strict=True)
+            self.loss(weights, row[: length + 1])
+            for row, length in zip(tokens, lengths.tolist(), strict=True)
         ]
         return self.mean(np.array(losses, dtype=object))
 
@@ -108,7 +109,9 @@ class ScalarSession:
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
         losses, norms = [], []
-        for tokens, lengths, rate in zip(batches.tokens, batches.lengths, learning_rates.tolist(), strict=True):
+        for tokens, lengths, rate in zip(
+            batches.tokens, batches.lengths, learning_rates.tolist(), strict=True
+        ):
             state.step += 1
             loss, grads = self.gradients(state.weights, tokens, lengths)
             losses.append(loss)
@@ -158,7 +161,12 @@ class ScalarSession:
         return data_of(self.definition.logits(self.frozen(state), ids, causal_context(len(ids))).data)
 
     def generate(
-        self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: dict[str, float]
+        self,
+        state: State,
+        choose: Choose,
+        prompt: np.ndarray,
+        uniforms: np.ndarray,
+        settings: dict[str, float],
     ) -> np.ndarray:
         weights = self.frozen(state)
         bos = int(prompt[0])
@@ -179,5 +187,6 @@ class ScalarSession:
     def frozen(self, state: State) -> dict[str, Tensor]:
         """The weights as plain floats, so that a forward pass builds no graph."""
         return {
-            name: Tensor(data_of(values).astype(object), self.arrays) for name, values in state.weights.items()
+            name: Tensor(data_of(values).astype(object), self.arrays)
+            for name, values in state.weights.items()
         }

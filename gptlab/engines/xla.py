@@ -111,7 +111,10 @@ class XlaSession:
     def export(self, state: State) -> State:
         return State(
             {name: np.array(array) for name, array in state.weights.items()},
-            {k: {name: np.array(array) for name, array in named.items()} for k, named in state.optimizer.items()},
+            {
+                k: {name: np.array(array) for name, array in named.items()}
+                for k, named in state.optimizer.items()
+            },
             state.step,
         )
 
@@ -129,7 +132,12 @@ class XlaSession:
             return np.asarray(program(state.weights, np.asarray(tokens, dtype=np.int32)))
 
     def generate(
-        self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: dict[str, float]
+        self,
+        state: State,
+        choose: Choose,
+        prompt: np.ndarray,
+        uniforms: np.ndarray,
+        settings: dict[str, float],
     ) -> np.ndarray:
         with self._precision():
             program = self._programs.generate_program(self.definition, self.arrays, choose)

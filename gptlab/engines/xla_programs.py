@@ -155,7 +155,9 @@ def generate_program(definition: Definition, arrays: XlaArrays, choose: Choose) 
         def step(carry: Any) -> Any:
             t, tokens, ended, buffers, samples = carry
             logits, buffers = jax.vmap(forward, in_axes=(0, 0, None))(tokens, buffers, t)
-            drawn = jax.vmap(lambda row, uniform: choose(jnp, row, uniform, **settings))(logits, uniforms[:, t])
+            drawn = jax.vmap(lambda row, uniform: choose(jnp, row, uniform, **settings))(
+                logits, uniforms[:, t]
+            )
             given = t + 1 < known
             tokens = jnp.where(given, prompt[jnp.minimum(t + 1, length - 1)], drawn).astype(jnp.int32)
             samples = samples.at[:, t].set(tokens)

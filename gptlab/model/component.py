@@ -74,11 +74,7 @@ class Part(Mapping[str, Tensor]):
         return self[name]
 
     def __iter__(self):  # type: ignore[no-untyped-def]
-        return (
-            name.removeprefix(self._prefix)
-            for name in self._weights
-            if name.startswith(self._prefix)
-        )
+        return (name.removeprefix(self._prefix) for name in self._weights if name.startswith(self._prefix))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -103,7 +103,9 @@ def settle_sizes(
     given = {"nLayer": nLayer, "nEmbd": nEmbd, "nHead": nHead, "headDim": headDim, "blockSize": blockSize}
     for name, value in given.items():
         if value is not None and value < 1:
-            raise UserError(f"model.{name} must be at least 1: got {value}. Try model.{name}={4 if name != 'nEmbd' else 16}.")
+            raise UserError(
+                f"model.{name} must be at least 1: got {value}. Try model.{name}={4 if name != 'nEmbd' else 16}."
+            )
     if headDim is None:
         if nEmbd % nHead:
             divisors = [n for n in range(1, nEmbd + 1) if nEmbd % n == 0]

@@ -1,0 +1,70 @@
+# Needs Python 3.11 or newer (with venv and pip) and make. Another Python: make PYTHON=python3.13 setup
+PYTHON ?= python3
+# Where `make tiny` leaves its runs and their MLflow store.
+FOLDER ?= .
+
+# Every path is relative, and so a space in the checkout's own path does no harm.
+PY := .venv/bin/python
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
+
+# The stamps are written last: a set-up that was interrupted is begun anew. .ready holds the
+# checkout's path, so that a checkout that was moved or copied does not run the code at its old place.
+LOCKED := .venv/.locked
+READY := .venv/.ready
+MOVED := $(shell test -x $(PY) && test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" || echo moved)
+ifneq ($(MOVED),)
+.PHONY: $(READY)
+ifeq ($(wildcard $(PY)),)
+.PHONY: $(LOCKED)
+endif
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup tiny test slow check lock clean
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+
+setup: $(READY) ## create .venv with everything pinned, and gptlab itself (does nothing the second time)
+
+tiny: setup ## train the smallest experiment: a few seconds (FOLDER=... says where its runs go)
+	@here=$$(pwd) && cd "$(FOLDER)" && "$$here/$(PY)" -m gptlab +experiment=tiny
+
+test: setup ## the quick tests
+	@$(PY) -m pytest -q -m "not slow"
+
+slow: setup ## the slow tests: the wheel in a fresh environment, whole experiments, the browser
+	@$(PY) -m pytest -q -m slow
+
+check: setup ## ruff and mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+# uv, because pip cannot write hashes for other systems than its own; one numpy for all Pythons,
+# where there is one, so that all see the same numbers. Pins that still fit stay; to renew
+# them all, remove requirements.txt first.
+lock: ## pin in requirements.txt what pyproject.toml asks for
+	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PYTHON) -m venv "$$uv" && \
+	"$$uv/bin/python" -m pip install --quiet --disable-pip-version-check uv && \
+	"$$uv/bin/python" -m uv pip compile pyproject.toml --extra dev --output-file requirements.txt --quiet \
+	    --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
+	    --custom-compile-command "make lock"
+
+clean: ## remove .venv and the tools' caches; runs and their store stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find gptlab tests benchmarks plugins -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(LOCKED): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "gptlab needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing). Name another: make PYTHON=python3.13 setup" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "gptlab needs Python's venv and ensurepip, which '$(PYTHON)' lacks. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Setting up .venv: $$(grep -c == requirements.txt) pinned packages, 1.4 GB on disk; a minute or two, once."
+	@$(PYTHON) -m venv --clear .venv
+	@$(INSTALL) --require-hashes --requirement requirements.txt
+	@touch $@
+
+$(READY): $(LOCKED) pyproject.toml
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@pwd -P > $@

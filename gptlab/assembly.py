@@ -1,0 +1,94 @@
+"""From a config to built objects: what a run needs, and what generation needs of it again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gptlab.autograd.ops import BUILTIN_OPS, OpTable
+from gptlab.data.batches import Documents, encode, split, windows
+from gptlab.data.datasets import Dataset
+from gptlab.data.tokenizers import Tokenizer
+from gptlab.engines.engine import Session
+from gptlab.model.gpt import GPT, settle_sizes
+from gptlab.registry import COMPONENT_KINDS, Registry, build
+from gptlab.run import DatasetFacts
+
+Settings = dict[str, Any]
+SIZES = ("nLayer", "nEmbd", "nHead", "headDim", "blockSize")
+
+
+@dataclass(frozen=True)
+class Data:
+    """A tokenizer and the documents that it encoded, a share of them held out."""
+
+    tokenizer: Tokenizer
+    train: Documents
+    held_out: Documents
+    facts: DatasetFacts
+
+
+def definition_of(config: Settings, registry: Registry, vocabSize: int) -> GPT:
+    """The model that a config's `model` describes. Raises UserError for sizes that do not fit."""
+    model = config["model"]
+    sizes = settle_sizes(**{key: model[key] for key in SIZES}, vocabSize=vocabSize)
+    parts = {kind: build(registry, kind, model[kind]) for kind in COMPONENT_KINDS}
+    definition = GPT(
+        sizes,
+        **parts,
+        initStd=model["initStd"],
+        finalNorm=model["finalNorm"],
+        tieEmbeddings=model["tieEmbeddings"],
+    )
+    definition.declared_weights()  # what does not fit is found here, not in the first step
+    return definition
+
+
+def op_table(config: Settings, registry: Registry) -> OpTable:
+    """The ops that a config's `ops` selects. Raises UserError for an unknown name or another arity."""
+    registered = {name: registry.get("op", name) for name in registry.names("op")}
+    replacements = {slot: registry.get("op", name) for slot, name in config["ops"].items() if name != slot}
+    return OpTable(replacements, {n: op for n, op in registered.items() if n not in BUILTIN_OPS})
+
+
+def session_of(config: Settings, registry: Registry, definition: GPT) -> Session:
+    engine = build(registry, "engine", config["engine"])
+    optimizer = build(registry, "optimizer", config["optimizer"])
+    session: Session = engine.session(definition, optimizer, op_table(config, registry))
+    return session
+
+
+def data_of(config: Settings, registry: Registry) -> Data:
+    """Reads, encodes and splits the data. Raises UserError for data that cannot be used."""
+    dataset: Dataset = build(registry, "dataset", config["data"])
+    factory = build(registry, "tokenizer", config["tokenizer"])
+    texts = dataset.documents()
+    tokenizer: Tokenizer = factory.build(texts)
+    blockSize = config["model"]["blockSize"]
+    documents = (windows if dataset.window else encode)(texts, tokenizer, blockSize)
+    train, held_out = split(
+        documents, shuffle=dataset.shuffle, valFraction=dataset.valFraction, seed=config["seed"]
+    )
+    facts = {"unigramEntropy": documents.unigram_entropy()}
+    entropy = dataset.entropy_per_word()
+    # The source's own entropy is a bound only for its own words, in documents that are whole.
+    if (
+        entropy is not None
+        and config["tokenizer"]["name"] == "word"
+        and documents.tokens.shape[1] <= blockSize
+    ):
+        facts["entropyPerWord"] = entropy
+    name = config["data"]["name"]
+    return Data(
+        tokenizer,
+        train,
+        held_out,
+        DatasetFacts(name, dataset.source, digest(texts), len(documents), len(train), len(held_out), facts),
+    )
+
+
+def digest(texts: Sequence[str]) -> str:
+    """16 hex digits of the SHA-256 of the documents in order."""
+    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:16]

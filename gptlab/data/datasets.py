@@ -1,0 +1,115 @@
+"""Datasets: where documents come from. Each is a frozen dataclass whose `documents()` gives the texts."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from gptlab.data import sentences
+from gptlab.data.files import read_documents, read_text, text_files
+from gptlab.errors import UserError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The base of datasets.
+
+    shuffle: in a seeded order, a new one each epoch; else as they come. valFraction: the share of
+    documents, taken after the shuffle, that is held out and never trained on.
+    """
+
+    shuffle: bool = True
+    valFraction: float = 0.02
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.valFraction < 1:
+            raise UserError(
+                f"data.valFraction must be at least 0 and below 1: got {self.valFraction}. Try 0.02, or 0 for none."
+            )
+
+    @property
+    def source(self) -> str:
+        """Where the documents come from, as a person would look for it."""
+        return "gptlab"
+
+    @property
+    def window(self) -> bool:
+        """Whether documents are running text, to be cut into windows of blockSize tokens."""
+        return False
+
+    def documents(self) -> list[str]:
+        """The texts, in the order of the source."""
+        raise NotImplementedError("a dataset says what its documents are")
+
+    def entropy_per_word(self) -> float | None:
+        """What no model of words can get below, in nats a prediction, if the source knows it."""
+        return None
+
+
+@dataclass(frozen=True)
+class Sentences(Dataset):
+    """30,000 first-grade English sentences from a grammar, 596 distinct words; the same every time."""
+
+    def documents(self) -> list[str]:
+        return sentences.generate_sentences()
+
+    def entropy_per_word(self) -> float:
+        return sentences.entropy_per_word()
+
+
+@dataclass(frozen=True)
+class Questions(Dataset):
+    """150 questions in the words of `sentences`."""
+
+    def documents(self) -> list[str]:
+        return sentences.generate_questions()
+
+
+@dataclass(frozen=True)
+class Names(Dataset):
+    """U.S. census first names (1990), as the package `names` ships them, each once."""
+
+    @property
+    def source(self) -> str:
+        return "https://pypi.org/project/names/"
+
+    def documents(self) -> list[str]:
+        lists = [
+            files("names").joinpath(f"dist.{kind}.first").read_text("ascii") for kind in ("female", "male")
+        ]
+        rows = [line.split() for text in lists for line in text.splitlines()]
+        return list(dict.fromkeys(row[0].lower() for row in rows if row))
+
+
+@dataclass(frozen=True)
+class Text(Dataset):
+    """Any UTF-8 file, or a folder of them.
+
+    path: the file or folder. unit: `line`, a document a line; `window`, running text, a document
+    being blockSize tokens of it.
+    """
+
+    path: str = "???"
+    unit: str = "line"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unit not in ("line", "window"):
+            raise UserError(f"data.unit must be line or window: got {self.unit}. Try data.unit=line.")
+
+    @property
+    def source(self) -> str:
+        return str(Path(self.path).expanduser().absolute())
+
+    @property
+    def window(self) -> bool:
+        return self.unit == "window"
+
+    def documents(self) -> list[str]:
+        path = Path(self.path).expanduser()
+        if not self.window:
+            return read_documents(path, "data.path")
+        texts = [read_text(file, "data.path") for file in text_files(path, "data.path")]
+        texts = [text for text in texts if text.strip()]
+        if not texts:
+            raise UserError(f"data.path must hold some text: {path} is empty.")
+        return texts

@@ -1,0 +1,93 @@
+"""Sampling from a model: temperature, then top-k, then nucleus (Holtzman et al. 2020)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gptlab.data.tokenizers import Tokenizer
+from gptlab.engines.engine import Session, State
+from gptlab.errors import UserError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw.
+
+    temperature: what logits are divided by; 0 takes the likeliest token. topK: keep the k likeliest,
+    0 for all. topP: of those, keep the smallest set whose probabilities reach p; the likeliest token
+    always stays.
+    """
+
+    n: int = 20
+    temperature: float = 0.8
+    topK: int = 0
+    topP: float = 1.0
+    prompt: str = ""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise UserError(f"n must be at least 1 sample: got {self.n}. Try n=20.")
+        if not (self.temperature >= 0 and math.isfinite(self.temperature)):
+            raise UserError(
+                f"temperature must be a number from 0 up: got {self.temperature}. Try temperature=0.8, "
+                "or 0 for the likeliest token each time."
+            )
+        if self.topK < 0:
+            raise UserError(f"topK must be at least 0: got {self.topK}. Try topK=40, or 0 for all tokens.")
+        if not 0 < self.topP <= 1:
+            raise UserError(
+                f"topP must be above 0 and at most 1: got {self.topP}. Try topP=0.9, or 1 for all."
+            )
+        if self.seed < 0:
+            raise UserError(f"seed must be at least 0: got {self.seed}. Try seed=0.")
+
+
+def choose(xp: Any, logits: Any, uniform: Any, temperature: Any, topK: Any, topP: Any) -> Any:
+    """The token that a number in [0, 1) picks from (V,) logits, by the inverse of the distribution.
+
+    Written once for numpy and jax, without branches, so that all settings are run-time inputs.
+    Tokens are laid out from the likeliest down, equal ones in the order of their ids.
+    """
+    greedy = temperature <= 0
+    scaled = logits / xp.where(greedy, 1.0, temperature)
+    order = xp.argsort(-scaled, stable=True)
+    descending = scaled[order]
+    rank = xp.arange(descending.shape[0])
+    shares = xp.exp(descending - descending[0])
+    shares = xp.where((topK <= 0) | (rank < topK), shares, 0.0)
+    shares = shares / xp.sum(shares)
+    before = xp.cumsum(shares) - shares
+    # topP=1 keeps all, whatever the rounding of the running sum
+    shares = xp.where((topP >= 1) | (before < topP) | (rank == 0), shares, 0.0)
+    reached = xp.cumsum(shares)
+    drawn = xp.sum(reached <= uniform * reached[-1])
+    last = xp.sum(shares > 0) - 1
+    return order[xp.where(greedy, 0, xp.minimum(drawn, last))]
+
+
+def generate(
+    session: Session, state: State, tokenizer: Tokenizer, blockSize: int, how: Sampling
+) -> list[str]:
+    """`how.n` texts, each beginning with the prompt and ending with the document or the block.
+
+    The numbers drawn depend on the seed alone, so that both engines give the same texts in float64.
+    Raises UserError for a prompt that is outside the vocabulary or leaves no room to go on.
+    """
+    prompt = [tokenizer.bos, *tokenizer.encode(how.prompt)]
+    if len(prompt) > blockSize:
+        raise UserError(
+            f"the prompt must be shorter than blockSize={blockSize} tokens: it has {len(prompt) - 1}. Shorten it."
+        )
+    uniforms = np.random.default_rng([how.seed, 3]).random((how.n, blockSize))
+    settings = {"temperature": how.temperature, "topK": how.topK, "topP": how.topP}
+    rows = session.generate(state, choose, np.array(prompt, dtype=np.int32), uniforms, settings)
+    return [tokenizer.decode(until(row.tolist(), tokenizer.bos)) for row in rows]
+
+
+def until(tokens: list[int], end: int) -> list[int]:
+    return tokens[: tokens.index(end)] if end in tokens else tokens

@@ -1,0 +1,132 @@
+"""The training loop: built objects in, metrics out through a callback. Knows no config, no tracking."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gptlab.data.batches import Documents, Epochs
+from gptlab.engines.engine import Batches, Metrics, Session, State
+from gptlab.errors import TrainingStopped
+
+QUICK = 0.25  # seconds; a chunk of steps that takes less may be longer, so that calls cost nothing
+SLOW = 1.0  # seconds; one that takes more is too long to wait for after Ctrl-C
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do, in steps. The learning rate of step s (from 0) is `learningRate * schedule(s, numSteps)`.
+
+    logEvery: steps between two logged ones; the first and the last are always logged.
+    evalEvery: steps between two evaluations on the held-out documents; one is always made at the end.
+    """
+
+    numSteps: int
+    learningRate: float
+    schedule: Callable[[int, int], float]
+    logEvery: int
+    evalEvery: int
+
+    def rates(self, start: int, steps: int) -> np.ndarray:
+        factors = [self.schedule(s, self.numSteps) for s in range(start, start + steps)]
+        return self.learningRate * np.array(factors)
+
+
+Logged = Callable[[int, dict[str, float]], None]
+
+
+class Training:
+    """A run of the loop. `state` is whole between any two chunks, also when `run` ends with an error.
+
+    on_logged(step, metrics): a logged step, in order; an evaluation's numbers come with its step.
+    on_chunk(step, loss, tokens_per_second): after each chunk, for a progress line.
+    stop(): polled between chunks; raises what should end the run.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        state: State,
+        plan: Plan,
+        epochs: Epochs,
+        held_out: Documents,
+        on_logged: Logged,
+        on_chunk: Callable[[int, float, float], None] = lambda step, loss, rate: None,
+        stop: Callable[[], None] = lambda: None,
+    ):
+        self.session = session
+        self.state = state
+        self.plan = plan
+        self.epochs = epochs
+        self.held_out = held_out
+        self.on_logged = on_logged
+        self.on_chunk = on_chunk
+        self.stop = stop
+
+    def run(self) -> State:
+        """Train to the end of the plan.
+
+        Raises TrainingStopped if a loss is not finite; what was logged before it has been reported.
+        """
+        size, first = 1, True
+        while self.state.step < self.plan.numSteps:
+            self.stop()
+            start = self.state.step
+            steps = min(size, self.next_edge(start) - start)
+            batches, rates = self.epochs.chunk(start, steps), self.plan.rates(start, steps)
+            began = time.perf_counter()
+            self.state, metrics = self.session.train(self.state, batches, rates)
+            seconds = time.perf_counter() - began
+            # The first call compiles: its time says nothing of the speed.
+            tokens_per_second = math.nan if first else float(batches.lengths.sum()) / seconds
+            self.report(start, batches, rates, metrics, tokens_per_second)
+            size = size * 2 if seconds < QUICK else max(1, size // 2) if seconds > SLOW else size
+            first = False
+        return self.state
+
+    def next_edge(self, step: int) -> int:
+        """Where a chunk must end: at the next evaluation, or the end."""
+        edges = [self.plan.numSteps]
+        if self.plan.evalEvery:
+            edges.append((step // self.plan.evalEvery + 1) * self.plan.evalEvery)
+        return min(edges)
+
+    def report(
+        self, start: int, batches: Batches, rates: np.ndarray, metrics: Metrics, tokens_per_second: float
+    ) -> None:
+        """The chunk's logged steps, one by one."""
+        end = start + len(rates)
+        for i in range(len(rates)):
+            step = start + i + 1
+            finite = math.isfinite(metrics.loss[i])
+            evaluated = step == end == self.next_edge(start) and finite
+            if not (evaluated or not finite or step == 1 or step % self.plan.logEvery == 0):
+                continue
+            row = {
+                "train/loss": float(metrics.loss[i]),
+                "train/learningRate": float(rates[i]),
+                "train/gradNorm": float(metrics.gradNorm[i]),
+            }
+            if not math.isnan(tokens_per_second):
+                row["train/tokensPerSecond"] = tokens_per_second
+            if evaluated:
+                row |= self.evaluate()
+            self.on_logged(step, row)
+            if not finite:
+                raise TrainingStopped(
+                    f"the loss became {metrics.loss[i]} at step {step}. "
+                    f"Try a lower learning rate: train.learningRate={self.plan.learningRate / 10:g}."
+                )
+        self.on_chunk(end, float(metrics.loss[-1]), tokens_per_second)
+
+    def evaluate(self) -> dict[str, float]:
+        """The mean cross-entropy a prediction on the held-out documents; nothing if there are none."""
+        if not len(self.held_out):
+            return {}
+        total, count = self.session.evaluate(self.state, self.held_out.tokens, self.held_out.lengths)
+        loss = total / count
+        return {"val/loss": loss, "val/perplexity": math.exp(loss) if loss < 700 else math.inf}
