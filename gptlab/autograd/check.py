@@ -13,6 +13,7 @@ from gptlab.errors import UserError
 # The central difference's error is about h² f'''/6 + 1e-16 f/h; h = 1e-5 makes both about 1e-10.
 STEP = 1e-5
 TOLERANCE = 1e-4
+SMALLEST = 1e-5  # below it a derivative drowns in that error
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Disagreement:
 
     @property
     def relative(self) -> float:
-        return abs(self.claimed - self.measured) / max(1.0, abs(self.measured))
+        return abs(self.claimed - self.measured) / max(abs(self.claimed), abs(self.measured), SMALLEST)
 
     def __str__(self) -> str:
         return (

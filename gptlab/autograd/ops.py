@@ -23,7 +23,7 @@ def mul(xp: Any, a: Any, b: Any) -> Any:
     return a * b, (b, a)
 
 
-@op(samples=[(0.5, -1.5), (2.0, 3.0), (1.7, -0.5), (-2.0, 2.0)])
+@op(samples=[(0.5, -1.5), (2.0, 3.0), (1.7, -0.5)])
 def pow_(xp: Any, a: Any, b: Any) -> Any:
     """a ** b; the gradient to b is taken as 0 where a <= 0, since log(a) is not real there."""
     y = xp.pow(a, b)

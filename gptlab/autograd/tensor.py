@@ -34,8 +34,11 @@ class Arrays(ABC):
         """The op that the table holds under this name, elementwise."""
 
     @abstractmethod
-    def fold(self, name: str, x: Data, axis: int) -> Data:
-        """op(op(op(x[0], x[1]), x[2]), ...) along the axis, which vanishes."""
+    def fold(self, name: str, x: Data, axis: int, mask: Any = None) -> Data:
+        """op(op(op(x[0], x[1]), x[2]), ...) along the axis, which vanishes.
+
+        Where `mask` (booleans that broadcast to x) is False an entry takes no part; 0 if none does.
+        """
 
     @abstractmethod
     def where(self, condition: Any, x: Data, y: Data) -> Data:
@@ -65,19 +68,20 @@ class Arrays(ABC):
     def divide(self, x: Data, y: Data) -> Data:
         return self.apply("mul", x, self.apply("pow", y, -1.0))
 
-    def sum(self, x: Data, axis: int, keepdims: bool) -> Data:
-        folded = self.fold("add", x, axis)
+    def sum(self, x: Data, axis: int, keepdims: bool, mask: Any = None) -> Data:
+        folded = self.fold("add", x, axis, mask)
         if not keepdims:
             return folded
         shape = list(x.shape)
         shape[axis] = 1
         return folded.reshape(shape)
 
-    def matmul(self, x: Data, w: Data) -> Data:
-        """x (..., N, K) times w (..., K, M)."""
+    def matmul(self, x: Data, w: Data, mask: Any = None) -> Data:
+        """x (..., N, K) times w (..., K, M); mask (N, K) says which entries of x take part."""
         rows = x[..., :, None, :]
         columns = w.swapaxes(-1, -2)[..., None, :, :]
-        return self.fold("add", self.apply("mul", rows, columns), -1)
+        kept = None if mask is None else mask[..., :, None, :]
+        return self.fold("add", self.apply("mul", rows, columns), -1, kept)
 
 
 class Tensor:
@@ -151,8 +155,16 @@ class Tensor:
     def __matmul__(self, other: Tensor) -> Tensor:
         return self._wrap(self.arrays.matmul(self.data, other.data))
 
-    def sum(self, axis: int = -1, keepdims: bool = False) -> Tensor:
-        return self._wrap(self.arrays.sum(self.data, axis, keepdims))
+    def matmul(self, other: Tensor, mask: Any = None) -> Tensor:
+        """`self @ other`, in which only those entries (N, K) of self take part where `mask` is True.
+
+        That is more than setting them to 0: a swapped `mul` or `add` need not leave a 0 alone.
+        """
+        return self._wrap(self.arrays.matmul(self.data, other.data, mask))
+
+    def sum(self, axis: int = -1, keepdims: bool = False, mask: Any = None) -> Tensor:
+        """The fold of `add` over the axis; entries where `mask` is False take no part."""
+        return self._wrap(self.arrays.sum(self.data, axis, keepdims, mask))
 
     def mean(self, axis: int = -1, keepdims: bool = False) -> Tensor:
         return self.sum(axis, keepdims) * (1.0 / self.shape[axis])

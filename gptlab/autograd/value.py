@@ -30,7 +30,7 @@ class Value:
     >>> b = a * 3 + 1
     >>> b.backward()
     >>> b, a.grad
-    (Value(7.0, op='add'), 3.0)
+    (Value(7.0, grad=1.0, op='add'), 3.0)
     """
 
     __slots__ = ("children", "data", "grad", "local_grads", "op")

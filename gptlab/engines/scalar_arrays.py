@@ -34,11 +34,11 @@ class ScalarArrays(Arrays):
         op = self.ops[name]
         return elementwise(lambda *numbers: node(op, *numbers), *xs)
 
-    def fold(self, name: str, x: np.ndarray, axis: int) -> np.ndarray:
+    def fold(self, name: str, x: np.ndarray, axis: int, mask: Any = None) -> np.ndarray:
         op = self.ops[name]
         if name == "add" and self.fuse_sum:
-            return along(sum_node, x, axis)
-        return along(lambda numbers: reduce(lambda a, b: node(op, a, b), numbers), x, axis)
+            return along(sum_node, x, axis, mask)
+        return along(lambda terms: reduce(lambda a, b: node(op, a, b), terms) if terms else 0.0, x, axis, mask)
 
     def where(self, condition: Any, x: Any, y: Any) -> np.ndarray:
         return np.where(condition, as_objects(x), as_objects(y))
@@ -58,15 +58,19 @@ class ScalarArrays(Arrays):
     def divide(self, x: Any, y: Any) -> np.ndarray:
         return elementwise(quotient, x, y) if self.fuse_divide else super().divide(x, y)
 
-    def matmul(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    def matmul(self, x: np.ndarray, w: np.ndarray, mask: Any = None) -> np.ndarray:
         if not self.fuse_dot:
-            return super().matmul(x, w)
+            return super().matmul(x, w, mask)
         batch = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
         x = np.broadcast_to(x, batch + x.shape[-2:])
         w = np.broadcast_to(w, batch + w.shape[-2:])
         out = np.empty((*batch, x.shape[-2], w.shape[-1]), dtype=object)
         for index in np.ndindex(batch):
-            out[index] = matrix_product(x[index], w[index])
+            if mask is None:
+                out[index] = matrix_product(x[index], w[index])
+            else:
+                rows = zip(x[index], np.broadcast_to(mask, x.shape[-2:]), strict=True)
+                out[index] = np.vstack([matrix_product(row[None, kept], w[index][kept]) for row, kept in rows])
         return out
 
 
@@ -101,7 +105,7 @@ def node(op: Op, *xs: Any) -> Any:
     return call(op, *xs)[0]
 
 
-def sum_node(xs: np.ndarray) -> Any:
+def sum_node(xs: list[Any]) -> Any:
     return with_children(sum(numbers_of(xs)), tuple(xs), (1.0,) * len(xs), "sum")
 
 
@@ -127,11 +131,13 @@ def elementwise(function: Any, *xs: Any) -> np.ndarray:
     return out
 
 
-def along(function: Any, x: np.ndarray, axis: int) -> np.ndarray:
+def along(function: Any, x: np.ndarray, axis: int, mask: Any = None) -> np.ndarray:
+    """`function` of each line along the axis: the list of its entries, where the mask is True."""
     lines = np.moveaxis(x, axis, -1)
+    kept = None if mask is None else np.moveaxis(np.broadcast_to(mask, x.shape), axis, -1)
     out = np.empty(lines.shape[:-1], dtype=object)
     for index in np.ndindex(out.shape):
-        out[index] = function(lines[index])
+        out[index] = function((lines[index] if kept is None else lines[index][kept[index]]).tolist())
     return out
 
 

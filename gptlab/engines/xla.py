@@ -103,7 +103,12 @@ class XlaSession:
                     self._array(padded(learning_rates[part], capacity)),
                     np.int32(count),
                 )
-                state = State(weights, moments, state.step + count)
+                # jax hands dicts back with sorted keys; the order of the names is that of `params`
+                state = State(
+                    reordered(weights, state.weights),
+                    {key: reordered(moments[key], named) for key, named in state.optimizer.items()},
+                    state.step + count,
+                )
                 losses.append(np.asarray(loss)[:count])
                 norms.append(np.asarray(norm)[:count])
         return state, Metrics(np.concatenate(losses), np.concatenate(norms))
@@ -150,6 +155,10 @@ class XlaSession:
     def _array(self, values: Any) -> Any:
         # A copy: training gives its state away, and must not write into the caller's numbers.
         return self._jax.numpy.array(values, dtype=self.dtype, copy=True)
+
+
+def reordered(arrays: Arrays, like: Arrays) -> Arrays:
+    return {name: arrays[name] for name in like}
 
 
 def padded(array: np.ndarray, length: int, value: float = 0) -> np.ndarray:

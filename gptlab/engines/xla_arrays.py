@@ -46,12 +46,22 @@ class XlaArrays(Arrays):
                 return xs[0] * xs[1]
         return differentiable(self.ops[name])(*xs)
 
-    def fold(self, name: str, x: jax.Array, axis: int) -> jax.Array:
+    def fold(self, name: str, x: jax.Array, axis: int, mask: Any = None) -> jax.Array:
         if name == "add" and self.native_sum:
-            return jnp.sum(x, axis)
+            return jnp.sum(x if mask is None else jnp.where(mask, x, 0.0), axis)
         function = differentiable(self.ops[name])
         lines = jnp.moveaxis(x, axis, 0)
-        return lax.scan(lambda total, term: (function(total, term), None), lines[0], lines[1:])[0]
+        if mask is None:
+            return lax.scan(lambda total, term: (function(total, term), None), lines[0], lines[1:])[0]
+
+        def masked(carry: Any, line: Any) -> Any:
+            total, begun = carry
+            term, kept = line
+            return (jnp.where(kept, jnp.where(begun, function(total, term), term), total), begun | kept), None
+
+        kept = jnp.moveaxis(jnp.broadcast_to(mask, x.shape), axis, 0)
+        start = jnp.where(kept[0], lines[0], 0.0), kept[0]
+        return lax.scan(masked, start, (lines[1:], kept[1:]))[0][0]
 
     def where(self, condition: Any, x: Any, y: Any) -> jax.Array:
         return jnp.where(condition, x, y)
@@ -79,8 +89,10 @@ class XlaArrays(Arrays):
     def divide(self, x: Any, y: Any) -> Any:
         return x / y if self.native_divide else super().divide(x, y)
 
-    def matmul(self, x: jax.Array, w: jax.Array) -> jax.Array:
-        return jnp.matmul(x, w) if self.native_dot else super().matmul(x, w)
+    def matmul(self, x: jax.Array, w: jax.Array, mask: Any = None) -> jax.Array:
+        if not self.native_dot:
+            return super().matmul(x, w, mask)
+        return jnp.matmul(x if mask is None else jnp.where(mask, x, 0.0), w)
 
 
 @cache

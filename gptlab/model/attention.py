@@ -62,7 +62,7 @@ class CausalAttention:
         query_HTD, key_HSD, value_HSD = (a.swapaxes(0, 1) for a in (query_THD, key_SHD, value_SHD))
         scores_HTS = (query_HTD @ key_HSD.T) * (1.0 / math.sqrt(dim))
         scores_HTS = position.bias(scores_HTS, context.positions, context.key_positions)
-        heads_HTD = softmax(scores_HTS, context.mask) @ value_HSD
+        heads_HTD = softmax(scores_HTS, context.mask).matmul(value_HSD, context.mask)
         return heads_HTD.swapaxes(0, 1).reshape(-1, config.nHead * dim) @ weights["output"].T
 
 
@@ -75,4 +75,4 @@ def softmax(scores: Tensor, mask: Any) -> Tensor:
     seen = scores.where(mask, -math.inf)
     shifted = (scores - seen.largest(-1)).where(mask, 0.0)
     exponentials = shifted.apply("exp").where(mask, 0.0)
-    return exponentials / exponentials.sum(-1, keepdims=True)
+    return (exponentials / exponentials.sum(-1, keepdims=True, mask=mask)).where(mask, 0.0)

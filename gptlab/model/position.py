@@ -66,13 +66,16 @@ class Rope(Position):
         if not self.base > 0:
             raise UserError(f"model.position.base must be above 0: got {self.base}. Try 10000.")
 
-    def rotate(self, heads: Tensor, positions: Any, config: Sizes) -> Tensor:
-        half = config.headDim // 2
-        if 2 * half != config.headDim:
+    def weights(self, config: Sizes) -> Declared:
+        if config.headDim % 2:
             raise UserError(
                 f"rope turns pairs of entries, so headDim must be even: got headDim={config.headDim} "
                 f"(nEmbd={config.nEmbd}, nHead={config.nHead}). Try model.headDim={config.headDim + 1}."
             )
+        return {}
+
+    def rotate(self, heads: Tensor, positions: Any, config: Sizes) -> Tensor:
+        half = config.headDim // 2
         angles = np.outer(np.arange(config.blockSize), self.base ** (-np.arange(half) / half))
         cosine = heads.constant(np.cos(angles)).take(positions).reshape(-1, 1, half)
         sine = heads.constant(np.sin(angles)).take(positions).reshape(-1, 1, half)
