@@ -15,6 +15,7 @@ from gptlab.errors import UserError
 WEIGHTS = "weights.safetensors"
 TOKENIZER = "tokenizer.json"
 CONFIG = "config.yaml"
+RUN = "run.json"  # its name and MLflow id; there once step 1 is done
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
@@ -30,7 +31,10 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    write_atomic(path, lambda beside: beside.write_text(text, encoding="utf-8") and None)
+    def write(beside: Path) -> None:
+        beside.write_text(text, encoding="utf-8")
+
+    write_atomic(path, write)
 
 
 def write_json(path: Path, content: Any) -> None:

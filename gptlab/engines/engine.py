@@ -69,6 +69,8 @@ class Definition(Protocol):
         """(T,) token ids and the (T,) tokens that follow them to (T,) cross-entropies in nats."""
         ...
 
+    def __hash__(self) -> int: ...
+
 
 class Optimizer(Protocol):
     """A pair of pure functions over named arrays.

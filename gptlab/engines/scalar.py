@@ -93,7 +93,7 @@ class ScalarSession:
         context = causal_context(len(ids) - 1)
         return self.mean(self.definition.losses(tensors, ids[:-1], ids[1:], context).data)
 
-    def batch_loss(self, weights: Arrays, tokens: np.ndarray, lengths: np.ndarray) -> Value:
+    def batch_loss(self, weights: Arrays, tokens: np.ndarray, lengths: np.ndarray) -> Any:
         """The mean over documents (B, T+1) of their losses."""
         losses = [
             self.loss(weights, row[: length + 1])
@@ -101,11 +101,10 @@ class ScalarSession:
         ]
         return self.mean(np.array(losses, dtype=object))
 
-    def mean(self, losses: np.ndarray) -> Value:
+    def mean(self, losses: np.ndarray) -> Any:
         """With true arithmetic whatever is swapped: it is what is asked of the model, not part of it."""
         total = self.true_arrays.fold("add", losses, 0)
-        mean: Value = self.true_arrays.apply("mul", total, 1.0 / len(losses))[()]
-        return mean
+        return self.true_arrays.apply("mul", total, 1.0 / len(losses))[()]
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
         losses, norms = [], []

@@ -127,7 +127,7 @@ def quotient(x: Any, y: Any) -> Any:
 def elementwise(function: Any, *xs: Any) -> np.ndarray:
     arrays = np.broadcast_arrays(*[as_objects(x) for x in xs]) if len(xs) > 1 else [as_objects(xs[0])]
     out = np.empty(arrays[0].shape, dtype=object)
-    out.flat = [function(*numbers) for numbers in zip(*[a.flat for a in arrays], strict=True)]
+    out.flat[:] = [function(*numbers) for numbers in zip(*[a.flat for a in arrays], strict=True)]
     return out
 
 
@@ -173,5 +173,5 @@ def data_of(x: np.ndarray) -> np.ndarray:
 def as_values(numbers: np.ndarray) -> np.ndarray:
     """A new leaf Value for each number, in an object array of the same shape."""
     out = np.empty(numbers.shape, dtype=object)
-    out.flat = [Value(x) for x in numbers.ravel().tolist()]
+    out.flat[:] = [Value(x) for x in numbers.ravel().tolist()]
     return out
