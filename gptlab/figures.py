@@ -1,0 +1,85 @@
+"""The loss curve of a run as a PNG. Uses matplotlib's objects only: no pyplot, no global state."""
+
+import io
+import math
+from typing import Any
+
+INK, FAINT = "#1f2933", "#9aa5b1"
+TRAIN, VALIDATION = "#2f6fb7", "#d1495b"
+
+Curve = list[tuple[int, float]]
+
+# Facts of a dataset that a loss can be held against, and how they are called in the figure.
+REFERENCES = {"entropyPerWord": "entropy of the data", "unigramEntropy": "unigram entropy"}
+
+
+def smoothed(values: list[float], window: int) -> list[float]:
+    """The running mean of the last `window` values; of all of them while there are fewer."""
+    sums = [0.0]
+    for value in values:
+        sums.append(sums[-1] + value)
+    firsts = [max(0, i - window) for i in range(1, len(sums))]
+    return [(sums[i] - sums[first]) / (i - first) for i, first in enumerate(firsts, start=1)]
+
+
+def loss_curve(history: dict[str, Curve], facts: dict[str, float], title: str) -> bytes:
+    """Training loss, raw and smoothed, validation loss, and the data's entropies if `facts` has them.
+
+    `history` is `{metric name: [(step, value), ...]}`; values that are not finite leave gaps.
+    """
+    # The canvas is named, since matplotlib would otherwise ask the environment which one to take.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.8), dpi=150, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    train = _finite(history.get("train/loss", []))
+    validation = _finite(history.get("val/loss", []))
+    _draw_train(axes, train)
+    if validation:
+        axes.plot(
+            *zip(*validation, strict=True),
+            color=VALIDATION,
+            linewidth=1.8,
+            marker="o",
+            markersize=4 if len(validation) <= 60 else 0,
+            label=f"validation: {validation[-1][1]:.3f}",
+        )
+    for (name, label), style in zip(REFERENCES.items(), ("--", (0, (1.5, 2))), strict=True):
+        if name in facts:
+            axes.axhline(facts[name], color=INK, linewidth=1.1, linestyle=style, zorder=1)
+            axes.lines[-1].set_label(f"{label}: {facts[name]:.3f}")
+    axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold", pad=10)
+    axes.set_xlabel("step", color=INK)
+    axes.set_ylabel("loss (nats a token)", color=INK)
+    axes.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.margins(x=0.01)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, labelcolor=INK, fontsize=9.5, loc="upper right")
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    return png.getvalue()
+
+
+def _draw_train(axes: Any, train: Curve) -> None:
+    if not train:
+        return
+    steps = [step for step, _ in train]
+    losses = [loss for _, loss in train]
+    window = max(1, len(train) // 40)
+    means = smoothed(losses, window)
+    # At batch size 1 a single step is mostly noise: it is shown, but the mean is what is read.
+    axes.plot(steps, losses, color=TRAIN, alpha=0.25 if window > 1 else 1.0, linewidth=0.7)
+    axes.plot(steps, means, color=TRAIN, linewidth=2.0, label=f"training: {means[-1]:.3f}")
+    # One wild step must not flatten all the others.
+    top = max(*means, sorted(losses)[int(0.995 * (len(losses) - 1))])
+    axes.set_ylim(bottom=0, top=1.08 * top if top > 0 else None)
+
+
+def _finite(curve: Curve) -> Curve:
+    return [(step, value) for step, value in curve if math.isfinite(value)]

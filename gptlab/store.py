@@ -1,0 +1,307 @@
+"""Where runs are kept: finding the store, making it once and safely, refusing one that does not fit.
+
+Everything but `create_store` and `open_store` works without loading MLflow, so that a wrong
+`tracking.uri` is reported in milliseconds and not after seconds of imports.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import sqlite3
+import ssl
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from gptlab.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+WITHOUT = "To go on without MLflow, add tracking=none."
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow tracking store; `artifacts` is None where a server decides where artifacts go."""
+
+    uri: str
+    artifacts: str | None = None
+    database: Path | None = None  # the file of an SQLite store
+
+    @property
+    def shown(self) -> str:
+        """The URI as it may be printed: without a password."""
+        return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", self.uri)
+
+    @property
+    def is_server(self) -> bool:
+        """True if the store is reached over HTTP."""
+        return urlsplit(self.uri).scheme in ("http", "https")
+
+
+def find_store(uri: str | None = None, folder: Path | None = None) -> Store:
+    """The store that `uri` names, or else MLFLOW_TRACKING_URI, or else `mlflow.db` in `folder`.
+
+    Every path is made absolute, since MLflow keeps artifact locations as they were when an
+    experiment was made. Artifacts of an SQLite store go to `mlartifacts` beside its file.
+    Raises UserError for a file store, which MLflow 3 no longer opens, and for a store in memory.
+    """
+    folder = Path(folder or Path.cwd()).absolute()
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+    # What MLflow itself opens as databases, servers and Databricks passes through untouched.
+    scheme = uri if uri == "databricks" else urlsplit(uri).scheme
+    if scheme in ("", "file"):
+        if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
+            return Store(uri)
+        place = (folder / urlsplit(uri).path).resolve()
+        raise UserError(
+            f"tracking.uri must name a database or a server, got the folder '{uri}': MLflow "
+            f"{_mlflow_version()} keeps file stores in maintenance mode and opens them only if "
+            f"MLFLOW_ALLOW_FILE_STORE=true is set. Try tracking.uri=sqlite:///{place / 'mlflow.db'}"
+        )
+    if not uri.startswith("sqlite:"):
+        remote = scheme in ("http", "https") or scheme.startswith("databricks")
+        return Store(uri, None if remote else (folder / "mlartifacts").as_uri())
+    prefix, _, name = uri.partition(":///")
+    if not name or name == ":memory:" or "?" in name:
+        raise UserError(
+            f"an SQLite store must be a file, and its path free of '?': got '{uri}'. "
+            f"Try tracking.uri=sqlite:///{folder / 'mlflow.db'}"
+        )
+    database = Path(os.path.normpath(folder / name))
+    return Store(f"{prefix}:///{database}", (database.parent / "mlartifacts").as_uri(), database)
+
+
+def check_store(store: Store) -> None:
+    """Raise UserError if the store could not be opened or made; changes nothing, loads no MLflow.
+
+    Looks at the disk only: `check_server` is the one for servers.
+    """
+    database = store.database
+    if database is None:
+        return
+    folder = database.parent
+    if not folder.is_dir():
+        raise UserError(f"the folder of the MLflow store must exist: there is no {folder}. {WITHOUT}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(
+            f"the MLflow store {database} needs a folder that can be written to, and {folder} cannot. "
+            f"Run in another folder, or name another file with tracking.uri=sqlite:////... {WITHOUT}"
+        )
+    if not os.path.lexists(database):
+        return
+    if not os.access(database, os.R_OK | os.W_OK):
+        raise UserError(f"the MLflow store must be readable and writable: {database} is not. {WITHOUT}")
+    _check_schema(database)
+
+
+def _check_schema(database: Path) -> None:
+    version = _schema_version(database)
+    known, newest = schema_revisions()
+    if version == newest:
+        return
+    made = f"the MLflow store {database} has schema version {version}"
+    mine = f"the installed MLflow {_mlflow_version()} needs {newest}"
+    if version in known:
+        raise UserError(
+            f"{made}, which is older: {mine}. The file is unchanged. Keep a copy of it, then type: "
+            f"mlflow db upgrade sqlite:///{database}"
+        )
+    raise UserError(
+        f"{made}, which is not known here: {mine}. A newer MLflow made it; the file is unchanged. "
+        "Install that MLflow, run in another folder, or name another file with "
+        f"tracking.uri=sqlite:///{database.with_name('gptlab.db')}"
+    )
+
+
+def _schema_version(database: Path) -> str:
+    try:
+        address = f"file:{quote(str(database))}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=10)) as connection:
+            rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    except sqlite3.Error as error:
+        reason = str(error)
+    else:
+        if len(rows) == 1:
+            return str(rows[0][0])
+        reason = "it has no schema version"
+    raise UserError(
+        f"{database} must be a store made by MLflow, and is not ({reason}). The file is unchanged. "
+        "Move it away, run in another folder, or name another file with "
+        f"tracking.uri=sqlite:///{database.with_name('gptlab.db')}"
+    )
+
+
+@cache
+def schema_revisions() -> tuple[frozenset[str], str]:
+    """The database schemas that the installed MLflow knows, and the newest one, which it needs.
+
+    Read from MLflow's migration scripts as text: importing MLflow takes seconds, this milliseconds.
+    """
+    spec = importlib.util.find_spec("mlflow")
+    if spec is None or spec.origin is None:
+        raise UserError(f"MLflow is not installed. {WITHOUT}")
+    revisions: set[str] = set()
+    replaced: set[str] = set()
+    for script in (Path(spec.origin).parent / "store/db_migrations/versions").glob("*.py"):
+        text = script.read_text(encoding="utf-8")
+        for name, value in re.findall(r"^(revision|down_revision)\b[^=\n]*=\s*(.+)$", text, re.MULTILINE):
+            (revisions if name == "revision" else replaced).update(re.findall(r"[\"'](\w+)[\"']", value))
+    newest = revisions - replaced
+    if len(newest) != 1:
+        raise UserError(f"MLflow {_mlflow_version()} is not one gptlab knows: it has {len(newest)} schemas.")
+    return frozenset(revisions), newest.pop()
+
+
+def _mlflow_version() -> str:
+    return importlib.metadata.version("mlflow")
+
+
+def check_server(store: Store, timeout: float = 5.0) -> None:
+    """Raise UserError if nothing answers at the store's address within `timeout` seconds.
+
+    MLflow's own first call would retry for minutes.
+    """
+    request = urllib.request.Request(f"{store.uri.rstrip('/')}/health")
+    try:
+        urllib.request.urlopen(request, timeout=timeout).close()
+    except urllib.error.HTTPError as error:
+        error.close()  # Something answers; whether it is MLflow, the first real call will tell.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLError):
+            return  # Reachable; certificates are MLflow's business (MLFLOW_TRACKING_INSECURE_TLS ...).
+        raise UserError(
+            f"the MLflow server at {store.shown} must answer within {timeout:g} s, and does not ({reason}). "
+            f"Start it, or give another address with tracking.uri=. {WITHOUT}"
+        ) from None
+
+
+def open_store(store: Store) -> "MlflowClient":
+    """A client of the store, which is made first if it is a file that is not there yet.
+
+    Raises UserError if it cannot be made or opened.
+    """
+    check_store(store)
+    if store.database is not None:
+        if not store.database.exists():
+            create_store(store)
+        elif _leftovers(store.database):
+            with _locked(store.database.parent, wait=False) as mine:
+                if mine:
+                    _remove_leftovers(store.database)
+    from mlflow import MlflowClient
+
+    try:
+        client = MlflowClient(tracking_uri=store.uri)
+        client.search_experiments(max_results=1)
+    except Exception as error:
+        raise UserError(f"the MLflow store {store.shown} cannot be opened: {error}. {WITHOUT}") from error
+    return client
+
+
+def create_store(store: Store) -> None:
+    """Make the SQLite store, unless another process has just done so.
+
+    MLflow's migrations are safe neither against each other nor against being killed: they run on
+    a hidden file that gets its name when it is whole.
+    """
+    assert store.database is not None
+    database = store.database
+    try:
+        with _locked(database.parent):
+            _remove_leftovers(database)
+            if database.exists():
+                return
+            workplace = Path(
+                tempfile.mkdtemp(prefix=f".{database.name}-", suffix=".new", dir=database.parent)
+            )
+            try:
+                fresh = workplace / database.name
+                _migrate(fresh, store.artifacts)
+                # A link refuses to replace a store that a plain `mlflow ui` made in the meantime.
+                with suppress(FileExistsError):
+                    os.link(fresh, database)
+                _sync(database.parent)
+            finally:
+                shutil.rmtree(workplace, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"the MLflow store {database} cannot be made: {error}. {WITHOUT}") from error
+
+
+def _migrate(fresh: Path, artifacts: str | None) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    made = SqlAlchemyStore(f"sqlite:///{fresh}", artifacts)
+    made.engine.dispose()
+    with closing(sqlite3.connect(fresh)) as connection:
+        # WAL lets the UI read while a run writes; the mode is kept in the file.
+        connection.execute("PRAGMA journal_mode=WAL")
+    _sync(fresh)
+
+
+def settle(store: Store) -> None:
+    """Move what is in SQLite's write-ahead log into the file itself, so that a copy of it is whole."""
+    if store.database is not None:
+        with suppress(sqlite3.Error), closing(sqlite3.connect(store.database, timeout=1)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def glance(store: Store) -> tuple[str | None, bool]:
+    """The experiment of the newest run, and whether a run may be RUNNING: without loading MLflow."""
+    if store.database is None:
+        return None, True
+    # Queries this plain outlive changes of the schema; if not, MLflow can still be asked.
+    try:
+        with closing(sqlite3.connect(store.database, timeout=5)) as connection:
+            newest = connection.execute("SELECT experiment_id FROM runs ORDER BY start_time DESC LIMIT 1")
+            experiment = newest.fetchone()
+            running = connection.execute("SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1").fetchone()
+    except sqlite3.Error:
+        return None, True
+    return (str(experiment[0]) if experiment else None), running is not None
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _leftovers(database: Path) -> list[Path]:
+    return list(database.parent.glob(f".{database.name}-*.new"))
+
+
+def _remove_leftovers(database: Path) -> None:
+    """Drop what killed processes left; only for the holder of the lock."""
+    for workplace in _leftovers(database):
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold the folder itself as the lock: it dies with the process and leaves no file behind."""
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(handle)

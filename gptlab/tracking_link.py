@@ -1,0 +1,147 @@
+"""The training process's end of the pipe to the MLflow process (`tracking_worker`).
+
+One such process serves all runs of a training process, one after the other: a sweep loads MLflow once.
+"""
+
+import atexit
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from typing import Any
+
+Message = dict[str, Any]
+
+# What MLflow is told unless the user has said otherwise. It reads most of this when it is imported.
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # what fails is queued and tried again anyway
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "OMP_NUM_THREADS": "1",
+}
+# Settings of a run that somebody else has open: this run is another one.
+FOREIGN = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
+
+_idle: list["Link"] = []
+_idle_lock = threading.Lock()
+
+
+class Link:
+    """A running MLflow process: `send` never waits, `receive` gives its answers in order."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self._outbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        # Modules are found as they are found here, whatever the current folder; -P keeps it out.
+        start = "import sys, json; sys.path[:] = json.loads(sys.argv[1])"
+        start += "; from gptlab import tracking_worker; tracking_worker.main()"
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", start, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            # Ctrl-C must end the training, which then has this process write the end of it.
+            start_new_session=True,
+            encoding="utf-8",
+        )
+        for work in (self._write, self._read):
+            threading.Thread(target=work, name=f"mlflow{work.__name__}", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The id of the MLflow process."""
+        return self._process.pid
+
+    def send(self, **message: Any) -> None:
+        """Queue a message; a thread of its own writes it into the pipe."""
+        self._outbox.put(message)
+
+    def receive(self, timeout: float) -> Message | None:
+        """The next answer; None if there is none within `timeout` seconds.
+
+        `{"is": "gone", "message": ...}` once the process has ended.
+        """
+        try:
+            return self._inbox.get(timeout=timeout) if timeout > 0 else self._inbox.get_nowait()
+        except queue.Empty:
+            return None
+
+    def release(self) -> None:
+        """Keep the process for the next run."""
+        with _idle_lock:
+            _idle.append(self)
+
+    def finish(self) -> None:
+        """Let the process end once it has written what it was sent; does not wait for that."""
+        self._outbox.put(None)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """End the process: at once if it has nothing to write, else it has `timeout` seconds for that."""
+        self.finish()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _write(self) -> None:
+        assert self._process.stdin is not None
+        try:
+            with self._process.stdin as pipe:
+                while (message := self._outbox.get()) is not None:
+                    print(json.dumps(message, default=str), file=pipe, flush=self._outbox.empty())
+        except (BrokenPipeError, ValueError):
+            pass  # The process is gone, which the reading thread tells.
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None and self._process.stderr is not None
+        with self._process.stdout as replies, self._process.stderr as errors:
+            for line in replies:
+                self._inbox.put(json.loads(line))
+            # Standard error is silenced once the process runs: what is here kept it from running.
+            last = errors.read().strip().rpartition("\n")[2]
+        self._inbox.put({"is": "gone", "message": last})
+
+
+def warm_up() -> None:
+    """Start an MLflow process, which begins to load MLflow, unless one is idle."""
+    with _idle_lock:
+        _forget_foreign()
+        if not _idle:
+            _idle.append(Link())
+
+
+def take_link() -> Link:
+    """The idle MLflow process if there is one, or else a new one."""
+    with _idle_lock:
+        _forget_foreign()
+        return _idle.pop() if _idle else Link()
+
+
+def close_idle() -> None:
+    """End the idle MLflow process, if any."""
+    with _idle_lock:
+        _forget_foreign()
+        while _idle:
+            _idle.pop().close()
+
+
+def _forget_foreign() -> None:
+    """A forked process has its parent's list, but not its parent's threads: it must start its own."""
+    _idle[:] = [link for link in _idle if link.owner == os.getpid() and link._process.poll() is None]
+
+
+def environment() -> dict[str, str]:
+    """The environment for a process that loads MLflow; what the user has set there wins."""
+    given = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    # What warns here is not ours, and must not become an error because gptlab is being tested.
+    return {**ENVIRONMENT, **given, "PYTHONWARNINGS": "ignore"}
+
+
+atexit.register(close_idle)

@@ -1,0 +1,179 @@
+"""The `ui` verb: MLflow's pages for the store of this folder, as one quick server that ends when told."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from gptlab.errors import UserError
+from gptlab.store import Store, check_store, find_store, glance
+from gptlab.tracking_link import Link, environment
+from gptlab.tracking_worker import write_store
+
+START_SECONDS = 120.0
+# A fresh browser opens MLflow in its GenAI mode. The page reads its settings after the `#`.
+MODE = "workflowType=machine_learning"
+
+
+def serve_ui(
+    uri: str | None = None, host: str = "127.0.0.1", port: int = 5000, open_browser: bool = False
+) -> int:
+    """Serve the store's pages until Ctrl-C or SIGTERM; prints the address to open. The exit status.
+
+    Raises UserError if there is no store yet, it does not fit, or the port is taken. Makes nothing.
+    """
+    store = find_store(uri)
+    if store.is_server:
+        print(f"A server keeps these runs and shows them itself: {store.shown}")
+        return 0
+    if store.database is not None and not os.path.lexists(store.database):
+        raise UserError(
+            f"there are no runs to show: {store.database} does not exist. A run makes it, e.g. "
+            "python -m gptlab +experiment=tiny. Or name another store with tracking.uri="
+        )
+    check_store(store)
+    _check_port(host, port)
+    with _sigterm_as_interrupt(), tempfile.TemporaryFile() as log:
+        server = subprocess.Popen(
+            _command(store, host, port),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={
+                **environment(),
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                # Not on the command line, where everybody could read a database's password.
+                "MLFLOW_BACKEND_STORE_URI": store.uri,
+            },
+            # Its own group: Ctrl-C reaches only us, and we end all of it.
+            start_new_session=True,
+        )
+        link: Link | None = None
+        try:
+            experiment, running = glance(store)
+            if (
+                running
+            ):  # Whether it still does takes MLflow to set right, in seconds: the server need not wait.
+                link = Link()
+                link.send(do="sweep", store=write_store(store))
+                link.finish()
+            address = f"http://{_shown(host)}:{port}/"
+            if not _answers(address, server):
+                return _died(server, log)
+            page = address + _page(experiment)
+            print(f"MLflow shows the runs of {store.shown} at\n\n    {page}\n\nCtrl-C ends it.", flush=True)
+            if open_browser:
+                webbrowser.open(page)
+            server.wait()
+            return _died(server, log)
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            _end(server)
+            if link is not None:
+                link.close(0.0)
+
+
+def _command(store: Store, host: str, port: int) -> list[str]:
+    command = [sys.executable, "-P", "-m", "mlflow", "server"]
+    if store.artifacts is not None:
+        # So that an experiment made in the browser can be logged to without the server.
+        command += ["--default-artifact-root", store.artifacts]
+    return [*command, "--host", host, "--port", str(port), "--workers", "1"]
+
+
+def _check_port(host: str, port: int) -> None:
+    if not 0 < port < 65536:
+        raise UserError(f"port must be from 1 to 65535, got {port}. Try port=5000")
+    for candidate in range(port, min(port + 100, 65536)):
+        try:
+            # The family is looked up, so that `::1` and names work.
+            family, kind, _, _, address = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except socket.gaierror as error:
+            raise UserError(f"host must be an address of this machine, got '{host}' ({error}).") from None
+        except PermissionError:
+            raise UserError(f"port {port} needs more rights than this user has. Try port=5000") from None
+        except OSError as error:
+            if candidate == port:
+                reason = error.strerror
+            continue
+        if candidate == port:
+            return
+        raise UserError(
+            f"port {port} of {host} must be free, and is not ({reason}): is another `gptlab ui` running? "
+            f"Type python -m gptlab ui port={candidate}"
+        )
+    raise UserError(f"{host} has no free port from {port} on ({reason}). Try another host= or port=")
+
+
+def _shown(host: str) -> str:
+    if host in ("0.0.0.0", "::"):
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def _answers(address: str, server: "subprocess.Popen[bytes]") -> bool:
+    """Wait until the server answers; False if it has ended, or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            direct.open(f"{address}health", timeout=5).close()
+            return True
+        except OSError:
+            time.sleep(0.1)
+    return False
+
+
+def _page(experiment: str | None) -> str:
+    """The runs of an experiment, or the list of experiments."""
+    return f"#/experiments/{experiment}/runs?{MODE}" if experiment else f"#/experiments?{MODE}"
+
+
+def _died(server: "subprocess.Popen[bytes]", log: IO[bytes]) -> int:
+    log.seek(0)
+    last = log.read().decode(errors="replace").splitlines()[-20:]
+    print(f"MLflow's server ended by itself (exit status {server.poll()}):", *last, sep="\n", file=sys.stderr)
+    return 1
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """End the server and what it has started, which share its process group."""
+    for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        try:
+            os.killpg(server.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            server.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
+    server.wait()
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what a signal does
+        return
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

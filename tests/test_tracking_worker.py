@@ -1,0 +1,161 @@
+"""The process that talks to MLflow, held to account in this one; what it writes, and what it clears up."""
+
+import json
+import math
+import os
+import queue
+import subprocess
+import sys
+
+import pytest
+from test_tracking import client, make_run, track
+
+from gptlab import orphans, tracking_worker
+from gptlab.figures import loss_curve, smoothed
+from gptlab.recorder import PARAM_LENGTH, flat_params
+from gptlab.run import Run
+from gptlab.store import find_store
+from gptlab.tracking_worker import Conversation, read_run, read_store, write_run, write_store
+
+# A conversation with a client that fails at will
+
+
+class FlakyClient:
+    def __init__(self, real) -> None:
+        self.real = real
+        self.down = False
+
+    def __getattr__(self, name):
+        method = getattr(self.real, name)
+
+        def call(*args, **kwargs):
+            if self.down:
+                raise ConnectionError("the store is away")
+            return method(*args, **kwargs)
+
+        return call
+
+
+@pytest.fixture
+def flaky(mlflow_folder, monkeypatch):
+    flaky = FlakyClient(client())
+    monkeypatch.setattr(tracking_worker, "open_store", lambda store: flaky)
+    return flaky
+
+
+def converse(flaky: FlakyClient, run: Run, *actions) -> list[dict]:
+    """The answers to a start and then each action: a message, a value for `flaky.down`, or TIME to flush."""
+    replies: list[dict] = []
+    process = orphans.own_process()
+    place = write_store(find_store())
+    start = {"do": "start", "store": place, "experiment": "e", "process": process, "command": ""}
+    waiting = iter([{**start, "run": write_run(run)}, *actions, None])
+
+    class Inbox:
+        def get(self, timeout):
+            while isinstance(message := next(waiting), bool):
+                flaky.down = message
+            if message is TIME:
+                raise queue.Empty
+            return message
+
+    Conversation(Inbox(), replies.append).hold()
+    return replies
+
+
+def metrics(step: int) -> dict:
+    return {"do": "metrics", "step": step, "timestamp": 1, "values": {"train/loss": float(step)}}
+
+
+TIME = {"do": "nothing"}
+END = {"do": "end", "status": "FINISHED", "reason": "", "weights": None}
+
+
+def test_what_could_not_be_written_is_written_at_the_end(flaky, mlflow_folder, monkeypatch):
+    run = make_run(mlflow_folder)
+    samples = {"do": "samples", "step": 2, "texts": ["hello"]}
+    replies = converse(flaky, run, metrics(1), True, metrics(2), TIME, samples, metrics(3), False, END)
+    assert [r["is"] for r in replies] == ["started", "failed", "ended"]
+    assert replies[1]["message"] == "the store is away"
+    assert replies[2] == {"is": "ended", "lost": 0, "message": ""}
+    history = flaky.get_metric_history(replies[0]["id"], "train/loss")
+    assert [m.step for m in history] == [1, 2, 3]
+    assert [f.path for f in flaky.list_artifacts(replies[0]["id"], "samples")] == ["samples/step-000002.txt"]
+
+
+def test_a_store_that_stays_away_ends_with_a_count_of_what_is_lost(flaky, mlflow_folder):
+    replies = converse(flaky, make_run(mlflow_folder), TIME, True, metrics(1), metrics(2), END)
+    assert replies[-1]["message"] == "the store is away"
+    assert replies[-1]["lost"] >= 2
+
+
+def test_a_run_whose_process_disappears_is_closed_as_killed(flaky, mlflow_folder):
+    replies = converse(flaky, make_run(mlflow_folder), metrics(1))
+    found = flaky.get_run(replies[0]["id"])
+    assert found.info.status == "KILLED"
+    assert found.data.metrics["train/loss"] == 1.0
+
+
+def test_messages_carry_a_run_and_a_store_unchanged(tmp_path):
+    run = make_run(tmp_path)
+    assert read_run(json.loads(json.dumps(write_run(run)))) == run
+    store = find_store(None, tmp_path)
+    assert read_store(json.loads(json.dumps(write_store(store)))) == store
+
+
+# Orphans
+
+
+def test_only_runs_whose_process_is_gone_are_closed(mlflow_folder):
+    here, mine = orphans.host(), orphans.own_process()
+    gone = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    mark = orphans.process(gone.pid)
+    assert mark is not None and orphans.process(gone.pid) == mark
+    gone.communicate(b"\n")
+    again = f"{os.getpid()} another-start"  # this id, used by an earlier process
+    experiment = client().create_experiment("e")
+    runs = {
+        name: client().create_run(experiment, tags={orphans.HOST: host, orphans.PROCESS: process}).info.run_id
+        for name, host, process in [
+            ("gone", here, mark),
+            ("again", here, again),
+            ("mine", here, mine),
+            ("elsewhere", "elsewhere", mark),
+        ]
+    }
+    client().set_terminated(client().create_run(experiment, tags={orphans.HOST: here}).info.run_id, "FAILED")
+    assert set(orphans.close_orphans(client(), [experiment])) == {runs["gone"], runs["again"]}
+    statuses = {name: client().get_run(run_id).info.status for name, run_id in runs.items()}
+    assert statuses == {"gone": "KILLED", "again": "KILLED", "mine": "RUNNING", "elsewhere": "RUNNING"}
+
+
+def test_the_next_run_closes_the_orphans_of_its_experiment(mlflow_folder):
+    experiment = client().create_experiment("gptlab")
+    tags = {orphans.HOST: orphans.host(), orphans.PROCESS: f"{os.getpid()} long-ago"}
+    orphan = client().create_run(experiment, tags=tags).info.run_id
+    track(make_run(mlflow_folder))
+    assert client().get_run(orphan).info.status == "KILLED"
+
+
+# Params and figure
+
+
+def test_params_are_flat_clean_and_cut():
+    config = {"a": {"b c": True, "d+e": [1, "x"]}, "empty": {}, "text": "", "long": "y" * 7000}
+    params = flat_params(config)
+    assert params["a.b c"] == "true"
+    assert params["a.d_e"] == '[1, "x"]'
+    assert params["empty"] == "{}"
+    assert params["text"] == ""
+    assert len(params["long"]) == PARAM_LENGTH and params["long"].endswith("…")
+
+
+def test_smoothing_is_the_mean_of_the_last_values():
+    assert smoothed([4.0, 2.0, 0.0, 1.0], 2) == [4.0, 3.0, 1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    "history", [{}, {"train/loss": [(1, math.nan)]}, {"val/loss": [(1, 2.0)]}, {"train/loss": [(1, 0.0)]}]
+)
+def test_a_figure_can_be_drawn_of_any_history(history):
+    assert loss_curve(history, {"entropyPerWord": 1.0}, "a $title_").startswith(b"\x89PNG")
