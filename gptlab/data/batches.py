@@ -70,7 +70,7 @@ def split(
     count = len(documents)
     held = round(count * valFraction)
     if (valFraction > 0 and held < 1) or held >= count:
-        least = int(np.ceil(1 / valFraction)) if valFraction else 1
+        least = int(np.ceil(1 / min(valFraction, 1 - valFraction))) if valFraction else 1
         raise UserError(
             f"data.valFraction={valFraction} must leave at least one document on each side: there are "
             f"{count} documents. Use at least {max(least, 2)}, or data.valFraction=0 to hold out none."

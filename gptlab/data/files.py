@@ -13,7 +13,7 @@ def read_text(path: Path, key: str) -> str:
         guess = f" Did you mean {path.parent / close[0]}?" if close else ""
         raise UserError(f"{key} must be a file or folder that exists: there is no {path}.{guess}")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8").removeprefix("\ufeff")  # a byte order mark is no text
     except UnicodeDecodeError as error:
         raise UserError(
             f"{key} must be UTF-8 text: {path} has the byte 0x{error.object[error.start]:02x} at offset "
@@ -40,7 +40,8 @@ def text_files(path: Path, key: str) -> list[Path]:
 def read_documents(path: Path, key: str) -> list[str]:
     """One document a line, lines that are empty after trimming left out. Raises UserError if none is left."""
     texts = [read_text(file, key) for file in text_files(path, key)]
-    documents = [line for text in texts for line in text.splitlines() if line.strip()]
+    # Not splitlines, which also cuts at form feeds, U+2028 and the like.
+    documents = [line for text in texts for line in text.split("\n") if line.strip()]
     if not documents:
         raise UserError(f"{key} must hold at least one line of text: {path} is empty.")
     return documents

@@ -97,7 +97,9 @@ class VocabularyTokenizer:
 
         Raises UserError if there is nothing in them.
         """
-        texts = documents if self.path is None else read_documents(Path(self.path), "tokenizer.path")
+        texts = (
+            documents if self.path is None else read_documents(Path(self.path).expanduser(), "tokenizer.path")
+        )
         pieces = sorted({p for text in texts for p in split(text, self.unit)}, key=utf16)
         if not pieces:
             raise UserError(

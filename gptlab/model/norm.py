@@ -1,6 +1,6 @@
 """Norms: what keeps the size of a hidden state in hand, position by position.
 
-Each is a call `norm(weights, x)` on (T, E); `scale=true` multiplies by a learned vector that starts at 1.
+Each is a call `norm(weights, x)` on (T, E).
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from gptlab.model.component import Declared, Sizes, Weight, Weights
 
 @dataclass(frozen=True)
 class RMSNorm:
-    """x · (mean(x²) + eps)^-½ (Zhang, Sennrich 2019)."""
+    """x · (mean(x²) + eps)^-½ (Zhang, Sennrich 2019); scale: times a learned vector that starts at 1."""
 
     eps: float = 1e-5
     scale: bool = False
@@ -26,7 +26,10 @@ class RMSNorm:
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """(x - mean(x)) · (var(x) + eps)^-½ (Ba, Kiros, Hinton 2016), without a bias."""
+    """(x - mean(x)) · (var(x) + eps)^-½ (Ba, Kiros, Hinton 2016), without a bias.
+
+    scale: times a learned vector that starts at 1.
+    """
 
     eps: float = 1e-5
     scale: bool = False
@@ -42,7 +45,7 @@ class LayerNorm:
 
 @dataclass(frozen=True)
 class NoNorm:
-    """x as it comes, or only scaled by the learned vector."""
+    """x as it comes; scale: times a learned vector that starts at 1."""
 
     scale: bool = False
 

@@ -16,7 +16,10 @@ def zeros_like(params: Arrays) -> Arrays:
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam with bias correction (Kingma, Ba 2015): p - rate · m̂ / (√v̂ + epsAdam)."""
+    """Adam with bias correction (Kingma, Ba 2015): p - rate · m̂ / (√v̂ + epsAdam).
+
+    beta1, beta2: how much of the running means m of the gradient and v of its square is kept a step.
+    """
 
     beta1: float = 0.85
     beta2: float = 0.99
@@ -49,7 +52,10 @@ class Adam:
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov, Hutter 2019), on matrices and not on scales."""
+    """Adam with decoupled weight decay (Loshchilov, Hutter 2019), on matrices and not on scales.
+
+    weightDecay: the share that a matrix shrinks by a step, before it is multiplied by the learning rate.
+    """
 
     weightDecay: float = 0.01
 

@@ -12,7 +12,10 @@ from gptlab.errors import UserError
 
 @dataclass(frozen=True)
 class Schedule:
-    """The base: warm-up, then `after(share)` with share going from 0 to 1 over the rest."""
+    """The base: warm-up, then `after(share)` with share going from 0 to 1 over the rest.
+
+    warmup: the steps of the climb.
+    """
 
     warmup: int = 0
 

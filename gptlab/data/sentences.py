@@ -1,0 +1,129 @@
+"""The built-in corpus: sentences a first grader could write, and questions for a model to go on from.
+
+It is made, not stored, and the same every time. Since the grammar is known, so is the loss that the
+best possible model could reach: `entropy_per_word()`.
+"""
+
+import math
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import islice
+from typing import NamedTuple, cast
+
+from gptlab.data.grammar import Choice, Grammar, Pattern
+from gptlab.data.inflection import Person, add_s, agree, with_article
+from gptlab.data.sentence_patterns import FAMILIES, QUESTIONS, SENTENCES, SUBJECTS
+from gptlab.data.word_classes import WORDS
+
+_SEED = 1
+_SLOT = re.compile(r"\{([^}]*)\}")
+
+
+def generate_sentences(count: int = 30_000) -> list[str]:
+    """The first `count` sentences of one endless stream: a shorter corpus is the start of a longer one."""
+    return list(islice(sentence_grammar().sentences(random.Random(_SEED).random), count))
+
+
+@cache
+def _questions() -> tuple[str, ...]:
+    drawn = _grammar(QUESTIONS).sentences(random.Random(_SEED).random)
+    distinct: dict[str, None] = {}
+    while len(distinct) < 150:
+        distinct[next(drawn)] = None
+    return tuple(distinct)
+
+
+def generate_questions() -> list[str]:
+    """150 different questions in words of `vocabulary()`; none of them is a sentence of the corpus."""
+    return list(_questions())
+
+
+def vocabulary() -> list[str]:
+    """Every word that a sentence can hold, sorted by code unit, as the word tokenizer numbers them."""
+    return sentence_grammar().vocabulary()
+
+
+def entropy_per_word() -> float:
+    """Nats per predicted token below which no model's expected loss can fall, from the grammar, exactly.
+
+    H(sentence) / E[words + 1]: the end of a sentence is predicted too. It is the floor of the loss
+    *per token*; a mean over documents of each document's mean weighs short sentences more, and since these
+    are the less predictable ones, its floor lies higher.
+    """
+    grammar = sentence_grammar()
+    return grammar.entropy() / (grammar.expected_length() + 1)
+
+
+def unigram_entropy(documents: Sequence[str]) -> float:
+    """Nats per predicted token for a model that knows only how often each word, and the end, comes up."""
+    counts = Counter(word for document in documents for word in document.split(" "))
+    tokens = counts.total() + len(documents)
+    return -math.fsum(n / tokens * math.log(n / tokens) for n in [*counts.values(), len(documents)])
+
+
+@cache
+def sentence_grammar() -> Grammar:
+    """The grammar of the corpus, with every subject and every family of animals written out."""
+    return _grammar(SENTENCES)
+
+
+class _Subject(NamedTuple):
+    weight: int
+    person: Person
+    own: str
+    fits: tuple[str, ...]
+    text: str
+
+
+def _subject(row: str) -> _Subject:
+    weight, person, own, age, text = row.split(maxsplit=4)
+    fits = ["who", *(["one"] if person != "they" else []), *(["child"] if age == "child" else [])]
+    return _Subject(int(weight), cast(Person, person), own, tuple(fits), text)
+
+
+def _grammar(lines: str) -> Grammar:
+    return Grammar([pattern for line in lines.split("\n") if line for pattern in _patterns(line)])
+
+
+def _patterns(line: str) -> Iterable[Pattern]:
+    """The patterns that a line stands for; its weight is each family's, and is shared among the subjects."""
+    weight, text = line.split(maxsplit=1)
+    if "*" in text:
+        for family in FAMILIES.split():
+            yield _pattern(float(weight), text.replace("*", family), "they")
+    elif subject_slot := re.search(r"\[(who|one|child)\]", text):
+        subjects = [_subject(row) for row in SUBJECTS.strip().split("\n")]
+        subjects = [subject for subject in subjects if subject_slot[1] in subject.fits]
+        total = sum(subject.weight for subject in subjects)
+        for subject in subjects:
+            filled = text.replace(subject_slot[0], subject.text).replace("OWN", subject.own)
+            yield _pattern(float(weight) * subject.weight / total, filled, subject.person)
+    else:
+        yield _pattern(float(weight), text, "they")
+
+
+def _pattern(weight: float, text: str, person: Person) -> Pattern:
+    template = _SLOT.sub("%s", text)
+    template = re.sub(r"(\w+)~", lambda verb: agree(verb[1], person), template)
+    return Pattern(weight, template, tuple(_choice(slot, person) for slot in _SLOT.findall(text)))
+
+
+@cache
+def _choice(slot: str, person: Person) -> Choice:
+    """The choice that a slot's text stands for, such as `a+pet|farm`, `pet+s|bird` or `act~`."""
+    article, slot = slot.startswith("a+"), slot.removeprefix("a+")
+    phrases = [phrase for name in slot.split("|") for phrase in _class(name, person)]
+    return Choice(tuple(with_article(phrase) if article else phrase for phrase in phrases))
+
+
+def _class(name: str, person: Person) -> list[str]:
+    text = WORDS[name.removesuffix("+s").removesuffix("~")]
+    phrases = text.split(",") if "," in text else text.split()
+    if name.endswith("+s"):
+        return [add_s(word) for word in phrases]
+    if name.endswith("~"):  # the verb is the first word of its phrase
+        return [" ".join([agree(verb, person), *rest]) for verb, *rest in map(str.split, phrases)]
+    return phrases
