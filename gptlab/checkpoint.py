@@ -60,7 +60,10 @@ def load_weights(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    files = sorted(folder.glob(f"checkpoints/step-*/{WEIGHTS}"))
+    # By length first: after step-999999 the numbers have more digits.
+    files = sorted(
+        folder.glob(f"checkpoints/step-*/{WEIGHTS}"), key=lambda file: (len(file.parent.name), file)
+    )
     if not files:
         raise UserError(
             f"the run must have weights: there are none below {folder}. It ended before it saved any."

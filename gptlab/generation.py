@@ -54,11 +54,11 @@ def choose(xp: Any, logits: Any, uniform: Any, temperature: Any, topK: Any, topP
     Tokens are laid out from the likeliest down, equal ones in the order of their ids.
     """
     greedy = temperature <= 0
-    scaled = logits / xp.where(greedy, 1.0, temperature)
-    order = xp.argsort(-scaled, stable=True)
-    descending = scaled[order]
+    order = xp.argsort(-logits, stable=True)
+    descending = logits[order]
     rank = xp.arange(descending.shape[0])
-    shares = xp.exp(descending - descending[0])
+    # Below 1e-30 the quotient could overflow, while the draw has long been that of 0.
+    shares = xp.exp((descending - descending[0]) / xp.maximum(temperature, 1e-30))
     shares = xp.where((topK <= 0) | (rank < topK), shares, 0.0)
     shares = shares / xp.sum(shares)
     before = xp.cumsum(shares) - shares

@@ -116,11 +116,13 @@ class Training:
             if evaluated:
                 row |= self.evaluate()
             self.on_logged(step, row)
-            if not finite:
-                raise TrainingStopped(
-                    f"the loss became {metrics.loss[i]} at step {step}. "
-                    f"Try a lower learning rate: train.learningRate={self.plan.learningRate / 10:g}."
-                )
+            # The last update may break the weights with no step after it to show it in its loss.
+            for loss, name in (("train/loss", "loss"), ("val/loss", "validation loss")):
+                if not math.isfinite(row.get(loss, 0.0)):
+                    raise TrainingStopped(
+                        f"the {name} became {row[loss]} at step {step}. "
+                        f"Try a lower learning rate: train.learningRate={self.plan.learningRate / 10:g}."
+                    )
         self.on_chunk(end, float(metrics.loss[-1]), tokens_per_second)
 
     def evaluate(self) -> dict[str, float]:

@@ -28,7 +28,9 @@ class Adam:
     def __post_init__(self) -> None:
         check_fraction("optimizer.beta1", self.beta1, 0.9)
         check_fraction("optimizer.beta2", self.beta2, 0.99)
-        check_not_negative("optimizer.epsAdam", self.epsAdam, 1e-8)
+        if not 0 < self.epsAdam < float("inf"):
+            # At 0 a weight that had no gradient yet becomes 0/0.
+            raise UserError(f"optimizer.epsAdam must be a number above 0: got {self.epsAdam}. Try optimizer.epsAdam=1e-8.")
 
     def init(self, params: Arrays) -> dict[str, Arrays]:
         return {"mean": zeros_like(params), "square": zeros_like(params)}

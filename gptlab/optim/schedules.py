@@ -21,7 +21,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.warmup < 0:
-            raise UserError(f"schedule.warmup must be at least 0 steps: got {self.warmup}. Try 0.")
+            raise UserError(f"schedule.warmup must be at least 0 steps: got {self.warmup}. Try schedule.warmup=0.")
 
     def __call__(self, step: int, numSteps: int) -> float:
         if step < self.warmup:
@@ -57,7 +57,7 @@ class Cosine(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.final <= 1:
-            raise UserError(f"schedule.final must be from 0 to 1: got {self.final}. Try 0.1.")
+            raise UserError(f"schedule.final must be from 0 to 1: got {self.final}. Try schedule.final=0.1.")
 
     def after(self, share: float) -> float:
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * share))

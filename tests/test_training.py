@@ -1,0 +1,261 @@
+"""The training loop on tiny real sessions: what is logged, in which pieces, and what ends it."""
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+
+from gptlab import training as training_module
+from gptlab.autograd.ops import OpTable
+from gptlab.data.batches import Documents, Epochs, pack
+from gptlab.engines.scalar import ScalarEngine
+from gptlab.engines.xla import XlaEngine
+from gptlab.errors import TrainingStopped
+from gptlab.optim.optimizers import Adam
+from gptlab.optim.schedules import Linear
+from gptlab.training import Plan, Training
+from tests.models import make_gpt
+
+TINY = {"nLayer": 1, "nEmbd": 4, "nHead": 2, "headDim": None, "blockSize": 4, "vocabSize": 6}
+BOS = TINY["vocabSize"] - 1
+ENGINES = {"xla": XlaEngine("float64"), "scalar": ScalarEngine()}
+each_engine = pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES.keys())
+
+
+def documents_of(count: int, seed: int = 0) -> Documents:
+    """Different documents of 3 words among 0 ... 3."""
+    words = np.random.default_rng(seed).permutation(64)[:count]
+    return pack([[BOS, word // 16, word // 4 % 4, word % 4, BOS] for word in words.tolist()], BOS)
+
+
+class Spy:
+    """A session that does its work, and remembers what it was asked to train on."""
+
+    def __init__(self, session):
+        self._session = session
+        self.rows, self.rates, self.chunks = [], [], []
+
+    def __getattr__(self, name):
+        return getattr(self._session, name)
+
+    def train(self, state, batches, learning_rates):
+        self.rows += batches.tokens.reshape(-1, batches.tokens.shape[-1]).tolist()
+        self.rates += learning_rates.tolist()
+        self.chunks.append(len(learning_rates))
+        return self._session.train(state, batches, learning_rates)
+
+
+def make_training(
+    engine,
+    numSteps=12,
+    logEvery=5,
+    evalEvery=0,
+    batchSize=1,
+    weights=None,
+    train=None,
+    held_out=None,
+    **hooks,
+):
+    """A training with a spy for its session, and the list of what it logs."""
+    gpt, optimizer, logged = make_gpt(TINY), Adam(), []
+    session = Spy(engine.session(gpt, optimizer, OpTable()))
+    weights = weights or gpt.initial_weights(0)
+    training = Training(
+        session,
+        session.init(weights, optimizer.init(weights)),
+        Plan(numSteps, 0.05, Linear(), logEvery, evalEvery),
+        Epochs(documents_of(20) if train is None else train, batchSize, seed=3),
+        documents_of(3, seed=1) if held_out is None else held_out,
+        lambda step, metrics: logged.append((step, metrics)),
+        **hooks,
+    )
+    return training, logged
+
+
+def bits(training):
+    """Everything that the state holds, to the bit."""
+    state = training.session.export(training.state)
+    moments = [array for named in state.optimizer.values() for array in named.values()]
+    return state.step, [array.tobytes() for array in (*state.weights.values(), *moments)]
+
+
+@pytest.mark.parametrize(
+    ("numSteps", "logEvery", "evalEvery", "steps", "evaluated"),
+    [
+        (12, 5, 0, [1, 5, 10, 12], [12]),
+        (12, 4, 0, [1, 4, 8, 12], [12]),
+        (12, 1, 0, list(range(1, 13)), [12]),
+        (12, 100, 5, [1, 5, 10, 12], [5, 10, 12]),
+        (10, 3, 5, [1, 3, 5, 6, 9, 10], [5, 10]),
+        (1, 10, 250, [1], [1]),
+    ],
+    ids=["last-added", "last-is-nth", "each", "evaluations", "evaluation-at-end-once", "one-step"],
+)
+def test_logged_are_the_first_each_nth_the_evaluated_and_the_last_step(
+    numSteps, logEvery, evalEvery, steps, evaluated
+):
+    training, logged = make_training(ENGINES["scalar"], numSteps, logEvery, evalEvery)
+    training.run()
+    assert [step for step, _ in logged] == steps
+    assert [step for step, metrics in logged if "val/loss" in metrics] == evaluated
+    for _, metrics in logged:
+        assert {"train/loss", "train/learningRate", "train/gradNorm"} <= set(metrics)
+        assert all(math.isfinite(value) for value in metrics.values())
+
+
+@each_engine
+def test_an_evaluation_is_of_the_weights_after_its_step(engine):
+    losses = {}
+
+    def on_chunk(step, loss, rate):
+        total, count = training.session.evaluate(training.state, held_out.tokens, held_out.lengths)
+        losses[step] = total / count
+
+    held_out = documents_of(5, seed=2)
+    training, logged = make_training(engine, evalEvery=4, held_out=held_out, on_chunk=on_chunk)
+    training.run()
+    found = {step: metrics["val/loss"] for step, metrics in logged if "val/loss" in metrics}
+    assert found == {step: losses[step] for step in (4, 8, 12)}
+    assert len(set(found.values())) == 3
+    perplexities = {step: metrics["val/perplexity"] for step, metrics in logged if step in found}
+    assert perplexities == {step: math.exp(loss) for step, loss in found.items()}
+
+
+def test_without_held_out_documents_nothing_is_evaluated():
+    training, logged = make_training(ENGINES["scalar"], evalEvery=4, held_out=documents_of(3)[:0])
+    training.run()
+    assert [step for step, _ in logged] == [1, 4, 5, 8, 10, 12]
+    assert not any(name.startswith("val/") for _, metrics in logged for name in metrics)
+
+
+@each_engine
+def test_how_the_steps_are_cut_into_chunks_changes_no_bit(engine, monkeypatch):
+    results, chunks = [], []
+    for quick, slow in ((-1.0, math.inf), (math.inf, math.inf)):
+        monkeypatch.setattr(training_module, "QUICK", quick)
+        monkeypatch.setattr(training_module, "SLOW", slow)
+        training, logged = make_training(engine, logEvery=1, evalEvery=7, batchSize=2)
+        training.run()
+        rows = [{k: v for k, v in metrics.items() if k != "train/tokensPerSecond"} for _, metrics in logged]
+        results.append((bits(training), rows))
+        chunks.append(training.session.chunks)
+    assert chunks == [[1] * 12, [1, 2, 4, 5]]
+    assert results[0] == results[1]
+
+
+def test_chunks_longer_than_one_compiled_call_change_no_bit(monkeypatch):
+    gpt, optimizer, ends = make_gpt(TINY), Adam(), []
+    weights, rates = gpt.initial_weights(0), np.full(10, 0.05)
+    for longest in (1024, 4):
+        monkeypatch.setattr("gptlab.engines.xla.CHUNK_STEPS", longest)
+        session = ENGINES["xla"].session(gpt, optimizer, OpTable())
+        state = session.init(weights, optimizer.init(weights))
+        state, metrics = session.train(state, Epochs(documents_of(20), 1, 0).chunk(0, 10), rates)
+        state = session.export(state)
+        numbers = [metrics.loss, *state.weights.values()]
+        ends.append((state.step, [array.tobytes() for array in numbers]))
+    assert ends[0] == ends[1]
+
+
+def test_the_speed_is_told_once_the_first_chunk_has_compiled():
+    seen = []
+    training, logged = make_training(ENGINES["scalar"], logEvery=1, on_chunk=lambda *told: seen.append(told))
+    training.run()
+    assert "train/tokensPerSecond" not in logged[0][1] and math.isnan(seen[0][2])
+    assert all(metrics["train/tokensPerSecond"] > 0 for _, metrics in logged[1:])
+    assert seen[-1][0] == 12 and seen[-1][2] > 0
+
+
+@each_engine
+@pytest.mark.parametrize("evalEvery", [0, 7], ids=["within-a-chunk", "at-an-evaluation"])
+def test_a_loss_that_is_not_finite_stops_at_its_step_and_keeps_what_was_logged(engine, evalEvery):
+    # Word 4 comes first in document 7, and its embedding is not a number.
+    weights = make_gpt(TINY).initial_weights(0)
+    weights["tokenEmbedding"][4] = math.nan
+    train = documents_of(20)
+    train.tokens[6, 1] = 4
+    training, logged = make_training(engine, 12, 3, evalEvery, weights=weights, train=train)
+    with pytest.raises(
+        TrainingStopped, match=r"loss became nan at step 7\. Try .*train\.learningRate=0\.005"
+    ):
+        training.run()
+    assert [step for step, _ in logged] == [1, 3, 6, 7]
+    assert all(math.isfinite(metrics["train/loss"]) for step, metrics in logged if step < 7)
+    assert math.isnan(logged[-1][1]["train/loss"]) and "val/loss" not in logged[-1][1]
+
+
+@each_engine
+def test_weights_that_break_in_the_last_step_stop_the_run_too(engine):
+    training, logged = make_training(engine, numSteps=1)
+    training.plan = Plan(1, math.inf, lambda step, numSteps: 1.0, 1, 0)
+    with pytest.raises(TrainingStopped, match="the validation loss became nan at step 1"):
+        training.run()
+    assert [step for step, _ in logged] == [1] and math.isfinite(logged[0][1]["train/loss"])
+
+
+class Enough(Exception):
+    pass
+
+
+def stop_after(polls: int) -> None:
+    """What raises at the poll after so many."""
+    left = iter(range(polls))
+
+    def stop():
+        if next(left, None) is None:
+            raise Enough
+
+    return stop
+
+
+@each_engine
+def test_a_stop_between_chunks_leaves_a_whole_state_from_which_the_rest_follows(engine):
+    stopped, before = make_training(engine, stop=stop_after(2))
+    with pytest.raises(Enough):
+        stopped.run()
+    done = sum(stopped.session.chunks)
+    assert stopped.state.step == done and 2 <= done < 12
+    assert [step for step, _ in before] == [step for step in (1, 5, 10) if step <= done]
+
+    resumed, after = make_training(engine)
+    state = stopped.session.export(stopped.state)
+    resumed.state = resumed.session.init(state.weights, state.optimizer, state.step)
+    resumed.run()
+    whole, logged = make_training(engine)
+    whole.run()
+    assert bits(resumed) == bits(whole)
+    assert [step for step, _ in before + after] == [step for step, _ in logged]
+    assert stopped.session.rows + resumed.session.rows == whole.session.rows
+
+
+@each_engine
+def test_rates_follow_the_schedule_and_are_those_logged(engine):
+    training, logged = make_training(engine, numSteps=9, logEvery=1)
+    training.run()
+    expected = [0.05 * (1 - step / 9) for step in range(9)]
+    assert training.session.rates == expected
+    assert [metrics["train/learningRate"] for _, metrics in logged] == expected
+
+
+@pytest.mark.parametrize("batchSize", [1, 4])
+def test_held_out_documents_are_never_trained_on_and_the_others_once_an_epoch(batchSize):
+    documents = documents_of(25)
+    train, held_out = documents[:20], documents[20:]
+    training, _ = make_training(
+        ENGINES["scalar"], 40 // batchSize, 100, 2, train=train, held_out=held_out, batchSize=batchSize
+    )
+    training.run()
+    ordered = partial(sorted, key=tuple)
+    assert ordered(training.session.rows[:20]) == ordered(train.tokens.tolist())
+    assert ordered(training.session.rows[20:]) == ordered(train.tokens.tolist())
+    assert not any(row in held_out.tokens.tolist() for row in training.session.rows)
+
+
+@each_engine
+def test_it_learns(engine):
+    training, logged = make_training(engine, numSteps=60, logEvery=1, train=documents_of(1), batchSize=1)
+    training.run()
+    losses = [metrics["train/loss"] for _, metrics in logged]
+    assert losses[0] == pytest.approx(math.log(TINY["vocabSize"]), rel=0.1)
+    assert losses[-1] < 0.5 * losses[0]
