@@ -3,22 +3,26 @@
 A plugin needs `import gptlab` and nothing else; these are the public names.
 """
 
-from gptlab.autograd.check import check_op
-from gptlab.autograd.op import Op, op
-from gptlab.autograd.tensor import Tensor
-from gptlab.autograd.value import Value
-from gptlab.create import create_model
-from gptlab.data.datasets import Dataset
-from gptlab.data.tokenizers import Tokenizer, Vocabulary
-from gptlab.engines.engine import Context
-from gptlab.errors import TrainingStopped, UserError
-from gptlab.hookspecs import hookimpl
-from gptlab.model.component import Part, Sizes, Weight
-from gptlab.model.model import Model
-from gptlab.model.position import Position
-from gptlab.optim.schedules import Schedule
-from gptlab.registry import Registry
-from gptlab.run import Run
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gptlab.autograd.check import check_op
+    from gptlab.autograd.op import Op, op
+    from gptlab.autograd.tensor import Tensor
+    from gptlab.autograd.value import Value
+    from gptlab.create import create_model
+    from gptlab.data.datasets import Dataset
+    from gptlab.data.tokenizers import Tokenizer, Vocabulary
+    from gptlab.engines.engine import Context
+    from gptlab.errors import TrainingStopped, UserError
+    from gptlab.hookspecs import hookimpl
+    from gptlab.model.component import Part, Sizes, Weight
+    from gptlab.model.model import Model
+    from gptlab.model.position import Position
+    from gptlab.optim.schedules import Schedule
+    from gptlab.registry import Registry
+    from gptlab.run import Run
 
 __all__ = [
     # writing an op
@@ -48,3 +52,39 @@ __all__ = [
     "UserError",
     "TrainingStopped",
 ]
+
+_HOMES = {
+    "check_op": "gptlab.autograd.check",
+    "Op": "gptlab.autograd.op",
+    "op": "gptlab.autograd.op",
+    "Tensor": "gptlab.autograd.tensor",
+    "Value": "gptlab.autograd.value",
+    "create_model": "gptlab.create",
+    "Dataset": "gptlab.data.datasets",
+    "Tokenizer": "gptlab.data.tokenizers",
+    "Vocabulary": "gptlab.data.tokenizers",
+    "Context": "gptlab.engines.engine",
+    "TrainingStopped": "gptlab.errors",
+    "UserError": "gptlab.errors",
+    "hookimpl": "gptlab.hookspecs",
+    "Part": "gptlab.model.component",
+    "Sizes": "gptlab.model.component",
+    "Weight": "gptlab.model.component",
+    "Model": "gptlab.model.model",
+    "Position": "gptlab.model.position",
+    "Schedule": "gptlab.optim.schedules",
+    "Registry": "gptlab.registry",
+    "Run": "gptlab.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # At first use: half a second of imports would else come before the command can answer, Ctrl-C included.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gptlab' has no attribute '{name}'")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -11,15 +11,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from gptlab.errors import TrainingStopped, UserError, nearest
-from gptlab.help import HELP, VERBS
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
-    from gptlab.plugins import Plugins
+from gptlab.help import VERBS, help_of
+from gptlab.signals import ending_at_once
 
 USER_ERROR = 2
 FAILED = 1
@@ -28,18 +23,20 @@ FAILED = 1
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status: 0, 1 for a failed run, 2 for a mistake, 128 + n for a signal."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # Hydra then raises its errors instead of printing them, so that they can be said in gptlab's words.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        return dispatch(given)
+        with ending_at_once():
+            status = dispatch(given)
+            sys.stdout.flush()
+            return status
     except UserError as error:
         return complain(str(error), USER_ERROR)
     except TrainingStopped as error:
         return complain(str(error), FAILED)
     except KeyboardInterrupt as stop:
-        status = getattr(stop, "status", 130)
-        return complain(f"stopped by {stop or 'Ctrl-C'}", status)
+        words = ["stopped by", str(stop) or "Ctrl-C", *getattr(stop, "__notes__", [])]
+        return complain(" ".join(words), getattr(stop, "status", 130))
     except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
 
@@ -51,8 +48,8 @@ def complain(message: str, status: int) -> int:
 
 def dispatch(arguments: list[str]) -> int:
     verb, rest = verb_of(arguments)
-    if any(flag in rest for flag in ("--help", "-h")):
-        print(HELP[verb])
+    if "--help" in rest or "-h" in rest:
+        print(help_of(verb))
         return 0
     if "--version" in rest:
         from importlib.metadata import version
@@ -72,116 +69,84 @@ def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
         close = nearest(verb, VERBS)
         guess = f" Did you mean {' or '.join(close)}?" if close else ""
         raise UserError(
-            f"the first word must be one of {', '.join(VERBS)}, or an override like +experiment=tiny: "
-            f"got '{verb}'.{guess}"
+            f"the first word must be a verb ({', '.join(VERBS)}) or an override that reads key=value, such as "
+            f"+experiment=tiny: got '{verb}'.{guess}"
         )
     return verb, arguments[1:]
 
 
-def prepared() -> Plugins:
-    """The plugins loaded and their schemas stored for Hydra."""
-    from gptlab.config import store_experiments, store_schema
-    from gptlab.plugins import load_plugins
-
-    plugins = load_plugins()
-    store_schema(plugins.registry)
-    store_experiments()
-    return plugins
-
-
 def train(arguments: list[str]) -> int:
-    """Through hydra.main, so that multirun, --cfg, launchers and completion are Hydra's own."""
-    import hydra
+    """Train what the arguments describe: one run, or a sweep's."""
+    from gptlab.command_line import quoted, read_command_line
+    from gptlab.composing import explained, first_of_sweep, prepared, through_hydra
+    from gptlab.folders import remove_if_runless
+    from gptlab.jobs import Jobs
 
-    from gptlab.config import folder_of
-
+    line = read_command_line(arguments)
+    if line.shows:
+        return show("train", arguments)
     plugins = prepared()
-
-    failed_jobs: list[str] = []
-    mistakes: list[Exception] = []
-
-    def job(config: DictConfig) -> None:
-        # Kept and raised afterwards: Hydra would print a line of its own before raising them. A sweep's
-        # other jobs go on.
-        try:
-            run_job(config, plugins)
-        except (UserError, TrainingStopped) as error:
-            if sweeping():
-                failed_jobs.append(str(error))
-                complain(str(error), FAILED)
-            else:
-                mistakes.append(error)
-
-    main = hydra.main(version_base="1.3", config_path=str(folder_of("conf")), config_name="train")(job)
-    saved, sys.argv = sys.argv, [sys.argv[0], *arguments]
+    sweep_folder = first_of_sweep(line, plugins) if line.sweeps else None
+    if sweep_folder is not None:
+        arguments = [*arguments, quoted("hydra.sweep.dir", sweep_folder)]
+    jobs = Jobs(plugins, line)
     try:
-        explained(main, plugins)
+        with explained(plugins, line.flags.overrides):
+            through_hydra("train", arguments, jobs.run)
+    except (OSError, ValueError) as error:
+        # Of a job it would be a fault of gptlab's; before the first it is what Hydra could not read or write.
+        if jobs.begun:
+            raise
+        raise UserError(f"Hydra cannot begin: {error}") from None
     finally:
-        sys.argv = saved
-    if mistakes:
-        raise mistakes[0]
-    return FAILED if failed_jobs else 0
+        if sweep_folder is not None:
+            remove_if_runless(Path(sweep_folder))
+    if jobs.errors and not jobs.in_sweep:
+        raise jobs.errors[0]
+    if jobs.all_refused:
+        return USER_ERROR
+    return FAILED if jobs.errors else 0
 
 
-def sweeping() -> bool:
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
+def show(verb: str, arguments: list[str]) -> int:
+    """What Hydra itself shows: --cfg, --info, --hydra-help, and completion in the shell."""
+    import logging
 
-    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+    from gptlab.command_line import read_command_line
+    from gptlab.completion import complete
+    from gptlab.composing import explained, prepared, through_hydra
 
-
-def run_job(config: DictConfig, plugins: Plugins) -> None:
-    """One run: of a single command, or one of a sweep's."""
-    from hydra.core.hydra_config import HydraConfig
-
-    from gptlab.config import plain
-    from gptlab.launch import launch
-    from gptlab.naming import run_name
-
-    hydra_config = HydraConfig.get()
-    folder = Path(hydra_config.runtime.output_dir)
-    sweep = sweeping()
-    name = run_name(list(hydra_config.overrides.task), in_sweep=sweep)
+    line = read_command_line(arguments)
+    plugins = prepared()
+    if line.flags.shell_completion:
+        return complete(arguments, line.flags.overrides, plugins.registry)
+    logging.raiseExceptions = (
+        False  # Hydra shows some of it by logging, and `| head` is no reason for tracebacks
+    )
     try:
-        settings = plain(config)
-    except UserError:
-        remove_if_empty(folder)
-        raise
-    outcome = launch(settings, plugins, folder, name)
-    if settings["progress"] != "none":
-        print(report(outcome.run, sweep))
-
-
-def remove_if_empty(folder: Path) -> None:
-    from gptlab.launch import remove
-
-    if folder.is_dir() and not any(folder.iterdir()):
-        remove(folder)
-
-
-def report(run: Any, sweep: bool) -> str:
-    """The last lines of a run: what it left, and how to go on."""
-    lines = []
-    if run.samples and not sweep:
-        lines += ["samples:", *(f"  {text}" for text in run.samples[-1][1])]
-    lines.append(f"run folder: {os.path.relpath(run.folder)}")
-    if run.id:
-        lines.append(f"MLflow run: {run.id}   browse: python -m gptlab ui")
-    return "\n".join(lines)
+        with explained(plugins, line.flags.overrides):
+            through_hydra(verb, arguments, lambda config: None)
+    except SystemExit as done:
+        return int(done.code or 0)
+    return 0
 
 
 def generate(arguments: list[str]) -> int:
     """Print samples of a finished run, one a line."""
-    from gptlab.config import plain
+    from gptlab.command_line import read_command_line
+    from gptlab.composing import prepared, settings_of
     from gptlab.generation import Sampling
     from gptlab.generation import generate as sample
-    from gptlab.runs import find_run, load_run
+    from gptlab.runs import found_run, load_run
 
+    line = read_command_line(arguments)
+    if line.shows:
+        return show("generate", arguments)
     plugins = prepared()
-    settings = plain(composed("generate", arguments, plugins))
+    settings = settings_of("generate", line, plugins)
     how = Sampling(**{key: settings[key] for key in ("n", "temperature", "topK", "topP", "prompt", "seed")})
-    folder = find_run(settings["run"], settings["tracking"].get("uri"))
-    run = load_run(folder, plugins.registry, settings["engine"])
+    with found_run(settings["run"], settings["tracking"]) as folder:
+        run = load_run(folder, plugins.registry, settings["engine"])
     for text in sample(run.session, run.state, run.tokenizer, run.definition.sizes.blockSize, how):
         print(text)
     return 0
@@ -189,33 +154,12 @@ def generate(arguments: list[str]) -> int:
 
 def ui(arguments: list[str]) -> int:
     """Serve MLflow's pages for the store of this folder until Ctrl-C."""
-    from gptlab.config import plain
+    from gptlab.command_line import read_command_line
+    from gptlab.composing import prepared, settings_of
     from gptlab.ui import serve_ui
 
-    settings = plain(composed("ui", arguments, prepared()))
+    line = read_command_line(arguments)
+    if line.shows:
+        return show("ui", arguments)
+    settings = settings_of("ui", line, prepared())
     return serve_ui(settings["tracking"].get("uri"), settings["host"], settings["port"])
-
-
-def composed(name: str, overrides: list[str], plugins: Plugins) -> DictConfig:
-    """The config of a verb other than train."""
-    return explained(lambda: compose_root(name, overrides), plugins, name)
-
-
-def compose_root(name: str, overrides: list[str]) -> DictConfig:
-    from hydra import compose, initialize_config_dir
-
-    from gptlab.config import folder_of
-
-    with initialize_config_dir(str(folder_of("conf")), version_base="1.3"):
-        return compose(name, overrides)
-
-
-def explained(work: Callable[[], Any], plugins: Plugins, name: str = "train") -> Any:
-    """What `work` returns; Hydra's errors become UserErrors that name the nearest keys and names."""
-    from gptlab.config import CONFIG_ERRORS, explain, known_keys
-
-    try:
-        return work()
-    except CONFIG_ERRORS as error:
-        keys = known_keys(compose_root(name, []))
-        raise explain(error, plugins.registry, keys) from None

@@ -7,26 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass, field, make_dataclass
-from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import MISSING, DictConfig, Node, OmegaConf
 
 from gptlab.autograd.ops import BUILTIN_OPS
-from gptlab.errors import UserError, nearest, unknown_name
-from gptlab.registry import COMPONENT_KINDS, Registry
-
-GROUPS = {
-    **{kind: f"model/{kind}" for kind in COMPONENT_KINDS},
-    **{kind: kind for kind in ("optimizer", "schedule", "tokenizer", "engine", "tracking")},
-    "dataset": "data",
-}
+from gptlab.errors import UserError, nearest
+from gptlab.groups import GROUPS
+from gptlab.registry import Registry
 
 
 @dataclass
@@ -116,12 +107,16 @@ class UiConfig:
     tracking: Any = MISSING
 
 
+ROOTS = {"train": Config, "generate": GenerateConfig, "ui": UiConfig}
+
+
 def store_schema(registry: Registry) -> None:
     """Put the root schemas and a typed group entry for each component into Hydra's ConfigStore."""
+    from hydra.core.config_store import ConfigStore
+
     store = ConfigStore.instance()
-    store.store(name="train_schema", node=Config)
-    store.store(name="generate_schema", node=GenerateConfig)
-    store.store(name="ui_schema", node=UiConfig)
+    for verb, root in ROOTS.items():
+        store.store(name=f"{verb}_schema", node=root)
     for entry in registry:
         if entry.kind in GROUPS:
             group = GROUPS[entry.kind]
@@ -149,62 +144,80 @@ def schema_of(cls: type, name: str) -> Any:
     return make_dataclass(f"{cls.__name__}Config", rows)
 
 
-def folder_of(name: str) -> Path:
-    """`conf` or `experiments`: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).parent
-    return package / name if (package / name).is_dir() else package.parent / name
-
-
-def experiment_files() -> dict[str, Path]:
-    """Every experiment by name: gptlab's own, then those in ./experiments, which win."""
-    folders = [folder_of("experiments"), Path.cwd() / "experiments"]
-    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
-
-
-def store_experiments() -> None:
-    """Make `+experiment=NAME` find the experiments, from whatever folder the command is run.
-
-    A file that cannot be read is left out here and reported when its name is asked for.
-    """
-    store = ConfigStore.instance()
-    for name, file in experiment_files().items():
-        try:
-            node = OmegaConf.load(file)
-        except Exception:
-            continue
-        store.store(group="experiment", name=name, node=node, package="_global_", provider=str(file))
-
-
 def plain(config: DictConfig) -> dict[str, Any]:
     """The config as nested dicts, resolved, after the checks that Hydra cannot make.
 
     Raises UserError: a key that the schema has not (added with `+`), a field that is needed and not
-    given, a value out of range.
+    given, a component named but not selected.
     """
-    check_keys(config, "")
+    check_keys(config)
+    check_choices(config)
     result = OmegaConf.to_container(config, resolve=True)
     assert isinstance(result, dict)
     return typing.cast("dict[str, Any]", result)
 
 
-def check_keys(config: DictConfig, prefix: str) -> None:
+def check_keys(config: DictConfig, prefix: str = "") -> None:
+    """Raises UserError for a key that the schema has not, or that has no value and needs one."""
     schema = OmegaConf.get_type(config)
     known = [f.name for f in dataclasses.fields(schema)] if dataclasses.is_dataclass(schema) else None
     for key in config:
-        name = f"{prefix}{key}"
+        name = prefix + str(key)
         if known is not None and key not in known:
-            raise unknown_key(name, [f"{prefix}{k}" for k in known])
+            raise unknown_key(str(key), known, prefix)
         if OmegaConf.is_missing(config, key):
+            group = name.replace(".", "/")
+            if group in GROUPS.values():
+                raise UserError(f"{group} must be chosen: there is none. Add {group}=NAME to the command.")
             raise UserError(f"{name} must be given: it has no default. Add {name}=... to the command.")
         node = config._get_node(key)
         if isinstance(node, DictConfig) and not node._is_none():
             check_keys(node, f"{name}.")
 
 
-def unknown_key(key: str, known: list[str]) -> UserError:
-    close = nearest(key, known)
-    guess = f"Did you mean {' or '.join(close)}?" if close else f"Known here: {', '.join(known)}."
-    return UserError(f"the config has no key '{key}'. {guess}")
+def check_choices(config: DictConfig) -> None:
+    """Raises UserError where a config, e.g. an experiment's file, names a component where it must select one."""
+    for group in GROUPS.values():
+        dotted = group.replace("/", ".")
+        node: Any = config
+        for name in dotted.split("."):
+            node = node._get_node(name) if isinstance(node, DictConfig) and name in node else None
+        if not isinstance(node, Node) or node._is_none():
+            continue
+        if not isinstance(node, DictConfig):
+            given = str(node)
+            raise UserError(
+                f"{group} must be selected by name: got {dotted}={given}. Type {group}={given}, "
+                f"or in an experiment's file under defaults: override /{group}: {given}"
+            )
+        schema = OmegaConf.get_type(node)
+        if not dataclasses.is_dataclass(schema):
+            continue
+        selected = next(f.default for f in dataclasses.fields(schema) if f.name == "name")
+        if node["name"] != selected:
+            raise UserError(
+                f"{dotted}.name must stay what {group} selects, {selected}: got {node['name']}. Type "
+                f"{group}={node['name']}, or in an experiment's file under defaults: "
+                f"override /{group}: {node['name']}"
+            )
+
+
+def unknown_key(key: str, known: Iterable[str], prefix: str = "", place: str = "") -> UserError:
+    """The error for a key that the part `prefix` of the config (`train.`) has not; `place`: where it stands."""
+    if "/" in key and key not in GROUPS.values():
+        groups = [*GROUPS.values(), "experiment"]
+        close = nearest(key, groups)
+        guess = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(sorted(groups))}."
+        return UserError(f"there is no config group '{key}'{place}. {guess}")
+    keys = [name for name in known if name not in ("name", "hydra")]
+    close = [f"{prefix}{name}" for name in nearest(key, keys)]
+    if close:
+        guess = f"Did you mean {' or '.join(close)}?"
+    elif keys:
+        guess = f"Known{f' in {prefix[:-1]}' if prefix else ''}: {', '.join(keys)}."
+    else:
+        guess = f"{prefix[:-1]} has no keys to set."
+    return UserError(f"the config has no key '{prefix}{key}'{place}. {guess}")
 
 
 def check_values(config: dict[str, Any]) -> None:
@@ -234,80 +247,3 @@ def check_values(config: dict[str, Any]) -> None:
         raise UserError(f"samples.n must be at least 0: got {config['samples']['n']}. Try samples.n=5.")
     if config["progress"] not in ("auto", "none"):
         raise UserError(f"progress must be auto or none: got {config['progress']}. Try progress=auto.")
-
-
-def explain(error: Exception, registry: Registry, keys: list[str]) -> UserError:
-    """Hydra's and OmegaConf's errors in gptlab's words: what must hold, what came, what to type.
-
-    `keys` are the config's known keys, to guess from.
-    """
-    text = str(error)
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
-    whole = f"{text}\n{cause}" if cause else text
-    if found := re.search(r"Could not find '([\w/.-]+)/([^'/]*)'", whole):
-        return missing_option(found[1], found[2], registry)
-    if found := re.search(r"Could not override '([^']+)'", whole):
-        key = found[1].split("@")[0].lstrip("+~")
-        if found := re.search(r"Key '([^']+)' (?:is not in struct|not in)", whole):
-            pass
-        return unknown_key(key, keys)
-    if found := re.search(r"Error merging override ([^=\s]+)=(.*)", whole):
-        return wrong_value(found[1].lstrip("+"), found[2], whole)
-    if found := re.search(r"Ambiguous|mismatched input|no viable alternative|token recognition", whole):
-        return UserError(
-            f"an override must read key=value: {whole.splitlines()[0]}. Quote values with spaces or commas."
-        )
-    lines = [
-        line for line in whole.splitlines() if line.strip() and not line.startswith("Set the environment")
-    ]
-    return UserError(" ".join(lines[:4]))
-
-
-def missing_option(group: str, name: str, registry: Registry) -> UserError:
-    if group == "experiment":
-        files = experiment_files()
-        if name in files:
-            return UserError(f"the experiment '{name}' must be YAML that can be read: {broken(files[name])}")
-        return unknown_name("experiment", name, files, "An experiment is a file ./experiments/NAME.yaml.")
-    kinds = {value: key for key, value in GROUPS.items()}
-    if group in kinds:
-        return unknown_name(
-            kinds[group], name, registry.names(kinds[group]), f"Select one with {group}=NAME."
-        )
-    return unknown_name("config group", group, [*GROUPS.values(), "experiment"])
-
-
-def broken(file: Path) -> str:
-    try:
-        OmegaConf.load(file)
-    except Exception as error:
-        return " ".join(str(error).split())
-    return f"{file} could not be stored."
-
-
-def wrong_value(key: str, value: str, whole: str) -> UserError:
-    if key in GROUPS.values() or key.replace(".", "/") in GROUPS.values():
-        group = key.replace(".", "/")
-        return UserError(f"a component is selected with a slash: got {key}={value}. Type {group}={value}.")
-    if found := re.search(r"could not be converted to (\w+)", whole):
-        kind = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}.get(
-            found[1], found[1]
-        )
-        return UserError(f"{key} must be {kind}: got {value}.")
-    reason = [line for line in whole.splitlines()[1:] if line.strip()]
-    return UserError(f"{key} cannot be {value}: {reason[0] if reason else whole}")
-
-
-def known_keys(config: DictConfig | ListConfig, prefix: str = "") -> list[str]:
-    """Every key of a config, groups and leaves, with its full path."""
-    keys: list[str] = []
-    for key in config:
-        name = f"{prefix}{key}"
-        keys.append(name)
-        node = config._get_node(key) if isinstance(config, DictConfig) else None
-        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
-            keys += known_keys(node, f"{name}.")
-    return keys
-
-
-CONFIG_ERRORS = (HydraException, OmegaConfBaseException)

@@ -1,21 +1,28 @@
 """The words of --help: what each verb does, with an example."""
 
+from textwrap import wrap
+
+WIDTH = 100
+
 TRAIN = """\
 gptlab: take a GPT apart, change any piece, see what that does to learning.
 
   python -m gptlab +experiment=tiny                       train; seconds
   python -m gptlab +experiment=tiny model.nEmbd=32        change a number
   python -m gptlab +experiment=tiny model/norm=layernorm  change a component
+  python -m gptlab +experiment=tiny ops.mul=maximum       change what "multiply" means
   python -m gptlab -m +experiment=tiny model.nEmbd=16,32  a sweep, a run for each value
   python -m gptlab generate prompt="the cat"              sample from the newest run
   python -m gptlab ui                                     browse the runs in MLflow
 
 Verbs: train (the default), generate, ui; each takes Hydra overrides, and --help.
 
-Experiments are files in experiments/, gptlab's own and those in ./experiments.
-Of training: --cfg job prints the whole config, --info defaults what it is made of,
--m sweeps, --hydra-help Hydra's own flags; tab completion for the command `gptlab`:
-  eval "$(gptlab -sc install=bash)"\
+--cfg job        print the whole config and train nothing (--info defaults: what it is made of)
+-m               a sweep over values given as 1,2,3
+tracking=none    without MLflow
+progress=none    print nothing
+--hydra-help     Hydra's own flags
+Tab completion for the command `gptlab`, in bash: eval "$(gptlab -sc install=bash)"\
 """
 
 GENERATE = """\
@@ -24,9 +31,12 @@ Sample from a finished run.
   python -m gptlab generate run=latest n=20 temperature=0.8 topK=0 topP=1.0 seed=0 prompt="the cat"
 
 run          latest (the newest below ./runs), an MLflow run id, or a run's folder
+n            how many samples, one a line
 temperature  what logits are divided by; 0 takes the likeliest token each time
 topK         keep the k likeliest tokens; 0 keeps all
 topP         of those, the smallest set whose probabilities reach p
+prompt       what each sample begins with, in tokens of the run's vocabulary
+seed         the same seed draws the same samples
 engine       engine=scalar or engine=xla; the run's own if left out\
 """
 
@@ -36,8 +46,42 @@ Browse the runs of this folder in MLflow's pages, until Ctrl-C.
   python -m gptlab ui port=5000
 
 host, port    where to listen; 127.0.0.1 and 5000
-tracking.uri  another store, e.g. tracking.uri=http://server:5000 or sqlite:////path/mlflow.db\
+tracking.uri  another store, e.g. tracking.uri=sqlite:////path/mlflow.db\
 """
 
 HELP = {"train": TRAIN, "generate": GENERATE, "ui": UI}
 VERBS = tuple(HELP)
+
+
+def help_of(verb: str) -> str:
+    """The text for a verb; that of training lists the experiments and every name that can be selected."""
+    if verb != "train":
+        return HELP[verb]
+    return "\n\n".join([TRAIN, experiments(), names()])
+
+
+def experiments() -> str:
+    from gptlab.experiments import descriptions
+
+    rows = descriptions()
+    return "Experiments (files in experiments/, gptlab's own and those of this folder):\n" + table(rows)
+
+
+def names() -> str:
+    from gptlab.groups import GROUPS
+    from gptlab.plugins import load_plugins
+
+    registry = load_plugins().registry
+    rows = {f"{group}=": "  ".join(registry.names(kind)) for kind, group in GROUPS.items()}
+    rows["ops.NAME="] = "  ".join(registry.names("op"))
+    return "Components (their fields are keys, e.g. optimizer.beta1=0.9):\n" + table(rows)
+
+
+def table(rows: dict[str, str]) -> str:
+    """Two columns, the second one wrapped."""
+    width = max((len(name) for name in rows), default=0) + 4
+    lines = []
+    for name, text in rows.items():
+        wrapped = wrap(text, WIDTH - width, break_long_words=False) or [""]
+        lines += [f"  {name:<{width - 2}}{wrapped[0]}", *(" " * width + line for line in wrapped[1:])]
+    return "\n".join(line.rstrip() for line in lines)

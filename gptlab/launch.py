@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
-import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 import yaml
 
+from gptlab import reports
 from gptlab.assembly import Data, Settings, data_of, definition_of, op_table, session_of
-from gptlab.checkpoint import CONFIG, TOKENIZER, save_weights, write_json, write_text
+from gptlab.checkpoint import CONFIG, RUN, TOKENIZER, save_weights, write_json, write_text
 from gptlab.config import check_values
 from gptlab.data.batches import Epochs
 from gptlab.engines.engine import Session
-from gptlab.errors import UserError
+from gptlab.errors import TrainingStopped, UserError
 from gptlab.generation import Sampling, generate
 from gptlab.listeners import FolderListener, Listeners
 from gptlab.model.gpt import GPT
 from gptlab.plugins import Plugins
 from gptlab.progress import Progress, make_progress
-from gptlab.registry import build
+from gptlab.provenance import tags_of
+from gptlab.registry import Registry, build
 from gptlab.run import Run
+from gptlab.signals import Stopped, ending_between_steps
 from gptlab.training import Plan, Training
 
 READY_SECONDS = 10.0  # how long the tracking server may take to answer
-VERSIONS = ("gptlab", "jax", "numpy", "mlflow", "hydra-core")
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal asked the run to end; `status` is the exit status that says which (128 + number)."""
-
-    def __init__(self, number: int):
-        super().__init__(signal.Signals(number).name)
-        self.status = 128 + number
 
 
 @dataclass(frozen=True)
@@ -52,116 +39,131 @@ class Outcome:
     steps: int
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a config describes, built and checked before anything is written."""
+
+    data: Data
+    definition: GPT
+    session: Session
+    optimizer: Any
+    plan: Plan
+    sampling: Sampling | None
+
+
 def launch(config: Settings, plugins: Plugins, folder: Path, name: str) -> Outcome:
     """Train what the config describes, in `folder`.
 
-    Raises UserError before step 1, and then leaves nothing behind; TrainingStopped and Stopped
-    after it has saved what there is and closed the run.
+    Raises UserError before step 1; TrainingStopped and Stopped after it has saved what there is and
+    closed the run.
     """
-    existed = folder.exists() and any(folder.iterdir())
-    try:
-        return _launch(config, plugins, folder, name)
-    except UserError:
-        if not existed:
-            remove(folder)
-        raise
-
-
-def _launch(config: Settings, plugins: Plugins, folder: Path, name: str) -> Outcome:
-    check_values(config)
     registry = plugins.registry
+    listeners = Listeners()
+    listeners.add("folder", FolderListener())
+    for listener in config["listeners"]:
+        listeners.add(listener, plugins.listener(listener))
+    check_values(config)
     definition_of(config, registry, vocabSize=1)  # wrong sizes show before data is read
-    op_table(config, registry)
-    sampling = samples_of(config)
     tracker = build(registry, "tracking", config["tracking"]).start()
-    tracker.prepare()
-    data = data_of(config, registry)
-    definition = definition_of(config, registry, data.tokenizer.vocabSize)
-    session = session_of(config, registry, definition)
+    listeners.add(f"tracking={config['tracking']['name']}", tracker)
+    parts = built(config, registry, tracker)
 
-    write_run_folder(folder, config, data)
+    write_run_folder(folder, config, parts.data)
     run = Run(
         name=name,
         description=config["description"],
         folder=folder,
         config=config,
-        matrices=definition.matrices(),
-        dataset=data.facts,
+        matrices=parts.definition.matrices(),
+        dataset=parts.data.facts,
         tags=tags_of(config),
     )
-    listeners = Listeners()
-    listeners.add("folder", FolderListener())
-    listeners.add("mlflow" if config["tracking"]["name"] == "mlflow" else "tracking", tracker)
-    progress = make_progress(config["progress"], config["train"]["numSteps"])
-    progress.note(describe(run, data))
-    listeners.run_started(run)
+    progress = make_progress(config["progress"], parts.plan.numSteps)
     error: BaseException | None = None
-    try:
-        return fit(config, registry, session, definition, data, run, listeners, tracker, progress, sampling)
-    except BaseException as reason:
-        error = reason
-        raise
-    finally:
-        progress.close()
-        # A run that never was ready has nothing to close: its error is told to the person alone.
-        if not (isinstance(error, UserError) and not run.metrics):
+    # Until the run is closed: a signal must not cut off what is being written.
+    with ending_between_steps() as poll:
+        try:
+            listeners.run_started(run)
+            tracker.wait_until_reachable()
+            progress.note(reports.opening(run, parts.data.tokenizer.vocabSize))
+            return fit(config, parts, run, listeners, tracker, progress, poll)
+        except BaseException as reason:
+            error = reason
+            raise
+        finally:
+            progress.close()
             listeners.run_ended(run, error)
+
+
+def built(config: Settings, registry: Registry, tracker: Any) -> Parts:
+    """Raises UserError for parts that do not exist, or do not fit each other or the data."""
+    train = config["train"]
+    op_table(config, registry)
+    optimizer = build(registry, "optimizer", config["optimizer"])
+    schedule = build(registry, "schedule", config["schedule"])
+    plan = Plan(train["numSteps"], train["learningRate"], schedule, train["logEvery"], train["evalEvery"])
+    sampling = samples_of(config)
+    tracker.prepare()  # MLflow loads meanwhile, in a process of its own
+    data = data_of(config, registry)
+    definition = definition_of(config, registry, data.tokenizer.vocabSize)
+    return Parts(data, definition, session_of(config, registry, definition), optimizer, plan, sampling)
 
 
 def fit(
     config: Settings,
-    registry: Any,
-    session: Session,
-    definition: GPT,
-    data: Data,
+    parts: Parts,
     run: Run,
     listeners: Listeners,
     tracker: Any,
     progress: Progress,
-    sampling: Sampling | None,
+    poll: Callable[[], None],
 ) -> Outcome:
     """The training itself: initial weights, the loop, samples, the final weights."""
-    weights = definition.initial_weights(config["seed"])
-    optimizer = build(registry, "optimizer", config["optimizer"])
-    state = session.init(weights, optimizer.init(weights))
-    train = config["train"]
-    plan = Plan(
-        train["numSteps"],
-        train["learningRate"],
-        build(registry, "schedule", config["schedule"]),
-        train["logEvery"],
-        train["evalEvery"],
-    )
-    epochs = Epochs(data.train, train["batchSize"], config["seed"], config["data"]["shuffle"])
+    session, plan, data = parts.session, parts.plan, parts.data
+    weights = parts.definition.initial_weights(config["seed"])
+    state = session.init(weights, parts.optimizer.init(weights))
+    epochs = Epochs(data.train, config["train"]["batchSize"], config["seed"], config["data"]["shuffle"])
+    blockSize = parts.definition.sizes.blockSize
 
     def on_logged(step: int, metrics: dict[str, float]) -> None:
         if not run.metrics:
             tracker.wait_until_ready(READY_SECONDS)
-            write_json(run.folder / "run.json", {"id": run.id, "name": run.name})
-        if "val/loss" in metrics or step == plan.numSteps:
-            if sampling is not None:
-                texts = generate(
-                    session, training.state, data.tokenizer, definition.sizes.blockSize, sampling
-                )
-                run.samples.append((step, texts))
-            progress.note(milestone(step, metrics, run))
+            write_json(run.folder / RUN, {"id": run.id, "name": run.name})
         run.metrics.append((step, metrics))
+        if "val/loss" in metrics or step == plan.numSteps:
+            if parts.sampling is not None:
+                texts = generate(session, training.state, data.tokenizer, blockSize, parts.sampling)
+                run.samples.append((step, texts))
+            progress.note(reports.milestone(run, plan.numSteps))
         listeners.step_ended(run, step, metrics)
 
-    with stop_requests() as stop:
-        training = Training(session, state, plan, epochs, data.held_out, on_logged, progress.update, stop)
-        try:
-            training.run()
-        finally:
-            final = session.export(training.state)
-            if final.step and all(np.isfinite(array).all() for array in final.weights.values()):
-                run.weights = save_weights(run.folder, final.step, final.weights)
+    training = Training(session, state, plan, epochs, data.held_out, on_logged, progress.update, poll)
+    try:
+        training.run()
+    except (TrainingStopped, Stopped) as reason:
+        keep_weights(run, session.export(training.state))
+        step = training.state.step
+        if isinstance(reason, Stopped) and run.weights is not None:
+            reason.add_note(f"at step {step} of {plan.numSteps}; kept in {reports.shown(run.folder)}")
+        raise
+    keep_weights(run, session.export(training.state))
     return Outcome(run, training.state.step)
+
+
+def keep_weights(run: Run, state: Any) -> None:
+    """Save what has been trained, unless it is not finite."""
+    if state.step and all(np.isfinite(array).all() for array in state.weights.values()):
+        run.weights = save_weights(run.folder, state.step, state.weights)
 
 
 def samples_of(config: Settings) -> Sampling | None:
     settings = config["samples"]
-    return Sampling(**settings, seed=config["seed"]) if settings["n"] else None
+    if not settings["n"]:
+        return None
+    try:
+        return Sampling(**settings, seed=config["seed"])
+    except UserError as error:
+        raise UserError(f"in samples: {error}") from None
 
 
 def write_run_folder(folder: Path, config: Settings, data: Data) -> None:
@@ -171,88 +173,3 @@ def write_run_folder(folder: Path, config: Settings, data: Data) -> None:
         write_json(folder / TOKENIZER, {"name": config["tokenizer"]["name"], **data.tokenizer.state()})
     except OSError as error:
         raise UserError(f"the run's folder must be writable: {folder}: {error.strerror}.") from None
-
-
-def remove(folder: Path) -> None:
-    """The folder of a run that never began, and the parents that it alone was in."""
-    shutil.rmtree(folder, ignore_errors=True)
-    for parent in list(folder.parents)[:2]:
-        try:
-            parent.rmdir()  # only if empty
-        except OSError:
-            return
-
-
-def tags_of(config: Settings) -> dict[str, str]:
-    tags = {
-        "engine": config["engine"]["name"],
-        "dtype": config["engine"].get("dtype", ""),
-        "device": device(config["engine"]["name"]),
-        "python": platform.python_version(),
-    }
-    tags |= {f"version.{package}": version(package) for package in VERSIONS}
-    commit = git_commit()
-    return tags | ({"gitCommit": commit} if commit else {})
-
-
-def device(engine: str) -> str:
-    if engine == "scalar":
-        return "cpu"
-    import jax
-
-    return str(jax.devices()[0].device_kind)
-
-
-def git_commit() -> str:
-    """The commit of the folder where the command is run, with `-dirty` if something differs; empty outside git."""
-    try:
-        command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
-
-
-def describe(run: Run, data: Data) -> str:
-    counts = run.parameter_counts()
-    parts = ", ".join(f"{part} {count:,}" for part, count in counts.items() if part != "total")
-    facts = run.dataset
-    return (
-        f"{run.name}: {counts['total']:,} parameters ({parts})\n"
-        f"data: {facts.name}, {facts.train:,} documents to train on, {facts.validation:,} held out, "
-        f"vocabulary {data.tokenizer.vocabSize}"
-    )
-
-
-def milestone(step: int, metrics: dict[str, float], run: Run) -> str:
-    line = f"step {step}: loss {metrics['train/loss']:.3f}"
-    if "val/loss" in metrics:
-        line += f", validation {metrics['val/loss']:.3f} (perplexity {metrics['val/perplexity']:.1f})"
-    if run.samples and run.samples[-1][0] == step:
-        line += f"  e.g. {run.samples[-1][1][0]}"
-    return line
-
-
-@contextmanager
-def stop_requests() -> Iterator[Any]:
-    """SIGINT and SIGTERM meanwhile end the run after the chunk in progress; a second one at once.
-
-    Gives a function that raises Stopped once a signal has come.
-    """
-    received: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        if received:
-            raise Stopped(number)
-        received.append(number)
-
-    def stop() -> None:
-        if received:
-            raise Stopped(received[0])
-
-    previous = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pluggy
 
-from gptlab import builtins, hookspecs
-from gptlab.registry import Registry
+from gptlab import builtins, discovery, hookspecs
+from gptlab.discovery import Source
+from gptlab.errors import UserError
+from gptlab.registry import Entry, Registry
 
+OWN = "gptlab"
 # hook -> the kind that its `register(name, value)` adds to; components say their kind themselves
 KIND_OF_HOOK = {
     "gptlab_register_optimizers": "optimizer",
@@ -20,47 +27,152 @@ KIND_OF_HOOK = {
     "gptlab_register_engines": "engine",
     "gptlab_register_tracking": "tracking",
 }
+REGISTERING = ("gptlab_register_ops", "gptlab_register_components", *KIND_OF_HOOK)
+LISTENING = ("gptlab_run_started", "gptlab_step_ended", "gptlab_run_ended")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that was found: loaded, or left out for the reason in `failure`."""
+
+    source: Source
+    module: Any = None
+    failure: str = ""
+
+    @property
+    def listens(self) -> bool:
+        return any(is_hook(getattr(self.module, hook, None)) for hook in LISTENING)
 
 
 @dataclass
 class Plugins:
-    """The manager that fires hooks, and what its plugins have registered."""
+    """The manager that fires hooks, what was found, and what it registered."""
 
     manager: pluggy.PluginManager
     registry: Registry
+    found: list[Plugin] = field(default_factory=list)
+
+    def listener(self, name: str) -> Any:
+        """The plugin of this name, if it has a listener hook. Raises UserError if not."""
+        from gptlab.errors import unknown_name
+
+        listening = {plugin.source.name: plugin.module for plugin in self.found if plugin.listens}
+        if name not in listening:
+            raise unknown_name("listener", name, listening, self.registry.hint("listener", name))
+        return listening[name]
 
 
-def load_plugins() -> Plugins:
-    """gptlab's own names, through the hooks."""
+def load_plugins(extra: Iterable[Source] = (), discover: bool = True) -> Plugins:
+    """gptlab's own names and those of every plugin that can be found, through the hooks.
+
+    A plugin that fails to import is left out, with one line on stderr that names it.
+
+    Raises UserError for two plugins of one name, two that register one name, a misspelt hook, or a
+    hook with arguments that its specification has not.
+    """
     manager = pluggy.PluginManager("gptlab")
     manager.add_hookspecs(hookspecs)
-    registry = Registry()
-    add_plugin(manager, registry, builtins, "gptlab")
-    manager.check_pending()
-    return Plugins(manager, registry)
+    plugins = Plugins(manager, Registry())
+    own = Source(OWN, "built in", "", lambda: builtins)
+    add_plugin(plugins, own, builtins)
+    by_name = {OWN: own}
+    for source in [*(discovery.sources() if discover else ()), *extra]:
+        if source.name in by_name:
+            raise UserError(
+                f"two plugins are named '{source.name}': {by_name[source.name].where} and {source.where}. "
+                "Rename or remove one of them."
+            )
+        by_name[source.name] = source
+        load_one(plugins, source)
+    plugins.registry.hint = partial(hint_from_failures, plugins.found)
+    return plugins
 
 
-def add_plugin(manager: pluggy.PluginManager, registry: Registry, plugin: Any, owner: str) -> None:
-    """Register one plugin, its names under its owner's."""
-    manager.register(plugin, owner)
+def load_one(plugins: Plugins, source: Source) -> None:
+    try:
+        module = source.load()
+        add_plugin(plugins, source, module)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        failure = f"{type(error).__name__}: {error}"
+        plugins.found.append(Plugin(source, None, failure))
+        warn(f"the plugin '{source.name}' ({source.where}) is left out: {failure}")
+        return
+    plugin = Plugin(source, module)
+    plugins.found.append(plugin)
+    if not plugin.listens and not any(entry.owner == source.name for entry in plugins.registry):
+        warn(
+            f"the plugin '{source.name}' ({source.where}) registers nothing. "
+            "Is @gptlab.hookimpl missing above a function gptlab_register_...?"
+        )
 
-    def register_op(op: Any) -> None:
-        registry.register("op", op.name, op, owner)
 
-    def register_component(kind: str, name: str, value: Any) -> None:
-        registry.register(kind, name, value, owner)
+def add_plugin(plugins: Plugins, source: Source, module: Any) -> None:
+    """Register one plugin's names under its own; none of them if its hooks fail."""
+    try:
+        plugins.manager.register(module, source.name)
+        plugins.manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        plugins.manager.unregister(name=source.name)
+        raise UserError(
+            f"the plugin '{source.name}' ({source.where}) must fit the hooks: {hook_error(error)}"
+        ) from None
+    entries: list[Entry] = []
+
+    def register(kind: str, name: str, value: Any) -> None:
+        plugins.registry.check(kind, name, value, source.name)
+        entries.append(Entry(kind, name, value, source.name))
 
     callbacks: dict[str, Any] = {
-        "gptlab_register_ops": register_op,
-        "gptlab_register_components": register_component,
+        "gptlab_register_ops": lambda op: register("op", op.name, op),
+        "gptlab_register_components": register,
     }
-    for hook, kind in KIND_OF_HOOK.items():
-        callbacks[hook] = partial(_register_named, registry, kind, owner)
+    callbacks |= {hook: partial(register, kind) for hook, kind in KIND_OF_HOOK.items()}
     # Each plugin by itself, so that its names are registered with it as the owner.
-    others = [other for other in manager.get_plugins() if other is not plugin]
-    for hook, callback in callbacks.items():
-        manager.subset_hook_caller(hook, remove_plugins=others)(register=callback)
+    others = [other for other in plugins.manager.get_plugins() if other is not module]
+    for hook in REGISTERING:
+        plugins.manager.subset_hook_caller(hook, remove_plugins=others)(register=callbacks[hook])
+    for entry in entries:
+        plugins.registry.register(entry.kind, entry.name, entry.value, entry.owner)
 
 
-def _register_named(registry: Registry, kind: str, owner: str, name: str, value: Any) -> None:
-    registry.register(kind, name, value, owner)
+def hook_error(error: pluggy.PluginValidationError) -> str:
+    """pluggy's message without its own object reprs, with the known hooks where one is misspelt."""
+    text = " ".join(str(error).split())
+    if found := re.search(r"unknown hook '([^']+)'", text):
+        from gptlab.errors import nearest
+
+        close = nearest(found[1], [*REGISTERING, *LISTENING])
+        guess = f" Did you mean {close[0]}?" if close else f" Known: {', '.join([*REGISTERING, *LISTENING])}."
+        return f"it has a hook '{found[1]}', which there is not.{guess}"
+    if found := re.search(r"hook '(\w+)'.*Argument\(s\) (\{.*?\}) are declared in the hookimpl", text):
+        spec = getattr(hookspecs, found[1])
+        known = ", ".join(spec.__code__.co_varnames[: spec.__code__.co_argcount])
+        return f"{found[1]} takes ({known}), and the plugin asks for {found[2].strip('{}')}."
+    return text
+
+
+def hint_from_failures(found: Iterable[Plugin], kind: str, name: str) -> str:
+    """For a name that is not there: the plugin that would have had it, if one that failed mentions it."""
+    for plugin in found:
+        if plugin.failure and mentions(plugin.source.file, name):
+            return f"The plugin '{plugin.source.name}' may have it, but is left out: {plugin.failure}."
+    return ""
+
+
+def mentions(file: Path | None, name: str) -> bool:
+    try:
+        return (
+            file is not None and re.search(rf"\b{re.escape(name)}_?\b", file.read_text("utf-8")) is not None
+        )
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def is_hook(function: Any) -> bool:
+    return getattr(function, "gptlab_impl", None) is not None
+
+
+def warn(message: str) -> None:
+    print(f"gptlab: {message}", file=sys.stderr, flush=True)

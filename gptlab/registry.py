@@ -1,7 +1,7 @@
 """Names and what they stand for: one table a kind, no name twice."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -35,12 +35,14 @@ class Registry:
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], Entry] = {}
+        # What more to say of a name that is not here, by (kind, name); set by whoever fills the registry.
+        self.hint: Callable[[str, str], str] = lambda kind, name: ""
 
-    def register(self, kind: str, name: str, value: Any, owner: str) -> None:
-        """Add a name.
+    def check(self, kind: str, name: str, value: Any, owner: str) -> None:
+        """Make sure that `register` can take this.
 
-        Raises UserError for an unknown kind, a name already taken (naming both owners), or,
-        for every kind but ops, a value that is not a frozen dataclass.
+        Raises UserError for an unknown kind, a name already taken (naming both owners), or, for
+        every kind but ops, a value that is not a frozen dataclass.
         """
         if kind not in KINDS:
             raise unknown_name("kind of component", kind, KINDS)
@@ -57,6 +59,10 @@ class Registry:
                 f"the {kind} '{name}' of {owner} must be a frozen dataclass (its fields are its "
                 f"config schema), got {value!r}. Write @dataclass(frozen=True) above the class."
             )
+
+    def register(self, kind: str, name: str, value: Any, owner: str) -> None:
+        """Add a name. Raises UserError like `check`."""
+        self.check(kind, name, value, owner)
         self._entries[kind, name] = Entry(kind, name, value, owner)
 
     def get(self, kind: str, name: str) -> Any:
@@ -67,7 +73,7 @@ class Registry:
         """The name with its owner and description. Raises UserError like `get`."""
         found = self._entries.get((kind, name))
         if found is None:
-            raise unknown_name(kind, name, self.names(kind))
+            raise unknown_name(kind, name, self.names(kind), self.hint(kind, name))
         return found
 
     def names(self, kind: str) -> list[str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
 from gptlab.assembly import Settings, definition_of, session_of
-from gptlab.checkpoint import CONFIG, TOKENIZER, WEIGHTS, load_weights, read_json
+from gptlab.checkpoint import CONFIG, RUN, TOKENIZER, WEIGHTS, load_weights, read_json
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Session, State
 from gptlab.errors import UserError
@@ -32,23 +34,37 @@ class Trained:
     state: State
 
 
-def find_run(run: str, uri: str | None) -> Path:
+@contextmanager
+def found_run(run: str, tracking: Settings) -> Iterator[Path]:
     """The folder of `latest`, of an MLflow run id, or the folder itself.
 
-    What is in ./runs is looked at first; an id that is not there is fetched from the tracking store
-    at `uri`. Raises UserError if there is no such run.
+    What is in ./runs is looked at first; an id that is not there is fetched from the store that `tracking`
+    names, into a folder that is gone afterwards. Raises UserError if there is no such run.
     """
-    if run == "latest":
-        return latest()
-    folder = Path(run).expanduser()
+    folder = latest() if run == "latest" else Path(run).expanduser()
     if folder.is_dir():
         if not (folder / CONFIG).is_file():
             raise UserError(f"run must be the folder of a run: {folder} has no {CONFIG}. Try run=latest.")
-        return folder
-    for file in Path(RUNS).rglob("run.json"):
+        yield folder
+        return
+    for file in Path(RUNS).rglob(RUN):
         if read_json(file).get("id") == run:
-            return file.parent
-    return fetched(run, uri)
+            yield file.parent
+            return
+    if tracking["name"] != "mlflow":
+        raise no_run(run, "")
+    from gptlab.download import download_run
+
+    with TemporaryDirectory(prefix="gptlab-run-") as fetched:
+        download_run(run, tracking["uri"], Path(fetched))
+        yield Path(fetched)
+
+
+def no_run(run: str, elsewhere: str) -> UserError:
+    return UserError(
+        f"run must be latest, a run's folder or an MLflow run id: there is no '{run}' below "
+        f"{Path(RUNS).absolute()}{elsewhere}. Try run=latest."
+    )
 
 
 def latest() -> Path:
@@ -64,15 +80,6 @@ def latest() -> Path:
     return files[-1].parent.parent.parent
 
 
-def fetched(run_id: str, uri: str | None) -> Path:
-    """A run's config, tokenizer and weights, downloaded from MLflow into a temporary folder."""
-    from gptlab.tracking import download_run
-
-    folder = Path(tempfile.mkdtemp(prefix="gptlab-run-"))
-    download_run(run_id, uri, folder)
-    return folder
-
-
 def load_run(folder: Path, registry: Registry, engine: dict[str, Any] | None = None) -> Trained:
     """The model of a run's folder, on its own engine or on the one given.
 
@@ -81,13 +88,25 @@ def load_run(folder: Path, registry: Registry, engine: dict[str, Any] | None = N
     config = read_config(folder / CONFIG)
     if engine is not None:
         config = {**config, "engine": engine}
-    state = read_json(folder / TOKENIZER)
-    tokenizer = registry.get("tokenizer", state["name"])().restore(state)
-    definition = definition_of(config, registry, tokenizer.vocabSize)
-    shapes = {name: weight.shape for name, weight in definition.declared_weights().items()}
-    session = session_of(config, registry, definition)
+    with sense_of(folder / TOKENIZER):
+        state = read_json(folder / TOKENIZER)
+        tokenizer = registry.get("tokenizer", state["name"])().restore(state)
+    with sense_of(folder / CONFIG):
+        definition = definition_of(config, registry, tokenizer.vocabSize)
+        shapes = {name: weight.shape for name, weight in definition.declared_weights().items()}
+        session = session_of(config, registry, definition)
     weights = load_weights(folder, shapes)
     return Trained(folder, config, definition, tokenizer, session, session.init(weights, {}))
+
+
+@contextmanager
+def sense_of(path: Path) -> Iterator[None]:
+    """A file that reads well and lacks what it should hold is the person's to mend, too."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} must be as gptlab wrote it, and is not ({reason}).") from None
 
 
 def read_config(path: Path) -> Settings:
@@ -95,7 +114,7 @@ def read_config(path: Path) -> Settings:
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} must be a run's config: {error}.") from None
+        raise UserError(f"{path} must be a run's config: {' '.join(str(error).split())}.") from None
     if not isinstance(config, dict) or "model" not in config:
         raise UserError(f"{path} must be a run's config: it has no 'model'.")
     return config

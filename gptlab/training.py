@@ -129,6 +129,8 @@ class Training:
         """The mean cross-entropy a prediction on the held-out documents; nothing if there are none."""
         if not len(self.held_out):
             return {}
-        total, count = self.session.evaluate(self.state, self.held_out.tokens, self.held_out.lengths)
+        total, count = self.session.evaluate(
+            self.session.for_evaluation(self.state), self.held_out.tokens, self.held_out.lengths
+        )
         loss = total / count
         return {"val/loss": loss, "val/perplexity": math.exp(loss) if loss < 700 else math.inf}

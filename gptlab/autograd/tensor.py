@@ -49,6 +49,10 @@ class Arrays(ABC):
         """The largest along the axis, kept as length 1; no gradient flows through it."""
 
     @abstractmethod
+    def argmax(self, x: Data, axis: int) -> Any:
+        """Where along the axis the largest is, the first of equal ones: whole numbers, no Tensor."""
+
+    @abstractmethod
     def concatenate(self, xs: Sequence[Data], axis: int) -> Data: ...
 
     @abstractmethod
@@ -172,6 +176,13 @@ class Tensor:
     def largest(self, axis: int = -1) -> Tensor:
         """The largest along the axis (kept, length 1), as a constant: what softmax subtracts."""
         return self._wrap(self.arrays.largest(self.data, axis))
+
+    def argmax(self, axis: int = -1) -> Any:
+        """Where along the axis the largest is: whole numbers as `positions` are, for `pick` or a mask.
+
+        `chosen[:, None] == np.arange(n)` is the mask; no gradient flows through the choice.
+        """
+        return self.arrays.argmax(self.data, axis)
 
     def where(self, condition: Any, other: Tensor | float) -> Tensor:
         """This Tensor where the condition holds, `other` elsewhere."""

@@ -75,6 +75,10 @@ class Definition(Protocol):
 class Optimizer(Protocol):
     """A pair of pure functions over named arrays.
 
+    Where the weights to use are not those to train at (an average of them, say), a third one,
+    `evaluation_weights(xp, params, state) -> params`, gives them: validation, samples and the final
+    weights go through it.
+
     Its float fields reach `update` as run-time inputs of a compiled program, so that a sweep over
     them compiles once: compute with them, but never ask `if self.beta1 > 0`. Fields of other types
     are fixed in the program. What the functions get they must not change in place.
@@ -134,6 +138,10 @@ class Session(Protocol):
         """The same as numpy arrays, not tied to the engine any more."""
         ...
 
+    def for_evaluation(self, state: State) -> State:
+        """The state to evaluate, sample from and keep: that of the optimizer's `evaluation_weights`, if any."""
+        ...
+
     def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
         """The summed cross-entropy of the documents (N, T+1), in nats, and how many predictions that is.
 
@@ -172,6 +180,12 @@ class Engine(Protocol):
     def session(self, definition: Definition, optimizer: Optimizer, ops: OpTable) -> Session:
         """A model on this engine. Programs compiled before for the same shapes are used again."""
         ...
+
+
+def evaluation_weights(optimizer: Any, xp: Any, weights: Arrays, moments: dict[str, Arrays]) -> Arrays | None:
+    """What the optimizer would have evaluated instead of `weights`; None if it makes no difference."""
+    method = getattr(optimizer, "evaluation_weights", None)
+    return None if method is None else method(xp, weights, moments)
 
 
 def runtime_fields(optimizer: Any) -> dict[str, float]:

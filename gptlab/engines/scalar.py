@@ -21,6 +21,7 @@ from gptlab.engines.engine import (
     Optimizer,
     State,
     causal_context,
+    evaluation_weights,
 )
 from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
 from gptlab.errors import UserError
@@ -140,6 +141,13 @@ class ScalarSession:
             number = loss.data
             del loss
         return number, grads
+
+    def for_evaluation(self, state: State) -> State:
+        params = {name: data_of(values) for name, values in state.weights.items()}
+        weights = evaluation_weights(self.optimizer, np, params, state.optimizer)
+        if weights is None:
+            return state
+        return State({n: as_values(np.asarray(a)) for n, a in weights.items()}, state.optimizer, state.step)
 
     def export(self, state: State) -> State:
         weights = {name: data_of(values) for name, values in state.weights.items()}

@@ -38,13 +38,18 @@ class ScalarArrays(Arrays):
         op = self.ops[name]
         if name == "add" and self.fuse_sum:
             return along(sum_node, x, axis, mask)
-        return along(lambda terms: reduce(lambda a, b: node(op, a, b), terms) if terms else 0.0, x, axis, mask)
+        return along(
+            lambda terms: reduce(lambda a, b: node(op, a, b), terms) if terms else 0.0, x, axis, mask
+        )
 
     def where(self, condition: Any, x: Any, y: Any) -> np.ndarray:
         return np.where(condition, as_objects(x), as_objects(y))
 
     def largest(self, x: np.ndarray, axis: int) -> np.ndarray:
         return data_of(x).max(axis=axis, keepdims=True).astype(object)
+
+    def argmax(self, x: np.ndarray, axis: int) -> np.ndarray:
+        return data_of(x).argmax(axis=axis)
 
     def concatenate(self, xs: Sequence[np.ndarray], axis: int) -> np.ndarray:
         return np.concatenate(xs, axis)
@@ -70,7 +75,9 @@ class ScalarArrays(Arrays):
                 out[index] = matrix_product(x[index], w[index])
             else:
                 rows = zip(x[index], np.broadcast_to(mask, x.shape[-2:]), strict=True)
-                out[index] = np.vstack([matrix_product(row[None, kept], w[index][kept]) for row, kept in rows])
+                out[index] = np.vstack(
+                    [matrix_product(row[None, kept], w[index][kept]) for row, kept in rows]
+                )
         return out
 
 

@@ -16,6 +16,7 @@ from gptlab.engines.engine import (
     Metrics,
     Optimizer,
     State,
+    evaluation_weights,
     runtime_fields,
     with_fields,
 )
@@ -65,6 +66,7 @@ class XlaSession:
         self.definition = definition
         self.arrays = arrays
         self.dtype = arrays.dtype
+        self.optimizer = optimizer
         self.hyper = runtime_fields(optimizer)
         # What is equal for all values of the run-time fields is the key of the compiled program.
         self.template = with_fields(optimizer, dict.fromkeys(self.hyper, 0.0))
@@ -112,6 +114,11 @@ class XlaSession:
                 losses.append(np.asarray(loss)[:count])
                 norms.append(np.asarray(norm)[:count])
         return state, Metrics(np.concatenate(losses), np.concatenate(norms))
+
+    def for_evaluation(self, state: State) -> State:
+        with self._precision():
+            weights = evaluation_weights(self.optimizer, self._jax.numpy, state.weights, state.optimizer)
+        return state if weights is None else State(weights, state.optimizer, state.step)
 
     def export(self, state: State) -> State:
         return State(

@@ -69,6 +69,9 @@ class XlaArrays(Arrays):
     def largest(self, x: jax.Array, axis: int) -> jax.Array:
         return lax.stop_gradient(jnp.max(x, axis, keepdims=True))
 
+    def argmax(self, x: jax.Array, axis: int) -> jax.Array:
+        return jnp.argmax(x, axis)
+
     def concatenate(self, xs: Sequence[jax.Array], axis: int) -> jax.Array:
         return jnp.concatenate(xs, axis)
 

@@ -1,0 +1,64 @@
+"""One thing that was tried, and how it came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Check:
+    """`what` was tried of `kind name`; `problem` is empty if it holds, else what is wrong, where, by how much."""
+
+    kind: str
+    name: str
+    what: str
+    problem: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return not self.problem
+
+
+@dataclass
+class Findings:
+    """The checks of one registered name, gathered."""
+
+    kind: str
+    name: str
+    checks: list[Check]
+
+    def add(self, what: str, problem: str = "") -> None:
+        self.checks.append(Check(self.kind, self.name, what, problem))
+
+    @contextmanager
+    def trying(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Adds one check: failed if the body says so, or raises; passed otherwise."""
+        problems: list[str] = []
+        try:
+            yield problems.append
+        except Exception as error:  # a plugin may raise anything: that is what is being looked for
+            problems.append(f"{type(error).__name__}: {error}" if not str(error) else str(error))
+        self.add(what, "; ".join(problems))
+
+
+def difference(one: object, other: object, tolerance: float = 1e-9) -> str:
+    """Where two arrays differ the most, if by more than the tolerance relative to the largest entry."""
+    a, b = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
+    if a.shape != b.shape:
+        return f"shapes {a.shape} and {b.shape} differ"
+    if a.size == 0:
+        return ""
+    both = np.isfinite(a) & np.isfinite(b)
+    if not (both | ((a == b) | (np.isnan(a) & np.isnan(b)))).all():
+        return "one is finite where the other is not"
+    scale = max(float(np.abs(a[both]).max(initial=0.0)), 1e-12)
+    gaps = np.where(both, np.abs(a - b), 0.0)
+    where = np.unravel_index(int(gaps.argmax()), gaps.shape)
+    if gaps[where] <= tolerance * scale:
+        return ""
+    place = f"at {tuple(int(i) for i in where)}: " if where else ""
+    return f"{place}{a[where]:.9g} and {b[where]:.9g}"

@@ -1,0 +1,138 @@
+"""Checks of what is no part of the model: optimizers, schedules, tokenizers, datasets, engines."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gptlab.autograd.ops import OpTable
+from gptlab.checks.check import Findings, difference
+from gptlab.checks.components import small_model
+from gptlab.create import STANDARD
+from gptlab.engines.engine import Batches
+from gptlab.engines.scalar import ScalarEngine
+from gptlab.optim.optimizers import SGD
+from gptlab.registry import Registry
+
+RATES = (1.0, 0.3, 0.1, 0.03, 0.01)
+STEPS = 300
+TEXTS = ["the cat runs", "a dog sleeps", "the dog runs to the cat"]
+
+
+def quadratic() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Where to start, and where the minimum is: a matrix and a vector."""
+    generator = np.random.default_rng(0)
+    shapes = {"matrix": (6, 4), "vector": (5,)}
+    return tuple({n: generator.normal(size=s) for n, s in shapes.items()} for _ in range(2))  # type: ignore[return-value]
+
+
+def descend(optimizer: Any, xp: Any, rate: float, steps: int) -> tuple[dict[str, Any], float]:
+    """The params after minimizing half the squared distance, and the share of it that is left."""
+    start, target = quadratic()
+    params: dict[str, Any] = {name: xp.asarray(array) for name, array in start.items()}
+    state = {k: {n: xp.asarray(a) for n, a in named.items()} for k, named in optimizer.init(start).items()}
+
+    def update(params: Any, state: Any, step: Any, learning_rate: Any) -> Any:
+        grads = {name: params[name] - target[name] for name in params}
+        return optimizer.update(xp, params, grads, state, step, learning_rate)
+
+    update = jax.jit(update) if xp is jnp else update
+    for step in range(steps):
+        params, state = update(params, state, step + 1.0, rate * (1 - step / steps))
+    left = sum(float(((np.asarray(params[n]) - target[n]) ** 2).sum()) for n in target)
+    return params, left / sum(float(((start[n] - target[n]) ** 2).sum()) for n in target)
+
+
+def check_an_optimizer(optimizer: Any, findings: Findings) -> None:
+    on_numpy = "scalar" in getattr(optimizer, "engines", ("scalar", "xla"))
+    with findings.trying("pure") as fails:
+        start, target = quadratic()
+        grads = {name: start[name] - target[name] for name in start}
+        state = optimizer.init(start)
+        given = [start, grads, *state.values()]
+        before = [{name: np.array(array) for name, array in named.items()} for named in given]
+        with jax.enable_x64(True):
+            optimizer.update(np if on_numpy else jnp, start, grads, state, 1.0, 0.1)
+        if any(
+            (named[name] != array).any()
+            for named, kept in zip(given, before, strict=True)
+            for name, array in kept.items()
+        ):
+            fails("update changes its inputs in place")
+    with jax.enable_x64(True):
+        with findings.trying("repeatable") as fails:
+            one, other = (descend(optimizer, jnp, 0.1, 5)[0] for _ in range(2))
+            if any(np.asarray(one[n]).tobytes() != np.asarray(other[n]).tobytes() for n in one):
+                fails("two runs from the same start end in different bits")
+        with findings.trying("converges on a quadratic") as fails:
+            left = min((descend(optimizer, jnp, rate, STEPS)[1], rate) for rate in RATES)
+            if not left[0] < 0.01:
+                fails(
+                    f"{left[0]:.1%} of the start's loss is left after {STEPS} steps, at the best rate {left[1]}"
+                )
+        if on_numpy:
+            with findings.trying("engines agree") as fails:
+                one, other = (descend(optimizer, xp, 0.1, 10)[0] for xp in (np, jnp))
+                for name in one:
+                    if problem := difference(one[name], other[name], 1e-8):
+                        fails(f"numpy and jax differ in {name} {problem}")
+
+
+def check_a_schedule(schedule: Any, findings: Findings) -> None:
+    with findings.trying("finite and not negative") as fails:
+        for count in (1, 10, 1000):
+            factors = [schedule(step, count) for step in range(count)]
+            if not all(math.isfinite(f) and f >= 0 for f in factors):
+                fails(f"over {count} steps the factors reach {min(factors)} and {max(factors)}")
+
+
+def check_a_tokenizer(factory: Any, findings: Findings) -> None:
+    with findings.trying("reads back what it writes") as fails:
+        tokenizer = factory.build(TEXTS)
+        restored = factory.restore(tokenizer.state())
+        for text in TEXTS:
+            ids = tokenizer.encode(text)
+            if tokenizer.decode(ids) != text:
+                fails(f"'{text}' comes back as '{tokenizer.decode(ids)}'")
+            if restored.encode(text) != ids or restored.vocabSize != tokenizer.vocabSize:
+                fails(f"'{text}' is encoded otherwise after state() and restore()")
+            if not all(0 <= i < tokenizer.vocabSize and i != tokenizer.bos for i in ids):
+                fails(f"'{text}' has ids outside 0..{tokenizer.vocabSize - 1}, or BOS: {ids}")
+        if tokenizer.bos != tokenizer.vocabSize - 1:
+            fails(f"BOS must be the last id {tokenizer.vocabSize - 1}, got {tokenizer.bos}")
+
+
+def check_a_dataset(dataset: Any, findings: Findings) -> None:
+    with findings.trying("the same documents every time") as fails:
+        one, other = dataset.documents(), dataset.documents()
+        if not one or not all(isinstance(text, str) and text for text in one):
+            fails("documents() must be a list of texts that are not empty")
+        if one != other:
+            fails("documents() differs from call to call")
+
+
+def check_an_engine(registry: Registry, engine: Any, findings: Findings) -> None:
+    with findings.trying("agrees with the scalar engine") as fails:
+        tolerance = 1e-9 if engine.dtype == "float64" else 1e-4
+        definition = small_model(registry, "norm", registry.get("norm", STANDARD["norm"])())
+        generator = np.random.default_rng(0)
+        batches = Batches(
+            generator.integers(0, 11, (3, 2, 7)).astype(np.int32), np.full((3, 2), 5, dtype=np.int32)
+        )
+        ends = []
+        for candidate in (engine, ScalarEngine()):
+            session = candidate.session(definition, SGD(), OpTable())
+            weights = definition.initial_weights(0)
+            state, metrics = session.train(
+                session.init(weights, SGD().init(weights)), batches, np.full(3, 0.1)
+            )
+            ends.append((metrics.loss, session.export(state).weights))
+        if problem := difference(ends[0][0], ends[1][0], tolerance):
+            fails(f"losses differ {problem}")
+        for name, array in ends[0][1].items():
+            if problem := difference(array, ends[1][1][name], tolerance):
+                fails(f"{name} differs after 3 steps {problem}")

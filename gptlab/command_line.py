@@ -1,0 +1,139 @@
+"""What is typed after the verb: Hydra's flags and overrides, checked before Hydra composes anything."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from gptlab.errors import UserError
+from gptlab.experiments import GROUP as EXPERIMENT
+from gptlab.groups import GROUPS
+from gptlab.help import VERBS
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Arguments that read well; `overrides` are Hydra's parsed ones."""
+
+    arguments: list[str]
+    flags: argparse.Namespace
+    overrides: list[Override]
+
+    @property
+    def sweeps(self) -> bool:
+        """True for -m."""
+        return bool(self.flags.multirun) or any(
+            o.key_or_group == "hydra.mode" and o.value() == "MULTIRUN" for o in self.overrides
+        )
+
+    @property
+    def shows(self) -> bool:
+        """True if Hydra is only to show something: the config, its parts, its help, a completion."""
+        flags = self.flags
+        return bool(flags.cfg or flags.info is not None or flags.hydra_help or flags.shell_completion)
+
+    @property
+    def first_job(self) -> list[str]:
+        """The overrides of a sweep's first job."""
+        lines = []
+        for override in self.overrides:
+            if not override.is_sweep_override():
+                lines.append(str(override.input_line))
+            elif override.is_discrete_sweep():
+                lines.append(f"{override.get_key_element()}={next(override.sweep_string_iterator())}")
+        return lines
+
+
+def read_command_line(arguments: list[str]) -> CommandLine:
+    """Raises UserError for a flag that does not exist and an override that cannot be meant."""
+    flags = read_flags(arguments)
+    if flags.shell_completion:
+        return CommandLine(arguments, flags, [])
+    line = CommandLine(arguments, flags, [parsed(text) for text in flags.overrides])
+    for override in line.overrides:
+        check_override(override, line.sweeps)
+    return line
+
+
+def read_flags(arguments: list[str]) -> argparse.Namespace:
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message}. The flags are shown by --help and --hydra-help.")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    flags = parser.parse_args(arguments)
+    if flags.experimental_rerun is not None:
+        raise UserError(
+            "--experimental-rerun reads a pickle file, which can run any code: gptlab reads none."
+        )
+    chosen = [bool(flags.run), bool(flags.cfg), bool(flags.multirun), flags.info is not None]
+    if sum(chosen) > 1:
+        raise UserError("only one of --run, --multirun, --cfg and --info can be given.")
+    if flags.resolve and not flags.cfg:
+        raise UserError("--resolve says how --cfg shows the config: type --cfg job --resolve.")
+    return flags
+
+
+def parsed(text: str) -> Override:
+    """Hydra's Override. Raises UserError if `text` does not read `key=value`."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    key, equals, value = text.partition("=")
+    if not equals and not text.startswith("~"):
+        if text in VERBS:
+            raise UserError(f"the verb comes first: type python -m gptlab {text} ...")
+        raise UserError(f"an override must read key=value: got '{text}'.")
+    if not key.strip("+~"):
+        raise UserError(f"an override must read key=value: got '{text}', which has no key.")
+    try:
+        return OverridesParser.create().parse_override(text)
+    except HydraException:
+        raise UserError(
+            f"an override must read key=value, in Hydra's grammar: got '{text}'. Put a value with spaces or signs "
+            f"into quotes that the shell leaves alone: {shlex.quote(quoted(key, value))}"
+        ) from None
+
+
+def quoted(key: str, value: str) -> str:
+    """An override whose value is one string, whatever signs are in it."""
+    inner = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{key}="{inner}"'
+
+
+def check_override(override: Override, sweeps: bool) -> None:
+    """Raises UserError for what Hydra would take, or explain, in another way than it was meant."""
+    if override.is_hydra_override():
+        return
+    key, text = override.key_or_group, str(override.input_line)
+    value = text.partition("=")[2]
+    groups = [*GROUPS.values(), EXPERIMENT]
+    if override.is_delete():
+        what = f"choose another with {key}=..." if key in groups else f"set it with {key}=..."
+        raise UserError(f"no part of the config can be left out: got '{text}'. Leave ~{key} away, or {what}")
+    if override.is_sweep_override() and not sweeps:
+        raise UserError(
+            f"several values for one key make a sweep, which needs -m: got '{text}'. Type python -m gptlab -m "
+            f"..., or, if a comma is part of one value, {shlex.quote(quoted(key, value))}"
+        )
+    if key == EXPERIMENT and not override.is_add():
+        raise UserError(f"an experiment is added with a plus: got '{text}'. Type +{text}.")
+    if key in GROUPS.values() and (override.is_add() or override.is_force_add()):
+        raise UserError(
+            f"{key} always has a choice, which is changed without a plus: type {text.lstrip('+')}."
+        )
+    group = key.replace(".", "/")
+    if "." in key and group in GROUPS.values() and not value.startswith("{"):
+        raise UserError(f"a component is selected with a slash: got {text}. Type {group}={value}.")
+    owner, _, last = key.rpartition(".")
+    if last == "name" and owner.replace(".", "/") in GROUPS.values():
+        group = owner.replace(".", "/")
+        raise UserError(f"{group} is selected by itself, not by its name: got {text}. Type {group}={value}.")

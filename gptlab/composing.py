@@ -1,0 +1,102 @@
+"""From a command line to a config: what Hydra is asked, and how its errors are told."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gptlab.config import ROOTS, plain, store_schema, unknown_key
+from gptlab.errors import UserError
+from gptlab.experiments import folder_of, store_experiments
+from gptlab.groups import GROUPS
+from gptlab.plugins import Plugins, load_plugins
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from gptlab.command_line import CommandLine
+
+
+GROUP_ROOTS = {group.partition("/")[0] for group in GROUPS.values()}
+
+
+def prepared() -> Plugins:
+    """The plugins loaded and their schemas stored for Hydra."""
+    plugins = load_plugins()
+    store_schema(plugins.registry)
+    store_experiments()
+    return plugins
+
+
+def settings_of(verb: str, line: CommandLine, plugins: Plugins) -> dict[str, Any]:
+    """The checked config of a verb that is no Hydra job."""
+    flags = line.flags
+    if line.sweeps:
+        raise UserError(f"only training sweeps: {verb} takes no --multirun.")
+    if flags.config_name or flags.config_path or flags.config_dir:
+        raise UserError(f"{verb} takes no --config-name, --config-path or --config-dir.")
+    known = [field.name for field in dataclasses.fields(ROOTS[verb])]
+    for override in line.overrides:
+        root = override.key_or_group.partition("/")[0].partition(".")[0]
+        if root in GROUP_ROOTS and root not in known:
+            raise unknown_key(override.key_or_group, known, place=f" of {verb}")
+    with explained(plugins, flags.overrides):
+        return plain(compose(verb, flags.overrides))
+
+
+def first_of_sweep(line: CommandLine, plugins: Plugins) -> str | None:
+    """The folder of a sweep, once the config of its first job has been checked.
+
+    What is wrong in every job is so found before Hydra makes the folder. None if the config is not
+    gptlab's own.
+    """
+    flags = line.flags
+    if flags.config_name or flags.config_path or flags.config_dir:
+        return None
+    with explained(plugins, flags.overrides):
+        config = compose("train", line.first_job, with_hydra=True)
+        folder = str(config.hydra.sweep.dir)
+        del config._content["hydra"]  # type: ignore[union-attr]
+        plain(config)
+    return folder
+
+
+def compose(name: str, overrides: list[str], with_hydra: bool = False) -> DictConfig:
+    import hydra
+
+    with hydra.initialize_config_dir(str(folder_of("conf")), version_base="1.3"):
+        return hydra.compose(name, overrides, return_hydra_config=with_hydra)
+
+
+def through_hydra(name: str, arguments: list[str], job: Callable[[DictConfig], None]) -> None:
+    """What `@hydra.main` makes of these arguments: it calls `job` for each config, or shows something."""
+    import hydra
+
+    main = hydra.main(version_base="1.3", config_path=str(folder_of("conf")), config_name=name)(job)
+    saved = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [sys.argv[0], *arguments]
+    # Hydra then raises its errors instead of printing them, so that they can be said in gptlab's words.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        main()
+    finally:
+        sys.argv = saved[0]
+        if saved[1] is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = saved[1]
+
+
+@contextmanager
+def explained(plugins: Plugins, overrides: list[str]) -> Iterator[None]:
+    """Hydra's errors become UserErrors that name the key, what it needs, and the nearest names."""
+    from gptlab.config_errors import CONFIG_ERRORS, explain
+
+    try:
+        yield
+    except CONFIG_ERRORS as error:
+        raise explain(error, plugins.registry, overrides) from None

@@ -1,0 +1,127 @@
+"""Hydra's and OmegaConf's errors in gptlab's words: what must hold, what came, what to type."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+    UnsupportedInterpolationType,
+    ValidationError,
+)
+
+from gptlab.config import check_choices, unknown_key
+from gptlab.errors import UserError, unknown_name
+from gptlab.experiments import GROUP as EXPERIMENT
+from gptlab.experiments import experiment_files, why_unreadable
+from gptlab.groups import GROUPS
+from gptlab.registry import Registry
+
+CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
+IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def explain(error: Exception, registry: Registry, overrides: list[str]) -> UserError:
+    """What a person is told of an error that arose while `overrides` were composed."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return missing_option(group, name, error, registry)
+    # Hydra hangs OmegaConf's own error, which knows the key, behind the one that it raises.
+    for cause in (error, error.__cause__, error.__context__):
+        if isinstance(cause, OmegaConfBaseException):
+            return explain_value(cause, overrides)
+    return UserError(first_lines(error))
+
+
+def explain_value(error: OmegaConfBaseException, overrides: list[str]) -> UserError:
+    key = error.full_key or ""
+    place = origin(key, getattr(error, "value", None), overrides)
+    if isinstance(error, (InterpolationResolutionError, UnsupportedInterpolationType)):
+        return UserError(f"{key}{place} refers to what does not exist: {first_lines(error)}.")
+    if isinstance(error, (ConfigKeyError, ConfigAttributeError)) and error.parent_node is not None:
+        known = [str(name) for name in typing.cast(Any, error.parent_node)]
+        prefix = key[: len(key) - len(str(error.key))]
+        return unknown_key(str(error.key), known, prefix, place)
+    if isinstance(error, ValidationError) and key:
+        wanted = wanted_type(error)
+        given = str(getattr(error, "value", None))
+        if wanted in IN_WORDS:
+            came = "nothing" if given == "None" else given or "an empty text"
+            return UserError(f"{key} must be {IN_WORDS[wanted]}: got {came}{place}.")
+        if wanted is list:
+            return UserError(f"{key} must be a list: got {given}{place}. Try '{key}=[{given}]'.")
+        if dataclasses.is_dataclass(wanted):
+            keys = [f"{key}.{field.name}" for field in dataclasses.fields(wanted)]
+            return UserError(
+                f"{key} has keys of its own: got {key}={given}{place}. Set one of {', '.join(keys)}."
+            )
+    for file in selected_files(overrides):
+        check_choices(typing.cast("DictConfig", OmegaConf.load(file)))
+    return UserError(f"{key or 'the config'}{place} cannot be set so: {first_lines(error)}.")
+
+
+def wanted_type(error: OmegaConfBaseException) -> Any:
+    """The type of the field that refused a value; None if it is in no schema."""
+    if error.parent_node is None:
+        return None
+    schema = OmegaConf.get_type(error.parent_node)
+    hint = typing.get_type_hints(schema).get(str(error.key)) if dataclasses.is_dataclass(schema) else None
+    options = [option for option in typing.get_args(hint) if option is not type(None)]
+    hint = options[0] if len(options) == 1 and typing.get_origin(hint) is not list else hint
+    return typing.get_origin(hint) or hint
+
+
+def origin(key: str, value: Any, overrides: list[str]) -> str:
+    """` (in experiments/mine.yaml)` if a key was not typed, with that value, but comes from the experiment."""
+    for text in overrides:
+        name, _, typed = text.lstrip("+").partition("=")
+        if name.startswith(f"{key}.") or (name == key and value in (None, typed)):
+            return ""
+    shown = [str(readable(file)) for file in selected_files(overrides)]
+    return f" (in {', '.join(shown)})" if shown else ""
+
+
+def selected_files(overrides: list[str]) -> list[Path]:
+    files = experiment_files()
+    names = [text.partition("=")[2] for text in overrides if text.lstrip("+").startswith(f"{EXPERIMENT}=")]
+    return [files[name] for name in names if name in files]
+
+
+def readable(file: Path) -> Path:
+    """Relative to the current folder if it is below it."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+
+
+def missing_option(group: str, name: str, error: MissingConfigException, registry: Registry) -> UserError:
+    if group == EXPERIMENT:
+        files = experiment_files()
+        if name in files:
+            file = files[name]
+            return UserError(
+                f"an experiment must be YAML that can be read: {readable(file)} is not: {why_unreadable(file)}."
+            )
+        hint = "An experiment is a file experiments/NAME.yaml."
+        return unknown_name("experiment", name, files, hint)
+    kinds = {value: key for key, value in GROUPS.items()}
+    if group in kinds:
+        hint = registry.hint(kinds[group], name) or f"Select one with {group}=NAME."
+        return unknown_name(kinds[group], name, error.options or [], hint)
+    if not group:
+        return UserError(f"--config-name must name a config that exists: there is no '{name}'.")
+    return unknown_name(group, name, error.options or [])
+
+
+def first_lines(error: Exception) -> str:
+    """The error's own words in one line, without the advice that is for programmers."""
+    advice = ("full_key:", "object_type=", "reference_type=", "See http")
+    lines = [line.strip() for line in str(error).splitlines()]
+    kept = [line for line in lines if line and not line.startswith(advice)]
+    return " ".join(kept[:4]).rstrip(".")

@@ -1,0 +1,94 @@
+"""Where plugins are: installed packages with an entry point, and files and folders named plugins."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+ENTRY_POINTS = "gptlab"
+FOLDER = "plugins"
+VARIABLE = "GPTLAB_PLUGINS"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A plugin that is there, not yet loaded.
+
+    name: of the entry point, the file or the folder. where: for a person to find it. folder: what
+    may hold `conf/` and `experiments/` of its own, if it is one.
+    """
+
+    name: str
+    where: str
+    version: str
+    load: Callable[[], Any]
+    folder: Path | None = None
+    file: Path | None = None
+
+
+def sources() -> Iterator[Source]:
+    """Installed plugins, then those in folders; a file that two folders lead to comes once."""
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        distribution = point.dist
+        where = f"{distribution.name} (installed)" if distribution else point.value
+        yield Source(point.name, where, distribution.version if distribution else "", point.load)
+    seen: set[Path] = set()
+    for folder in plugin_folders():
+        for path in sorted(folder.iterdir()):
+            resolved = path.resolve()
+            if resolved not in seen and is_plugin(path):
+                seen.add(resolved)
+                yield from_path(path)
+
+
+def plugin_folders() -> list[Path]:
+    """The checkout's plugins/, ./plugins, and what GPTLAB_PLUGINS names; those that are there, once each."""
+    package = Path(__file__).resolve().parent
+    # An installed package has no pyproject.toml beside it: what is called plugins there is not ours.
+    checkout = [package.parent / FOLDER] if (package.parent / "pyproject.toml").is_file() else []
+    named = [Path(name).expanduser() for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+    folders = {folder.resolve(): folder for folder in [*checkout, Path.cwd() / FOLDER, *named]}
+    return [folder for folder in folders.values() if folder.is_dir()]
+
+
+def is_plugin(path: Path) -> bool:
+    if path.name.startswith(("_", ".", "test_")):
+        return False
+    return path.suffix == ".py" if path.is_file() else (path / "__init__.py").is_file()
+
+
+def from_path(path: Path) -> Source:
+    file = path / "__init__.py" if path.is_dir() else path
+    return Source(
+        path.stem, shown(path), "", lambda: load_file(path.stem, file), path if path.is_dir() else None, file
+    )
+
+
+def load_file(name: str, file: Path) -> Any:
+    """The module that a file defines, under a name that no installed package has."""
+    module_name = f"gptlab_plugins.{name}"
+    package = [str(file.parent)] if file.name == "__init__.py" else None
+    spec = importlib.util.spec_from_file_location(module_name, file, submodule_search_locations=package)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # dataclasses look up the module of a class by name
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise
+    return module
+
+
+def shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

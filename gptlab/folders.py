@@ -1,0 +1,33 @@
+"""The folder that Hydra makes for a run before the run is known to be possible."""
+
+from pathlib import Path
+
+from gptlab.checkpoint import RUN
+
+SWEEP = "multirun.yaml"  # what Hydra itself leaves in the folder of a sweep
+
+
+def remove_if_unused(folder: Path, before: set[Path]) -> None:
+    """Remove a run's folder unless step 1 was reached, with the parents that it alone was in.
+
+    What was in it `before` the run stays: somebody may have chosen a folder that holds other things.
+    """
+    if not (folder / RUN).exists() and folder.is_dir():
+        remove(folder, set(folder.iterdir()) - before)
+
+
+def remove_if_runless(folder: Path) -> None:
+    """Remove a sweep's folder if none of its runs is left in it."""
+    if folder.is_dir() and {entry.name for entry in folder.iterdir()} == {SWEEP}:
+        remove(folder, {folder / SWEEP})
+
+
+def remove(folder: Path, files: set[Path]) -> None:
+    for file in files:
+        if file.is_file():
+            file.unlink()
+    for directory in (folder, *list(folder.parents)[:2]):
+        try:
+            directory.rmdir()  # only if empty
+        except OSError:
+            return

@@ -1,0 +1,60 @@
+"""The lines that a run prints: what it is, how far it has come, what it leaves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gptlab.run import Run
+
+
+def opening(run: Run, vocabSize: int) -> str:
+    """What is trained, on what."""
+    counts = run.parameter_counts()
+    parts = ", ".join(f"{part} {count:,}" for part, count in counts.items() if part != "total")
+    facts = run.dataset
+    held_out = f", {facts.validation:,} held out" if facts.validation else ""
+    return (
+        f"{run.name}: {counts['total']:,} parameters ({parts})\n"
+        f"data: {facts.name}, {facts.train:,} documents to train on{held_out}, vocabulary {vocabSize:,}"
+    )
+
+
+def milestone(run: Run, numSteps: int) -> str:
+    """One line for the step that was logged last: the losses, and the first sample.
+
+    A step's own loss is that of a document or two; the mean since the last evaluation says more.
+    """
+    step, metrics = run.metrics[-1]
+    recent = [metrics["train/loss"]]
+    for _, earlier in reversed(run.metrics[:-1]):
+        if "val/loss" in earlier:
+            break
+        recent.append(earlier["train/loss"])
+    line = f"step {step:>{len(str(numSteps))}}: loss {sum(recent) / len(recent):.3f}"
+    if "val/loss" in metrics:
+        line += f", validation {metrics['val/loss']:.3f} (perplexity {metrics['val/perplexity']:.1f})"
+    if run.samples and run.samples[-1][0] == step:
+        text = next((text for text in run.samples[-1][1] if text), "")
+        line += f'   "{text}"' if text else ""
+    return line
+
+
+def closing(run: Run, in_sweep: bool) -> str:
+    """What the run leaves, and how to go on."""
+    lines = []
+    if run.samples and not in_sweep:
+        lines += ["samples:", *(f"  {text}" for text in run.samples[-1][1])]
+    lines.append(f"run folder: {shown(run.folder)}")
+    if run.id:
+        lines.append(f"MLflow run: {run.id}")
+    if not in_sweep:
+        lines.append("more samples: python -m gptlab generate")
+        if run.id:
+            lines.append("browse runs: python -m gptlab ui")
+    return "\n".join(lines)
+
+
+def shown(path: Path) -> str:
+    """A path as it is typed from the current folder."""
+    return os.path.relpath(path)

@@ -1,0 +1,86 @@
+"""Ctrl-C and SIGTERM: a run that is asked to end does so in order, with what it has."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked to end; `status` is the exit status that says which (128 + number)."""
+
+    def __init__(self, number: int):
+        super().__init__("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
+        self.status = 128 + number
+
+
+@contextmanager
+def handled(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Meanwhile SIGINT and SIGTERM call `handler`; outside the main thread nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, before in previous.items():
+            signal.signal(number, before)
+
+
+class AtOnce:
+    """A handler that raises Stopped wherever the signal comes, and remembers it.
+
+    Python swallows what is raised inside a callback of its own, such as the one that JAX hangs on the
+    garbage collector: whoever polls later must still learn of it.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.received.append(number)
+        raise Stopped(number)
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """A signal raises Stopped wherever it comes."""
+    report = sys.unraisablehook
+
+    def report_others(unraisable: Any) -> None:
+        if not isinstance(unraisable.exc_value, Stopped):
+            report(unraisable)
+
+    sys.unraisablehook = report_others
+    try:
+        with handled(AtOnce()):
+            yield
+    finally:
+        sys.unraisablehook = report
+
+
+@contextmanager
+def ending_between_steps() -> Iterator[Callable[[], None]]:
+    """Gives a function to poll, which raises Stopped once a signal has come. A second signal ends at once."""
+    outer = signal.getsignal(signal.SIGINT)
+    received = list(outer.received) if isinstance(outer, AtOnce) else []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise Stopped(number)
+
+    def poll() -> None:
+        if received:
+            raise Stopped(received[0])
+
+    with handled(remember):
+        yield poll

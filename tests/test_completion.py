@@ -1,0 +1,72 @@
+"""Tab completion as bash asks for it: the line so far in COMP_LINE, the choices on stdout."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gptlab.cli import main
+
+Complete = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Complete:
+    monkeypatch.chdir(tmp_path)
+
+    def ask(line: str) -> list[str]:
+        monkeypatch.setenv("COMP_LINE", line)
+        monkeypatch.setenv("COMP_POINT", str(len(line)))
+        assert main(["-sc", "query=bash"]) == 0
+        out, error = capfd.readouterr()
+        assert error == ""
+        assert list(tmp_path.iterdir()) == []
+        return out.split()
+
+    return ask
+
+
+def test_experiments(complete: Complete) -> None:
+    assert {"+experiment=tiny", "+experiment=book"} <= set(complete("gptlab +experiment="))
+
+
+def test_names_of_a_group(complete: Complete) -> None:
+    assert {"model/norm=layernorm", "model/norm=none", "model/norm=rmsnorm"} <= set(
+        complete("gptlab model/norm=")
+    )
+    assert "optimizer=adamw" in complete("gptlab +experiment=tiny optimizer=ada")
+
+
+def test_keys_of_the_chosen_component(complete: Complete) -> None:
+    assert "optimizer.momentum=" in complete("gptlab optimizer=sgd optimizer.")
+    assert "train.numSteps=" in complete("gptlab +experiment=tiny train.num")
+
+
+def test_ops(complete: Complete) -> None:
+    assert "ops.mul=maximum" in complete("gptlab ops.mul=ma")
+
+
+@pytest.mark.parametrize(("line", "verb"), [("gptlab gen", "generate"), ("gptlab u", "ui")])
+def test_verbs(complete: Complete, line: str, verb: str) -> None:
+    assert complete(line) == [verb]
+
+
+def test_keys_of_a_verb(complete: Complete) -> None:
+    assert complete("gptlab generate temp") == ["temperature="]
+    assert {"engine=scalar", "engine=xla"} <= set(complete("gptlab generate n=3 engine="))
+    assert complete("gptlab ui po") == ["port="]
+
+
+@pytest.mark.parametrize(
+    "line", ["gptlab model.norm=[ ", "gptlab --nosuch tra", "gptlab optimizer=nosuch optimizer."]
+)
+def test_a_line_that_is_wrong_is_no_error(complete: Complete, line: str) -> None:
+    complete(line)
+
+
+@pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
+def test_install_prints_a_script_for_the_command(shell: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["-sc", f"install={shell}"]) == 0
+    out, error = capfd.readouterr()
+    assert error == ""
+    assert "gptlab" in out and "-sc query=" in out

@@ -1,0 +1,161 @@
+"""Ctrl-C and SIGTERM, sent to a true process: what is left, and what is said."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gptlab.signals import Stopped, ending_at_once, ending_between_steps
+
+LONG = ["data=questions", "model.nEmbd=8", "model.nHead=2", "train.numSteps=10000000", "train.evalEvery=500"]
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+WORDS = {signal.SIGINT: "stopped by Ctrl-C", signal.SIGTERM: "stopped by SIGTERM"}
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """`start("train.numSteps=3")` runs the command in the test's folder."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> "subprocess.Popen[str]":
+        environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gptlab", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(folder: Path, pattern: str, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 60
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
+def test_training_ends_with_its_weights(tmp_path: Path, start: Start, number: signal.Signals) -> None:
+    process = start(*LONG, "tracking=none")
+    wait_for(tmp_path, "runs/*/*/samples.txt", process)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=30)
+
+    assert process.returncode == STATUS[number]
+    assert error.startswith(f"gptlab: {WORDS[number]} at step ") and error.count("\n") == 1
+    (weights,) = tmp_path.glob("runs/*/*/checkpoints/step-*/weights.safetensors")
+    assert f"at step {int(weights.parent.name.removeprefix('step-'))} of 10000000" in error
+    assert str(weights.parents[2].relative_to(tmp_path)) in error
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
+def test_the_mlflow_run_is_closed_as_killed(
+    mlflow_folder: Path, start: Start, number: signal.Signals
+) -> None:
+    process = start(*LONG)
+    wait_for(mlflow_folder, "runs/*/*/samples.txt", process)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+
+    assert process.returncode == STATUS[number]
+    assert error.startswith(f"gptlab: {WORDS[number]}") and error.count("\n") == 1
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{mlflow_folder}/mlflow.db")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    (run,) = client.search_runs(experiments)
+    assert run.info.status == "KILLED"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="needs Linux to see which signals are caught"
+)
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.7, 1.5, 2.5])
+@pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
+def test_a_start_that_is_interrupted_leaves_nothing(
+    tmp_path: Path, start: Start, number: signal.Signals, delay: float
+) -> None:
+    process = start(*LONG, "tracking=none")
+    deadline = time.monotonic() + 30
+    while not catches(process.pid, signal.SIGTERM):
+        assert process.poll() is None and time.monotonic() < deadline
+    # From here to the first step it imports, composes, reads data and compiles.
+    time.sleep(delay)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    if list(tmp_path.glob("runs/*/*/run.json")):
+        pytest.skip("the machine is so quick that training had begun")
+
+    assert (process.returncode, error) == (STATUS[number], f"gptlab: {WORDS[number]}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal: bit `number - 1` of the mask that Linux shows."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    mask = next(line.split()[1] for line in lines if line.startswith("SigCgt:"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
+def test_at_once() -> None:
+    with pytest.raises(Stopped) as stop, ending_at_once():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+    assert stop.value.status == 143
+
+
+def test_between_steps_and_the_second_at_once() -> None:
+    with ending_between_steps() as poll:
+        poll()
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Stopped):
+            poll()
+        with pytest.raises(Stopped) as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+    assert stop.value.status == 143
+
+
+class Swallowing:
+    """Python ignores what is raised while it frees an object."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+
+def test_a_signal_that_python_swallows_is_not_lost(capfd: pytest.CaptureFixture[str]) -> None:
+    with ending_at_once():
+        swallowing = Swallowing()
+        del swallowing
+        with ending_between_steps() as poll, pytest.raises(Stopped):
+            poll()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_handlers_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in STATUS]
+    with ending_at_once(), ending_between_steps():
+        pass
+    assert [signal.getsignal(number) for number in STATUS] == before
