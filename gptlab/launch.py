@@ -15,7 +15,7 @@ from gptlab.assembly import Data, Settings, data_of, definition_of, op_table, se
 from gptlab.checkpoint import CONFIG, RUN, TOKENIZER, save_weights, write_json, write_text
 from gptlab.config import check_values
 from gptlab.data.batches import Epochs
-from gptlab.engines.engine import Session
+from gptlab.engines.engine import Session, State
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.generation import Sampling, generate
 from gptlab.listeners import FolderListener, Listeners
@@ -27,8 +27,6 @@ from gptlab.registry import Registry, build
 from gptlab.run import Run
 from gptlab.signals import Stopped, ending_between_steps
 from gptlab.training import Plan, Training
-
-READY_SECONDS = 10.0  # how long the tracking server may take to answer
 
 
 @dataclass(frozen=True)
@@ -86,13 +84,15 @@ def launch(config: Settings, plugins: Plugins, folder: Path, name: str) -> Outco
             listeners.run_started(run)
             tracker.wait_until_reachable()
             progress.note(reports.opening(run, parts.data.tokenizer.vocabSize))
-            return fit(config, parts, run, listeners, tracker, progress, poll)
+            return fit(config, parts, run, listeners, progress, poll)
         except BaseException as reason:
             error = reason
             raise
         finally:
             progress.close()
             listeners.run_ended(run, error)
+            if run.metrics:
+                write_json(folder / RUN, {"id": run.id, "name": run.name})
 
 
 def built(config: Settings, registry: Registry, tracker: Any) -> Parts:
@@ -114,7 +114,6 @@ def fit(
     parts: Parts,
     run: Run,
     listeners: Listeners,
-    tracker: Any,
     progress: Progress,
     poll: Callable[[], None],
 ) -> Outcome:
@@ -126,13 +125,11 @@ def fit(
     blockSize = parts.definition.sizes.blockSize
 
     def on_logged(step: int, metrics: dict[str, float]) -> None:
-        if not run.metrics:
-            tracker.wait_until_ready(READY_SECONDS)
-            write_json(run.folder / RUN, {"id": run.id, "name": run.name})
         run.metrics.append((step, metrics))
         if "val/loss" in metrics or step == plan.numSteps:
             if parts.sampling is not None:
-                texts = generate(session, training.state, data.tokenizer, blockSize, parts.sampling)
+                state = session.for_evaluation(training.state)
+                texts = generate(session, state, data.tokenizer, blockSize, parts.sampling)
                 run.samples.append((step, texts))
             progress.note(reports.milestone(run, plan.numSteps))
         listeners.step_ended(run, step, metrics)
@@ -141,19 +138,25 @@ def fit(
     try:
         training.run()
     except (TrainingStopped, Stopped) as reason:
-        keep_weights(run, session.export(training.state))
+        keep_weights(run, session, training.state)
         step = training.state.step
         if isinstance(reason, Stopped) and run.weights is not None:
             reason.add_note(f"at step {step} of {plan.numSteps}; kept in {reports.shown(run.folder)}")
         raise
-    keep_weights(run, session.export(training.state))
+    keep_weights(run, session, training.state)
+    if run.weights is None:
+        raise TrainingStopped(
+            f"the weights after the last step, {plan.numSteps}, are not finite, and are not kept. "
+            f"Try a lower learning rate: train.learningRate={plan.learningRate / 10:g}."
+        )
     return Outcome(run, training.state.step)
 
 
-def keep_weights(run: Run, state: Any) -> None:
+def keep_weights(run: Run, session: Session, state: State) -> None:
     """Save what has been trained, unless it is not finite."""
-    if state.step and all(np.isfinite(array).all() for array in state.weights.values()):
-        run.weights = save_weights(run.folder, state.step, state.weights)
+    final = session.export(session.for_evaluation(state))
+    if final.step and all(np.isfinite(array).all() for array in final.weights.values()):
+        run.weights = save_weights(run.folder, final.step, final.weights)
 
 
 def samples_of(config: Settings) -> Sampling | None:

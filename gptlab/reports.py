@@ -45,6 +45,8 @@ def closing(run: Run, in_sweep: bool) -> str:
     lines = []
     if run.samples and not in_sweep:
         lines += ["samples:", *(f"  {text}" for text in run.samples[-1][1])]
+    if (bounds := between(run)) and not in_sweep:
+        lines.append(bounds)
     lines.append(f"run folder: {shown(run.folder)}")
     if run.id:
         lines.append(f"MLflow run: {run.id}")
@@ -53,6 +55,18 @@ def closing(run: Run, in_sweep: bool) -> str:
         if run.id:
             lines.append("browse runs: python -m gptlab ui")
     return "\n".join(lines)
+
+
+def between(run: Run) -> str:
+    """The last validation loss beside what bounds it, where the data knows that."""
+    evaluated = [metrics["val/loss"] for _, metrics in run.metrics if "val/loss" in metrics]
+    facts = run.dataset.facts
+    if not evaluated or "entropyPerWord" not in facts:
+        return ""
+    return (
+        f"validation loss {evaluated[-1]:.3f} nats a word: word frequencies alone give "
+        f"{facts['unigramEntropy']:.3f}, and nothing gets below {facts['entropyPerWord']:.3f}"
+    )
 
 
 def shown(path: Path) -> str:

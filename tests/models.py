@@ -25,7 +25,7 @@ NAMES = {"nLayer": 1, "nEmbd": 16, "nHead": 4, "headDim": None, "blockSize": 16,
 
 def make_gpt(sizes: dict[str, Any] = SMALL, **changes: Any) -> GPT:
     """`make_gpt(norm="layernorm")`; a component may be a name, (name, fields) or an instance."""
-    registry = load_plugins().registry
+    registry = load_plugins(discover=False).registry
     parts: dict[str, Any] = {}
     for kind, standard in STANDARD.items():
         chosen = changes.pop(kind, standard)

@@ -14,7 +14,7 @@ from gptlab.errors import UserError
 from gptlab.plugins import load_plugins
 from tests.models import BOOK, STANDARD, assert_same_run, make_gpt, random_batches, trained
 
-REGISTRY = load_plugins().registry
+REGISTRY = load_plugins(discover=False).registry
 STEPS = 20
 
 VARIANTS = {

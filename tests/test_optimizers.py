@@ -13,7 +13,7 @@ from gptlab.errors import UserError
 from gptlab.optim.optimizers import SGD, Adam, AdamW
 from gptlab.plugins import load_plugins
 
-REGISTRY = load_plugins().registry
+REGISTRY = load_plugins(discover=False).registry
 NAMES = REGISTRY.names("optimizer")
 FLOAT_FIELDS = [
     (name, field.name)

@@ -12,7 +12,7 @@ from gptlab.optim.schedules import Constant, Cosine, Linear
 from gptlab.plugins import load_plugins
 from gptlab.training import Plan
 
-REGISTRY = load_plugins().registry
+REGISTRY = load_plugins(discover=False).registry
 NAMES = REGISTRY.names("schedule")
 
 

@@ -10,7 +10,7 @@ from gptlab.data.tokenizers import CharTokenizer, WordTokenizer
 from gptlab.errors import UserError
 from gptlab.plugins import load_plugins
 
-REGISTRY = load_plugins().registry
+REGISTRY = load_plugins(discover=False).registry
 NAMES = REGISTRY.names("tokenizer")
 each = pytest.mark.parametrize("name", NAMES)
 

@@ -51,7 +51,7 @@ def check_op(op: Op, samples: Sequence[Sequence[float]] | None = None) -> list[D
         raise UserError(f"the op '{op.name}' must have samples to be checked at: @gptlab.op(samples=[...]).")
     found = []
     for point in points:
-        value, gradients = evaluate(op, point)
+        _, gradients = evaluate(op, point)
         for i, claimed in enumerate(gradients):
             if not op.exact_gradient:
                 continue

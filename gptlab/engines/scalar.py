@@ -10,7 +10,7 @@ import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
-from gptlab.autograd.value import Value, collector_paused
+from gptlab.autograd.value import collector_paused
 from gptlab.engines.engine import (
     Arrays,
     Batches,

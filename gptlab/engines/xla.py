@@ -60,7 +60,9 @@ class XlaSession:
         import jax
 
         from gptlab.engines import xla_programs
+        from gptlab.engines.xla_cache import keep_compiled_programs
 
+        keep_compiled_programs()
         self._jax = jax
         self._programs = xla_programs
         self.definition = definition
