@@ -3,6 +3,8 @@
 python -m gptlab [train] +experiment=tiny     train; the default
 python -m gptlab generate n=5                 sample from a finished run
 python -m gptlab ui                           browse the runs
+python -m gptlab plugins                      what was found, and what it registers
+python -m gptlab check halfmul                try everything that can go wrong with it
 """
 
 from __future__ import annotations
@@ -56,7 +58,13 @@ def dispatch(arguments: list[str]) -> int:
 
         print(f"gptlab {version('gptlab')}")
         return 0
-    commands: dict[str, Callable[[list[str]], int]] = {"train": train, "generate": generate, "ui": ui}
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "train": train,
+        "generate": generate,
+        "ui": ui,
+        "plugins": plugins_verb,
+        "check": check,
+    }
     return commands[verb](rest)
 
 
@@ -163,3 +171,36 @@ def ui(arguments: list[str]) -> int:
         return show("ui", arguments)
     settings = settings_of("ui", line, prepared())
     return serve_ui(settings["tracking"].get("uri"), settings["host"], settings["port"])
+
+
+def plugins_verb(arguments: list[str]) -> int:
+    """List the plugins with what each registers, and those left out with the reason."""
+    from gptlab.listing import listing
+    from gptlab.plugins import load_plugins
+
+    if arguments:
+        raise UserError(
+            f"plugins takes nothing more: got '{' '.join(arguments)}'. Type python -m gptlab plugins."
+        )
+    print(listing(load_plugins(quiet=True)))
+    return 0
+
+
+def check(arguments: list[str]) -> int:
+    """Check the names given, or all there are; 1 if a check fails."""
+    from gptlab.plugins import load_plugins
+
+    for argument in arguments:
+        if argument.startswith("-") or "=" in argument:
+            raise UserError(
+                f"check takes names of ops, components or plugins: got '{argument}'. "
+                "Type python -m gptlab check halfmul, or python -m gptlab check for all."
+            )
+    registry = load_plugins().registry
+    from gptlab.checks.report import check_names, table
+
+    checks = check_names(registry, arguments)
+    print(table(checks))
+    failed = [c for c in checks if not c.passed]
+    print(f"{len(checks) - len(failed)} passed, {len(failed)} failed")
+    return FAILED if failed else 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptlab.config import ROOTS, plain, store_schema, unknown_key
 from gptlab.errors import UserError
-from gptlab.experiments import folder_of, store_experiments
+from gptlab.experiments import folder_of, store_brought_groups, store_experiments
 from gptlab.groups import GROUPS
 from gptlab.plugins import Plugins, load_plugins
 
@@ -28,6 +28,7 @@ def prepared() -> Plugins:
     """The plugins loaded and their schemas stored for Hydra."""
     plugins = load_plugins()
     store_schema(plugins.registry)
+    store_brought_groups()
     store_experiments()
     return plugins
 

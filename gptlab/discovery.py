@@ -57,6 +57,19 @@ def plugin_folders() -> list[Path]:
     return [folder for folder in folders.values() if folder.is_dir()]
 
 
+def brought_folders(name: str) -> list[Path]:
+    """The folders called `name` (`experiments`, `conf`) that plugins bring: beside files, or of their own.
+
+    Nothing is loaded for it, so that a plugin which cannot be imported still has its experiments.
+    """
+    homes = plugin_folders()
+    homes += [path for folder in plugin_folders() for path in sorted(folder.iterdir()) if is_plugin(path)]
+    for point in entry_points(group=ENTRY_POINTS):
+        spec = importlib.util.find_spec(point.module.partition(".")[0])
+        homes += [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+    return [home / name for home in homes if (home / name).is_dir()]
+
+
 def is_plugin(path: Path) -> bool:
     if path.name.startswith(("_", ".", "test_")):
         return False

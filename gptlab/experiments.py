@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
+
+from gptlab.discovery import brought_folders
 
 GROUP = "experiment"
 
@@ -16,8 +19,8 @@ def folder_of(name: str) -> Path:
 
 
 def experiment_files() -> dict[str, Path]:
-    """Every experiment by name: gptlab's own, then those in ./experiments, which win."""
-    folders = [folder_of("experiments"), Path.cwd() / "experiments"]
+    """Every experiment by name: gptlab's own, those of plugins, then those in ./experiments, which win."""
+    folders = [folder_of("experiments"), *brought_folders("experiments"), Path.cwd() / "experiments"]
     return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
 
 
@@ -39,6 +42,25 @@ def store_experiments() -> None:
             continue
         if isinstance(node, DictConfig):
             store.store(group=GROUP, name=name, node=node, package="_global_", provider=str(file))
+
+
+def store_brought_groups() -> None:
+    """Make the config groups found that plugins bring in a `conf/` of their own."""
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    store = ConfigStore.instance()
+    for folder in brought_folders("conf"):
+        for file in sorted(folder.rglob("*.yaml")):
+            group = file.parent.relative_to(folder).as_posix()
+            header = re.match(r"#\s*@package\s+(\S+)", file.read_text(encoding="utf-8"))
+            store.store(
+                group=None if group == "." else group,
+                name=file.stem,
+                node=OmegaConf.load(file),
+                package=header[1] if header else group.replace("/", "."),
+                provider=str(file),
+            )
 
 
 def why_unreadable(file: Path) -> str:

@@ -15,7 +15,7 @@ gptlab: take a GPT apart, change any piece, see what that does to learning.
   python -m gptlab generate prompt="the cat"              sample from the newest run
   python -m gptlab ui                                     browse the runs in MLflow
 
-Verbs: train (the default), generate, ui; each takes Hydra overrides, and --help.
+Verbs: train (the default), generate, ui, which take Hydra overrides; plugins, check. Each has --help.
 
 --cfg job        print the whole config and train nothing (--info defaults: what it is made of)
 -m               a sweep over values given as 1,2,3
@@ -49,7 +49,24 @@ host, port    where to listen; 127.0.0.1 and 5000
 tracking.uri  another store, e.g. tracking.uri=sqlite:////path/mlflow.db\
 """
 
-HELP = {"train": TRAIN, "generate": GENERATE, "ui": UI}
+PLUGINS = """\
+List the plugins that were found: where, their versions, the names that each registers, and why one was left out.
+
+  python -m gptlab plugins
+
+They are looked for in plugins/ of gptlab's checkout, ./plugins, the folders in GPTLAB_PLUGINS (separated
+by :), and installed packages with an entry point in the group gptlab. docs/plugins.md says how to write one.\
+"""
+
+CHECK = """\
+Try what is registered: gradients against central differences on both engines, that the engines agree, that
+optimizers are pure, repeatable and converge, that names and fields are described. Exit status 1 on a failure.
+
+  python -m gptlab check                 everything
+  python -m gptlab check halfmul muon    these ops, components or plugins\
+"""
+
+HELP = {"train": TRAIN, "generate": GENERATE, "ui": UI, "plugins": PLUGINS, "check": CHECK}
 VERBS = tuple(HELP)
 
 

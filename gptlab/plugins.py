@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -62,10 +62,10 @@ class Plugins:
         return listening[name]
 
 
-def load_plugins(extra: Iterable[Source] = (), discover: bool = True) -> Plugins:
+def load_plugins(extra: Iterable[Source] = (), discover: bool = True, quiet: bool = False) -> Plugins:
     """gptlab's own names and those of every plugin that can be found, through the hooks.
 
-    A plugin that fails to import is left out, with one line on stderr that names it.
+    A plugin that fails to import is left out, with one line on stderr (unless `quiet`) that names it.
 
     Raises UserError for two plugins of one name, two that register one name, a misspelt hook, or a
     hook with arguments that its specification has not.
@@ -83,12 +83,12 @@ def load_plugins(extra: Iterable[Source] = (), discover: bool = True) -> Plugins
                 "Rename or remove one of them."
             )
         by_name[source.name] = source
-        load_one(plugins, source)
+        load_one(plugins, source, silently if quiet else warn)
     plugins.registry.hint = partial(hint_from_failures, plugins.found)
     return plugins
 
 
-def load_one(plugins: Plugins, source: Source) -> None:
+def load_one(plugins: Plugins, source: Source, warn: Callable[[str], None]) -> None:
     try:
         module = source.load()
         add_plugin(plugins, source, module)
@@ -168,6 +168,10 @@ def mentions(file: Path | None, name: str) -> bool:
         )
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def silently(message: str) -> None:
+    """For who shows the failures otherwise."""
 
 
 def is_hook(function: Any) -> bool:

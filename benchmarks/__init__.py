@@ -1,0 +1,1 @@
+"""Measurements; none of them is a test. Each module is a command: python -m benchmarks.plugins"""
