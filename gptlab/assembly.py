@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gptlab.autograd.check import evaluate
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
 from gptlab.data.batches import Documents, encode, split, windows
 from gptlab.data.datasets import Dataset
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Session
+from gptlab.groups import GROUPS
 from gptlab.model.gpt import GPT, settle_sizes
+from gptlab.model.trial import try_shapes
 from gptlab.registry import COMPONENT_KINDS, Registry, build
 from gptlab.run import DatasetFacts
 
 Settings = dict[str, Any]
+OWN = "gptlab"
 SIZES = ("nLayer", "nEmbd", "nHead", "headDim", "blockSize")
 
 
@@ -42,14 +46,20 @@ def definition_of(config: Settings, registry: Registry, vocabSize: int) -> GPT:
         finalNorm=model["finalNorm"],
         tieEmbeddings=model["tieEmbeddings"],
     )
-    definition.declared_weights()  # what does not fit is found here, not in the first step
+    try_shapes(definition, op_table(config, registry))  # what does not fit is found here, not in step 1
     return definition
 
 
 def op_table(config: Settings, registry: Registry) -> OpTable:
-    """The ops that a config's `ops` selects. Raises UserError for an unknown name or another arity."""
+    """The ops that a config's `ops` selects.
+
+    Raises UserError for an unknown name, another arity, or an op that fails at its own samples.
+    """
     registered = {name: registry.get("op", name) for name in registry.names("op")}
     replacements = {slot: registry.get("op", name) for slot, name in config["ops"].items() if name != slot}
+    for op in replacements.values():
+        for point in op.samples:
+            evaluate(op, point)
     return OpTable(replacements, {n: op for n, op in registered.items() if n not in BUILTIN_OPS})
 
 
@@ -92,3 +102,12 @@ def data_of(config: Settings, registry: Registry) -> Data:
 def digest(texts: Sequence[str]) -> str:
     """16 hex digits of the SHA-256 of the documents in order."""
     return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def brought_by_plugins(config: Settings, registry: Registry) -> dict[str, str]:
+    """Of the names that a config selects, `"op halfmul": "half"`: those that a plugin brought, and which."""
+    selected = [("op", name) for name in config["ops"].values()]
+    selected += [(kind, config["model"][kind]["name"]) for kind in COMPONENT_KINDS]
+    selected += [(kind, config[group]["name"]) for kind, group in GROUPS.items() if "/" not in group]
+    owners = {f"{kind} {name}": registry.owner(kind, name) for kind, name in selected}
+    return {name: owner for name, owner in owners.items() if owner != OWN}

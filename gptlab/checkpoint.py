@@ -16,6 +16,7 @@ WEIGHTS = "weights.safetensors"
 TOKENIZER = "tokenizer.json"
 CONFIG = "config.yaml"
 RUN = "run.json"  # its name and MLflow id; there once step 1 is done
+PLUGINS = "plugins.json"  # which of the config's names came from which plugin
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:

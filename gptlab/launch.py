@@ -11,8 +11,8 @@ import numpy as np
 import yaml
 
 from gptlab import reports
-from gptlab.assembly import Data, Settings, data_of, definition_of, op_table, session_of
-from gptlab.checkpoint import CONFIG, RUN, TOKENIZER, save_weights, write_json, write_text
+from gptlab.assembly import Data, Settings, brought_by_plugins, data_of, definition_of, op_table, session_of
+from gptlab.checkpoint import CONFIG, PLUGINS, RUN, TOKENIZER, save_weights, write_json, write_text
 from gptlab.config import check_values
 from gptlab.data.batches import Epochs
 from gptlab.engines.engine import Session, State
@@ -66,7 +66,7 @@ def launch(config: Settings, plugins: Plugins, folder: Path, name: str) -> Outco
     listeners.add(f"tracking={config['tracking']['name']}", tracker)
     parts = built(config, registry, tracker)
 
-    write_run_folder(folder, config, parts.data)
+    write_run_folder(folder, config, parts.data, brought_by_plugins(config, registry))
     run = Run(
         name=name,
         description=config["description"],
@@ -169,10 +169,12 @@ def samples_of(config: Settings) -> Sampling | None:
         raise UserError(f"in samples: {error}") from None
 
 
-def write_run_folder(folder: Path, config: Settings, data: Data) -> None:
+def write_run_folder(folder: Path, config: Settings, data: Data, brought: dict[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
         write_json(folder / TOKENIZER, {"name": config["tokenizer"]["name"], **data.tokenizer.state()})
+        if brought:
+            write_json(folder / PLUGINS, brought)
     except OSError as error:
         raise UserError(f"the run's folder must be writable: {folder}: {error.strerror}.") from None

@@ -147,9 +147,10 @@ class Recorder:
             "mlflow.user": _user(),
             "mlflow.source.name": command,
             "mlflow.source.type": "LOCAL",
+            **self.run.tags,
+            # Last, since MLflow shows tags in this order, and these are for close_orphans only.
             orphans.HOST: orphans.host(),
             orphans.PROCESS: process,
-            **self.run.tags,
         }
         return {clean_key(name): value[:TAG_LENGTH] for name, value in tags.items() if value}
 

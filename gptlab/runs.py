@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from gptlab.assembly import Settings, definition_of, session_of
-from gptlab.checkpoint import CONFIG, RUN, TOKENIZER, WEIGHTS, load_weights, read_json
+from gptlab.checkpoint import CONFIG, PLUGINS, RUN, TOKENIZER, WEIGHTS, load_weights, read_json
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Session, State
 from gptlab.errors import UserError
@@ -86,6 +86,12 @@ def load_run(folder: Path, registry: Registry, engine: dict[str, Any] | None = N
     Raises UserError for files that are missing, broken, or do not fit each other.
     """
     config = read_config(folder / CONFIG)
+    brought = read_json(folder / PLUGINS) if (folder / PLUGINS).is_file() else {}
+    earlier = registry.hint
+    registry.hint = lambda kind, name: " ".join(
+        [f"The run had it from the plugin '{brought[f'{kind} {name}']}'."] * (f"{kind} {name}" in brought)
+        + [earlier(kind, name)] * bool(earlier(kind, name))
+    )
     if engine is not None:
         config = {**config, "engine": engine}
     with sense_of(folder / TOKENIZER):

@@ -12,6 +12,7 @@ import urllib.request
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import entry_points
 from typing import IO, Any
 
 from gptlab.errors import UserError
@@ -22,6 +23,7 @@ from gptlab.tracking_worker import write_store
 START_SECONDS = 120.0
 # A fresh browser opens MLflow in its GenAI mode. The page reads its settings after the `#`.
 MODE = "workflowType=machine_learning"
+APP = "gptlab"  # the entry point of `ui_page`
 
 
 def serve_ui(
@@ -88,6 +90,8 @@ def _command(store: Store, host: str, port: int) -> list[str]:
     if store.artifacts is not None:
         # So that an experiment made in the browser can be logged to without the server.
         command += ["--default-artifact-root", store.artifacts]
+    if entry_points(group="mlflow.app", name=APP):  # an editable install may be older than this
+        command += ["--app-name", APP]
     return [*command, "--host", host, "--port", str(port), "--workers", "1"]
 
 

@@ -1,0 +1,124 @@
+"""A trial of a model on shapes alone: do the weights that components declare fit what they do with them?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gptlab.autograd.ops import OpTable
+from gptlab.autograd.tensor import Arrays, Tensor
+from gptlab.engines.engine import causal_context
+from gptlab.errors import UserError
+from gptlab.model.gpt import GPT
+
+POSITIONS = 2
+
+
+class ShapeArrays(Arrays):
+    """Arrays of nothing but zeros: every operation costs what its shape costs."""
+
+    def constant(self, values: Any) -> np.ndarray:
+        return zeros(np.shape(values))
+
+    def apply(self, name: str, *xs: Any) -> np.ndarray:
+        op, shapes = self.ops[name], [np.shape(x) for x in xs]
+        if len(xs) != op.arity:
+            raise UserError(f"the op '{op.name}' takes {op.arity} numbers, got {len(xs)}.")
+        return zeros(broadcast(f"'{op.name}'", *shapes))
+
+    def fold(self, name: str, x: Any, axis: int, mask: Any = None) -> np.ndarray:
+        return zeros(np.delete(np.array(x.shape, dtype=int), axis))
+
+    def where(self, condition: Any, x: Any, y: Any) -> np.ndarray:
+        return zeros(broadcast("where", np.shape(condition), np.shape(x), np.shape(y)))
+
+    def largest(self, x: np.ndarray, axis: int) -> np.ndarray:
+        return x.max(axis, keepdims=True)
+
+    def argmax(self, x: np.ndarray, axis: int) -> np.ndarray:
+        return x.argmax(axis)
+
+    def concatenate(self, xs: Sequence[np.ndarray], axis: int) -> np.ndarray:
+        return np.concatenate(xs, axis)
+
+    def pick(self, x: np.ndarray, indices: Any) -> np.ndarray:
+        return zeros((len(indices),))
+
+    def take(self, x: np.ndarray, indices: Any) -> np.ndarray:
+        return zeros((len(indices), *x.shape[1:]))
+
+    def matmul(self, x: np.ndarray, w: np.ndarray, mask: Any = None) -> np.ndarray:
+        if x.shape[-1] != w.shape[-2]:
+            raise UserError(
+                f"{shown(x.shape)} @ {shown(w.shape)}: {x.shape[-1]} and {w.shape[-2]} must be equal."
+            )
+        return zeros((*broadcast("@", x.shape[:-2], w.shape[:-2]), x.shape[-2], w.shape[-1]))
+
+
+class Named:
+    """A component whose errors say which one it is and what it declared; otherwise as it was."""
+
+    def __init__(self, kind: str, component: Any):
+        self._kind = kind
+        self._component = component
+
+    def __call__(self, *arguments: Any) -> Any:
+        try:
+            return self._component(*arguments)
+        except UserError as error:
+            if str(error).startswith("the model's"):
+                raise  # a component inside this one has said it
+            raise UserError(self._says(str(error), arguments)) from None
+        except (ValueError, TypeError, IndexError) as error:
+            raise UserError(self._says(f"{type(error).__name__}: {error}", arguments)) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._component, name)
+
+    def _says(self, problem: str, arguments: tuple[Any, ...]) -> str:
+        declared = ", ".join(f"{n} {shown(w.shape)}" for n, w in weights_of(arguments))
+        given = f" with the weights {declared}" if declared else ""
+        return f"the model's {self._kind} {type(self._component).__name__} does not work{given}: {problem}"
+
+
+def weights_of(arguments: tuple[Any, ...]) -> list[tuple[str, Tensor]]:
+    from gptlab.model.component import Part
+
+    parts = [argument for argument in arguments if isinstance(argument, Part)]
+    return list(parts[0].items()) if parts else []
+
+
+def try_shapes(definition: GPT, ops: OpTable) -> None:
+    """Run the model once on shapes. Raises UserError that names the component, its weights and the shapes."""
+    arrays = ShapeArrays(ops)
+    named: dict[str, Any] = {
+        kind: Named(kind, getattr(definition, kind))
+        for kind in ("attention", "mlp", "norm", "activation", "block")
+    }
+    trial = dataclasses.replace(definition, **named)
+    tensors = {n: Tensor(zeros(w.shape), arrays) for n, w in definition.declared_weights().items()}
+    length = min(POSITIONS, definition.sizes.blockSize)
+    logits = trial.logits(tensors, np.zeros(length, dtype=np.int32), causal_context(length))
+    wanted = (length, definition.sizes.vocabSize)
+    if logits.shape != wanted:
+        raise UserError(f"the model must give logits of {shown(wanted)}, and gives {shown(logits.shape)}.")
+
+
+def broadcast(what: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise UserError(
+            f"{what} on shapes that do not fit each other: {' and '.join(map(shown, shapes))}."
+        ) from None
+
+
+def zeros(shape: Any) -> np.ndarray:
+    return np.broadcast_to(0.0, tuple(int(n) for n in shape))
+
+
+def shown(shape: Sequence[int]) -> str:
+    return "(" + "x".join(str(n) for n in shape) + ")"

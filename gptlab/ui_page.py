@@ -1,0 +1,55 @@
+"""MLflow's pages with a better first sight: `mlflow server --app-name gptlab` loads this module.
+
+A fresh browser shows MLflow's GenAI side, even after a click on a run in the list of training runs;
+it opens an assistant over a quarter of the window; and it lists runs without a single number. All
+three are settings that the pages keep in the browser. They are set here before the pages read them,
+where the browser has none yet: what a person chooses stays.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+# The names are those of MLflow 3.17; to another version they would say nothing, and do no harm.
+SETTINGS: dict[str, Any] = {
+    "mlflow.workflowType_v1": "machine_learning",
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": True,
+}
+RUN_LIST = 'MLflowLocalStorage-1.1-ExperimentPage-["EXPERIMENT"]-ReactComponentState'
+COLUMNS = ["metrics.`val/loss`", "metrics.`train/loss`", "metrics.`parameters/total`", "attributes.`Dataset`"]
+
+SCRIPT = """<script>
+try {
+  const settings = %s;
+  const experiment = location.hash.match(/^#\\/experiments\\/(\\d+)/);
+  if (experiment) settings[%s.replace("EXPERIMENT", experiment[1])] = {selectedColumns: %s};
+  for (const [name, value] of Object.entries(settings))
+    if (localStorage.getItem(name) === null) localStorage.setItem(name, JSON.stringify(value));
+} catch (error) { /* a browser that keeps nothing */ }
+</script>""" % tuple(map(json.dumps, (SETTINGS, RUN_LIST, COLUMNS)))
+
+
+def with_settings(page: str) -> str:
+    """MLflow's index.html with the script before all others."""
+    return page.replace("<head>", f"<head>{SCRIPT}", 1)
+
+
+def create_app() -> "FastAPI":
+    """MLflow's own application, which answers as ever but for its one HTML page."""
+    import mlflow.server
+    from fastapi.responses import HTMLResponse
+    from mlflow.server.fastapi_app import app
+    from starlette.requests import Request
+    from starlette.routing import Route
+
+    index = Path(str(mlflow.server.app.static_folder), "index.html")
+
+    def page(request: Request) -> HTMLResponse:
+        return HTMLResponse(with_settings(index.read_text(encoding="utf-8")))
+
+    # First, since what MLflow mounts last takes every address.
+    app.router.routes.insert(0, Route("/", page))
+    return app
