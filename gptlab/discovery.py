@@ -85,7 +85,7 @@ def from_path(path: Path) -> Source:
 
 def load_file(name: str, file: Path) -> Any:
     """The module that a file defines, under a name that no installed package has."""
-    module_name = f"gptlab_plugins.{name}"
+    module_name = f"gptlab_plugin_{name}"
     package = [str(file.parent)] if file.name == "__init__.py" else None
     spec = importlib.util.spec_from_file_location(module_name, file, submodule_search_locations=package)
     assert spec is not None and spec.loader is not None

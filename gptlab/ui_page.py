@@ -21,15 +21,16 @@ SETTINGS: dict[str, Any] = {
 RUN_LIST = 'MLflowLocalStorage-1.1-ExperimentPage-["EXPERIMENT"]-ReactComponentState'
 COLUMNS = ["metrics.`val/loss`", "metrics.`train/loss`", "metrics.`parameters/total`", "attributes.`Dataset`"]
 
-SCRIPT = """<script>
-try {
-  const settings = %s;
+SCRIPT = (
+    f"<script>\ntry {{\n  const [settings, runList, columns] = {json.dumps([SETTINGS, RUN_LIST, COLUMNS])};"
+)
+SCRIPT += """
   const experiment = location.hash.match(/^#\\/experiments\\/(\\d+)/);
-  if (experiment) settings[%s.replace("EXPERIMENT", experiment[1])] = {selectedColumns: %s};
+  if (experiment) settings[runList.replace("EXPERIMENT", experiment[1])] = {selectedColumns: columns};
   for (const [name, value] of Object.entries(settings))
     if (localStorage.getItem(name) === null) localStorage.setItem(name, JSON.stringify(value));
 } catch (error) { /* a browser that keeps nothing */ }
-</script>""" % tuple(map(json.dumps, (SETTINGS, RUN_LIST, COLUMNS)))
+</script>"""
 
 
 def with_settings(page: str) -> str:
