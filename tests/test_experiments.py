@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from gptlab.assembly import definition_of
 from gptlab.cli import main
-from gptlab.composing import compose, prepared
+from gptlab.cli.composing import compose, prepared
 from gptlab.config import plain
 from gptlab.experiments import folder_of
 from gptlab.plugins import Plugins

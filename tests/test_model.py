@@ -232,5 +232,5 @@ def test_an_odd_head_cannot_turn():
 def test_a_weight_that_was_not_declared_is_asked_for_by_name():
     part = Part({"layers.0.mlp.hidden": None}, "layers.0.mlp")
     assert list(part) == ["hidden"]
-    with pytest.raises(UserError, match="no weight of layers.0.mlp is named 'hiden'. Did you mean hidden"):
+    with pytest.raises(UserError, match=r"no weight of layers.0.mlp is named 'hiden'. Did you mean hidden"):
         part["hiden"]

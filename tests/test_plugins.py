@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
+from gptlab.cli.listing import listing
 from gptlab.errors import UserError
 from gptlab.hookspecs import gptlab_run_started
-from gptlab.listing import listing
 from gptlab.plugins import LISTENING, REGISTERING, load_plugins
 
 HALF = """

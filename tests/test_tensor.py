@@ -122,7 +122,7 @@ def test_masked_entries_take_no_part(make):
 def test_an_op_is_applied_by_name_and_an_unknown_one_named():
     x = Tensor(ScalarArrays(OpTable()).constant(A), ScalarArrays(OpTable()))
     np.testing.assert_array_equal(data_of(x.apply("relu").data), np.maximum(A, 0))
-    with pytest.raises(UserError, match="no op is named 'rellu'. Did you mean relu"):
+    with pytest.raises(UserError, match=r"no op is named 'rellu'. Did you mean relu"):
         x.apply("rellu")
 
 

@@ -7,10 +7,10 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from gptlab.cli.help import VERBS
 from gptlab.errors import UserError
 from gptlab.experiments import GROUP as EXPERIMENT
 from gptlab.groups import GROUPS
-from gptlab.help import VERBS
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override

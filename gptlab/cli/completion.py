@@ -7,13 +7,13 @@ import sys
 from contextlib import nullcontext, redirect_stderr
 from io import StringIO
 
-from gptlab.help import VERBS
+from gptlab.cli.help import VERBS
 from gptlab.registry import Registry
 
 
 def complete(arguments: list[str], subcommand: list[str], registry: Registry) -> int:
     """`-sc install=bash` and the like; what a shell asks with `-sc query=bash` is in COMP_LINE."""
-    from gptlab.composing import through_hydra
+    from gptlab.cli.composing import through_hydra
 
     asked = any(word.startswith("query=") for word in subcommand)
     program = sys.argv[0]

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gptlab.cli.help import VERBS, help_of
 from gptlab.errors import TrainingStopped, UserError, nearest
-from gptlab.help import VERBS, help_of
 from gptlab.signals import ending_at_once
 
 USER_ERROR = 2
@@ -85,10 +85,10 @@ def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
 
 def train(arguments: list[str]) -> int:
     """Train what the arguments describe: one run, or a sweep's."""
-    from gptlab.command_line import quoted, read_command_line
-    from gptlab.composing import explained, first_of_sweep, prepared, through_hydra
+    from gptlab.cli.command_line import quoted, read_command_line
+    from gptlab.cli.composing import explained, first_of_sweep, prepared, through_hydra
+    from gptlab.cli.jobs import Jobs
     from gptlab.folders import remove_if_runless
-    from gptlab.jobs import Jobs
 
     line = read_command_line(arguments)
     if line.shows:
@@ -120,9 +120,9 @@ def show(verb: str, arguments: list[str]) -> int:
     """What Hydra itself shows: --cfg, --info, --hydra-help, and completion in the shell."""
     import logging
 
-    from gptlab.command_line import read_command_line
-    from gptlab.completion import complete
-    from gptlab.composing import explained, prepared, through_hydra
+    from gptlab.cli.command_line import read_command_line
+    from gptlab.cli.completion import complete
+    from gptlab.cli.composing import explained, prepared, through_hydra
 
     line = read_command_line(arguments)
     plugins = prepared()
@@ -141,8 +141,8 @@ def show(verb: str, arguments: list[str]) -> int:
 
 def generate(arguments: list[str]) -> int:
     """Print samples of a finished run, one a line."""
-    from gptlab.command_line import read_command_line
-    from gptlab.composing import prepared, settings_of
+    from gptlab.cli.command_line import read_command_line
+    from gptlab.cli.composing import prepared, settings_of
     from gptlab.generation import Sampling
     from gptlab.generation import generate as sample
     from gptlab.runs import found_run, load_run
@@ -162,8 +162,8 @@ def generate(arguments: list[str]) -> int:
 
 def ui(arguments: list[str]) -> int:
     """Serve MLflow's pages for the store of this folder until Ctrl-C."""
-    from gptlab.command_line import read_command_line
-    from gptlab.composing import prepared, settings_of
+    from gptlab.cli.command_line import read_command_line
+    from gptlab.cli.composing import prepared, settings_of
     from gptlab.ui import serve_ui
 
     line = read_command_line(arguments)
@@ -175,7 +175,7 @@ def ui(arguments: list[str]) -> int:
 
 def plugins_verb(arguments: list[str]) -> int:
     """List the plugins with what each registers, and those left out with the reason."""
-    from gptlab.listing import listing
+    from gptlab.cli.listing import listing
     from gptlab.plugins import load_plugins
 
     if arguments:

@@ -7,17 +7,17 @@ import typing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptlab.composing import explained
+from gptlab.cli.composing import explained
+from gptlab.cli.naming import run_name
 from gptlab.config import plain
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.experiments import GROUP as EXPERIMENT
-from gptlab.naming import run_name
 from gptlab.plugins import Plugins
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from gptlab.command_line import CommandLine
+    from gptlab.cli.command_line import CommandLine
 
 
 class Jobs:

@@ -18,7 +18,7 @@ from gptlab.plugins import Plugins, load_plugins
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from gptlab.command_line import CommandLine
+    from gptlab.cli.command_line import CommandLine
 
 
 GROUP_ROOTS = {group.partition("/")[0] for group in GROUPS.values()}
@@ -95,7 +95,7 @@ def through_hydra(name: str, arguments: list[str], job: Callable[[DictConfig], N
 @contextmanager
 def explained(plugins: Plugins, overrides: list[str]) -> Iterator[None]:
     """Hydra's errors become UserErrors that name the key, what it needs, and the nearest names."""
-    from gptlab.config_errors import CONFIG_ERRORS, explain
+    from gptlab.cli.config_errors import CONFIG_ERRORS, explain
 
     try:
         yield
