@@ -69,7 +69,7 @@ def launch(config: Settings, plugins: Plugins, folder: Path, name: str) -> Outco
     write_run_folder(folder, config, parts.data, brought_by_plugins(config, registry))
     run = Run(
         name=name,
-        description=config["description"],
+        description=config["description"] or f"{name}, on {parts.data.facts.name}",
         folder=folder,
         config=config,
         matrices=parts.definition.matrices(),

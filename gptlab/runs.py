@@ -53,7 +53,7 @@ def found_run(run: str, tracking: Settings) -> Iterator[Path]:
             return
     if tracking["name"] != "mlflow":
         raise no_run(run, "")
-    from gptlab.download import download_run
+    from gptlab.tracking.download import download_run
 
     with TemporaryDirectory(prefix="gptlab-run-") as fetched:
         download_run(run, tracking["uri"], Path(fetched))

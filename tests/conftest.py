@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture(scope="session")
 def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database to copy: migrating one takes seconds, copying it a tenth of one."""
-    from gptlab.store import create_store, find_store
+    from gptlab.tracking.store import create_store, find_store
 
     folder = tmp_path_factory.mktemp("mlflow")
     create_store(find_store(f"sqlite:///{folder}/mlflow.db"))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.errors import UserError
-from gptlab.store import (
+from gptlab.tracking.store import (
     Store,
     check_server,
     check_store,
@@ -77,7 +77,7 @@ def test_the_schema_is_the_one_mlflow_itself_asks_for():
 
 def test_nothing_loads_mlflow_before_it_is_needed(tmp_path):
     script = (
-        "import sys, gptlab.tracking, gptlab.ui, gptlab.store as s\n"
+        "import sys, gptlab.tracking, gptlab.tracking.ui, gptlab.tracking.store as s\n"
         "s.check_store(s.find_store())\n"
         "print([m for m in ('mlflow', 'matplotlib', 'sqlalchemy', 'hydra', 'jax') if m in sys.modules])"
     )
@@ -214,7 +214,7 @@ def test_a_server_that_answers_anything_is_there():
 RACE = """
 import os
 import mlflow.store.tracking.sqlalchemy_store
-from gptlab.store import find_store, open_store
+from gptlab.tracking.store import find_store, open_store
 children = []
 for number in range(6):
     child = os.fork()
@@ -230,7 +230,7 @@ print(len(open_store(find_store()).search_experiments()))
 KILLED = """
 import os, random, signal, time
 import mlflow.store.tracking.sqlalchemy_store
-from gptlab.store import find_store, open_store
+from gptlab.tracking.store import find_store, open_store
 random.seed(1)
 for attempt in range(8):
     child = os.fork()
@@ -260,7 +260,7 @@ def test_being_killed_while_making_the_store_harms_nothing(tmp_path):
 
 
 def _python(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    from gptlab.tracking_link import environment
+    from gptlab.tracking.link import environment
 
     path = str(Path(__file__).parents[1])
     env = {**environment(), "PYTHONPATH": path}

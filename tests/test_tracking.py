@@ -16,9 +16,9 @@ import pytest
 from gptlab import hookspecs
 from gptlab.errors import UserError
 from gptlab.run import DatasetFacts, Matrix, Run
-from gptlab.store import find_store, open_store
 from gptlab.tracking import MLflowTracking, NoTracking
-from gptlab.tracking_link import environment
+from gptlab.tracking.link import environment
+from gptlab.tracking.store import find_store, open_store
 
 ROOT = Path(__file__).parents[1]
 
@@ -170,6 +170,8 @@ def test_steps_may_begin_before_the_run_exists(mlflow_folder):
     tracker.gptlab_run_ended(run, None)
     found = client().get_run(run.id)
     assert (found.info.status, found.data.metrics["train/loss"]) == ("FINISHED", 2.5)
+    (loss,) = client().get_metric_history(run.id, "train/loss")
+    assert found.info.start_time <= loss.timestamp, "the run began when its process said so"
 
 
 def test_no_tracking_has_no_hooks_and_touches_nothing(tmp_path, monkeypatch):

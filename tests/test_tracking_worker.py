@@ -10,12 +10,12 @@ import sys
 import pytest
 from test_tracking import client, make_run, track
 
-from gptlab import orphans, tracking_worker
 from gptlab.figures import loss_curve, smoothed
-from gptlab.recorder import PARAM_LENGTH, flat_params
 from gptlab.run import Run
-from gptlab.store import find_store
-from gptlab.tracking_worker import Conversation, read_run, read_store, write_run, write_store
+from gptlab.tracking import orphans, worker
+from gptlab.tracking.recorder import PARAM_LENGTH, flat_params
+from gptlab.tracking.store import find_store
+from gptlab.tracking.worker import Conversation, read_run, read_store, write_run, write_store
 
 # A conversation with a client that fails at will
 
@@ -39,7 +39,7 @@ class FlakyClient:
 @pytest.fixture
 def flaky(mlflow_folder, monkeypatch):
     flaky = FlakyClient(client())
-    monkeypatch.setattr(tracking_worker, "open_store", lambda store: flaky)
+    monkeypatch.setattr(worker, "open_store", lambda store: flaky)
     return flaky
 
 
@@ -48,7 +48,7 @@ def converse(flaky: FlakyClient, run: Run, *actions) -> list[dict]:
     replies: list[dict] = []
     process = orphans.own_process()
     place = write_store(find_store())
-    start = {"do": "start", "store": place, "experiment": "e", "process": process, "command": ""}
+    start = {"do": "start", "store": place, "experiment": "e", "process": process, "command": "", "began": 1}
     waiting = iter([{**start, "run": write_run(run)}, *actions, None])
 
     class Inbox:

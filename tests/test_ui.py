@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gptlab import orphans
 from gptlab.errors import UserError
-from gptlab.store import find_store, open_store
-from gptlab.ui import serve_ui
+from gptlab.tracking import orphans
+from gptlab.tracking.store import find_store, open_store
+from gptlab.tracking.ui import serve_ui
 
 
 def test_without_a_store_it_says_what_makes_one(tmp_path, monkeypatch):
@@ -55,7 +55,11 @@ def test_it_shows_the_runs_and_ends_whole(end, mlflow_folder):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-c", f"from gptlab.ui import serve_ui; raise SystemExit(serve_ui(port={port}))"],
+        [
+            sys.executable,
+            "-c",
+            f"from gptlab.tracking.ui import serve_ui; raise SystemExit(serve_ui(port={port}))",
+        ],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -28,6 +28,7 @@ class FloatNamespace:
     abs = staticmethod(abs)
     log2 = staticmethod(math.log2)
     exp2 = staticmethod(math.exp2)
+    frexp = staticmethod(math.frexp)
     pow = staticmethod(math.pow)
     isnan = staticmethod(math.isnan)
     isfinite = staticmethod(math.isfinite)

@@ -164,7 +164,7 @@ def ui(arguments: list[str]) -> int:
     """Serve MLflow's pages for the store of this folder until Ctrl-C."""
     from gptlab.cli.command_line import read_command_line
     from gptlab.cli.composing import prepared, settings_of
-    from gptlab.ui import serve_ui
+    from gptlab.tracking.ui import serve_ui
 
     line = read_command_line(arguments)
     if line.shows:

@@ -30,7 +30,9 @@ class Adam:
         check_fraction("optimizer.beta2", self.beta2, 0.99)
         if not 0 < self.epsAdam < float("inf"):
             # At 0 a weight that had no gradient yet becomes 0/0.
-            raise UserError(f"optimizer.epsAdam must be above 0: got {self.epsAdam}. Try optimizer.epsAdam=1e-8.")
+            raise UserError(
+                f"optimizer.epsAdam must be above 0: got {self.epsAdam}. Try optimizer.epsAdam=1e-8."
+            )
 
     def init(self, params: Arrays) -> dict[str, Arrays]:
         return {"mean": zeros_like(params), "square": zeros_like(params)}

@@ -21,7 +21,9 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.warmup < 0:
-            raise UserError(f"schedule.warmup must be at least 0 steps: got {self.warmup}. Try schedule.warmup=0.")
+            raise UserError(
+                f"schedule.warmup must be at least 0 steps: got {self.warmup}. Try schedule.warmup=0."
+            )
 
     def __call__(self, step: int, numSteps: int) -> float:
         if step < self.warmup:

@@ -9,8 +9,8 @@ from pathlib import Path
 from gptlab.checkpoint import CONFIG, TOKENIZER, WEIGHTS
 from gptlab.errors import UserError
 from gptlab.runs import no_run
-from gptlab.store import check_server, find_store, open_store
-from gptlab.tracking_link import ENVIRONMENT
+from gptlab.tracking.link import ENVIRONMENT
+from gptlab.tracking.store import check_server, find_store, open_store
 
 ARTIFACTS = {CONFIG: CONFIG, TOKENIZER: TOKENIZER, f"weights/{WEIGHTS}": f"checkpoints/step-final/{WEIGHTS}"}
 

@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab import orphans
 from gptlab.errors import UserError
 from gptlab.run import Run
-from gptlab.store import Store
+from gptlab.tracking import orphans
+from gptlab.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,15 +42,17 @@ class Recorder:
         self._metrics: list[Metric] = []
         self._writes: list[Callable[[], Any]] = []
 
-    def start(self, experiment: str, process: str, command: str) -> str:
+    def start(self, experiment: str, process: str, command: str, began: int) -> str:
         """Make the run and queue what is known of it; the run's id.
 
-        `process` is `orphans.process` of the process that trains. Raises UserError if the
+        `process` is `orphans.process` of the process that trains. `began`, in milliseconds since 1970,
+        is when it began: it may have taken its first steps while MLflow was loaded here. Raises UserError if the
         experiment is deleted, or keeps its artifacts where this store cannot write.
         """
         self.experiment_id = self._experiment_id(experiment)
         self.run.id = self.client.create_run(
             self.experiment_id,
+            start_time=began,
             run_name=self.run.name,
             tags=self._tags(process, command),
         ).info.run_id

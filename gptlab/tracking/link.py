@@ -1,4 +1,4 @@
-"""The training process's end of the pipe to the MLflow process (`tracking_worker`).
+"""The training process's end of the pipe to the MLflow process (`worker`).
 
 One such process serves all runs of a training process, one after the other: a sweep loads MLflow once.
 """
@@ -39,7 +39,7 @@ class Link:
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         # Modules are found as they are found here, whatever the current folder; -P keeps it out.
         start = "import sys, json; sys.path[:] = json.loads(sys.argv[1])"
-        start += "; from gptlab import tracking_worker; tracking_worker.main()"
+        start += "; from gptlab.tracking import worker; worker.main()"
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", start, json.dumps(sys.path)],
             stdin=subprocess.PIPE,

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from gptlab.errors import UserError
-from gptlab.orphans import close_orphans
-from gptlab.recorder import Recorder
 from gptlab.run import DatasetFacts, Matrix, Run
-from gptlab.store import Store, open_store, settle
+from gptlab.tracking.orphans import close_orphans
+from gptlab.tracking.recorder import Recorder
+from gptlab.tracking.store import Store, open_store, settle
 
 Message = dict[str, Any]
 
@@ -63,12 +63,14 @@ class Conversation:
             if time.monotonic() >= self._flush_at:
                 self._flush()
 
-    def _start(self, store: Message, experiment: str, run: Message, process: str, command: str) -> None:
+    def _start(
+        self, store: Message, experiment: str, run: Message, process: str, command: str, began: int
+    ) -> None:
         try:
             place = read_store(store)
             client = open_store(place)
             recorder = Recorder(client, place, read_run(run))
-            self.reply({"is": "started", "id": recorder.start(experiment, process, command)})
+            self.reply({"is": "started", "id": recorder.start(experiment, process, command, began)})
         except Exception as error:
             self.reply({"is": "refused", "message": str(error), "user": isinstance(error, UserError)})
             return

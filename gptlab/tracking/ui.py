@@ -16,9 +16,9 @@ from importlib.metadata import entry_points
 from typing import IO, Any
 
 from gptlab.errors import UserError
-from gptlab.store import Store, check_store, find_store, glance
-from gptlab.tracking_link import Link, environment
-from gptlab.tracking_worker import write_store
+from gptlab.tracking.link import Link, environment
+from gptlab.tracking.store import Store, check_store, find_store, glance
+from gptlab.tracking.worker import write_store
 
 START_SECONDS = 120.0
 # A fresh browser opens MLflow in its GenAI mode. The page reads its settings after the `#`.

@@ -1,7 +1,7 @@
 """MLflow as a listener of the training loop: what a config selects with `tracking=mlflow`.
 
 Nothing here loads MLflow: all that is MLflow's happens in a process of its own, see
-`tracking_worker`. The training process only puts messages into a queue.
+`worker`. The training process only puts messages into a queue.
 """
 
 import sys
@@ -14,13 +14,13 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from gptlab import orphans
 from gptlab.errors import UserError
 from gptlab.hookspecs import hookimpl
 from gptlab.run import Run
-from gptlab.store import WITHOUT, Store, check_server, check_store, find_store
-from gptlab.tracking_link import Link, take_link, warm_up
-from gptlab.tracking_worker import write_run, write_store
+from gptlab.tracking import orphans
+from gptlab.tracking.link import Link, take_link, warm_up
+from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store
+from gptlab.tracking.worker import write_run, write_store
 
 STARTING_SECONDS = 20.0  # the longest that a run waits to exist, only to be closed
 CLOSING_SECONDS = 120.0  # the longest that a finished run waits for its last artifacts
@@ -98,6 +98,7 @@ class Tracker:
             run=write_run(run),
             process=orphans.own_process(),
             command=_command(),
+            began=int(time.time() * 1000),
         )
 
     def wait_until_reachable(self) -> None:
