@@ -40,6 +40,7 @@ CASES = {
     "index": (lambda x, y: x[1:, ::2] * y[:2, 1:3], A, B),
     "take": (lambda x, y: x.take(np.array([2, 0, 2])) * y, A, B),
     "pick": (lambda x, y: (x * y).pick(np.array([3, 0, 1])), A, B),
+    "argmax": (lambda x, y: (x * y).pick((x * y).argmax()), A, B),
     "where": (lambda x, y: (x * x).where(MASK, y), A, B),
     "concatenate": (lambda x, y: x.concatenate(y, axis=0) * 2, A, B),
 }
@@ -57,6 +58,7 @@ NUMPY = {
     "index": lambda: A[1:, ::2] * B[:2, 1:3],
     "take": lambda: A[[2, 0, 2]] * B,
     "pick": lambda: (A * B)[[0, 1, 2], [3, 0, 1]],
+    "argmax": lambda: (A * B).max(-1),
     "where": lambda: np.where(MASK, A * A, B),
     "concatenate": lambda: np.concatenate([A, B]) * 2,
 }
@@ -108,6 +110,13 @@ def test_no_gradient_flows_through_the_largest(make):
     else:
         gradient = jax.grad(lambda x: jnp.sum(arrays.largest(x, -1)))(jnp.asarray(A, dtype="float32"))
         assert not gradient.any()
+
+
+@pytest.mark.parametrize("make", [lambda: ScalarArrays(OpTable()), lambda: XlaArrays(OpTable(), "float32")])
+def test_argmax_is_the_first_of_the_largest_as_indices(make):
+    x = Tensor(make().constant([[1.0, 3.0, 3.0], [2.0, -1.0, 0.5]]), make())
+    np.testing.assert_array_equal(x.argmax(), [1, 0])
+    np.testing.assert_array_equal(x.argmax(0), [1, 0, 0])
 
 
 @pytest.mark.parametrize("make", [lambda: ScalarArrays(OpTable()), lambda: XlaArrays(OpTable(), "float32")])

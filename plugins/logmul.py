@@ -1,0 +1,45 @@
+"""Does a GPT learn if it multiplies without a multiplier?
+
+Mitchell's logarithmic multiplication: write |a| = 2^m (1 + f) and read m + f as log2 |a|. Adding two
+such logarithms and reading the sum back takes shifts and additions only. The product is exact where
+a or b is a power of two, and too small by up to 1/9 in between.
+
+Source: J. N. Mitchell, "Computer Multiplication and Division Using Binary Logarithms", 1962.
+Use:    python -m gptlab +experiment=logmul          (or ops.mul=logmul with anything else)
+"""
+
+from typing import Any
+
+import gptlab
+
+
+def taken_apart(xp: Any, x: Any) -> tuple[Any, Any]:
+    """(±2^m, f) of x = ±2^m (1 + f) with 0 <= f < 1; (0, 0) of 0. Both are exact.
+
+    By frexp: floor(log2(x)) is one too much just below a power of two, and exp2 of a whole number
+    is no power of two in XLA's float32. Each ends in a division, which XLA never repeats: what
+    follows is fused into the product of two matrices, but this is done once for each entry of them.
+    """
+    mantissa, _ = xp.frexp(x)  # ±(1 + f) / 2
+    power = x / xp.where(x == 0, 1.0, 2.0 * xp.abs(mantissa))
+    return power, (x - power) / xp.where(x == 0, 1.0, power)
+
+
+@gptlab.op(samples=[(0.6, -1.6), (2.9, 3.4), (-1.3, -0.3), (1.4, 1.9), (5.0, 0.01)])
+def logmul(xp: Any, a: Any, b: Any) -> Any:
+    """a * b by adding logarithms (Mitchell 1962): 2^(m+n) · max(1 + f + g, 2 (f + g)), with the sign.
+
+    The gradient is that of this very function, exact but at its kinks: a or b a power of two, and
+    f + g = 1, where the logarithm carries. A straight-through estimator is not needed, since the
+    function is continuous and rises, from one power of two to the next, as much as the true product
+    does. And it is itself a power of two with a sign: the backward pass only shifts as well.
+    """
+    (p, f), (q, g) = taken_apart(xp, a), taken_apart(xp, b)
+    both = f + g
+    slope = xp.where(both > 1.0, 2.0, 1.0)
+    return p * q * xp.maximum(1.0 + both, 2.0 * both), (slope * q, slope * p)
+
+
+@gptlab.hookimpl
+def gptlab_register_ops(register: Any) -> None:
+    register(logmul)

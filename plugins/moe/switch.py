@@ -1,0 +1,56 @@
+"""The switch layer: a router that sends each position to one of several mlps.
+
+Legend: T positions, E nEmbd, N experts, W the width of an expert's hidden layer.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import gptlab
+
+
+@dataclass(frozen=True)
+class Switch:
+    """p · expert(x), of nExpert mlps the one with the largest router probability p (Fedus et al. 2021).
+
+    Each expert's hidden layer is `expansion` times as wide as the model. p scales the expert's
+    answer, and so the router learns. Every expert is computed and all but one masked out: at these
+    sizes that is faster than moving tokens about. Departing from the paper there is no loss that
+    balances the load and no limit to it.
+    """
+
+    nExpert: int = 4
+    expansion: int = 4
+
+    def __post_init__(self) -> None:
+        for key in ("nExpert", "expansion"):
+            if getattr(self, key) < 1:
+                raise gptlab.UserError(
+                    f"model.mlp.{key} must be at least 1: got {getattr(self, key)}. Try model.mlp.{key}=4."
+                )
+
+    def weights(self, config: gptlab.Sizes) -> dict[str, tuple[int, ...]]:
+        width = self.expansion * config.nEmbd
+        return {
+            "router": (self.nExpert, config.nEmbd),
+            "hidden": (self.nExpert, width, config.nEmbd),
+            "output": (self.nExpert, config.nEmbd, width),
+        }
+
+    def probabilities(self, weights: Any, x: gptlab.Tensor) -> gptlab.Tensor:
+        """(T, N): the softmax of router · x."""
+        logits_TN = x @ weights["router"].T
+        shares_TN = (logits_TN - logits_TN.largest()).apply("exp")
+        return shares_TN / shares_TN.sum(keepdims=True)
+
+    def __call__(
+        self, weights: Any, x: gptlab.Tensor, activation: Callable[[gptlab.Tensor], gptlab.Tensor]
+    ) -> gptlab.Tensor:
+        probabilities_TN = self.probabilities(weights, x)
+        chosen_T = probabilities_TN.argmax()
+        answers_NTE = activation(x @ weights["hidden"].T) @ weights["output"].T
+        mask_NT1 = chosen_T[None, :, None] == np.arange(self.nExpert)[:, None, None]
+        return answers_NTE.sum(0, mask=mask_NT1) * probabilities_TN.pick(chosen_T).reshape(-1, 1)
