@@ -13,6 +13,7 @@ from gptlab.data.batches import Documents, encode, split, windows
 from gptlab.data.datasets import Dataset
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Session
+from gptlab.errors import UserError
 from gptlab.groups import GROUPS
 from gptlab.model.gpt import GPT, settle_sizes
 from gptlab.model.trial import try_shapes
@@ -66,6 +67,12 @@ def op_table(config: Settings, registry: Registry) -> OpTable:
 def session_of(config: Settings, registry: Registry, definition: GPT) -> Session:
     engine = build(registry, "engine", config["engine"])
     optimizer = build(registry, "optimizer", config["optimizer"])
+    engines = getattr(optimizer, "engines", None)
+    if engines is not None and config["engine"]["name"] not in engines:
+        raise UserError(
+            f"optimizer={config['optimizer']['name']} needs engine={' or engine='.join(engines)}: "
+            f"got engine={config['engine']['name']}."
+        )
     session: Session = engine.session(definition, optimizer, op_table(config, registry))
     return session
 

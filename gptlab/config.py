@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 
@@ -129,13 +129,21 @@ def store_schema(registry: Registry) -> None:
             )
 
 
+def open_if_dict(factory: Callable[[], Any]) -> Callable[[], Any]:
+    """The default of a field; a dict takes whatever keys a person gives it."""
+    from omegaconf import DictConfig
+
+    made = factory()
+    return (lambda: DictConfig(made, flags={"struct": False})) if isinstance(made, dict) else factory
+
+
 def schema_of(cls: type, name: str) -> Any:
     """The component's fields as a config schema, with the name that selects it in front."""
     hints = typing.get_type_hints(cls)
     rows: list[Any] = [("name", str, field(default=name))]
     for item in dataclasses.fields(cls):
         if item.default_factory is not dataclasses.MISSING:
-            default = field(default_factory=item.default_factory)
+            default = field(default_factory=open_if_dict(item.default_factory))
         elif item.default is not dataclasses.MISSING:
             default = field(default=item.default)
         else:

@@ -53,6 +53,10 @@ class Arrays(ABC):
         """Where along the axis the largest is, the first of equal ones: whole numbers, no Tensor."""
 
     @abstractmethod
+    def true_difference(self, x: Data, y: Data) -> Data:
+        """x - y, whatever is swapped."""
+
+    @abstractmethod
     def concatenate(self, xs: Sequence[Data], axis: int) -> Data: ...
 
     @abstractmethod
@@ -176,6 +180,14 @@ class Tensor:
     def largest(self, axis: int = -1) -> Tensor:
         """The largest along the axis (kept, length 1), as a constant: what softmax subtracts."""
         return self._wrap(self.arrays.largest(self.data, axis))
+
+    def minus(self, other: Tensor) -> Tensor:
+        """The difference by true arithmetic, whatever is swapped.
+
+        For what is no part of the model but the way it is computed or judged: the largest that a
+        softmax subtracts so that nothing overflows, the last step of a cross-entropy.
+        """
+        return self._wrap(self.arrays.true_difference(self.data, other.data))
 
     def argmax(self, axis: int = -1) -> Any:
         """Where along the axis the largest is: whole numbers as `positions` are, for `pick` or a mask.

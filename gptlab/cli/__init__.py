@@ -96,7 +96,9 @@ def train(arguments: list[str]) -> int:
     plugins = prepared()
     sweep_folder = first_of_sweep(line, plugins) if line.sweeps else None
     if sweep_folder is not None:
-        arguments = [*arguments, quoted("hydra.sweep.dir", sweep_folder)]
+        # Beside the other overrides: argparse takes only one row of them, before or after the flags.
+        first = min((arguments.index(o) for o in line.flags.overrides), default=len(arguments))
+        arguments = [*arguments[:first], quoted("hydra.sweep.dir", sweep_folder), *arguments[first:]]
     jobs = Jobs(plugins, line)
     try:
         with explained(plugins, line.flags.overrides):

@@ -13,7 +13,7 @@ import numpy as np
 
 from gptlab.autograd.numbers import call
 from gptlab.autograd.op import Op
-from gptlab.autograd.ops import OpTable
+from gptlab.autograd.ops import BUILTIN_OPS, OpTable
 from gptlab.autograd.tensor import Arrays
 from gptlab.autograd.value import Value, apply
 
@@ -23,6 +23,7 @@ class ScalarArrays(Arrays):
 
     def __init__(self, ops: OpTable, fuse: bool = True):
         super().__init__(ops)
+        self.fuse = fuse
         self.fuse_sum = fuse and ops.standard("add")
         self.fuse_dot = fuse and ops.standard("add", "mul")
         self.fuse_divide = fuse and ops.standard("mul", "pow")
@@ -59,6 +60,9 @@ class ScalarArrays(Arrays):
 
     def subtract(self, x: Any, y: Any) -> np.ndarray:
         return elementwise(difference, x, y) if self.fuse_dot else super().subtract(x, y)
+
+    def true_difference(self, x: Any, y: Any) -> np.ndarray:
+        return elementwise(difference if self.fuse else textbook_difference, x, y)
 
     def divide(self, x: Any, y: Any) -> np.ndarray:
         return elementwise(quotient, x, y) if self.fuse_divide else super().divide(x, y)
@@ -118,6 +122,10 @@ def sum_node(xs: list[Any]) -> Any:
 
 def difference(x: Any, y: Any) -> Any:
     return with_children(number_of(x) - number_of(y), (x, y), (1.0, -1.0), "sub")
+
+
+def textbook_difference(x: Any, y: Any) -> Any:
+    return node(BUILTIN_OPS["add"], x, node(BUILTIN_OPS["mul"], y, -1.0))
 
 
 def quotient(x: Any, y: Any) -> Any:

@@ -89,6 +89,9 @@ class XlaArrays(Arrays):
     def subtract(self, x: Any, y: Any) -> Any:
         return x - y if self.native_dot else super().subtract(x, y)
 
+    def true_difference(self, x: Any, y: Any) -> Any:
+        return x - y
+
     def divide(self, x: Any, y: Any) -> Any:
         return x / y if self.native_divide else super().divide(x, y)
 

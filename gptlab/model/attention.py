@@ -73,6 +73,6 @@ def softmax(scores: Tensor, mask: Any) -> Tensor:
     infinity: an `exp` that somebody swapped in need not know what to make of that.
     """
     seen = scores.where(mask, -math.inf)
-    shifted = (scores - seen.largest(-1)).where(mask, 0.0)
+    shifted = scores.minus(seen.largest(-1)).where(mask, 0.0)
     exponentials = shifted.apply("exp").where(mask, 0.0)
     return (exponentials / exponentials.sum(-1, keepdims=True, mask=mask)).where(mask, 0.0)

@@ -38,6 +38,9 @@ class ShapeArrays(Arrays):
     def largest(self, x: np.ndarray, axis: int) -> np.ndarray:
         return x.max(axis, keepdims=True)
 
+    def true_difference(self, x: Any, y: Any) -> np.ndarray:
+        return zeros(broadcast("-", x.shape, y.shape))
+
     def argmax(self, x: np.ndarray, axis: int) -> np.ndarray:
         return x.argmax(axis)
 
