@@ -33,28 +33,38 @@ class Source:
 
 
 def sources() -> Iterator[Source]:
-    """Installed plugins, then those in folders; a file that two folders lead to comes once."""
+    """Installed plugins, then those in folders; a file that two folders lead to comes once.
+
+    An example of the checkout's that is also installed is the same thing twice, and comes once.
+    """
+    installed = set()
     for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
         distribution = point.dist
         where = f"{distribution.name} (installed)" if distribution else point.value
+        installed.add(point.name)
         yield Source(point.name, where, distribution.version if distribution else "", point.load)
     seen: set[Path] = set()
     for folder in plugin_folders():
         for path in sorted(folder.iterdir()):
             resolved = path.resolve()
-            if resolved not in seen and is_plugin(path):
+            example = resolved.parent == checkout_folder() and path.stem in installed
+            if resolved not in seen and is_plugin(path) and not example:
                 seen.add(resolved)
                 yield from_path(path)
 
 
 def plugin_folders() -> list[Path]:
     """The checkout's plugins/, ./plugins, and what GPTLAB_PLUGINS names; those that are there, once each."""
-    package = Path(__file__).resolve().parent
-    # An installed package has no pyproject.toml beside it: what is called plugins there is not ours.
-    checkout = [package.parent / FOLDER] if (package.parent / "pyproject.toml").is_file() else []
     named = [Path(name).expanduser() for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+    # An installed package has no pyproject.toml beside it: what is called plugins there is not ours.
+    checkout = [checkout_folder()] if (checkout_folder().parent / "pyproject.toml").is_file() else []
     folders = {folder.resolve(): folder for folder in [*checkout, Path.cwd() / FOLDER, *named]}
     return [folder for folder in folders.values() if folder.is_dir()]
+
+
+def checkout_folder() -> Path:
+    """plugins/ beside the package."""
+    return Path(__file__).resolve().parent.parent / FOLDER
 
 
 def brought_folders(name: str) -> list[Path]:

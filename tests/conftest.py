@@ -1,9 +1,15 @@
 """Fixtures that more than one test file uses."""
 
 import shutil
+import sys
 from pathlib import Path
 
+import absl.logging
 import pytest
+
+# absl (which optax brings) closes the stream that it found at import as soon as logging is configured
+# anew, unless it is the process's own; the one that it finds here would be pytest's.
+absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 
 @pytest.fixture(scope="session")
