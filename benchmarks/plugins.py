@@ -93,7 +93,9 @@ def main() -> None:
     print(measured)
     if not options.names:
         page = PAGE.read_text(encoding="utf-8")
-        marked = re.sub(r"(?s)(<!-- measured -->\n).*(<!-- end -->)", rf"\1{measured}\2", page)
+        marked = re.sub(
+            r"(?s)(<!-- measured -->\n).*(<!-- end -->)", lambda found: found[1] + measured + found[2], page
+        )
         PAGE.write_text(marked, encoding="utf-8")
 
 
