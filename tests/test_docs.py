@@ -9,6 +9,8 @@ import pytest
 
 from gptlab import hookspecs
 from gptlab.cli import main
+from gptlab.discovery import is_plugin
+from gptlab.experiments import experiment_files
 from gptlab.plugins import load_plugins
 
 ROOT = Path(__file__).parent.parent
@@ -118,3 +120,13 @@ def test_the_readmes_commands_run(tmp_path, monkeypatch):
         if arguments[:1] == ["generate"]:
             arguments.append("tracking=none")
         assert main(arguments) == 0, command
+
+
+EXAMPLES = [path.stem for path in sorted((ROOT / "plugins").iterdir()) if is_plugin(path)]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_each_example_has_a_test_an_experiment_and_its_numbers_noted(name):
+    assert (ROOT / f"tests/plugins/test_{name}.py").is_file()
+    assert name in experiment_files()
+    assert f"| `{name}` |" in (ROOT / "docs/experiments.md").read_text(encoding="utf-8")

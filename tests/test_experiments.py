@@ -1,4 +1,4 @@
-"""Every file in experiments/: what it asks, that it holds deltas only, and that it runs."""
+"""Every experiment: what it asks, that gptlab's own hold deltas only, and that each runs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +12,12 @@ from gptlab.assembly import definition_of
 from gptlab.cli import main
 from gptlab.cli.composing import compose, prepared
 from gptlab.config import plain
+from gptlab.discovery import brought_folders
 from gptlab.experiments import folder_of
 from gptlab.plugins import Plugins
 
 FILES = sorted(folder_of("experiments").glob("*.yaml"))
+BROUGHT = sorted(file for folder in brought_folders("experiments") for file in folder.glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def composed(plugins: Plugins, *overrides: str) -> dict[str, Any]:
     return plain(compose("train", list(overrides)))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES + BROUGHT, ids=lambda file: file.stem)
 def test_says_what_it_asks(file: Path) -> None:
     lines = file.read_text().splitlines()
     assert lines[0] == "# @package _global_"
@@ -65,7 +67,7 @@ def leaves(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES + BROUGHT, ids=lambda file: file.stem)
 def test_takes_two_steps(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
