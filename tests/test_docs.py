@@ -69,6 +69,18 @@ def test_the_examples_of_the_hooks_register(tmp_path, monkeypatch):
         if not c.passed
     ]
     assert failed == []
+    chosen = [
+        "optimizer=signsgd",
+        "schedule=root",
+        "data=counting",
+        "model/activation=swish",
+        "ops.mul=halfmul",
+    ]
+    few = ["train.numSteps=2", "model.nEmbd=8", "model.nHead=2", "samples.n=0", "tracking=none"]
+    assert main([*chosen, *few]) == 0
+    assert main(["tokenizer=vowels", "data=text", "data.path=vowels.txt", *few]) == 2  # there is no such file
+    (tmp_path / "vowels.txt").write_text("aei\nou\n" * 50)
+    assert main(["tokenizer=vowels", "data=text", "data.path=vowels.txt", *few]) == 0
 
 
 def checks_of(registry, name):

@@ -8,9 +8,11 @@ import pytest
 import gptlab
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
 from gptlab.autograd.tensor import Tensor
+from gptlab.engines import xla_programs
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
+from gptlab.optim.optimizers import Adam
 from gptlab.plugins import load_plugins
 from tests.models import BOOK, STANDARD, assert_same_run, make_gpt, random_batches, trained
 
@@ -122,6 +124,24 @@ def test_both_engines_obey_a_swapped_op_alike_and_it_matters(swap):
     assert_same_run(trained(XlaEngine("float64"), gpt, 5, ops=ops), scalar)
     standard = trained(ScalarEngine(), gpt, 5)
     assert np.abs(scalar[1].loss - standard[1].loss).max() > 1e-6
+
+
+def test_a_swapped_product_takes_no_more_memory_than_its_broadcast_terms():
+    """Of the compiled training step at the book setting, beside what the standard one takes."""
+    gpt, optimizer, positions = make_gpt(BOOK), Adam(), 9
+    sizes = {}
+    for name, swap in (("standard", {}), ("swapped", {"mul": halfmul})):
+        session = XlaEngine().session(gpt, optimizer, OpTable(swap))
+        weights = gpt.initial_weights(0)
+        state = session.init(weights, optimizer.init(weights))
+        tokens = np.zeros((1, 1, positions + 1), dtype=np.int32)
+        lengths, rates = np.ones((1, 1), dtype=np.int32), np.ones(1, dtype=np.float32)
+        hyper = {field: np.float32(value) for field, value in session.hyper.items()}
+        program = xla_programs.train_program(gpt, session.template, session.arrays)
+        arguments = (state.weights, state.optimizer, np.int32(0), hyper, tokens, lengths, rates, np.int32(1))
+        sizes[name] = program.lower(*arguments).compile().memory_analysis().temp_size_in_bytes
+    terms = positions * sum(matrix.count for matrix in gpt.matrices()) * 4  # bytes of float32
+    assert 0 < sizes["swapped"] - sizes["standard"] < terms
 
 
 @pytest.mark.parametrize("name", REGISTRY.names("optimizer"))

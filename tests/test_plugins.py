@@ -386,3 +386,58 @@ def test_every_listening_hook_is_called_with_what_it_asks_for(folder, capsys):
     heard = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("gptlab_")]
     assert heard == ["gptlab_run_started", "gptlab_step_ended", "gptlab_step_ended", "gptlab_run_ended"]
     assert gptlab_run_started.__doc__
+
+
+def test_an_engine_and_a_tracking_of_a_plugin_are_selected_by_name(folder):
+    write(folder, "every.py", EVERY_HOOK)
+    small = [argument for argument in SMALL if not argument.startswith("tracking")]
+    assert main([*small, "engine=mine", "tracking=mine", "hydra.run.dir=one"]) == 0
+    assert main([*small, "engine=scalar", "tracking=none", "hydra.run.dir=two"]) == 0
+    mine, scalar = (
+        (folder / run / "checkpoints/step-000002/weights.safetensors").read_bytes() for run in ("one", "two")
+    )
+    assert mine == scalar
+
+
+NEW_OP = '''
+from dataclasses import dataclass
+import gptlab
+
+@gptlab.op(samples=[(0.5,), (-2.0,)])
+def square(xp, a):
+    """a squared."""
+    return a * a, (2 * a,)
+
+@dataclass(frozen=True)
+class Squaring:
+    """The op `square`."""
+
+    def __call__(self, x):
+        return x.apply("square")
+
+@gptlab.hookimpl
+def gptlab_register_ops(register):
+    register(square)
+
+@gptlab.hookimpl
+def gptlab_register_components(register):
+    register("activation", "squaring", Squaring)
+'''
+
+
+def test_a_new_op_is_applied_by_its_name_on_both_engines(folder):
+    write(folder, "squaring.py", NEW_OP)
+    losses = []
+    for engine in ("scalar", "xla"):
+        dtype = "engine.dtype=float64"
+        arguments = [
+            *SMALL,
+            "model/activation=squaring",
+            f"engine={engine}",
+            dtype,
+            f"hydra.run.dir={engine}",
+        ]
+        assert main(arguments) == 0
+        rows = (folder / engine / "metrics.jsonl").read_text().splitlines()
+        losses.append([json.loads(row)["train/loss"] for row in rows])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
