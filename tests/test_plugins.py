@@ -11,40 +11,8 @@ from gptlab.cli.listing import listing
 from gptlab.errors import UserError
 from gptlab.hookspecs import gptlab_run_started
 from gptlab.plugins import LISTENING, REGISTERING, load_plugins
+from tests.plugin_texts import EVERY_HOOK, HALF, NEW_OP, SCALED
 
-HALF = """
-import gptlab
-
-@gptlab.op(samples=[(0.5, -1.5), (2.0, 3.0)])
-def halfmul(xp, a, b):
-    '''a * b / 2.'''
-    return 0.5 * a * b, (0.5 * b, 0.5 * a)
-
-@gptlab.hookimpl
-def gptlab_register_ops(register):
-    register(halfmul)
-"""
-SCALED = """
-from dataclasses import dataclass
-import gptlab
-
-@dataclass(frozen=True)
-class Scaled:
-    '''x by a factor, and a learned matrix. factor: by how much. wide: rows of the matrix.'''
-
-    factor: float = 0.5
-    wide: int = 8
-
-    def weights(self, config):
-        return {"matrix": (self.wide, config.nEmbd)}
-
-    def __call__(self, weights, x):
-        return (x @ weights["matrix"].T) * self.factor
-
-@gptlab.hookimpl
-def gptlab_register_components(register):
-    register("norm", "scaled", Scaled)
-"""
 SMALL = [
     "data=questions",
     "data.valFraction=0.1",
@@ -303,64 +271,6 @@ def test_an_op_of_another_arity_is_refused(folder, capsys):
     assert "ops.exp must be an op of 1 numbers, got 'halfmul', which takes 2" in capsys.readouterr().err
 
 
-EVERY_HOOK = '''
-from dataclasses import dataclass
-import gptlab
-from gptlab.engines.scalar import ScalarEngine
-from gptlab.tracking import NoTracking
-
-@dataclass(frozen=True)
-class Optimizer:
-    """."""
-
-@dataclass(frozen=True)
-class Schedule(gptlab.Schedule):
-    """."""
-
-@dataclass(frozen=True)
-class Dataset(gptlab.Dataset):
-    """."""
-
-@dataclass(frozen=True)
-class Tokenizer:
-    """."""
-
-@dataclass(frozen=True)
-class Engine(ScalarEngine):
-    """."""
-
-@dataclass(frozen=True)
-class Tracking(NoTracking):
-    """."""
-
-@gptlab.op(samples=[(1.0,)])
-def twice(xp, a):
-    """."""
-    return 2 * a, (2.0,)
-
-@dataclass(frozen=True)
-class Activation:
-    """."""
-
-@gptlab.hookimpl
-def gptlab_register_ops(register): register(twice)
-@gptlab.hookimpl
-def gptlab_register_components(register): register("activation", "mine", Activation)
-@gptlab.hookimpl
-def gptlab_register_optimizers(register): register("mine", Optimizer)
-@gptlab.hookimpl
-def gptlab_register_schedules(register): register("mine", Schedule)
-@gptlab.hookimpl
-def gptlab_register_datasets(register): register("mine", Dataset)
-@gptlab.hookimpl
-def gptlab_register_tokenizers(register): register("mine", Tokenizer)
-@gptlab.hookimpl
-def gptlab_register_engines(register): register("mine", Engine)
-@gptlab.hookimpl
-def gptlab_register_tracking(register): register("mine", Tracking)
-'''
-
-
 def test_every_registering_hook_adds_to_its_kind(folder):
     write(folder, "every.py", EVERY_HOOK)
     kinds = {entry.kind for entry in load_plugins().registry if entry.owner == "every"}
@@ -397,32 +307,6 @@ def test_an_engine_and_a_tracking_of_a_plugin_are_selected_by_name(folder):
         (folder / run / "checkpoints/step-000002/weights.safetensors").read_bytes() for run in ("one", "two")
     )
     assert mine == scalar
-
-
-NEW_OP = '''
-from dataclasses import dataclass
-import gptlab
-
-@gptlab.op(samples=[(0.5,), (-2.0,)])
-def square(xp, a):
-    """a squared."""
-    return a * a, (2 * a,)
-
-@dataclass(frozen=True)
-class Squaring:
-    """The op `square`."""
-
-    def __call__(self, x):
-        return x.apply("square")
-
-@gptlab.hookimpl
-def gptlab_register_ops(register):
-    register(square)
-
-@gptlab.hookimpl
-def gptlab_register_components(register):
-    register("activation", "squaring", Squaring)
-'''
 
 
 def test_a_new_op_is_applied_by_its_name_on_both_engines(folder):
