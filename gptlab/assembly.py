@@ -17,11 +17,10 @@ from gptlab.errors import UserError
 from gptlab.groups import GROUPS
 from gptlab.model.gpt import GPT, settle_sizes
 from gptlab.model.trial import try_shapes
-from gptlab.registry import COMPONENT_KINDS, Registry, build
+from gptlab.registry import COMPONENT_KINDS, OWN, Registry, build
 from gptlab.run import DatasetFacts
 
 Settings = dict[str, Any]
-OWN = "gptlab"
 SIZES = ("nLayer", "nEmbd", "nHead", "headDim", "blockSize")
 
 

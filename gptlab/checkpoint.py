@@ -15,7 +15,7 @@ from gptlab.errors import UserError
 WEIGHTS = "weights.safetensors"
 TOKENIZER = "tokenizer.json"
 CONFIG = "config.yaml"
-RUN = "run.json"  # its name and MLflow id; there once step 1 is done
+RUN = "run.json"  # its name and MLflow id; written when a run that reached step 1 has ended
 PLUGINS = "plugins.json"  # which of the config's names came from which plugin
 
 

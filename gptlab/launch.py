@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from gptlab import reports
-from gptlab.assembly import Data, Settings, brought_by_plugins, data_of, definition_of, op_table, session_of
+from gptlab.assembly import Data, Settings, brought_by_plugins, data_of, definition_of, session_of
 from gptlab.checkpoint import CONFIG, PLUGINS, RUN, TOKENIZER, save_weights, write_json, write_text
 from gptlab.config import check_values
 from gptlab.data.batches import Epochs
@@ -61,7 +61,7 @@ def launch(config: Settings, plugins: Plugins, folder: Path, name: str) -> Outco
     for listener in config["listeners"]:
         listeners.add(listener, plugins.listener(listener))
     check_values(config)
-    definition_of(config, registry, vocabSize=1)  # wrong sizes show before data is read
+    definition_of(config, registry, vocabSize=1)  # wrong sizes and ops show before data is read
     tracker = build(registry, "tracking", config["tracking"]).start()
     listeners.add(f"tracking={config['tracking']['name']}", tracker)
     parts = built(config, registry, tracker)
@@ -98,7 +98,6 @@ def launch(config: Settings, plugins: Plugins, folder: Path, name: str) -> Outco
 def built(config: Settings, registry: Registry, tracker: Any) -> Parts:
     """Raises UserError for parts that do not exist, or do not fit each other or the data."""
     train = config["train"]
-    op_table(config, registry)
     optimizer = build(registry, "optimizer", config["optimizer"])
     schedule = build(registry, "schedule", config["schedule"])
     plan = Plan(train["numSteps"], train["learningRate"], schedule, train["logEvery"], train["evalEvery"])

@@ -14,10 +14,9 @@ import pluggy
 
 from gptlab import builtins, discovery, hookspecs
 from gptlab.discovery import Source
-from gptlab.errors import UserError
-from gptlab.registry import Entry, Registry
+from gptlab.errors import UserError, nearest, unknown_name
+from gptlab.registry import OWN, Entry, Registry
 
-OWN = "gptlab"
 # hook -> the kind that its `register(name, value)` adds to; components say their kind themselves
 KIND_OF_HOOK = {
     "gptlab_register_optimizers": "optimizer",
@@ -54,8 +53,6 @@ class Plugins:
 
     def listener(self, name: str) -> Any:
         """The plugin of this name, if it has a listener hook. Raises UserError if not."""
-        from gptlab.errors import unknown_name
-
         listening = {plugin.source.name: plugin.module for plugin in self.found if plugin.listens}
         if name not in listening:
             raise unknown_name("listener", name, listening, self.registry.hint("listener", name))
@@ -141,8 +138,6 @@ def hook_error(error: pluggy.PluginValidationError) -> str:
     """pluggy's message without its own object reprs, with the known hooks where one is misspelt."""
     text = " ".join(str(error).split())
     if found := re.search(r"unknown hook '([^']+)'", text):
-        from gptlab.errors import nearest
-
         close = nearest(found[1], [*REGISTERING, *LISTENING])
         guess = f" Did you mean {close[0]}?" if close else f" Known: {', '.join([*REGISTERING, *LISTENING])}."
         return f"it has a hook '{found[1]}', which there is not.{guess}"
