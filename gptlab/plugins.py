@@ -16,6 +16,7 @@ from gptlab import builtins, discovery, hookspecs
 from gptlab.discovery import Source
 from gptlab.errors import UserError, nearest, unknown_name
 from gptlab.registry import OWN, Entry, Registry
+from gptlab.signals import reraise_if_stopped
 
 # hook -> the kind that its `register(name, value)` adds to; components say their kind themselves
 KIND_OF_HOOK = {
@@ -92,6 +93,7 @@ def load_one(plugins: Plugins, source: Source, warn: Callable[[str], None]) -> N
     except UserError:
         raise
     except (Exception, SystemExit) as error:
+        reraise_if_stopped(error)
         failure = f"{type(error).__name__}: {error}"
         plugins.found.append(Plugin(source, None, failure))
         warn(f"the plugin '{source.name}' ({source.where}) is left out: {failure}")

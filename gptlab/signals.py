@@ -60,11 +60,28 @@ def ending_at_once() -> Iterator[None]:
             report(unraisable)
 
     sys.unraisablehook = report_others
+    handler = AtOnce()
     try:
-        with handled(AtOnce()):
+        with handled(handler):
             yield
+    except Stopped:
+        raise
+    except BaseException as error:
+        # Python 3.11 wraps in a RuntimeError what is raised while it makes a class; an import may as well.
+        if handler.received:
+            raise Stopped(handler.received[0]) from error
+        raise
     finally:
         sys.unraisablehook = report
+
+
+def reraise_if_stopped(error: BaseException) -> None:
+    """Raises the Stopped that an error was made of, if it was."""
+    reason: BaseException | None = error
+    while reason is not None and not isinstance(reason, Stopped):
+        reason = reason.__cause__ or reason.__context__
+    if reason is not None:
+        raise reason
 
 
 @contextmanager

@@ -139,6 +139,38 @@ def test_between_steps_and_the_second_at_once() -> None:
     assert stop.value.status == 143
 
 
+class Wrapping:
+    """Python 3.11 raises a RuntimeError of its own for what a class's `__set_name__` raises."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+
+def test_a_signal_that_something_wraps_is_still_a_signal() -> None:
+    with pytest.raises(Stopped) as stop, ending_at_once():
+        try:
+            type("Wrapped", (), {"field": Wrapping()})
+        except RuntimeError as error:
+            raise ValueError("a library's own words") from error
+    assert stop.value.status == 130
+
+
+def test_a_signal_in_a_plugin_s_import_does_not_count_as_the_plugin_s_fault(tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "wrapping.py").write_text(
+        "import os, signal, time\n"
+        "class Wrapping:\n"
+        "    def __set_name__(self, owner, name):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        time.sleep(1)\n"
+        "type('Wrapped', (), {'field': Wrapping()})\n"
+    )
+    command = [sys.executable, "-m", "gptlab", "plugins"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "gptlab: stopped by Ctrl-C\n")
+
+
 class Swallowing:
     """Python ignores what is raised while it frees an object."""
 
