@@ -1,0 +1,32 @@
+"""gptlab's own engines on a task: the same `trainer(task)` as the baselines have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.task import Task
+from gptlab.autograd.ops import OpTable
+from gptlab.data.batches import Documents, Epochs
+from gptlab.model.gpt import GPT
+from gptlab.optim.optimizers import Adam
+
+
+def trainer(task: Task, definition: GPT, engine: Any) -> Callable[[int], np.ndarray]:
+    """What gptlab does between two logged steps: batches from the documents, then the engine's train."""
+    optimizer = Adam(beta1=task.beta1, beta2=task.beta2, epsAdam=task.epsAdam)
+    session = engine.session(definition, optimizer, OpTable())
+    longest = int(task.lengths.max())
+    documents = Documents(task.tokens[:, : longest + 1], task.lengths)
+    epochs = Epochs(documents, task.batchSize, seed=0, shuffle=False)
+    state = [session.init(task.weights, optimizer.init(task.weights))]
+
+    def run(steps: int) -> np.ndarray:
+        start = state[0].step
+        rates = task.learningRate * (1 - np.arange(start, start + steps) / task.numSteps)
+        state[0], metrics = session.train(state[0], epochs.chunk(start, steps), rates)
+        return metrics.loss
+
+    return run
