@@ -20,7 +20,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tiny test slow check lock clean
+.PHONY: help setup tiny test slow check bench lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ check: setup ## ruff and mypy
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+bench: setup ## how fast it is beside plain JAX, numpy and torch: writes docs/performance.md (half an hour)
+	@$(PY) -m benchmarks
 
 # uv, because pip cannot write hashes for other systems than its own; one numpy for all Pythons,
 # where there is one, so that all see the same numbers. Pins that still fit stay; to renew

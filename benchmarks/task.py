@@ -9,9 +9,11 @@ import numpy as np
 
 from gptlab.data.batches import Documents, encode
 from gptlab.data.datasets import Names, Sentences
-from gptlab.data.tokenizers import CharTokenizer, WordTokenizer
+from gptlab.data.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from gptlab.model.gpt import GPT, settle_sizes
 from gptlab.plugins import load_plugins
+
+ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,15 @@ class Task:
         return positions.reshape(steps, self.batchSize)
 
 
-def documents_of(data: str, blockSize: int) -> tuple[Documents, int]:
-    """(documents, vocabSize) of `names` by characters or `sentences` by words."""
+def documents_of(data: str, blockSize: int) -> tuple[Documents, Tokenizer]:
+    """`names` by characters or `sentences` by words."""
     texts, factory = (
         (Names().documents(), CharTokenizer())
         if data == "names"
         else (Sentences().documents(), WordTokenizer())
     )
     tokenizer = factory.build(texts)
-    return encode(texts, tokenizer, blockSize), tokenizer.vocabSize
+    return encode(texts, tokenizer, blockSize), tokenizer
 
 
 def definition_of(sizes: dict[str, int]) -> GPT:
@@ -66,20 +68,51 @@ def definition_of(sizes: dict[str, int]) -> GPT:
 
 
 def make_task(
-    data: str, nLayer: int, nEmbd: int, batchSize: int, nHead: int = 4, blockSize: int = 16
+    data: str,
+    nLayer: int,
+    nEmbd: int,
+    batchSize: int,
+    nHead: int = 4,
+    blockSize: int = 16,
+    learningRate: float = 0.01,
 ) -> tuple[Task, GPT]:
     """A task, and gptlab's definition of its model."""
-    documents, vocabSize = documents_of(data, blockSize)
+    documents, tokenizer = documents_of(data, blockSize)
+    vocabSize = tokenizer.vocabSize
     sizes = {"nLayer": nLayer, "nEmbd": nEmbd, "nHead": nHead, "blockSize": blockSize, "vocabSize": vocabSize}
     definition = definition_of(sizes)
     order = np.random.default_rng(0).permutation(len(documents))
     tokens = np.full((len(documents), blockSize + 1), vocabSize - 1, dtype=np.int32)
     tokens[:, : documents.tokens.shape[1]] = documents.tokens[order]
     name = f"{data} nLayer={nLayer} nEmbd={nEmbd} batchSize={batchSize}"
-    weights = definition.initial_weights(0)
     return Task(
-        name, **sizes, batchSize=batchSize, weights=weights, tokens=tokens, lengths=documents.lengths[order]
+        name,
+        **sizes,
+        batchSize=batchSize,
+        weights=definition.initial_weights(0),
+        tokens=tokens,
+        lengths=documents.lengths[order],
+        learningRate=learningRate,
     ), definition
 
 
-ROOT = Path(__file__).parent.parent
+def synthetic_task(
+    nLayer: int,
+    nEmbd: int,
+    blockSize: int,
+    batchSize: int,
+    nHead: int = 4,
+    vocabSize: int = 256,
+    documents: int = 1024,
+) -> tuple[Task, GPT]:
+    """Random documents, each of blockSize predictions: no padding, whatever the blockSize."""
+    sizes = {"nLayer": nLayer, "nEmbd": nEmbd, "nHead": nHead, "blockSize": blockSize, "vocabSize": vocabSize}
+    definition = definition_of(sizes)
+    tokens = np.random.default_rng(0).integers(0, vocabSize - 1, (documents, blockSize + 1), dtype=np.int32)
+    tokens[:, 0] = vocabSize - 1
+    name = f"synthetic nLayer={nLayer} nEmbd={nEmbd} blockSize={blockSize} batchSize={batchSize}"
+    lengths = np.full(documents, blockSize, dtype=np.int32)
+    weights = definition.initial_weights(0)
+    return Task(
+        name, **sizes, batchSize=batchSize, weights=weights, tokens=tokens, lengths=lengths
+    ), definition

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from gptlab.autograd.check import evaluate
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
-from gptlab.data.batches import Documents, encode, split, windows
+from gptlab.data.batches import split
+from gptlab.data.content import content_of
 from gptlab.data.datasets import Dataset
+from gptlab.data.documents import Cuts, Documents
+from gptlab.data.tokenized import tokenize
 from gptlab.data.tokenizers import Tokenizer
+from gptlab.data.watching import make_watch
 from gptlab.engines.engine import Session
 from gptlab.errors import UserError
 from gptlab.groups import GROUPS
@@ -77,37 +80,38 @@ def session_of(config: Settings, registry: Registry, definition: GPT) -> Session
 
 
 def data_of(config: Settings, registry: Registry) -> Data:
-    """Reads, encodes and splits the data. Raises UserError for data that cannot be used."""
+    """Reads, encodes and splits the data. Raises UserError for data that cannot be used.
+
+    Long data is encoded once, into a file that is memory-mapped, and is never in memory as a whole.
+    """
     dataset: Dataset = build(registry, "dataset", config["data"])
     factory = build(registry, "tokenizer", config["tokenizer"])
-    texts = dataset.documents()
-    tokenizer: Tokenizer = factory.build(texts)
+    watch = make_watch(config["progress"])
+    tokenized = tokenize(dataset.documents(), factory, config["tokenizer"], watch)
     blockSize = config["model"]["blockSize"]
-    documents = (windows if dataset.window else encode)(texts, tokenizer, blockSize)
+    documents = Cuts(tokenized.stream, blockSize, dataset.window)
     train, held_out = split(
-        documents, shuffle=dataset.shuffle, valFraction=dataset.valFraction, seed=config["seed"]
+        documents.in_memory(), shuffle=dataset.shuffle, valFraction=dataset.valFraction, seed=config["seed"]
     )
-    facts = {"unigramEntropy": documents.unigram_entropy()}
+    facts = {"unigramEntropy": tokenized.unigram_entropy(blockSize, dataset.window)}
     entropy = dataset.entropy_per_word()
     # The source's own entropy is a bound only for its own words, in documents that are whole.
-    if (
-        entropy is not None
-        and config["tokenizer"]["name"] == "word"
-        and documents.tokens.shape[1] <= blockSize
-    ):
+    if entropy is not None and config["tokenizer"]["name"] == "word" and documents.width <= blockSize:
         facts["entropyPerWord"] = entropy
     name = config["data"]["name"]
     return Data(
-        tokenizer,
+        tokenized.tokenizer,
         train,
         held_out,
-        DatasetFacts(name, dataset.source, digest(texts), len(documents), len(train), len(held_out), facts),
+        DatasetFacts(
+            name, dataset.source, tokenized.digest, len(documents), len(train), len(held_out), facts
+        ),
     )
 
 
-def digest(texts: Sequence[str]) -> str:
+def digest(texts: Iterable[str]) -> str:
     """16 hex digits of the SHA-256 of the documents in order."""
-    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return content_of(texts).joined[:16]
 
 
 def brought_by_plugins(config: Settings, registry: Registry) -> dict[str, str]:

@@ -10,11 +10,13 @@ import math
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, make_dataclass
+from functools import partial
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, Node, OmegaConf
 
 from gptlab.autograd.ops import BUILTIN_OPS
+from gptlab.config_node import ConfigNode
 from gptlab.errors import UserError, nearest
 from gptlab.groups import GROUPS
 from gptlab.registry import Registry
@@ -110,23 +112,17 @@ class UiConfig:
 ROOTS = {"train": Config, "generate": GenerateConfig, "ui": UiConfig}
 
 
-def store_schema(registry: Registry) -> None:
-    """Put the root schemas and a typed group entry for each component into Hydra's ConfigStore."""
-    from hydra.core.config_store import ConfigStore
-
-    store = ConfigStore.instance()
-    for verb, root in ROOTS.items():
-        store.store(name=f"{verb}_schema", node=root)
+def schema_nodes(registry: Registry) -> dict[str, ConfigNode]:
+    """The root schemas and a typed group entry for each component, as Hydra is to find them."""
+    nodes = {
+        f"{verb}_schema": ConfigNode(partial(OmegaConf.structured, root)) for verb, root in ROOTS.items()
+    }
     for entry in registry:
         if entry.kind in GROUPS:
             group = GROUPS[entry.kind]
-            store.store(
-                group=group,
-                name=entry.name,
-                node=schema_of(entry.value, entry.name),
-                package=group.replace("/", "."),
-                provider=entry.owner,
-            )
+            make = partial(schema_of, entry.value, entry.name)
+            nodes[f"{group}/{entry.name}"] = ConfigNode(make, provider=entry.owner)
+    return nodes
 
 
 def open_if_dict(factory: Callable[[], Any]) -> Callable[[], Any]:

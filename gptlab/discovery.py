@@ -7,7 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def sources() -> Iterator[Source]:
     An example of the checkout's that is also installed is the same thing twice, and comes once.
     """
     installed = set()
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+    for point in installed_plugins(tuple(sys.path)):
         distribution = point.dist
         where = f"{distribution.name} (installed)" if distribution else point.value
         installed.add(point.name)
@@ -51,6 +52,12 @@ def sources() -> Iterator[Source]:
             if resolved not in seen and is_plugin(path) and not example:
                 seen.add(resolved)
                 yield from_path(path)
+
+
+@cache
+def installed_plugins(path: tuple[str, ...]) -> list[EntryPoint]:
+    """The entry points of what is installed on this `sys.path`, by name; every package there is looked into."""
+    return sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
 
 
 def plugin_folders() -> list[Path]:
@@ -74,7 +81,7 @@ def brought_folders(name: str) -> list[Path]:
     """
     homes = plugin_folders()
     homes += [path for folder in plugin_folders() for path in sorted(folder.iterdir()) if is_plugin(path)]
-    for point in entry_points(group=ENTRY_POINTS):
+    for point in installed_plugins(tuple(sys.path)):
         spec = importlib.util.find_spec(point.module.partition(".")[0])
         homes += [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
     return [home / name for home in homes if (home / name).is_dir()]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from gptlab.discovery import brought_folders
+from gptlab.config_node import ConfigNode
+from gptlab.discovery import brought_folders, shown
+from gptlab.errors import UserError
 
 GROUP = "experiment"
 
@@ -24,47 +28,48 @@ def experiment_files() -> dict[str, Path]:
     return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
 
 
-def store_experiments() -> None:
-    """Make `+experiment=NAME` find the experiments.
+def experiment_nodes() -> dict[str, ConfigNode]:
+    """Every experiment, as Hydra is to find it: `+experiment=NAME`."""
+    return {
+        f"{GROUP}/{name}": ConfigNode(partial(load_experiment, file), "_global_", str(file))
+        for name, file in experiment_files().items()
+    }
 
-    A file that cannot be read is left out here and reported when its name is asked for.
-    """
-    from hydra.core.config_store import ConfigStore
+
+def load_experiment(file: Path) -> Any:
+    """The content of an experiment's file. Raises UserError if it is not keys and values."""
     from omegaconf import DictConfig, OmegaConf
 
-    store = ConfigStore.instance()
-    # A ConfigStore lives as long as the process: what an earlier folder had must not be found in this one.
-    store.repo.pop(GROUP, None)
-    for name, file in experiment_files().items():
-        try:
-            node = OmegaConf.load(file)
-        except Exception:
-            continue
-        if isinstance(node, DictConfig):
-            store.store(group=GROUP, name=name, node=node, package="_global_", provider=str(file))
+    try:
+        content = OmegaConf.load(file)
+    except Exception:
+        content = None
+    if not isinstance(content, DictConfig):
+        raise UserError(
+            f"an experiment must be YAML that can be read: {shown(file)} is not: {why_unreadable(file)}."
+        )
+    return content
 
 
-def store_brought_groups() -> None:
-    """Make the config groups found that plugins bring in a `conf/` of their own."""
-    from hydra.core.config_store import ConfigStore
-    from omegaconf import OmegaConf
-
-    store = ConfigStore.instance()
+def brought_nodes() -> dict[str, ConfigNode]:
+    """The config groups that plugins bring in a `conf/` of their own, as Hydra is to find them."""
+    nodes = {}
     for folder in brought_folders("conf"):
         for file in sorted(folder.rglob("*.yaml")):
-            group = file.parent.relative_to(folder).as_posix()
+            path = file.relative_to(folder).with_suffix("").as_posix()
             header = re.match(r"#\s*@package\s+(\S+)", file.read_text(encoding="utf-8"))
-            store.store(
-                group=None if group == "." else group,
-                name=file.stem,
-                node=OmegaConf.load(file),
-                package=header[1] if header else group.replace("/", "."),
-                provider=str(file),
-            )
+            nodes[path] = ConfigNode(partial(load, file), header[1] if header else None, str(file))
+    return nodes
+
+
+def load(file: Path) -> Any:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.load(file)
 
 
 def why_unreadable(file: Path) -> str:
-    """What is wrong with an experiment that `store_experiments` left out."""
+    """What is wrong with an experiment that cannot be loaded."""
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gptlab.data import orders
 from gptlab.data.batches import Documents, Epochs, encode, pack, split, windows
 from gptlab.data.datasets import Names, Text
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary
@@ -83,6 +84,38 @@ def test_the_split_is_disjoint_exhaustive_seeded_and_of_the_share_asked_for(
     assert [numbers(part) for part in parts[1]] == [train, held_out]
     if not shuffle:
         assert train + held_out == list(range(count))
+
+
+@given(st.integers(1, 700), st.integers(0, 3), st.data())
+def test_an_order_that_is_not_listed_is_a_seeded_permutation_all_the_same(count, seed, data):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(orders, "LISTED", 0)
+        order, again, other = (orders.shuffled(count, [s, 1]) for s in (seed, seed, seed + 1))
+    rows = np.asarray(order)
+    assert sorted(rows.tolist()) == list(range(count)) == sorted(np.asarray(other).tolist())
+    np.testing.assert_array_equal(rows, np.asarray(again))
+    if count > 50:
+        assert (rows != np.asarray(other)).mean() > 0.8 and (rows != np.arange(count)).mean() > 0.8
+    part = data.draw(st.slices(count).filter(lambda s: s.step is None or s.step > 0))
+    np.testing.assert_array_equal(np.asarray(order[part]), rows[part])
+    half = order[count // 2 :]
+    np.testing.assert_array_equal(half[np.arange(len(half))[::-1]], rows[count // 2 :][::-1])
+
+
+def test_a_listed_order_is_numpy_s_permutation():
+    np.testing.assert_array_equal(orders.shuffled(99, [3, 1]), np.random.default_rng([3, 1]).permutation(99))
+
+
+def test_documents_come_once_in_an_order_that_is_not_listed(monkeypatch):
+    monkeypatch.setattr(orders, "LISTED", 0)
+    train, held_out = split(
+        encode(["ab"] * 60 + ["c"] * 40, TOKENIZER, 9), shuffle=True, valFraction=0.3, seed=0
+    )
+    assert (len(train), len(held_out)) == (70, 30)
+    assert sorted([*train.lengths, *held_out.lengths]) == [2] * 40 + [3] * 60
+    course = numbers(Epochs(numbered(30), 3, 0).chunk(0, 40))
+    assert all(sorted(course[i : i + 30]) == list(range(30)) for i in range(0, 120, 30))
+    assert course[30:60] != course[60:90]
 
 
 def test_another_seed_holds_out_others():

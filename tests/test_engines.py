@@ -137,8 +137,18 @@ def test_a_swapped_product_takes_no_more_memory_than_its_broadcast_terms():
         tokens = np.zeros((1, 1, positions + 1), dtype=np.int32)
         lengths, rates = np.ones((1, 1), dtype=np.int32), np.ones(1, dtype=np.float32)
         hyper = {field: np.float32(value) for field, value in session.hyper.items()}
-        program = xla_programs.train_program(gpt, session.template, session.arrays)
-        arguments = (state.weights, state.optimizer, np.int32(0), hyper, tokens, lengths, rates, np.int32(1))
+        program = xla_programs.train_program(gpt, session.template, session.arrays, False)
+        arguments = (
+            state.weights,
+            state.optimizer,
+            np.int32(0),
+            hyper,
+            tokens,
+            lengths,
+            rates,
+            np.int32(1),
+            None,
+        )
         sizes[name] = program.lower(*arguments).compile().memory_analysis().temp_size_in_bytes
     terms = positions * sum(matrix.count for matrix in gpt.matrices()) * 4  # bytes of float32
     assert 0 < sizes["swapped"] - sizes["standard"] < terms

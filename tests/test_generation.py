@@ -12,7 +12,7 @@ from gptlab.data.tokenizers import Vocabulary
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
-from gptlab.generation import Sampling, choose, generate
+from gptlab.generation import Sampling, choose, choose_from_all, generate
 from gptlab.optim.optimizers import SGD
 from tests.models import SMALL, make_gpt
 
@@ -73,6 +73,34 @@ def test_a_draw_is_that_of_the_definition_in_numpy_and_in_jax():
     assert found == expected
     assert in_jax == expected
     assert len(set(expected)) == 11
+
+
+@pytest.mark.parametrize("size", [1, 2, 11, 25, 597])
+def test_a_draw_from_all_is_the_inverse_of_the_running_sum(size):
+    generator = np.random.default_rng(size)
+    cases = [
+        (generator.normal(size=size) * scale, generator.random(), temperature)
+        for scale in (0.1, 5.0)
+        for temperature in (0.0, 0.3, 1.0, 2.5)
+        for _ in range(50)
+    ]
+    found = [int(choose_from_all(np, *case)) for case in cases]
+    with jax.enable_x64(True):
+        compiled = jax.jit(jax.vmap(lambda *case: choose_from_all(jnp, *case)))
+        assert compiled(*(np.array(column) for column in zip(*cases, strict=True))).tolist() == found
+    for token, (logits, uniform, temperature) in zip(found, cases, strict=True):
+        reached = np.cumsum(np.exp((logits - logits.max()) / max(temperature, 1e-30)))
+        wanted = int(np.sum(reached / reached[-1] <= uniform)) if temperature else int(np.argmax(logits))
+        assert token == wanted
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("uniform", [0.0, 1e-45, 1.0])
+def test_a_token_without_a_share_is_never_drawn_from_all(dtype, uniform):
+    for likely in ([0], [7], [3, 4], [0, 24], [24], [5, 9]):
+        logits = np.full(25, -1e4, dtype=dtype)
+        logits[likely] = 0.0
+        assert int(choose_from_all(np, logits, dtype(uniform), dtype(1.0))) in likely
 
 
 SETTINGS = {

@@ -19,6 +19,9 @@ COLUMN = GENERATOR.uniform(0.5, 2.0, size=(3, 1))
 W = GENERATOR.normal(size=(4, 5))
 STACK = GENERATOR.normal(size=(2, 4, 3))
 MASK = np.array([[True, False, True, True], [False, True, False, False], [True, True, True, True]])
+HEADS = GENERATOR.normal(size=(3, 2, 4))
+OTHER_HEADS = GENERATOR.normal(size=(5, 2, 4))
+CHANCES = GENERATOR.uniform(size=(2, 3, 5))
 
 CASES = {
     "a+b": (lambda x, y: x + y, A, B),
@@ -43,6 +46,12 @@ CASES = {
     "argmax": (lambda x, y: (x * y).pick((x * y).argmax()), A, B),
     "where": (lambda x, y: (x * x).where(MASK, y), A, B),
     "concatenate": (lambda x, y: x.concatenate(y, axis=0) * 2, A, B),
+    "softmax": (lambda x, y: x.softmax(MASK) * y, A, B),
+    "scores": (lambda x, y: x.einsum("thd,shd->hts", y), HEADS, OTHER_HEADS),
+    "heads": (lambda x, y: x.einsum("hts,shd->thd", y), CHANCES, OTHER_HEADS),
+    "one-row": (lambda x, y: x.einsum("thd,shd->hts", y), HEADS[:1], OTHER_HEADS),
+    "one-row's-heads": (lambda x, y: x.einsum("hts,shd->thd", y), CHANCES[:, :1], OTHER_HEADS),
+    "products": (lambda x, y: (p := x.products(y, y * 2, x[:2]))[0].concatenate(p[1], p[2]), A, B),
 }
 NUMPY = {
     "b**a": lambda: B**A,
@@ -61,6 +70,12 @@ NUMPY = {
     "argmax": lambda: (A * B).max(-1),
     "where": lambda: np.where(MASK, A * A, B),
     "concatenate": lambda: np.concatenate([A, B]) * 2,
+    "softmax": lambda: np.exp(A) * MASK / (np.exp(A) * MASK).sum(-1, keepdims=True) * B,
+    "scores": lambda: np.einsum("thd,shd->hts", HEADS, OTHER_HEADS),
+    "heads": lambda: np.einsum("hts,shd->thd", CHANCES, OTHER_HEADS),
+    "one-row": lambda: np.einsum("thd,shd->hts", HEADS[:1], OTHER_HEADS),
+    "one-row's-heads": lambda: np.einsum("hts,shd->thd", CHANCES[:, :1], OTHER_HEADS),
+    "products": lambda: np.concatenate([A @ B.T, 2 * A @ B.T, A @ A[:2].T], axis=1),
 }
 
 
@@ -126,6 +141,14 @@ def test_masked_entries_take_no_part(make):
     np.testing.assert_allclose(total, (A * MASK).sum(-1), rtol=1e-6)
     product = np.asarray(x.matmul(x.constant(W), MASK).data, dtype=float)
     np.testing.assert_allclose(product, (A * MASK) @ W, rtol=1e-5)
+
+
+@pytest.mark.parametrize("equation", ["td,sd->", "td,sd->tsd", "thd,shd->hs", "tt,sd->ts", "ab,cd->ac"])
+def test_einsum_sums_one_index(equation):
+    x = Tensor(ScalarArrays(OpTable()).constant(A), ScalarArrays(OpTable()))
+    with pytest.raises(UserError, match="einsum must sum one index") as error:
+        x.einsum(equation, x)
+    assert equation in str(error.value)
 
 
 def test_an_op_is_applied_by_name_and_an_unknown_one_named():

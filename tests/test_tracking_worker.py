@@ -64,7 +64,7 @@ def converse(flaky: FlakyClient, run: Run, *actions) -> list[dict]:
 
 
 def metrics(step: int) -> dict:
-    return {"do": "metrics", "step": step, "timestamp": 1, "values": {"train/loss": float(step)}}
+    return {"do": "metrics", "rows": [[step, 1, {"train/loss": float(step)}]]}
 
 
 TIME = {"do": "nothing"}
@@ -75,12 +75,18 @@ def test_what_could_not_be_written_is_written_at_the_end(flaky, mlflow_folder, m
     run = make_run(mlflow_folder)
     samples = {"do": "samples", "step": 2, "texts": ["hello"]}
     replies = converse(flaky, run, metrics(1), True, metrics(2), TIME, samples, metrics(3), False, END)
-    assert [r["is"] for r in replies] == ["started", "failed", "ended"]
+    assert [r["is"] for r in replies] == ["started", "failed", "writing", "ended"]
     assert replies[1]["message"] == "the store is away"
-    assert replies[2] == {"is": "ended", "lost": 0, "message": ""}
+    assert replies[3] == {"is": "ended", "lost": 0, "message": ""}
     history = flaky.get_metric_history(replies[0]["id"], "train/loss")
     assert [m.step for m in history] == [1, 2, 3]
     assert [f.path for f in flaky.list_artifacts(replies[0]["id"], "samples")] == ["samples/step-000002.txt"]
+
+
+def test_an_end_with_much_to_write_says_that_it_goes_on(flaky, mlflow_folder):
+    many = {"do": "metrics", "rows": [[step, 1, {"train/loss": 1.0}] for step in range(1, 2501)]}
+    replies = converse(flaky, make_run(mlflow_folder), True, many, False, END)
+    assert [r["is"] for r in replies] == ["started", "failed", "writing", "writing", "writing", "ended"]
 
 
 def test_a_store_that_stays_away_ends_with_a_count_of_what_is_lost(flaky, mlflow_folder):

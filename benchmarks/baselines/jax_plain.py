@@ -1,12 +1,12 @@
 """The training loop in hand-written JAX: one `jit` of a `lax.scan` over the steps.
 
 As somebody would write it for this one model: gradients by matrix, documents padded to blockSize,
-all steps of a call compiled into one program, nothing on the host between them.
+all steps of a call compiled into one program, nothing on the host between them. `generator` is the
+sampling beside it: a cache of keys and values, one `jit`, a `lax.while_loop` over the positions.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -50,8 +50,22 @@ def loss_of(task: Task, w: dict[str, jax.Array], tokens: jax.Array, lengths: jax
     return jnp.mean(jnp.sum(jnp.where(kept, losses, 0.0), 1) / lengths)
 
 
-def trainer(task: Task) -> Callable[[int], np.ndarray]:
-    dtype = os.environ.get("JAX_PLAIN_DTYPE", "float32")
+def trainer(task: Task, dtype: str = "float32") -> Callable[[int], np.ndarray]:
+    with jax.enable_x64(dtype == "float64"):
+        return make_run(task, dtype)[0]
+
+
+def trained_weights(task: Task, steps: int) -> dict[str, np.ndarray]:
+    """The weights after so many steps, float32: the same ones in every process of a machine."""
+    run, weights = make_run(task, "float32")
+    run(steps)
+    return {name: np.asarray(array) for name, array in weights().items()}
+
+
+def make_run(
+    task: Task, dtype: str
+) -> tuple[Callable[[int], np.ndarray], Callable[[], dict[str, jax.Array]]]:
+    """`run(steps)`, and what gives the weights as they are by then."""
     weights = {name: jnp.asarray(array, dtype) for name, array in task.weights.items()}
     zeros = {name: jnp.zeros_like(array) for name, array in weights.items()}
     beta1, beta2 = task.beta1, task.beta2
@@ -78,8 +92,61 @@ def trainer(task: Task) -> Callable[[int], np.ndarray]:
 
     def run(steps: int) -> np.ndarray:
         rows = task.rows(done[0], steps)
-        state[0], losses = train(state[0], task.tokens[rows], task.lengths[rows].astype(dtype))
+        with jax.enable_x64(dtype == "float64"):
+            state[0], losses = train(state[0], task.tokens[rows], task.lengths[rows].astype(dtype))
         done[0] += steps
         return np.asarray(losses)
 
-    return run
+    return run, lambda: state[0][0]
+
+
+def generator(task: Task, weights: dict[str, np.ndarray], samples: int) -> Callable[[float, int], np.ndarray]:
+    """`generate(temperature, seed)` to (samples, blockSize) tokens that follow BOS; 0 takes the likeliest.
+
+    BOS is the last id. After a document's end a row goes on with whatever is drawn.
+    """
+    w = {name: jnp.asarray(array, "float32") for name, array in weights.items()}
+    bos, length, dim = task.vocabSize - 1, task.blockSize, task.nEmbd // task.nHead
+    shape = (task.nLayer, samples, length, task.nHead, dim)
+
+    def forward(w: Any, tokens: jax.Array, keys: jax.Array, values: jax.Array, t: jax.Array) -> Any:
+        """(n,) tokens at position t to (n, V) logits."""
+        x = rmsnorm(w["tokenEmbedding"][tokens] + w["positionEmbedding"][t])
+        for i in range(task.nLayer):
+            normed = rmsnorm(x)
+            q, k, v = (
+                (normed @ w[f"layers.{i}.attention.{name}"].T).reshape(samples, task.nHead, dim)
+                for name in ("query", "key", "value")
+            )
+            keys, values = keys.at[i, :, t].set(k), values.at[i, :, t].set(v)
+            scores = jnp.einsum("nhd,nshd->nhs", q, keys[i]) / np.float32(np.sqrt(dim))
+            attention = jax.nn.softmax(jnp.where(jnp.arange(length) <= t, scores, -jnp.inf))
+            heads = jnp.einsum("nhs,nshd->nhd", attention, values[i]).reshape(samples, task.nEmbd)
+            x = x + heads @ w[f"layers.{i}.attention.output"].T
+            hidden = jax.nn.relu(rmsnorm(x) @ w[f"layers.{i}.mlp.hidden"].T)
+            x = x + hidden @ w[f"layers.{i}.mlp.output"].T
+        return x @ w["output"].T, keys, values
+
+    def draw(logits: jax.Array, uniforms: jax.Array, temperature: jax.Array) -> jax.Array:
+        """The inverse of the distribution at one uniform number a row."""
+        highest = jnp.max(logits, -1, keepdims=True)
+        cumulative = jnp.cumsum(jnp.exp((logits - highest) / jnp.maximum(temperature, 1e-30)), -1)
+        drawn = jnp.sum(cumulative <= uniforms[:, None] * cumulative[:, -1:], -1)
+        return jnp.where(temperature > 0, drawn, jnp.argmax(logits, -1)).astype(jnp.int32)
+
+    @jax.jit
+    def program(w: Any, temperature: jax.Array, seed: jax.Array) -> jax.Array:
+        uniforms = jax.random.uniform(jax.random.key(seed), (length, samples))
+
+        def step(carry: Any) -> Any:
+            t, tokens, ended, keys, values, rows = carry
+            logits, keys, values = forward(w, tokens, keys, values, t)
+            tokens = draw(logits, uniforms[t], temperature)
+            return t + 1, tokens, ended | (tokens == bos), keys, values, rows.at[:, t].set(tokens)
+
+        rows = jnp.full((samples, length), bos, dtype=jnp.int32)
+        ended, cache = jnp.zeros(samples, dtype=bool), jnp.zeros(shape, jnp.float32)
+        carry = (jnp.int32(0), jnp.full(samples, bos, dtype=jnp.int32), ended, cache, cache, rows)
+        return jax.lax.while_loop(lambda c: (c[0] < length) & ~jnp.all(c[2]), step, carry)[-1]
+
+    return lambda temperature, seed: np.asarray(program(w, np.float32(temperature), np.uint32(seed)))

@@ -7,11 +7,15 @@ sum or a matrix product mean. An engine overrides a method to fuse what is stand
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from gptlab.autograd.ops import OpTable
+from gptlab.errors import UserError
 
 Data = Any  # an engine's array; or a Python float
 
@@ -90,6 +94,69 @@ class Arrays(ABC):
         columns = w.swapaxes(-1, -2)[..., None, :, :]
         kept = None if mask is None else mask[..., :, None, :]
         return self.fold("add", self.apply("mul", rows, columns), -1, kept)
+
+    def einsum(self, equation: str, x: Data, y: Data, mask: Any = None) -> Data:
+        """Two arrays contracted over one index; what of x (..., rows, summed) is masked out is 0 already."""
+        plan = contraction(equation)
+        product = self.matmul(plan.left(x), plan.right(y), mask)
+        return plan.result(product)
+
+    def softmax(self, x: Data, mask: Any) -> Data:
+        """exp(x) / sum(exp(x)) over the last axis, where the mask is True; exactly 0 elsewhere.
+
+        What is masked is set aside before `exp` and after it, rather than sent through it as minus
+        infinity: an `exp` that somebody swapped in need not know what to make of that.
+        """
+        seen = self.where(mask, x, -math.inf)
+        shifted = self.where(mask, self.true_difference(x, self.largest(seen, -1)), 0.0)
+        exponentials = self.where(mask, self.apply("exp", shifted), 0.0)
+        shares = self.divide(exponentials, self.sum(exponentials, -1, True, mask))
+        return self.where(mask, shares, 0.0)
+
+    def products(self, x: Data, ws: Sequence[Data]) -> list[Data]:
+        """x (..., N, K) times each of the w (M, K), transposed."""
+        return [self.matmul(x, w.swapaxes(-1, -2)) for w in ws]
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """`thd,shd->hts` as a matrix product: how both sides become (batch, rows, summed), (batch, summed, columns)."""
+
+    left_axes: tuple[int, ...]
+    right_axes: tuple[int, ...]
+    result_axes: tuple[int, ...]
+
+    def left(self, x: Data) -> Data:
+        return x.transpose(self.left_axes)
+
+    def right(self, y: Data) -> Data:
+        return y.transpose(self.right_axes)
+
+    def result(self, product: Data) -> Data:
+        return product.transpose(self.result_axes)
+
+
+@cache
+def contraction(equation: str) -> Contraction:
+    """Raises UserError unless one index is summed, and each side has one index of its own besides the shared."""
+    inputs, _, result = equation.replace(" ", "").partition("->")
+    left, _, right = inputs.partition(",")
+    batch = [i for i in left if i in right and i in result]
+    rows = [i for i in left if i not in right and i in result]
+    columns = [i for i in right if i not in left and i in result]
+    summed = [i for i in left if i in right and i not in result]
+    whole = [len(set(indices)) == len(indices) for indices in (left, right, result)]
+    if not all(whole) or [len(rows), len(columns), len(summed)] != [1, 1, 1] or len(result) != len(batch) + 2:
+        raise UserError(
+            f"einsum must sum one index, and have one of its own on each side: got '{equation}'. "
+            "Try 'thd,shd->hts'."
+        )
+    order = [*batch, *rows, *columns]
+    return Contraction(
+        tuple(left.index(i) for i in [*batch, *rows, *summed]),
+        tuple(right.index(i) for i in [*batch, *summed, *columns]),
+        tuple(order.index(i) for i in result),
+    )
 
 
 class Tensor:
@@ -170,6 +237,19 @@ class Tensor:
         """
         return self._wrap(self.arrays.matmul(self.data, other.data, mask))
 
+    def einsum(self, equation: str, other: Tensor, mask: Any = None) -> Tensor:
+        """The fold of `add` over one index of products: `query.einsum("thd,shd->hts", key)`.
+
+        mask: over (rows, summed) of self, which must be 0 where it is False (as `softmax` leaves it):
+        even a swapped `mul`, which need not leave a 0 alone, makes nothing of those. Raises UserError
+        for an equation that sums another number of indices than one.
+        """
+        return self._wrap(self.arrays.einsum(equation, self.data, other.data, mask))
+
+    def products(self, *weights: Tensor) -> list[Tensor]:
+        """`[self @ w.T for w in weights]`, which an engine may do as one product."""
+        return [self._wrap(data) for data in self.arrays.products(self.data, [w.data for w in weights])]
+
     def sum(self, axis: int = -1, keepdims: bool = False, mask: Any = None) -> Tensor:
         """The fold of `add` over the axis; entries where `mask` is False take no part."""
         return self._wrap(self.arrays.sum(self.data, axis, keepdims, mask))
@@ -195,6 +275,10 @@ class Tensor:
         `chosen[:, None] == np.arange(n)` is the mask; no gradient flows through the choice.
         """
         return self.arrays.argmax(self.data, axis)
+
+    def softmax(self, mask: Any) -> Tensor:
+        """exp / sum(exp) over the last axis, where the mask is True; exactly 0 elsewhere."""
+        return self._wrap(self.arrays.softmax(self.data, mask))
 
     def where(self, condition: Any, other: Tensor | float) -> Tensor:
         """This Tensor where the condition holds, `other` elsewhere."""

@@ -3,16 +3,19 @@
 After micrograd (Karpathy, 2020), with three differences that matter at a million nodes: the walk
 keeps an explicit stack, since recursion dies at depth 1000; children are tuples, since a set of
 them changes the order of the sum, and with it the bits of the gradient, from run to run; and a
-dot product or a sum may be one node with many children.
+dot product or a sum may be one node with many children, which it may share with others (see joint.py).
 """
+
+from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from operator import mul as multiply
-from typing import Union
+from typing import Any, Union
 
 from gptlab.autograd import ops
+from gptlab.autograd.joint import Joint, Walk
 from gptlab.autograd.numbers import call
 from gptlab.autograd.op import Op
 
@@ -33,20 +36,31 @@ class Value:
     (Value(7.0, grad=1.0, op='add'), 3.0)
     """
 
-    __slots__ = ("children", "data", "grad", "local_grads", "op")
+    # Of a value that a Joint made these two hold the Joint, and which of its values this one is.
+    __slots__ = ("_children", "_local_grads", "data", "grad", "op")
 
     def __init__(
         self,
         data: float,
-        children: tuple["Value", ...] = (),
-        local_grads: tuple[float, ...] = (),
+        children: tuple[Value, ...] | Joint = (),
+        local_grads: tuple[float, ...] | int = (),
         op: str = "",
     ):
         self.data = data
         self.grad = 0.0
-        self.children = children
-        self.local_grads = local_grads
+        self._children: Any = children
+        self._local_grads: Any = local_grads
         self.op = op
+
+    @property
+    def children(self) -> tuple[Value, ...]:
+        made: Any = self._children
+        return made.children(self._local_grads) if isinstance(made, Joint) else made
+
+    @property
+    def local_grads(self) -> tuple[float, ...]:
+        made: Any = self._children
+        return made.local_grads(self._local_grads) if isinstance(made, Joint) else self._local_grads
 
     def backward(self) -> None:
         """Set `grad` of every value that this one was made from to d self / d value.
@@ -55,61 +69,64 @@ class Value:
         to start anew. What lies between starts at 0 in each call, so calling twice is safe.
         """
         with collector_paused():
-            order = topological_order(self)
-            for value in order:
+            walk = Walk(self)
+            for value in walk.found:
                 value.grad = 0.0
             self.grad += 1.0  # a leaf (nothing to walk) adds, like every leaf
-            for value in reversed(order):
-                grad = value.grad
-                for child, local in zip(value.children, value.local_grads, strict=True):
+            for unit in walk.order:
+                if isinstance(unit, Joint):
+                    unit.pass_on(walk.members[unit])
+                    continue
+                grad = unit.grad
+                for child, local in zip(unit._children, unit._local_grads, strict=True):
                     child.grad += local * grad
 
-    def __add__(self, other: Number) -> "Value":
+    def __add__(self, other: Number) -> Value:
         return apply(ops.add, self, other)
 
-    def __mul__(self, other: Number) -> "Value":
+    def __mul__(self, other: Number) -> Value:
         return apply(ops.mul, self, other)
 
-    def __pow__(self, other: Number) -> "Value":
+    def __pow__(self, other: Number) -> Value:
         return apply(ops.pow_, self, other)
 
-    def __neg__(self) -> "Value":
+    def __neg__(self) -> Value:
         return self * -1.0
 
-    def __sub__(self, other: Number) -> "Value":
+    def __sub__(self, other: Number) -> Value:
         return self + other * -1.0
 
-    def __truediv__(self, other: Number) -> "Value":
+    def __truediv__(self, other: Number) -> Value:
         return self * as_value(other) ** -1.0
 
-    def __radd__(self, other: Number) -> "Value":
+    def __radd__(self, other: Number) -> Value:
         return as_value(other) + self
 
-    def __rmul__(self, other: Number) -> "Value":
+    def __rmul__(self, other: Number) -> Value:
         return as_value(other) * self
 
-    def __rsub__(self, other: Number) -> "Value":
+    def __rsub__(self, other: Number) -> Value:
         return as_value(other) - self
 
-    def __rtruediv__(self, other: Number) -> "Value":
+    def __rtruediv__(self, other: Number) -> Value:
         return as_value(other) / self
 
-    def __rpow__(self, other: Number) -> "Value":
+    def __rpow__(self, other: Number) -> Value:
         return as_value(other) ** self
 
-    def log(self) -> "Value":
+    def log(self) -> Value:
         return apply(ops.log, self)
 
-    def exp(self) -> "Value":
+    def exp(self) -> Value:
         return apply(ops.exp, self)
 
-    def relu(self) -> "Value":
+    def relu(self) -> Value:
         return apply(ops.relu, self)
 
-    def tanh(self) -> "Value":
+    def tanh(self) -> Value:
         return apply(ops.tanh, self)
 
-    def sqrt(self) -> "Value":
+    def sqrt(self) -> Value:
         return self**0.5
 
     def __repr__(self) -> str:
@@ -145,22 +162,9 @@ def topological_order(root: Value) -> list[Value]:
 
     Leaves are left out: they are most of the children, and nothing is passed on from them.
     """
-    order: list[Value] = []
-    entered: set[Value] = set()
-    finished: set[Value] = set()
-    stack = [root] if root.children else []
-    while stack:
-        value = stack[-1]
-        if value not in entered:
-            entered.add(value)
-            # Reversed, so that the first child is walked first: the order is that of a recursive walk.
-            stack += [child for child in reversed(value.children) if child.children and child not in entered]
-        else:
-            stack.pop()
-            if value not in finished:
-                finished.add(value)
-                order.append(value)
-    return order
+    walk = Walk(root)
+    units = (walk.members[unit] if isinstance(unit, Joint) else (unit,) for unit in walk.order)
+    return [value for values in units for value in values][::-1]
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
 def train(arguments: list[str]) -> int:
     """Train what the arguments describe: one run, or a sweep's."""
     from gptlab.cli.command_line import quoted, read_command_line
-    from gptlab.cli.composing import explained, first_of_sweep, prepared, through_hydra
+    from gptlab.cli.composing import explained, first_of_sweep, one_job, prepared, through_hydra
     from gptlab.cli.jobs import Jobs
     from gptlab.folders import remove_if_runless
 
@@ -102,7 +102,8 @@ def train(arguments: list[str]) -> int:
     jobs = Jobs(plugins, line)
     try:
         with explained(plugins, line.flags.overrides):
-            through_hydra("train", arguments, jobs.run)
+            if not (line.is_single and one_job(line.flags.overrides, jobs.run)):
+                through_hydra("train", arguments, jobs.run)
     except (OSError, ValueError) as error:
         # Of a job it would be a fault of gptlab's; before the first it is what Hydra could not read or write.
         if jobs.begun:

@@ -38,6 +38,12 @@ class CommandLine:
         return bool(flags.cfg or flags.info is not None or flags.hydra_help or flags.shell_completion)
 
     @property
+    def is_single(self) -> bool:
+        """True for one run of gptlab's own config."""
+        flags = self.flags
+        return not (self.sweeps or flags.config_name or flags.config_path or flags.config_dir)
+
+    @property
     def first_job(self) -> list[str]:
         """The overrides of a sweep's first job."""
         lines = []

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gptlab.config import ROOTS, plain, store_schema, unknown_key
+from gptlab.config import ROOTS, plain, schema_nodes, unknown_key
 from gptlab.errors import UserError
-from gptlab.experiments import folder_of, store_brought_groups, store_experiments
+from gptlab.experiments import brought_nodes, experiment_nodes, folder_of
 from gptlab.groups import GROUPS
 from gptlab.plugins import Plugins, load_plugins
 
@@ -25,11 +25,11 @@ GROUP_ROOTS = {group.partition("/")[0] for group in GROUPS.values()}
 
 
 def prepared() -> Plugins:
-    """The plugins loaded and their schemas stored for Hydra."""
+    """The plugins loaded, and all that a config can select made known to Hydra."""
     plugins = load_plugins()
-    store_schema(plugins.registry)
-    store_brought_groups()
-    store_experiments()
+    from gptlab.cli.config_source import offer
+
+    offer({**schema_nodes(plugins.registry), **brought_nodes(), **experiment_nodes()})
     return plugins
 
 
@@ -90,6 +90,31 @@ def through_hydra(name: str, arguments: list[str], job: Callable[[DictConfig], N
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = saved[1]
+
+
+def one_job(overrides: list[str], job: Callable[[DictConfig], None]) -> bool:
+    """What `@hydra.main` makes of a single run, from one composed config; False if it is left to `through_hydra`.
+
+    `@hydra.main` composes first to learn the mode and then again to run: the time of a wrong config is
+    mostly that. What needs more of Hydra than a folder and a config (a mode set in an experiment,
+    callbacks, hydra.verbose) is its own to do.
+    """
+    import hydra
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.utils import configure_log, run_job
+    from hydra.types import HydraContext, RunMode
+
+    with hydra.initialize_config_dir(str(folder_of("conf")), job_name=job.__module__, version_base="1.3"):
+        config = hydra.compose("train", overrides, return_hydra_config=True)
+        asked = config.hydra
+        if asked.mode not in (None, RunMode.RUN) or asked.callbacks or asked.verbose:
+            return False
+        asked.mode = RunMode.RUN
+        configure_log(asked.hydra_logging, asked.verbose)
+        context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
+        run_job(job, config, "hydra.run.dir", None, context).return_value  # noqa: B018 - raises what the job raised
+    return True
 
 
 @contextmanager

@@ -19,9 +19,10 @@ from omegaconf.errors import (
 )
 
 from gptlab.config import check_choices, unknown_key
+from gptlab.discovery import shown
 from gptlab.errors import UserError, unknown_name
 from gptlab.experiments import GROUP as EXPERIMENT
-from gptlab.experiments import experiment_files, why_unreadable
+from gptlab.experiments import experiment_files
 from gptlab.groups import GROUPS
 from gptlab.registry import Registry
 
@@ -85,8 +86,8 @@ def origin(key: str, value: Any, overrides: list[str]) -> str:
         name, _, typed = text.lstrip("+").partition("=")
         if name.startswith(f"{key}.") or (name == key and value in (None, typed)):
             return ""
-    shown = [str(readable(file)) for file in selected_files(overrides)]
-    return f" (in {', '.join(shown)})" if shown else ""
+    files = [shown(file) for file in selected_files(overrides)]
+    return f" (in {', '.join(files)})" if files else ""
 
 
 def selected_files(overrides: list[str]) -> list[Path]:
@@ -95,21 +96,10 @@ def selected_files(overrides: list[str]) -> list[Path]:
     return [files[name] for name in names if name in files]
 
 
-def readable(file: Path) -> Path:
-    """Relative to the current folder if it is below it."""
-    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-
-
 def missing_option(group: str, name: str, error: MissingConfigException, registry: Registry) -> UserError:
     if group == EXPERIMENT:
-        files = experiment_files()
-        if name in files:
-            file = files[name]
-            return UserError(
-                f"an experiment must be YAML that can be read: {readable(file)} is not: {why_unreadable(file)}."
-            )
         hint = "An experiment is a file experiments/NAME.yaml."
-        return unknown_name("experiment", name, files, hint)
+        return unknown_name("experiment", name, experiment_files(), hint)
     kinds = {value: key for key, value in GROUPS.items()}
     if group in kinds:
         hint = registry.hint(kinds[group], name) or f"Select one with {group}=NAME."

@@ -5,52 +5,32 @@ Legend: N documents, T positions, C steps of a chunk, B documents of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
+from gptlab.data.documents import Cuts, Documents
+from gptlab.data.encoding import stream_in_memory
+from gptlab.data.orders import InOrder, Order, shuffled
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Batches
 from gptlab.errors import UserError
 
+POPULATION = 4096  # documents whose lengths stand for those of all
 
-@dataclass(frozen=True)
-class Documents:
-    """Encoded documents: tokens (N, T+1), BOS first, padded at the end; lengths (N,), predictions in each."""
-
-    tokens: np.ndarray
-    lengths: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __getitem__(self, rows: slice | np.ndarray) -> Documents:
-        return Documents(self.tokens[rows], self.lengths[rows])
-
-    def unigram_entropy(self) -> float:
-        """The entropy, in nats, of what is to be predicted, each prediction taken by itself."""
-        targets = self.tokens[:, 1:]
-        kept = targets[np.arange(targets.shape[1]) < self.lengths[:, None]]
-        counts = np.bincount(kept)
-        shares = counts[counts > 0] / len(kept)
-        return float(-(shares * np.log(shares)).sum())
+__all__ = ["Documents", "Epochs", "encode", "pack", "split", "windows"]
 
 
-def encode(texts: Sequence[str], tokenizer: Tokenizer, blockSize: int) -> Documents:
+def encode(texts: Iterable[str], tokenizer: Tokenizer, blockSize: int) -> Documents:
     """`BOS w1 ... wn BOS` for each text; what does not fit into blockSize predictions is left off."""
-    bos = tokenizer.bos
-    rows = [[bos, *tokenizer.encode(text), bos][: blockSize + 1] for text in texts]
-    return pack(rows, bos)
+    return Cuts(stream_in_memory(texts, tokenizer), blockSize, window=False).in_memory()
 
 
-def windows(texts: Sequence[str], tokenizer: Tokenizer, blockSize: int) -> Documents:
+def windows(texts: Iterable[str], tokenizer: Tokenizer, blockSize: int) -> Documents:
     """Running text as documents of blockSize predictions each: the last token of one begins the next."""
-    stream: list[int] = [tokenizer.bos]
-    for text in texts:
-        stream += [*tokenizer.encode(text), tokenizer.bos]
-    rows = [stream[i : i + blockSize + 1] for i in range(0, len(stream) - 1, blockSize)]
-    return pack(rows, tokenizer.bos)
+    return Cuts(stream_in_memory(texts, tokenizer), blockSize, window=True).in_memory()
 
 
 def pack(rows: list[list[int]], bos: int) -> Documents:
@@ -75,7 +55,7 @@ def split(
             f"data.valFraction={valFraction} must leave at least one document on each side: there are "
             f"{count} documents. Use at least {max(least, 2)}, or data.valFraction=0 to hold out none."
         )
-    order = np.random.default_rng([seed, 1]).permutation(count) if shuffle else np.arange(count)
+    order: Order = shuffled(count, [seed, 1]) if shuffle else InOrder(count)
     return documents[order[: count - held]], documents[order[count - held :]]
 
 
@@ -91,7 +71,7 @@ class Epochs:
     batchSize: int
     seed: int
     shuffle: bool = True
-    _orders: dict[int, np.ndarray] = field(default_factory=dict)
+    _orders: dict[int, Order] = field(default_factory=dict)
 
     def chunk(self, start: int, steps: int) -> Batches:
         """The batches of steps start+1 ... start+steps."""
@@ -104,15 +84,22 @@ class Epochs:
             rows[here] = self._order(int(epoch))[positions[here] % len(self.documents)]
         picked = self.documents[rows]
         return Batches(
-            picked.tokens.reshape(steps, self.batchSize, -1), picked.lengths.reshape(steps, self.batchSize)
+            picked.tokens.reshape(steps, self.batchSize, -1),
+            picked.lengths.reshape(steps, self.batchSize),
+            self._population,
         )
 
-    def _order(self, epoch: int) -> np.ndarray:
+    @cached_property
+    def _population(self) -> np.ndarray:
+        """The lengths of documents all over the data."""
+        stride = max(1, len(self.documents) // POPULATION)
+        return self.documents[::stride].lengths[:POPULATION]
+
+    def _order(self, epoch: int) -> Order:
         if epoch not in self._orders:
             count = len(self.documents)
             # Only neighbouring epochs meet in a chunk; older orders can be made again.
             self._orders = {e: o for e, o in self._orders.items() if e == epoch - 1}
-            shuffled = self.shuffle and epoch > 0
-            generator = np.random.default_rng([self.seed, 2, epoch])
-            self._orders[epoch] = generator.permutation(count) if shuffled else np.arange(count)
+            reshuffled = self.shuffle and epoch > 0
+            self._orders[epoch] = shuffled(count, [self.seed, 2, epoch]) if reshuffled else InOrder(count)
         return self._orders[epoch]

@@ -1,11 +1,12 @@
 """Datasets: where documents come from. Each is a frozen dataclass whose `documents()` gives the texts."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from gptlab.data import sentences
-from gptlab.data.files import read_documents, read_text, text_files
+from gptlab.data.files import read_documents, read_running_text
 from gptlab.errors import UserError
 
 
@@ -36,8 +37,12 @@ class Dataset:
         """Whether documents are running text, to be cut into windows of blockSize tokens."""
         return False
 
-    def documents(self) -> list[str]:
-        """The texts, in the order of the source."""
+    def documents(self) -> Iterable[str]:
+        """The texts, in the order of the source.
+
+        A list; or, where they are too many for the memory, an object that gives them anew each time that it
+        is gone through.
+        """
         raise NotImplementedError("a dataset says what its documents are")
 
     def entropy_per_word(self) -> float | None:
@@ -104,12 +109,6 @@ class Text(Dataset):
     def window(self) -> bool:
         return self.unit == "window"
 
-    def documents(self) -> list[str]:
+    def documents(self) -> Iterable[str]:
         path = Path(self.path).expanduser()
-        if not self.window:
-            return read_documents(path, "data.path")
-        texts = [read_text(file, "data.path") for file in text_files(path, "data.path")]
-        texts = [text for text in texts if text.strip()]
-        if not texts:
-            raise UserError(f"data.path must hold some text: {path} is empty.")
-        return texts
+        return (read_running_text if self.window else read_documents)(path, "data.path")

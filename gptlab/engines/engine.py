@@ -79,6 +79,10 @@ class Optimizer(Protocol):
     `evaluation_weights(xp, params, state) -> params`, gives them: validation, samples and the final
     weights go through it.
 
+    A class attribute `elementwise = True` (of the class itself, not of its base) says that it treats each
+    number by itself, whatever array it stands in: an engine may then hand it many arrays as one,
+    those of one axis apart from the others.
+
     Its float fields reach `update` as run-time inputs of a compiled program, so that a sweep over
     them compiles once: compute with them, but never ask `if self.beta1 > 0`. Fields of other types
     are fixed in the program. What the functions get they must not change in place.
@@ -100,10 +104,13 @@ class Batches:
     """A chunk of steps: tokens (C, B, T+1), padded, and lengths (C, B), predictions in each document.
 
     Position t of a document predicts tokens[t+1]; positions from `lengths` on are padding.
+    population: lengths of the documents that batches are drawn from, (N,) or a sample of them; an
+    engine may choose by it how it lays documents out.
     """
 
     tokens: np.ndarray
     lengths: np.ndarray
+    population: np.ndarray | None = None
 
 
 @dataclass

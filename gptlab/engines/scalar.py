@@ -24,6 +24,7 @@ from gptlab.engines.engine import (
     evaluation_weights,
 )
 from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
+from gptlab.engines.scalar_product import GRAD
 from gptlab.errors import UserError
 
 
@@ -92,7 +93,8 @@ class ScalarSession:
         ids = np.asarray(tokens)
         tensors = {name: Tensor(array, self.arrays) for name, array in weights.items()}
         context = causal_context(len(ids) - 1)
-        return self.mean(self.definition.losses(tensors, ids[:-1], ids[1:], context).data)
+        with collector_paused():
+            return self.mean(self.definition.losses(tensors, ids[:-1], ids[1:], context).data)
 
     def batch_loss(self, weights: Arrays, tokens: np.ndarray, lengths: np.ndarray) -> Any:
         """The mean over documents (B, T+1) of their losses."""
@@ -109,6 +111,7 @@ class ScalarSession:
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
         losses, norms = [], []
+        params = {name: data_of(values) for name, values in state.weights.items()}
         for tokens, lengths, rate in zip(
             batches.tokens, batches.lengths, learning_rates.tolist(), strict=True
         ):
@@ -117,25 +120,27 @@ class ScalarSession:
             losses.append(loss)
             with np.errstate(all="ignore"):  # a loss that is not finite is the training loop's to report
                 norms.append(float(np.sqrt(sum(np.sum(g * g) for g in grads.values()))))
-                params = {name: data_of(values) for name, values in state.weights.items()}
-                params, state.optimizer = self.optimizer.update(
+                updated, state.optimizer = self.optimizer.update(
                     np, params, grads, state.optimizer, state.step, rate
                 )
+            params = {name: np.asarray(updated[name], dtype=float) for name in params}
             for name, values in state.weights.items():
-                for value, number in zip(values.flat, np.asarray(params[name]).ravel().tolist(), strict=True):
+                for value, number in zip(values.ravel().tolist(), params[name].ravel().tolist(), strict=True):
                     value.data = number
         return state, Metrics(np.array(losses), np.array(norms))
 
     def gradients(self, weights: Arrays, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, Arrays]:
         """The batch's loss and its gradient by name; the graph is gone when this returns."""
         for values in weights.values():
-            for value in values.flat:
+            for value in values.ravel().tolist():
                 value.grad = 0.0
         with collector_paused():
             loss = self.batch_loss(weights, tokens, lengths)
             loss.backward()
             grads = {
-                name: np.array([value.grad for value in values.flat]).reshape(values.shape)
+                name: np.fromiter(map(GRAD, values.ravel().tolist()), float, values.size).reshape(
+                    values.shape
+                )
                 for name, values in weights.items()
             }
             number = loss.data
@@ -193,7 +198,4 @@ class ScalarSession:
 
     def frozen(self, state: State) -> dict[str, Tensor]:
         """The weights as plain floats, so that a forward pass builds no graph."""
-        return {
-            name: Tensor(data_of(values).astype(object), self.arrays)
-            for name, values in state.weights.items()
-        }
+        return {name: Tensor(data_of(values), self.arrays) for name, values in state.weights.items()}

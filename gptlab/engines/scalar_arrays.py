@@ -1,21 +1,28 @@
-"""The scalar engine's arithmetic: numpy object arrays whose entries are Values, or floats.
+"""The scalar engine's arithmetic: numpy arrays of Values, of floats, or of both.
 
 A float is a constant: what is made of floats alone is a float again and leaves no node, so that the
-same code evaluates a model (weights as floats) and builds its graph (weights as Values).
+same code evaluates a model (weights as floats) and builds its graph (weights as Values). An array in
+which there can be no Value has the dtype float64, any other the dtype object.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
-from operator import mul as multiply
+from itertools import compress, repeat
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
-from gptlab.autograd.numbers import call
+from gptlab.autograd.numbers import FLOATS, call
 from gptlab.autograd.op import Op
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
 from gptlab.autograd.tensor import Arrays
 from gptlab.autograd.value import Value, apply
+from gptlab.engines.scalar_product import MatrixProduct, folded_product
+
+DATA = attrgetter("data")
+# What numpy computes of many numbers to the same bits as Python of one.
+EXACT = {BUILTIN_OPS[name] for name in ("add", "mul", "relu", "maximum")}
 
 
 class ScalarArrays(Arrays):
@@ -29,25 +36,31 @@ class ScalarArrays(Arrays):
         self.fuse_divide = fuse and ops.standard("mul", "pow")
 
     def constant(self, values: Any) -> np.ndarray:
-        return np.asarray(values, dtype=float).astype(object)
+        return np.asarray(values, dtype=float)
 
     def apply(self, name: str, *xs: Any) -> np.ndarray:
         op = self.ops[name]
-        return elementwise(lambda *numbers: node(op, *numbers), *xs)
+        if op in EXACT and all(is_constant(x) for x in xs):
+            with np.errstate(all="ignore"):
+                return np.asarray(op.forward(np, *xs)[0])
+        return elementwise(lambda *columns: nodes(op, *columns), *xs)
 
     def fold(self, name: str, x: np.ndarray, axis: int, mask: Any = None) -> np.ndarray:
         op = self.ops[name]
         if name == "add" and self.fuse_sum:
             return along(sum_node, x, axis, mask)
+        if mask is None and x.shape[axis]:
+            lines = np.moveaxis(x, axis, 0)
+            return reduce(lambda a, b: self.apply(name, a, b), (lines[k, ...] for k in range(len(lines))))
         return along(
             lambda terms: reduce(lambda a, b: node(op, a, b), terms) if terms else 0.0, x, axis, mask
         )
 
     def where(self, condition: Any, x: Any, y: Any) -> np.ndarray:
-        return np.where(condition, as_objects(x), as_objects(y))
+        return np.where(condition, as_array(x), as_array(y))
 
     def largest(self, x: np.ndarray, axis: int) -> np.ndarray:
-        return data_of(x).max(axis=axis, keepdims=True).astype(object)
+        return np.asarray(data_of(x).max(axis=axis, keepdims=True))
 
     def argmax(self, x: np.ndarray, axis: int) -> np.ndarray:
         return data_of(x).argmax(axis=axis)
@@ -59,47 +72,42 @@ class ScalarArrays(Arrays):
         return x[np.arange(len(indices)), indices]
 
     def subtract(self, x: Any, y: Any) -> np.ndarray:
-        return elementwise(difference, x, y) if self.fuse_dot else super().subtract(x, y)
+        return elementwise(differences, x, y) if self.fuse_dot else super().subtract(x, y)
 
     def true_difference(self, x: Any, y: Any) -> np.ndarray:
-        return elementwise(difference if self.fuse else textbook_difference, x, y)
+        return elementwise(differences if self.fuse else textbook_differences, x, y)
 
     def divide(self, x: Any, y: Any) -> np.ndarray:
-        return elementwise(quotient, x, y) if self.fuse_divide else super().divide(x, y)
+        return elementwise(quotients, x, y) if self.fuse_divide else super().divide(x, y)
 
     def matmul(self, x: np.ndarray, w: np.ndarray, mask: Any = None) -> np.ndarray:
         if not self.fuse_dot:
             return super().matmul(x, w, mask)
+        kept = None if mask is None else np.broadcast_to(mask, x.shape[-2:])
         batch = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
-        x = np.broadcast_to(x, batch + x.shape[-2:])
-        w = np.broadcast_to(w, batch + w.shape[-2:])
-        out = np.empty((*batch, x.shape[-2], w.shape[-1]), dtype=object)
-        for index in np.ndindex(batch):
-            if mask is None:
-                out[index] = matrix_product(x[index], w[index])
-            else:
-                rows = zip(x[index], np.broadcast_to(mask, x.shape[-2:]), strict=True)
-                out[index] = np.vstack(
-                    [matrix_product(row[None, kept], w[index][kept]) for row, kept in rows]
-                )
-        return out
+        if not batch:
+            return matrix_product(x, w, kept)
+        x = np.broadcast_to(x, batch + x.shape[-2:]).reshape(-1, *x.shape[-2:])
+        w = np.broadcast_to(w, batch + w.shape[-2:]).reshape(-1, *w.shape[-2:])
+        products = [matrix_product(a, b, kept) for a, b in zip(x, w, strict=True)]
+        return np.stack(products).reshape(*batch, *products[0].shape)
 
 
-def matrix_product(x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """(N, K) @ (K, M), one node an entry; the numbers of a row and a column are read out once."""
-    rows = [(tuple(row), numbers_of(row), only_values(row)) for row in x.tolist()]
-    columns = [(tuple(column), numbers_of(column), only_values(column)) for column in w.T.tolist()]
-    constant = not (any_value(x.flat) or any_value(w.flat))
-    out = np.empty((len(rows), len(columns)), dtype=object)
-    for i, (row, row_data, row_values) in enumerate(rows):
-        for j, (column, column_data, column_values) in enumerate(columns):
-            product = sum(map(multiply, row_data, column_data))
-            if constant:
-                out[i, j] = product
-            elif row_values and column_values:
-                out[i, j] = Value(product, row + column, column_data + row_data, "dot")
-            else:
-                out[i, j] = with_children(product, row + column, column_data + row_data, "dot")
+def matrix_product(x: np.ndarray, w: np.ndarray, kept: np.ndarray | None) -> np.ndarray:
+    """(N, K) @ (K, M); where `kept` (N, K) is False an entry of x takes no part."""
+    if is_constant(x) and is_constant(w):
+        return folded_product(data_of(x), data_of(w), kept)
+    used = x if kept is None else x[kept]
+    if only_values(used.ravel().tolist()) and only_values(w.ravel().tolist()):
+        return MatrixProduct(x, w, data_of(x), kept).entries()
+    x_data, w_data = data_of(x), data_of(w)
+    products = folded_product(x_data, w_data, kept)
+    out = np.empty(products.shape, dtype=object)
+    for i, j in np.ndindex(products.shape):
+        part = slice(None) if kept is None else kept[i]
+        inputs = (*x[i, part].tolist(), *w[part, j].tolist())
+        local_grads = (*w_data[part, j].tolist(), *x_data[i, part].tolist())
+        out[i, j] = with_children(products[i, j].item(), inputs, local_grads, "dot")
     return out
 
 
@@ -111,21 +119,55 @@ def with_children(data: float, inputs: tuple[Any, ...], local_grads: tuple[float
 
 def node(op: Op, *xs: Any) -> Any:
     """The op's node; a float if nothing in it is a Value."""
-    if any_value(xs):
-        return apply(op, *xs)
+    for x in xs:
+        if isinstance(x, Value):
+            return apply(op, *xs)
     return call(op, *xs)[0]
 
 
+def nodes(op: Op, *columns: list[Any]) -> list[Any]:
+    """The op's node of the first entries, of the second ones, ... of columns of equal length."""
+    numbers = [numbers_of(column) for column in columns]
+    forward = op.forward
+    try:
+        results = list(map(forward, repeat(FLOATS), *numbers))
+    except (ArithmeticError, ValueError):
+        results = [call(op, *xs) for xs in zip(*numbers, strict=True)]
+    if all(map(only_values, columns)):
+        name = op.name
+        return [
+            Value(y, xs, tuple(grads), name)
+            for (y, grads), xs in zip(results, zip(*columns, strict=True), strict=True)
+        ]
+    return [
+        Value(y, tuple([x if isinstance(x, Value) else Value(float(x)) for x in xs]), tuple(grads), op.name)
+        if any(isinstance(x, Value) for x in xs)
+        else y
+        for (y, grads), xs in zip(results, zip(*columns, strict=True), strict=True)
+    ]
+
+
 def sum_node(xs: list[Any]) -> Any:
-    return with_children(sum(numbers_of(xs)), tuple(xs), (1.0,) * len(xs), "sum")
+    inputs = xs if only_values(xs) else [x for x in xs if isinstance(x, Value)]
+    total = sum(numbers_of(xs))
+    return Value(total, tuple(inputs), (1.0,) * len(inputs), "sum") if inputs else total
 
 
-def difference(x: Any, y: Any) -> Any:
-    return with_children(number_of(x) - number_of(y), (x, y), (1.0, -1.0), "sub")
+def differences(xs: list[Any], ys: list[Any]) -> list[Any]:
+    if only_values(xs) and not any_value(ys):
+        return [Value(x.data - y, (x,), (1.0,), "sub") for x, y in zip(xs, ys, strict=True)]
+    return [
+        with_children(number_of(x) - number_of(y), (x, y), (1.0, -1.0), "sub")
+        for x, y in zip(xs, ys, strict=True)
+    ]
 
 
-def textbook_difference(x: Any, y: Any) -> Any:
-    return node(BUILTIN_OPS["add"], x, node(BUILTIN_OPS["mul"], y, -1.0))
+def textbook_differences(xs: list[Any], ys: list[Any]) -> list[Any]:
+    return nodes(BUILTIN_OPS["add"], xs, nodes(BUILTIN_OPS["mul"], ys, [-1.0] * len(ys)))
+
+
+def quotients(xs: list[Any], ys: list[Any]) -> list[Any]:
+    return [quotient(x, y) for x, y in zip(xs, ys, strict=True)]
 
 
 def quotient(x: Any, y: Any) -> Any:
@@ -139,50 +181,61 @@ def quotient(x: Any, y: Any) -> Any:
     return with_children(result, (x, y), local_grads, "div")
 
 
-def elementwise(function: Any, *xs: Any) -> np.ndarray:
-    arrays = np.broadcast_arrays(*[as_objects(x) for x in xs]) if len(xs) > 1 else [as_objects(xs[0])]
+def elementwise(function: Callable[..., list[Any]], *xs: Any) -> np.ndarray:
+    """`function` of the entries of all xs, broadcast: one list for each of them, and gives one."""
+    arrays = np.broadcast_arrays(*map(as_array, xs)) if len(xs) > 1 else [as_array(xs[0])]
+    made = function(*[array.ravel().tolist() for array in arrays])
+    if all(map(is_constant, arrays)):
+        return np.array(made, dtype=float).reshape(arrays[0].shape)
     out = np.empty(arrays[0].shape, dtype=object)
-    out.flat[:] = [function(*numbers) for numbers in zip(*[a.flat for a in arrays], strict=True)]
+    out.flat[:] = made
     return out
 
 
 def along(function: Any, x: np.ndarray, axis: int, mask: Any = None) -> np.ndarray:
     """`function` of each line along the axis: the list of its entries, where the mask is True."""
     lines = np.moveaxis(x, axis, -1)
-    kept = None if mask is None else np.moveaxis(np.broadcast_to(mask, x.shape), axis, -1)
-    out = np.empty(lines.shape[:-1], dtype=object)
-    for index in np.ndindex(out.shape):
-        out[index] = function((lines[index] if kept is None else lines[index][kept[index]]).tolist())
+    out = np.empty(lines.shape[:-1], dtype=x.dtype)
+    rows = lines.reshape(out.size, -1).tolist()
+    if mask is not None:
+        kept = np.moveaxis(np.broadcast_to(mask, x.shape), axis, -1).reshape(out.size, -1).tolist()
+        rows = [list(compress(row, chosen)) for row, chosen in zip(rows, kept, strict=True)]
+    out.flat[:] = [function(row) for row in rows]
     return out
 
 
-def as_objects(x: Any) -> np.ndarray:
-    if isinstance(x, np.ndarray):
-        return x
-    out = np.empty((), dtype=object)
-    out[()] = x
-    return out
+def as_array(x: Any) -> np.ndarray:
+    return x if isinstance(x, np.ndarray) else np.array(x, dtype=object if isinstance(x, Value) else float)
+
+
+def is_constant(x: Any) -> bool:
+    """True if there can be no Value in it."""
+    return x.dtype != object if isinstance(x, np.ndarray) else not isinstance(x, Value)
 
 
 def number_of(x: Any) -> float:
     return x.data if isinstance(x, Value) else x
 
 
-def numbers_of(xs: Iterable[Any]) -> tuple[float, ...]:
-    return tuple([x.data if isinstance(x, Value) else x for x in xs])
+def numbers_of(xs: Sequence[Any]) -> list[float]:
+    if only_values(xs):
+        return list(map(DATA, xs))
+    return [x.data if isinstance(x, Value) else x for x in xs]
 
 
 def any_value(xs: Iterable[Any]) -> bool:
-    return any(isinstance(x, Value) for x in xs)
+    return any(issubclass(kind, Value) for kind in set(map(type, xs)))
 
 
 def only_values(xs: Iterable[Any]) -> bool:
-    return all(isinstance(x, Value) for x in xs)
+    return all(issubclass(kind, Value) for kind in set(map(type, xs)))
 
 
 def data_of(x: np.ndarray) -> np.ndarray:
-    """The numbers of an object array as float64."""
-    return np.array(numbers_of(x.flat), dtype=float).reshape(x.shape)
+    """The numbers of an array as float64."""
+    if is_constant(x):
+        return np.asarray(x, dtype=float)
+    return np.array(numbers_of(x.ravel().tolist()), dtype=float).reshape(x.shape)
 
 
 def as_values(numbers: np.ndarray) -> np.ndarray:

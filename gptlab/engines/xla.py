@@ -20,6 +20,7 @@ from gptlab.engines.engine import (
     runtime_fields,
     with_fields,
 )
+from gptlab.engines.packing import PassShape, choose_shape, pack
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ DTYPES = ("float32", "float64")
 CHUNK_NUMBERS = 1 << 20  # tokens that one compiled call takes at most: 4 MiB
 CHUNK_STEPS = 1024
 EVALUATION_ROWS = 64
+SMALL = 2_000_000  # positions times parameters of a pass that one thread does best alone
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,14 @@ class XlaSession:
             )
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
-        steps, batch, width = batches.tokens.shape
-        capacity = max(1, min(CHUNK_STEPS, CHUNK_NUMBERS // (batch * width)))
+        steps, batch, span = batches.tokens.shape
+        capacity = max(1, min(CHUNK_STEPS, CHUNK_NUMBERS // (batch * span)))
+        shape = self._shape(batches)
         losses, norms = [], []
         with self._precision():
-            program = self._programs.train_program(self.definition, self.template, self.arrays)
+            program = self._programs.train_program(
+                self.definition, self.template, self.arrays, is_small(state.weights, shape)
+            )
             hyper = {name: self._array(value) for name, value in self.hyper.items()}
             for start in range(0, steps, capacity):
                 part = slice(start, min(start + capacity, steps))
@@ -106,6 +111,7 @@ class XlaSession:
                     padded(batches.lengths[part], capacity, 1),
                     self._array(padded(learning_rates[part], capacity)),
                     np.int32(count),
+                    None if shape is None else packed(batches.lengths[part], span, shape, capacity),
                 )
                 # jax hands dicts back with sorted keys; the order of the names is that of `params`
                 state = State(
@@ -116,6 +122,12 @@ class XlaSession:
                 losses.append(np.asarray(loss)[:count])
                 norms.append(np.asarray(norm)[:count])
         return state, Metrics(np.concatenate(losses), np.concatenate(norms))
+
+    def _shape(self, batches: Batches) -> PassShape | None:
+        """How documents share rows; None where each has its own."""
+        if batches.population is None:
+            return None
+        return choose_shape(batches.population, batches.tokens.shape[1], batches.tokens.shape[2] - 1)
 
     def for_evaluation(self, state: State) -> State:
         with self._precision():
@@ -164,6 +176,20 @@ class XlaSession:
     def _array(self, values: Any) -> Any:
         # A copy: training gives its state away, and must not write into the caller's numbers.
         return self._jax.numpy.array(values, dtype=self.dtype, copy=True)
+
+
+def is_small(weights: Arrays, shape: PassShape | None) -> bool:
+    """Whether a pass of packed rows is too little work to be shared between threads."""
+    count = sum(array.size for array in weights.values())
+    return shape is not None and shape.rows * shape.width * count < SMALL
+
+
+def packed(lengths: np.ndarray, span: int, shape: PassShape, capacity: int) -> tuple[np.ndarray, np.ndarray]:
+    """The slots and first passes of a chunk, filled up to what the program was compiled for."""
+    result = pack(lengths, span, shape)
+    passes = capacity * -(-lengths.shape[1] // shape.rows)  # as many as there can be
+    first = padded(result.first, capacity + 1, result.first[-1])
+    return padded(result.slots, passes, -1), first
 
 
 def reordered(arrays: Arrays, like: Arrays) -> Arrays:

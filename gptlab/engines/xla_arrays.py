@@ -6,12 +6,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from gptlab.autograd.op import Op
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Arrays
+
+# XLA would compute each of these, and its gradient, with a general power: ten times as long.
+POWERS: dict[float, Callable[[jax.Array], jax.Array]] = {
+    -1.0: lambda x: 1.0 / x,
+    -0.5: lax.rsqrt,
+    0.5: jnp.sqrt,
+    2.0: jnp.square,
+}
 
 
 class XlaArrays(Arrays):
@@ -44,6 +53,8 @@ class XlaArrays(Arrays):
                 return xs[0] + xs[1]
             if name == "mul":
                 return xs[0] * xs[1]
+            if name == "pow" and isinstance(xs[1], float | int) and xs[1] in POWERS:
+                return POWERS[xs[1]](xs[0])
         return differentiable(self.ops[name])(*xs)
 
     def fold(self, name: str, x: jax.Array, axis: int, mask: Any = None) -> jax.Array:
@@ -99,6 +110,33 @@ class XlaArrays(Arrays):
         if not self.native_dot:
             return super().matmul(x, w, mask)
         return jnp.matmul(x if mask is None else jnp.where(mask, x, 0.0), w)
+
+    def einsum(self, equation: str, x: jax.Array, y: jax.Array, mask: Any = None) -> jax.Array:
+        if not self.native_dot:
+            return super().einsum(equation, x, y, mask)
+        # XLA lays a contraction of its own out better than a product of what was transposed for it. A
+        # single row (generation has one position) is a sum to it only without its axis.
+        terms, result = equation.split("->")
+        single = [i for i, size in zip(terms, x.shape, strict=False) if size == 1 and i in result]
+        for i in single:
+            x = x.squeeze(terms.index(i))
+            terms = terms.replace(i, "", 1)
+        kept = "".join(i for i in result if i not in single)
+        found = jnp.einsum(f"{terms}->{kept}", x, y)
+        return jnp.expand_dims(found, [result.index(i) for i in single]) if single else found
+
+    def softmax(self, x: jax.Array, mask: Any) -> jax.Array:
+        if not (self.native_divide and self.ops.standard("add", "exp")):
+            return super().softmax(x, mask)
+        # Added, it stays one of XLA's fused softmaxes; a selection by a mask that is not constant does not.
+        # The barrier keeps it from being made again for each entry of x.
+        return jax.nn.softmax(x + lax.optimization_barrier(jnp.where(mask, 0.0, -jnp.inf).astype(x.dtype)))
+
+    def products(self, x: jax.Array, ws: Sequence[jax.Array]) -> list[jax.Array]:
+        if not self.native_dot or len(ws) == 1:
+            return super().products(x, ws)
+        joined = jnp.matmul(x, jnp.concatenate(ws).T)
+        return jnp.split(joined, np.cumsum([w.shape[0] for w in ws])[:-1], axis=-1)
 
 
 @cache

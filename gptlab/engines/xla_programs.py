@@ -16,6 +16,7 @@ from jax import lax
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import Choose, Context, Definition, causal_context, with_fields
 from gptlab.engines.xla_arrays import XlaArrays
+from gptlab.engines.xla_joined import layout_of
 
 Weights = dict[str, jax.Array]
 
@@ -27,31 +28,96 @@ def tensors(weights: Weights, arrays: XlaArrays) -> dict[str, Tensor]:
 # XLA's newer fusions on the CPU do the sums of a broadcast product badly: a swapped mul took 42 times
 # as long as the standard one, and 3 times with them held to products that are dots by themselves.
 ONLY_DOTS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+# Handing many small products to a pool of threads costs more than they do: 10% of a step of packed names.
+ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
 
 
-def compiled(run: Callable[..., Any], arrays: XlaArrays, **options: Any) -> Callable[..., Any]:
-    """jax.jit, with the compiler told where products and sums are not XLA's own."""
-    swapped = not arrays.native_dot and jax.default_backend() == "cpu"
-    return jax.jit(run, compiler_options=ONLY_DOTS if swapped else None, **options)
+def compiled(
+    run: Callable[..., Any], arrays: XlaArrays, one_thread: bool = False, **options: Any
+) -> Callable[..., Any]:
+    """jax.jit, with the compiler told where products and sums are not XLA's own, and where they are small."""
+    told: dict[str, Any] = {}
+    if jax.default_backend() == "cpu":
+        told |= {} if arrays.native_dot else ONLY_DOTS
+        told |= ONE_THREAD if one_thread else {}
+    return jax.jit(run, compiler_options=told or None, **options)
+
+
+def losses_of_rows(definition: Definition, arrays: XlaArrays, weights: Weights, rows: Any) -> jax.Array:
+    """The summed losses of rows of positions, each times its share of the batch's loss.
+
+    rows: tokens, targets, positions, documents, shares, each (R, W). A position sees those
+    before it of the same document.
+    """
+    named = tensors(weights, arrays)
+    width = rows[0].shape[1]
+    before = np.tril(np.ones((width, width), dtype=bool))
+
+    def row_loss(tokens: Any, targets: Any, positions: Any, documents: Any, shares: Any) -> jax.Array:
+        # Made once: fused into each use of it, it keeps XLA from vectorizing those.
+        mask = lax.optimization_barrier(before & (documents[:, None] == documents[None, :]))
+        context = Context(positions, positions, mask)
+        losses = definition.losses(named, tokens, targets, context).data
+        return jnp.sum(jnp.where(shares > 0, losses * shares, 0.0))
+
+    return jnp.sum(jax.vmap(row_loss)(*rows))
+
+
+def padded_loss(
+    definition: Definition, arrays: XlaArrays, weights: Weights, tokens: jax.Array, lengths: jax.Array
+) -> jax.Array:
+    """The mean loss of documents (B, T+1), a row each."""
+    named = tensors(weights, arrays)
+    length = tokens.shape[1] - 1
+    context = causal_context(length)
+
+    def document_loss(row: jax.Array, predictions: jax.Array) -> jax.Array:
+        losses = definition.losses(named, row[:-1], row[1:], context).data
+        kept = jnp.where(jnp.arange(length, dtype=jnp.int32) < predictions, losses, 0.0)
+        return jnp.sum(kept) / predictions.astype(losses.dtype)
+
+    return jnp.mean(jax.vmap(document_loss)(tokens, lengths))
+
+
+def unpacked(slots: jax.Array, tokens: jax.Array, lengths: jax.Array, dtype: str) -> Any:
+    """What stands at slots (R, W) of a step's documents (B, T+1), as `losses_of_rows` takes it."""
+    batch, span = tokens.shape
+    used = slots >= 0
+    at = jnp.maximum(slots, 0)
+    flat = tokens.reshape(-1)
+    documents = jnp.where(used, at // span, -1)
+    shares = 1.0 / (batch * lengths.astype(dtype))
+    return (
+        flat.at[at].get(mode="promise_in_bounds"),
+        flat.at[at + 1].get(mode="promise_in_bounds"),
+        jnp.where(used, at % span, 0),
+        documents,
+        jnp.where(used, shares.at[jnp.maximum(documents, 0)].get(mode="promise_in_bounds"), 0.0),
+    )
 
 
 @cache
-def train_program(definition: Definition, optimizer: Any, arrays: XlaArrays) -> Callable[..., Any]:
-    """(weights, moments, step, hyper, tokens, lengths, rates, count) -> weights, moments, losses, norms.
+def train_program(
+    definition: Definition, optimizer: Any, arrays: XlaArrays, one_thread: bool
+) -> Callable[..., Any]:
+    """(weights, moments, step, hyper, tokens, lengths, rates, count, packed) -> weights, moments, losses, norms.
 
-    Runs `count` steps, at most as many as there are rates; the rest of the outputs is 0.
+    Runs `count` steps, at most as many as there are rates; the rest of the outputs is 0. packed: None,
+    and each document has a row; or the slots (P, R, W) and first (C + 1,) of packing.Packed.
     """
 
-    def batch_loss(weights: Weights, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
-        length = tokens.shape[1] - 1
-        context = causal_context(length)
+    def gradients(weights: Weights, tokens: jax.Array, lengths: jax.Array, i: jax.Array, packed: Any) -> Any:
+        if packed is None:
+            return jax.value_and_grad(lambda w: padded_loss(definition, arrays, w, tokens, lengths))(weights)
+        slots, first = packed
 
-        def document_loss(row: jax.Array, predictions: jax.Array) -> jax.Array:
-            losses = definition.losses(tensors(weights, arrays), row[:-1], row[1:], context).data
-            kept = jnp.where(jnp.arange(length, dtype=jnp.int32) < predictions, losses, 0.0)
-            return jnp.sum(kept) / predictions.astype(losses.dtype)
+        def one_pass(p: jax.Array, sums: Any) -> Any:
+            rows = unpacked(slots[p], tokens, lengths, arrays.dtype)
+            found = jax.value_and_grad(lambda w: losses_of_rows(definition, arrays, w, rows))(weights)
+            return jax.tree.map(jnp.add, sums, found)
 
-        return jnp.mean(jax.vmap(document_loss)(tokens, lengths))
+        zeros = jnp.zeros((), dtype=arrays.dtype), jax.tree.map(jnp.zeros_like, weights)
+        return lax.fori_loop(first[i], first[i + 1], one_pass, zeros)
 
     def run(
         weights: Weights,
@@ -62,21 +128,27 @@ def train_program(definition: Definition, optimizer: Any, arrays: XlaArrays) -> 
         lengths: jax.Array,
         rates: jax.Array,
         count: jax.Array,
+        packed: Any,
     ) -> Any:
         bound = with_fields(optimizer, hyper)
+        layout = layout_of(optimizer, weights)
 
         def one(i: jax.Array, carry: Any) -> Any:
-            weights, moments, losses, norms = carry
-            loss, grads = jax.value_and_grad(batch_loss)(weights, tokens[i], lengths[i])
+            params, moments, losses, norms = carry
+            # By matrix: a gradient through slices of one vector would take twice as long.
+            loss, named = gradients(layout.split(params), tokens[i], lengths[i], i, packed)
+            grads = layout.join(named)
             norm = jnp.sqrt(sum(jnp.sum(g * g) for g in grads.values()))
             number = (step + i + 1).astype(rates.dtype)
-            weights, moments = bound.update(jnp, weights, grads, moments, number, rates[i])
-            return weights, moments, losses.at[i].set(loss), norms.at[i].set(norm)
+            params, moments = bound.update(jnp, params, grads, moments, number, rates[i])
+            return params, moments, losses.at[i].set(loss), norms.at[i].set(norm)
 
         nothing = jnp.zeros_like(rates)
-        return lax.fori_loop(0, count, one, (weights, moments, nothing, nothing))
+        start = layout.join(weights), {key: layout.join(named) for key, named in moments.items()}
+        params, moments, losses, norms = lax.fori_loop(0, count, one, (*start, nothing, nothing))
+        return layout.split(params), {k: layout.split(m) for k, m in moments.items()}, losses, norms
 
-    return compiled(run, arrays, donate_argnums=(0, 1))
+    return compiled(run, arrays, one_thread, donate_argnums=(0, 1))
 
 
 @cache

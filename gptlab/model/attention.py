@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -49,9 +48,10 @@ class CausalAttention:
     ) -> Tensor:
         shared = self.heads(config)
         dim = config.headDim
-        query_THD = (x @ weights["query"].T).reshape(-1, config.nHead, dim)
-        key_THD = (x @ weights["key"].T).reshape(-1, shared, dim)
-        value_THD = (x @ weights["value"].T).reshape(-1, shared, dim)
+        query, key, value = x.products(weights["query"], weights["key"], weights["value"])
+        query_THD = query.reshape(-1, config.nHead, dim)
+        key_THD = key.reshape(-1, shared, dim)
+        value_THD = value.reshape(-1, shared, dim)
         query_THD = position.rotate(query_THD, context.positions, config)
         key_THD = position.rotate(key_THD, context.positions, config)
         key_SHD, value_SHD = context.past.extend(key_THD, value_THD)
@@ -59,20 +59,8 @@ class CausalAttention:
             group = np.repeat(np.arange(shared), config.nHead // shared)
             key_SHD, value_SHD = key_SHD[:, group], value_SHD[:, group]
 
-        query_HTD, key_HSD, value_HSD = (a.swapaxes(0, 1) for a in (query_THD, key_SHD, value_SHD))
-        scores_HTS = (query_HTD @ key_HSD.T) * (1.0 / math.sqrt(dim))
+        scores_HTS = query_THD.einsum("thd,shd->hts", key_SHD) * (1.0 / math.sqrt(dim))
         scores_HTS = position.bias(scores_HTS, context.positions, context.key_positions)
-        heads_HTD = softmax(scores_HTS, context.mask).matmul(value_HSD, context.mask)
-        return heads_HTD.swapaxes(0, 1).reshape(-1, config.nHead * dim) @ weights["output"].T
-
-
-def softmax(scores: Tensor, mask: Any) -> Tensor:
-    """exp(x) / sum(exp(x)) over the last axis, where the mask is True; exactly 0 elsewhere.
-
-    What is masked is set aside before `exp` and after it, rather than sent through it as minus
-    infinity: an `exp` that somebody swapped in need not know what to make of that.
-    """
-    seen = scores.where(mask, -math.inf)
-    shifted = scores.minus(seen.largest(-1)).where(mask, 0.0)
-    exponentials = shifted.apply("exp").where(mask, 0.0)
-    return (exponentials / exponentials.sum(-1, keepdims=True, mask=mask)).where(mask, 0.0)
+        chances_HTS = scores_HTS.softmax(context.mask)
+        heads_THD = chances_HTS.einsum("hts,shd->thd", value_SHD, context.mask)
+        return heads_THD.reshape(-1, config.nHead * dim) @ weights["output"].T

@@ -50,8 +50,8 @@ class SwiGLU:
         }
 
     def __call__(self, weights: Weights, x: Tensor, activation: Activation) -> Tensor:
-        gated = activation(x @ weights["gate"].T) * (x @ weights["hidden"].T)
-        return gated @ weights["output"].T
+        gate, hidden = x.products(weights["gate"], weights["hidden"])
+        return (activation(gate) * hidden) @ weights["output"].T
 
 
 def check_width(key: str, value: int) -> None:

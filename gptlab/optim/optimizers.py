@@ -1,7 +1,7 @@
 """Optimizers: pure functions over named arrays. Steps count from 1; see engine.Optimizer for the contract."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class Adam:
     beta1: float = 0.85
     beta2: float = 0.99
     epsAdam: float = 1e-8
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_fraction("optimizer.beta1", self.beta1, 0.9)
@@ -62,6 +63,7 @@ class AdamW(Adam):
     """
 
     weightDecay: float = 0.01
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,6 +82,7 @@ class SGD:
     """Gradient descent, with momentum if it is above 0 (Polyak 1964): v = momentum · v + g; p - rate · v."""
 
     momentum: float = 0.0
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_fraction("optimizer.momentum", self.momentum, 0.9)

@@ -77,20 +77,26 @@ class Recorder:
         """How many writes are waiting: metrics count one by one."""
         return len(self._metrics) + len(self._writes)
 
-    def flush(self) -> None:
-        """Write all that is queued; on an error the rest stays queued and the error is raised."""
+    def flush(self, on_written: Callable[[], None] = lambda: None) -> None:
+        """Write all that is queued; on an error the rest stays queued and the error is raised.
+
+        `on_written` is called after each batch of metrics: there may be many.
+        """
         while self._metrics:
             batch = self._metrics[:METRICS_A_BATCH]
             self.client.log_batch(self.run.id, metrics=batch, synchronous=True)
             del self._metrics[: len(batch)]
+            on_written()
         while self._writes:
             self._writes[0]()
             del self._writes[0]
 
-    def end(self, status: str, reason: str, weights: Path | None) -> Exception | None:
+    def end(
+        self, status: str, reason: str, weights: Path | None, on_written: Callable[[], None] = lambda: None
+    ) -> Exception | None:
         """Write what is queued and the last artifacts, then close the run as `status`.
 
-        Every write is tried once, also after one has failed. The first error, if any.
+        Every write is tried once, also after one has failed. The first error, if any. `on_written` as in `flush`.
         """
         self._queue_results(weights)
         if reason:
@@ -101,7 +107,7 @@ class Recorder:
         deadline = time.monotonic() + ENDING_SECONDS
         while self.queued and time.monotonic() < deadline:
             try:
-                self.flush()
+                self.flush(on_written)
             except Exception as error:
                 failure = failure or error
                 if not self._metrics:

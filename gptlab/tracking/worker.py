@@ -5,7 +5,8 @@ process, whose Python runs one thread at a time (measured: 3-4 s a run); here it
 It outlives its parent by one flush, so that a run whose process is killed is closed as well.
 
 What comes in: `start`, `metrics`, `samples`, `end`, `sweep` (close orphaned runs), each with its
-fields; what goes out: `started`, `refused`, `failed`, `ended`, `swept`. See `Conversation`.
+fields; what goes out: `started`, `refused`, `failed`, `writing` (the end takes its time), `ended`, `swept`.
+See `Conversation`.
 """
 
 import json
@@ -16,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -86,9 +88,10 @@ class Conversation:
         except Exception as error:
             self._failed(error)
 
-    def _metrics(self, step: int, timestamp: int, values: dict[str, float]) -> None:
+    def _metrics(self, rows: list[tuple[int, int, dict[str, float]]]) -> None:
         assert self.recorder is not None
-        self.recorder.metrics(step, timestamp, values)
+        for step, timestamp, values in rows:
+            self.recorder.metrics(step, timestamp, values)
         self._expect_flush()
 
     def _samples(self, step: int, texts: list[str]) -> None:
@@ -100,7 +103,8 @@ class Conversation:
         assert self.recorder is not None
         recorder, self.recorder = self.recorder, None
         self._flush_at = float("inf")
-        error = recorder.end(status, reason, Path(weights) if weights else None)
+        still = partial(self.reply, {"is": "writing"})
+        error = recorder.end(status, reason, Path(weights) if weights else None, still)
         settle(recorder.store)
         self.reply({"is": "ended", "lost": recorder.queued, "message": "" if error is None else str(error)})
 

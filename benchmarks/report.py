@@ -1,0 +1,200 @@
+"""Tables of what was measured: for the terminal and for docs/performance.md."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.settings import PEERS, SETTINGS
+from benchmarks.task import ROOT
+
+PAGE = ROOT / "docs" / "performance.md"
+RESULTS = Path(__file__).parent / "results"
+KINDS = ("speed", "growth", "causes")
+
+Row = dict[str, Any]
+
+
+def duration(seconds: float) -> str:
+    """Three digits, in the unit that fits."""
+    for scale, unit in ((1.0, "s"), (1e-3, "ms")):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def mebibytes(size: float) -> str:
+    return f"{size / 2**20:,.{1 if size < 10 * 2**20 else 0}f} MiB"
+
+
+def times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}x" if ratio >= 0.1 else f"{ratio:.3f}x"
+
+
+def yes_no(met: bool | None) -> str:
+    return {True: "yes", False: "**no**", None: ""}[met]
+
+
+def lines_of(header: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(
+        [
+            "| " + " | ".join(header) + " |",
+            "|" + "---|" * len(header),
+            *("| " + " | ".join(row) + " |" for row in rows),
+        ]
+    )
+
+
+def side(row: Row, name: str) -> str:
+    seconds = row["times"].get(name)
+    if not seconds:
+        return name
+    memory = f", {mebibytes(row['peak'][name])}" if name in row["peak"] else ""
+    return f"{name} {duration(statistics.median(seconds))}{memory}"
+
+
+def speed_cells(row: Row) -> list[str]:
+    """As SPEED_HEADER has them."""
+    subject, against = side(row, row["subject"]), side(row, row["against"])
+    ratio, most = row["ratio"], row["atMost"]
+    if row["note"]:
+        shown = row["note"]
+    elif row["quantity"] == "seconds above":
+        against += f" + training {duration(statistics.median(row['times']['training']))}"
+        shown = f"{ratio:.2f} s above"
+    elif row["quantity"] == "seconds":
+        shown = f"{ratio:.2f} s"
+    else:
+        shown = times(ratio) + (" memory" if row["quantity"] == "memory" else "")
+    target = "" if most is None else f"≤ {most:g} s" if "seconds" in row["quantity"] else f"≤ {most:.3g}x"
+    return [row["title"], row["threads"], subject, against, shown, target, yes_no(row["met"])]
+
+
+SPEED_HEADER = ["setting", "cores", "gptlab", "against", "ratio", "target", "met"]
+
+
+def speed_table(rows: list[Row]) -> str:
+    return lines_of(SPEED_HEADER, [speed_cells(row) for row in rows])
+
+
+def peer_rows(rows: list[Row]) -> list[Row]:
+    """gptlab's microseconds a training document on one core, beside each figure from elsewhere."""
+    found = []
+    for peer in PEERS:
+        setting = next(s for s in SETTINGS if s.name == peer.setting)
+        own = [
+            r["times"]["xla"]
+            for r in rows
+            if r["setting"] == peer.setting and r["threads"] == "one" and r["times"]
+        ]
+        if own:
+            document = statistics.median(own[0]) * 1e6 / setting.task["batchSize"]
+            ratio = document / peer.microseconds
+            met = None if peer.atMost is None else ratio <= peer.atMost
+            found.append(
+                {"setting": setting.title, "peer": peer.title, "theirs": peer.microseconds, "own": document}
+                | {"ratio": ratio, "atMost": peer.atMost, "met": met}
+            )
+    return found
+
+
+def peer_table(peers: list[Row]) -> str:
+    header = ["setting", "peer", "µs a document, given", "gptlab here", "ratio", "target", "met"]
+    cells = []
+    for peer in peers:
+        own = [peer["setting"], peer["peer"], f"{peer['theirs']:g}", f"{peer['own']:.3g}"]
+        target = "" if peer["atMost"] is None else f"≤ {peer['atMost']:.3g}x"
+        cells.append([*own, times(peer["ratio"]), target, yes_no(peer["met"])])
+    return lines_of(header, cells)
+
+
+def growth_table(cells: list[Row]) -> str:
+    header = [
+        "axis",
+        "nEmbd",
+        "nLayer",
+        "blockSize",
+        "batch",
+        "step",
+        "GFLOP",
+        "GFLOP/s",
+        "time by arithmetic",
+    ]
+    header += ["peak memory", "weights, moments, gradients"]
+    shown = []
+    for cell in cells:
+        sizes = [str(cell[name]) for name in ("nEmbd", "nLayer", "blockSize", "batchSize")]
+        if cell.get("note"):
+            shown.append([cell["axis"], *sizes, cell["note"], *[""] * 5])
+            continue
+        rate = cell["flops"] / cell["seconds"]
+        took = [duration(cell["seconds"]), f"{cell['flops'] / 1e9:.3g}", f"{rate / 1e9:.3g}"]
+        held = [mebibytes(cell["peak"]), mebibytes(cell["kept"])]
+        shown.append([cell["axis"], *sizes, *took, times(cell["relative"]), *held])
+    return lines_of(header, shown)
+
+
+def documents_table(cells: list[Row]) -> str:
+    header = ["documents", "ready after", "step", "peak memory"]
+    return lines_of(
+        header,
+        [
+            [f"{c['documents']:,}", c["note"], "", ""]
+            if c.get("note")
+            else [f"{c['documents']:,}", duration(c["ready"]), duration(c["seconds"]), mebibytes(c["peak"])]
+            for c in cells
+        ],
+    )
+
+
+def causes_table(settings: list[Row]) -> str:
+    names = list(settings[0]["shares"])
+    header = ["setting", "steps", "wall time a step", *names]
+    return lines_of(
+        header,
+        [
+            [s["title"], f"{s['steps']:,}", duration(s["step"]), *(f"{s['shares'][n]:.1%}" for n in names)]
+            for s in settings
+        ],
+    )
+
+
+def section(kind: str, result: dict[str, Any]) -> str:
+    command = "python -m benchmarks" + ("" if kind == "speed" else f" {kind}")
+    made = f"Made by `{command}`: {machine.sentence(result['machine'])}"
+    if kind == "speed":
+        peers = peer_table(result["peers"])
+        return (
+            f"### Against the baselines\n\n{made} {result['rounds']} rounds.\n\n{speed_table(result['rows'])}\n\n"
+            "### Against peers\n\nThe peers' figures are constants, measured elsewhere, on one core of such "
+            f"a machine; gptlab's are this run's.\n\n{peers}\n"
+        )
+    if kind == "growth":
+        return (
+            f"### As work grows\n\n{made}\n\n{growth_table(result['cells'])}\n\n"
+            f"{documents_table(result['documents'])}\n"
+        )
+    return f"### Where the time goes\n\n{made}\n\n{causes_table(result['settings'])}\n"
+
+
+def write_json(path: Path, result: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_page() -> None:
+    """Put all results that there are between the page's two markers."""
+    files = [(kind, RESULTS / f"{kind}.json") for kind in KINDS]
+    parts = [section(kind, json.loads(file.read_text("utf-8"))) for kind, file in files if file.is_file()]
+    measured = "\n".join(parts)
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(
+        re.sub(
+            r"(?s)(<!-- measured -->\n).*(<!-- end -->)", lambda found: found[1] + measured + found[2], page
+        ),
+        encoding="utf-8",
+    )

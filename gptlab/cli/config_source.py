@@ -1,0 +1,77 @@
+"""gptlab's configs as Hydra finds them, each made when it is asked for.
+
+A command selects a dozen of the hundred that there are. Hydra's ConfigStore would have all of them made
+first, which takes longer than to compose the dozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import OmegaConf
+
+from gptlab.config_node import ConfigNode
+
+
+class NodeSource(ConfigSource):
+    """Hydra makes one for each command, by its scheme; `nodes` is what the latest `offer` named."""
+
+    nodes: ClassVar[Mapping[str, ConfigNode]] = {}
+
+    @staticmethod
+    def scheme() -> str:
+        return "gptlab"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        node = self.nodes.get(named(config_path))
+        if node is None:
+            raise ConfigLoadError(f"there is no config {config_path}")
+        return ConfigResult(
+            provider=node.provider,
+            path=self.full_path(),
+            config=OmegaConf.structured(node.make()),
+            header={"package": node.package},
+        )
+
+    def available(self) -> bool:
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        group = config_path.rstrip("/")
+        return not group or any(path.startswith(f"{group}/") for path in self.nodes)
+
+    def is_config(self, config_path: str) -> bool:
+        return named(config_path) in self.nodes
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        prefix = f"{config_path.rstrip('/')}/".lstrip("/")
+        below = [path.removeprefix(prefix).partition("/") for path in self.nodes if path.startswith(prefix)]
+        groups = {name for name, slash, _ in below if slash}
+        configs = {name for name, slash, _ in below if not slash}
+        if results_filter is None:
+            return sorted(groups | configs)
+        return sorted(groups if results_filter == ObjectType.GROUP else configs)
+
+
+class NodeSearchPath(SearchPathPlugin):
+    """Has Hydra look there after conf/."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        search_path.append("gptlab", f"{NodeSource.scheme()}://")
+
+
+def named(config_path: str) -> str:
+    return config_path.strip("/").removesuffix(".yaml")
+
+
+def offer(nodes: Mapping[str, ConfigNode]) -> None:
+    """Have Hydra find these, by group and name (`model/norm/rmsnorm`), in place of those offered before."""
+    NodeSource.nodes = nodes
+    for plugin in (NodeSource, NodeSearchPath):
+        Plugins.instance().register(plugin)

@@ -1,0 +1,113 @@
+"""What tells data apart: digests of the documents, and of the code that makes tokens of them."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gptlab.data.files import text_files
+from gptlab.data.reading import FileTexts, RunningText, in_lists
+from gptlab.data.store import put
+from gptlab.data.watching import Watch
+
+SETTLED = 2.0  # seconds; a file changed less than that ago may change again without a new time
+
+
+@dataclass(frozen=True)
+class Content:
+    """documents: how many. joined: hex SHA-256 of them, joined by line ends. lengths: that of their lengths."""
+
+    documents: int
+    joined: str
+    lengths: str
+
+
+def content_of(texts: Iterable[str]) -> Content:
+    """Goes through the texts once."""
+    joined, lengths = hashlib.sha256(), hashlib.sha256()
+    documents = length = 0
+    for first, some in _parts(texts):
+        text = "\n".join(some)
+        if first and documents:
+            joined.update(b"\n")
+        joined.update(text.encode("utf-8", "surrogatepass"))
+        if isinstance(texts, RunningText):  # a part of a text
+            if first and documents:
+                lengths.update(f"{length},".encode())
+            length = len(text) + (0 if first else length)
+            documents += first
+        else:
+            lengths.update(np.fromiter(map(len, some), np.int64, len(some)).tobytes())
+            documents += len(some)
+    lengths.update(f"{length},".encode())
+    return Content(documents, joined.hexdigest(), lengths.hexdigest())
+
+
+def _parts(texts: Iterable[str]) -> Iterator[tuple[bool, list[str]]]:
+    if isinstance(texts, RunningText):
+        for first, part in texts.parts():
+            yield first, [part]
+    else:
+        for some in in_lists(texts):
+            yield True, some
+
+
+def known_content(texts: Iterable[str], folder: Path, watch: Watch) -> Content:
+    """`content_of`, remembered in `folder` for files whose names, sizes and times are the same."""
+    if not isinstance(texts, FileTexts):
+        with watch.reading("reading", texts):
+            return content_of(texts)
+    stamp = [type(texts).__name__, texts.stamp()]
+    newest = max((time_ns for _, _, time_ns in texts.stamp()), default=0)
+    note = folder / f"{sha256(json.dumps(stamp))}.content"
+    try:
+        return Content(**json.loads(note.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        pass
+    now = time.time_ns()
+    with watch.reading("reading", texts):
+        content = content_of(texts)
+    if [type(texts).__name__, texts.stamp()] == stamp and now - newest > SETTLED * 1e9:
+        with suppress(OSError):  # it would have to be read again, that is all
+            put(note, json.dumps(asdict(content)))
+    return content
+
+
+def identity_of(factory: Any, tokenizer: dict[str, Any]) -> dict[str, Any]:
+    """What the ids depend on besides the documents: a tokenizer's settings, the files they name, its code."""
+    identity: dict[str, Any] = {"settings": tokenizer, "code": code_of(type(factory))}
+    if is_dataclass(factory):
+        values = [getattr(factory, f.name) for f in fields(factory)]
+        paths = [Path(v).expanduser() for v in values if isinstance(v, (str, Path)) and v]
+        found = [path for path in paths if path.exists()]
+        identity["files"] = [digest_of(file) for path in found for file in text_files(path, "tokenizer")]
+    return identity
+
+
+def code_of(kind: type) -> str:
+    """A digest of the file that a class is written in, and of the others of its package."""
+    try:
+        file = Path(inspect.getfile(kind))
+    except (TypeError, OSError):
+        return "unknown"
+    package = (file.parent / "__init__.py").exists()
+    files = sorted(file.parent.glob("*.py")) if package else [file]
+    return sha256("".join(digest_of(f) for f in files if f.is_file()))
+
+
+def digest_of(file: Path) -> str:
+    with file.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,205 @@
+"""The folder in which tokens are kept between runs: entries that are whole or not there, and not too many.
+
+<cache folder>/gptlab/tokens/<key>/header.json   sizes and digests of the entry's other files
+<cache folder>/gptlab/tokens/.<key>.lock         held by the process that makes the entry
+<cache folder>/gptlab/tokens/.<key>.<n>.part     an entry in the making
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from gptlab.data.watching import Watch
+from gptlab.errors import UserError
+
+LIMIT = 20 * 10**9  # bytes that all entries may take
+STALE = 86400  # seconds after which nobody is still writing a small file
+HEADER = "header.json"
+_in_use: set[str] = set()  # keys that this process has open
+
+
+def tokens_folder() -> Path:
+    """In the user's cache folder, beside the compiled programs."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "gptlab" / "tokens"
+
+
+@contextmanager
+def lasting(folder: Path) -> Iterator[None]:
+    """Makes of the system's error at a write (disk full, no rights) one that says what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"long data is tokenized once into the user's cache folder, which must be writable and have room: "
+            f"{folder}: {error.strerror or error}. Name another: XDG_CACHE_HOME=FOLDER python -m gptlab ..."
+        ) from None
+
+
+def put(path: Path, text: str) -> None:
+    """Write a small file whole or not at all. Raises OSError."""
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        beside.write_text(text, encoding="utf-8", errors="surrogatepass")
+        sync(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def locked(folder: Path, key: str, watch: Watch) -> Iterator[None]:
+    """Nobody else makes this entry meanwhile. Ends with the process, however that ends."""
+    with lasting(folder):
+        handle = _acquire(folder / f".{key}.lock", watch)
+    try:
+        if handle is not None:
+            for part in folder.glob(f".{key}.*.part"):  # of a process that was killed
+                shutil.rmtree(part, ignore_errors=True)
+        yield
+    finally:
+        if handle is not None:
+            (folder / f".{key}.lock").unlink(missing_ok=True)
+            os.close(handle)
+
+
+def _acquire(path: Path, watch: Watch | None) -> int | None:
+    """The lock's open file; None where the file system has no locks, or (without `watch`) it is held."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if watch is None:
+                    os.close(handle)
+                    return None
+                watch.note("data: another process is tokenizing the same; waiting for it")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            os.close(handle)
+            return None
+        except BaseException:
+            os.close(handle)
+            raise
+        # Whoever held it before has removed the file: a lock on what has no name keeps nobody out.
+        with suppress(FileNotFoundError):
+            if os.fstat(handle).st_ino == os.stat(path).st_ino:
+                return handle
+        os.close(handle)
+
+
+@contextmanager
+def new_entry(folder: Path, key: str) -> Iterator[Path]:
+    """A folder to fill, which takes the entry's place at the end; removed if anything else happens."""
+    part = folder / f".{key}.{uuid.uuid4().hex}.part"
+    try:
+        with lasting(folder):
+            part.mkdir()
+        yield part
+        with lasting(folder):
+            for file in part.iterdir():
+                sync(file)
+            sync(part)
+            remove(folder / key)
+            try:
+                os.rename(part, folder / key)
+            except OSError:
+                # Without locks another process may have been quicker; its entry is as good.
+                if not (folder / key).exists():
+                    raise
+            sync(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def remove(entry: Path) -> None:
+    """At once for all who look, then file by file. Who has it open goes on reading it."""
+    gone = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}.part")
+    with suppress(FileNotFoundError):
+        os.rename(entry, gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def write_header(part: Path, content: dict[str, Any]) -> None:
+    """The last file of an entry: what it says of itself, and how the others must be found."""
+    files = {file.name: check_of(file) for file in sorted(part.iterdir())}
+    body = {**content, "files": files}
+    (part / HEADER).write_text(json.dumps({"check": _digest(body), **body}), encoding="utf-8")
+
+
+def read_header(entry: Path) -> dict[str, Any]:
+    """Raises FileNotFoundError if there is no such entry, and ValueError if it is not as it was written."""
+    header = json.loads((entry / HEADER).read_text("utf-8"))
+    if not isinstance(header, dict) or header.pop("check", None) != _digest(header):
+        raise ValueError(f"{HEADER} is damaged")
+    for name, check in header["files"].items():
+        if check_of(entry / name, check[0]) != tuple(check):
+            raise ValueError(f"{name} is damaged")
+    with suppress(OSError):  # a cache that can only be read
+        os.utime(entry / HEADER)  # last used now
+    _in_use.add(entry.name)
+    return header
+
+
+def check_of(file: Path, expected: int | None = None) -> tuple[int, str]:
+    """(bytes, hex SHA-256); without the digest if the size is not the one expected."""
+    size = file.stat().st_size
+    if expected is not None and size != expected:
+        return size, ""
+    with file.open("rb") as source:
+        return size, hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _digest(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def clean(folder: Path) -> None:
+    """Remove what interrupted processes left, and the entries not used for longest while all are too much."""
+    with suppress(OSError):  # others clean as well, and what is gone is gone
+        _remove_leftovers(folder)
+        _make_room(folder)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for part in folder.glob(".*.part"):
+        lock = folder / f".{part.name.split('.')[1]}.lock"
+        if part.is_dir() and (handle := _acquire(lock, None)) is not None:
+            shutil.rmtree(part, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+            os.close(handle)
+        elif part.is_file() and time.time() - part.stat().st_mtime > STALE:
+            part.unlink(missing_ok=True)
+
+
+def _make_room(folder: Path) -> None:
+    used: list[tuple[float, int, Path]] = []
+    for entry in folder.glob("[!.]*"):
+        with suppress(OSError):
+            files = [file.stat() for file in entry.iterdir()] if entry.is_dir() else [entry.stat()]
+            last = (entry / HEADER if entry.is_dir() else entry).stat().st_mtime
+            used.append((last, sum(file.st_size for file in files), entry))
+    total = sum(size for _, size, _ in used)
+    for _, size, entry in sorted(used, key=lambda row: row[0]):
+        if total > LIMIT and entry.name not in _in_use:
+            remove(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+            total -= size

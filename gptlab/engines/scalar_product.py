@@ -1,0 +1,106 @@
+"""A matrix product whose entries are Values: each a node of its own, made and differentiated together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from operator import attrgetter
+
+import numpy as np
+
+from gptlab.autograd.joint import Joint
+from gptlab.autograd.value import Value
+
+DATA, GRAD, CHILDREN = attrgetter("data"), attrgetter("grad"), attrgetter("_children")
+
+
+class MatrixProduct(Joint):
+    """x (N, K) @ w (K, M), object arrays of Values. Entry (i, j) is at the place i * M + j.
+
+    x_data: the numbers of x. kept: (N, K) booleans; where False an entry of x takes no part, and need
+    not be a Value.
+    """
+
+    __slots__ = ("columns", "columns_made", "kept", "rows", "rows_made", "w_data", "x_data")
+
+    def __init__(self, x: np.ndarray, w: np.ndarray, x_data: np.ndarray, kept: np.ndarray | None = None):
+        self.rows, self.columns, self.kept = x.copy(), w.T.copy(), kept
+        values = self.columns.ravel().tolist()  # most of the numbers, and mostly parameters
+        self.x_data = x_data
+        self.w_data = np.fromiter(map(DATA, values), float, len(values)).reshape(self.columns.shape).T
+        self.columns_made = any(map(CHILDREN, values))
+        self.rows_made = kept is not None or any(map(CHILDREN, self.rows.ravel().tolist()))
+
+    def entries(self) -> np.ndarray:
+        """(N, M) Values."""
+        products = folded_product(self.x_data, self.w_data, self.kept)
+        out = np.empty(products.shape, dtype=object)
+        out.flat[:] = [
+            Value(number, self, place, "dot") for place, number in enumerate(products.ravel().tolist())
+        ]
+        return out
+
+    def children(self, place: int) -> tuple[Value, ...]:
+        i, j = divmod(place, len(self.columns))
+        kept = slice(None) if self.kept is None else self.kept[i]
+        return (*self.rows[i, kept].tolist(), *self.columns[j, kept].tolist())
+
+    def local_grads(self, place: int) -> tuple[float, ...]:
+        i, j = divmod(place, len(self.columns))
+        kept = slice(None) if self.kept is None else self.kept[i]
+        return (*self.w_data[kept, j].tolist(), *self.x_data[i, kept].tolist())
+
+    def inputs(self, place: int, given: set[int]) -> Sequence[Value]:
+        if self.kept is not None:
+            return self.children(place)  # a column's share differs from row to row
+        i, j = divmod(place, len(self.columns))
+        inputs: list[Value] = []
+        if i not in given and self.rows_made:
+            given.add(i)
+            inputs = self.rows[i].tolist()
+        if self.columns_made and ~j not in given:  # columns count from -1 down
+            given.add(~j)
+            inputs += self.columns[j].tolist()
+        return inputs
+
+    def pass_on(self, values: Collection[Value]) -> None:
+        grads = np.zeros((len(self.rows), len(self.columns)))
+        if len(values) < grads.size and not (
+            np.isfinite(self.x_data).all() and np.isfinite(self.w_data).all()
+        ):
+            self.pass_on_singly(values)  # an entry without a gradient must not give 0 * inf
+            return
+        places = [value._local_grads for value in values]
+        np.add.at(grads.reshape(-1), places, list(map(GRAD, values)))
+        add_grads(self.rows, folded_product(grads, self.w_data.T), self.kept)
+        kept = None if self.kept is None else self.kept.T
+        add_grads(self.columns, folded_product(self.x_data.T, grads, kept).T)
+
+    def pass_on_singly(self, values: Collection[Value]) -> None:
+        for value in values:
+            for child, local in zip(value.children, value.local_grads, strict=True):
+                child.grad += local * value.grad
+
+
+def folded_product(x: np.ndarray, w: np.ndarray, kept: np.ndarray | None = None) -> np.ndarray:
+    """x @ w of float64, each entry summed from the left, entries of x where `kept` is False left out.
+
+    To the bit what a fold of `add` over `mul` gives, whatever the shapes: with BLAS a row's bits
+    depend on how many others there are.
+    """
+    total = np.zeros((len(x), w.shape[1]))
+    term = np.empty_like(total)
+    with np.errstate(all="ignore"):  # an infinity or NaN is a number here
+        for k in range(len(w)):
+            np.multiply(x[:, k : k + 1], w[k], out=term)
+            if kept is None:
+                total += term
+            else:
+                np.add(total, term, out=total, where=kept[:, k : k + 1])
+    return total
+
+
+def add_grads(values: np.ndarray, grads: np.ndarray, kept: np.ndarray | None = None) -> None:
+    if kept is not None:
+        values, grads = values[kept], grads[kept]
+    for value, grad in zip(values.ravel().tolist(), grads.ravel().tolist(), strict=True):
+        value.grad += grad

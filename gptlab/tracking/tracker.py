@@ -1,0 +1,224 @@
+"""The listener that writes one run to MLflow.
+
+All that is MLflow's happens in a process of its own, see `worker`; the training process only puts
+messages into a queue.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from gptlab.errors import UserError
+from gptlab.hookspecs import hookimpl
+from gptlab.run import Run
+from gptlab.tracking import MLflowTracking, orphans
+from gptlab.tracking.link import Link, take_link, warm_up
+from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store
+from gptlab.tracking.worker import write_run, write_store
+
+STARTING_SECONDS = 20.0  # the longest that a run waits to exist, only to be closed
+CLOSING_SECONDS = 120.0  # the longest that a finished run waits for the next thing to be written
+
+
+class Tracker:
+    """Writes one run to MLflow. Order: `prepare`, `gptlab_run_started`, `wait_until_ready`, steps, end.
+
+    None of the methods waits for MLflow but `wait_until_ready` and `gptlab_run_ended`.
+    """
+
+    def __init__(self, config: MLflowTracking) -> None:
+        self.config = config
+        self._link: Link | None = None
+        self._server: Future[None] | None = None
+        self._ready = False
+        self._reported = False
+        self._samples_sent = 0
+
+    def prepare(self) -> None:
+        """Begin to load MLflow, in another process; touches no disk. Best called first of all."""
+        warm_up()
+
+    @hookimpl
+    def gptlab_run_started(self, run: Run) -> None:
+        """Have the store, the experiment and the run made; returns at once.
+
+        Raises UserError if the store is a file that cannot be opened or made.
+        """
+        store = find_store(self.config.uri)
+        check_store(store)
+        self._run = run
+        self._store = store
+        if store.is_server:
+            self._server = _in_thread(check_server, store)
+        self._link = take_link()
+        self._link.send(
+            do="start",
+            store=write_store(store),
+            experiment=self.config.experimentName,
+            run=write_run(run),
+            process=orphans.own_process(),
+            command=_command(),
+            began=int(time.time() * 1000),
+        )
+
+    def wait_until_reachable(self) -> None:
+        """Wait until a server, if the store is one, has answered: 5 s at most, and nothing for a file.
+
+        With this the steps may begin before the run exists: what they report is queued, and the
+        first `gptlab_step_ended` after that sets `run.id`. Raises UserError if nothing answers.
+        """
+        if self._server is not None:
+            with self._giving_up():
+                self._server.result()
+
+    def wait_until_ready(self, timeout: float = 60.0) -> None:
+        """Wait until the run exists; sets `run.id`.
+
+        Raises UserError if the store cannot be reached or opened, or takes longer than `timeout` seconds.
+        """
+        assert self._link is not None, "gptlab_run_started comes first"
+        deadline = time.monotonic() + timeout
+        self.wait_until_reachable()
+        with self._giving_up():
+            reply = self._link.receive(deadline - time.monotonic())
+            if reply is None:
+                shown = self._store.shown
+                raise UserError(f"the MLflow store {shown} must answer within {timeout:g} s. {WITHOUT}")
+            self._take(reply)
+
+    @hookimpl
+    def gptlab_step_ended(self, run: Run, step: int, metrics: dict[str, float]) -> None:
+        """Queue the metrics of a step, and the samples that `run` has gained.
+
+        Raises UserError if the run was not waited for and the store has refused it.
+        """
+        if self._link is None:
+            return
+        self._link.send_metrics(step, int(time.time() * 1000), metrics)
+        if len(run.samples) > self._samples_sent:
+            self._send_samples(run)
+        if not self._link.has_answer:
+            return
+        with self._giving_up():
+            while self._link is not None and (reply := self._link.receive(0.0)) is not None:
+                self._take(reply)
+
+    @hookimpl
+    def gptlab_run_ended(self, run: Run, error: BaseException | None) -> None:
+        """Wait until all is written and the run is closed: FINISHED, FAILED, or KILLED if interrupted."""
+        if self._link is None:
+            return
+        if not self._ready and not self._started_late(error):
+            return
+        self._send_samples(run)
+        status, reason = _status(error)
+        self._link.send(do="end", status=status, reason=reason, weights=run.weights and str(run.weights))
+        deadline = time.monotonic() + CLOSING_SECONDS
+        while self._link is not None:
+            reply = self._link.receive(deadline - time.monotonic())
+            if reply is None:
+                self._report(f"nothing more is written for {CLOSING_SECONDS:g} s; going on without")
+                return self._end_process()
+            self._take(reply)
+            deadline = time.monotonic() + CLOSING_SECONDS  # all is well; there is only much to write
+
+    def _started_late(self, error: BaseException | None) -> bool:
+        """Wait for a run that ended before it existed; False if it never comes."""
+        assert self._link is not None
+        reply = self._link.receive(CLOSING_SECONDS if error is None else STARTING_SECONDS)
+        try:
+            with self._giving_up():
+                if reply is None:
+                    raise UserError("the run ended before the store had answered, and is not logged")
+                self._take(reply)
+        except UserError as refusal:
+            self._report(str(refusal))
+        return self._ready
+
+    def _send_samples(self, run: Run) -> None:
+        assert self._link is not None
+        for step, texts in run.samples[self._samples_sent :]:
+            self._link.send(do="samples", step=step, texts=list(texts))
+        self._samples_sent = len(run.samples)
+
+    def _take(self, reply: dict[str, Any]) -> None:
+        """Act on an answer. Raises UserError if it is a refusal."""
+        if reply["is"] == "started":
+            self._run.id = reply["id"]
+            self._ready = True
+        elif reply["is"] == "refused":
+            self._keep_process()
+            whose = "" if reply["user"] else f"the MLflow store {self._store.shown} refuses the run: "
+            raise UserError(f"{whose}{reply['message']}{'' if reply['user'] else f'. {WITHOUT}'}")
+        elif reply["is"] == "failed":
+            self._report(f"not written, trying again until the run ends: {reply['message']}")
+        elif reply["is"] == "gone":
+            self._end_process()
+            if not self._ready:
+                raise UserError(f"the MLflow process ended before it began: {reply['message']}. {WITHOUT}")
+            self._report(f"its process has ended; what is logged from here on is lost. {reply['message']}")
+        elif reply["is"] == "ended":
+            self._keep_process()
+            if reply["message"]:
+                self._reported = False  # That it was being tried again is not the last word.
+                self._report(f"the end of the run could not be written whole: {reply['message']}")
+
+    @contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        """End the MLflow process if a UserError passes: nothing more is logged."""
+        try:
+            yield
+        except UserError:
+            self._end_process()
+            raise
+
+    def _keep_process(self) -> None:
+        """Leave the MLflow process, which is well, to the next run."""
+        if self._link is not None:
+            self._link.release()
+        self._link = None
+
+    def _end_process(self) -> None:
+        """At once, since it may be waiting for a server; making a store survives being killed."""
+        if self._link is not None:
+            self._link.close(0.0)
+        self._link = None
+
+    def _report(self, message: str) -> None:
+        """Say once that something is wrong: a store that stays away would fill the screen."""
+        if not self._reported:
+            print(f"mlflow: {self._store.shown}: {message}", file=sys.stderr)
+        self._reported = True
+
+
+def _status(error: BaseException | None) -> tuple[str, str]:
+    if error is None:
+        return "FINISHED", ""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return "KILLED", "interrupted"
+    return "FAILED", str(error) or type(error).__name__
+
+
+def _command() -> str:
+    program = Path(sys.argv[0]).name
+    return " ".join(["python -m gptlab" if program == "__main__.py" else program, *sys.argv[1:]])
+
+
+def _in_thread(function: Callable[[Store], None], store: Store) -> "Future[None]":
+    """The result of `function(store)`, which a thread of its own works out: it must not hold the exit."""
+    future: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            function(store)
+            future.set_result(None)
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=work, name="mlflow-server-check", daemon=True).start()
+    return future

@@ -1,0 +1,204 @@
+"""The benchmarks: all implementations train the same thing, and the command measures and reports it."""
+
+import functools
+import json
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import causes, growth, instrumented, report, speed
+from benchmarks.implementations import DOUBLE, EITHER, NAMES, make_trainer, precision
+from benchmarks.settings import PEERS, SETTINGS
+from benchmarks.task import Task, make_task, synthetic_task
+from gptlab.engines.engine import Metrics
+
+STEPS = 20
+
+
+@functools.cache
+def tiny(batchSize: int) -> tuple[Task, object]:
+    """Two layers, and documents that are shorter than blockSize."""
+    return make_task("names", nLayer=2, nEmbd=4, batchSize=batchSize, nHead=2, blockSize=6)
+
+
+@functools.cache
+def losses(name: str, batchSize: int, dtype: str = "float32") -> np.ndarray:
+    run = make_trainer(name, *tiny(batchSize), dtype)
+    return np.concatenate([run(STEPS // 2), run(STEPS // 2)])  # state stays between calls
+
+
+def test_the_tasks_documents_have_several_lengths():
+    task, _ = tiny(3)
+    assert len(set(task.lengths[: 3 * STEPS].tolist())) > 2
+    assert task.lengths.max() == task.blockSize
+
+
+@pytest.mark.parametrize("batchSize", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [*EITHER, *DOUBLE])
+def test_all_in_float64_give_the_same_losses(name, batchSize):
+    reference = losses("numpy_manual", batchSize)
+    assert len(reference) == STEPS
+    np.testing.assert_allclose(losses(name, batchSize, "float64"), reference, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if precision(name) == "float32"])
+def test_those_in_float32_give_the_same_losses_to_rounding(name):
+    if name == "torch_eager":
+        pytest.importorskip("torch")
+    found = losses(name, 3)
+    np.testing.assert_allclose(found, losses("numpy_manual", 3), rtol=1e-4)
+    assert not np.array_equal(found, losses("numpy_manual", 3))  # it was float32 indeed
+
+
+def test_an_implementation_that_computes_something_else_is_not_timed():
+    class Answers:
+        def __init__(self, shift: float):
+            self.shift = shift
+
+        def ask(self, do: str, steps: int) -> list[float]:
+            return [3.0 + self.shift] * steps
+
+    setting = SETTINGS[0]
+    equal, wrong = (
+        {"xla": Answers(0.0), "jax_plain": Answers(1e-5)},
+        {"xla": Answers(0.0), "jax_plain": Answers(1e-2)},
+    )
+    assert [note for _, note in speed.compare_losses(setting, equal).values()] == ["", ""]
+    notes = [note for _, note in speed.compare_losses(setting, wrong).values()]
+    assert notes[0] == "" and "jax_plain's losses differ from xla's by 3.3e-03" in notes[1]
+    broken = {"xla": Answers(0.0), "jax_plain": Answers(float("nan"))}
+    assert "inf" in speed.compare_losses(setting, broken)["jax_plain"][1]
+
+
+def test_a_ratio_is_the_median_of_the_rounds_ratios():
+    # In the last round the machine was ten times slower, for both.
+    assert speed.median_ratio([1.0, 1.0, 20.0], [1.0, 2.0, 10.0]) == 1.0
+
+
+def test_each_takes_its_turn_and_nobody_always_comes_first():
+    order = []
+    timings = {name: lambda name=name: order.append(name) or 1.0 for name in "ab"}
+    assert speed.take_turns(timings, 3) == {"a": [1.0] * 3, "b": [1.0] * 3}
+    assert "".join(order) == "abbaab"
+
+
+def test_the_peers_settings_are_among_those_that_are_measured():
+    assert {peer.setting for peer in PEERS} <= {setting.name for setting in SETTINGS}
+
+
+def test_operations_of_the_standard_products():
+    """Two products by hand: (P, E) by (E, E') takes 2 P E E', three times over with the backward pass."""
+    E, T, B, V = 8, 4, 2, growth.VOCABULARY
+    one_layer = 3 * 2 * B * T * (4 * E * E + 2 * 4 * E * E)
+    attention = 3 * B * (2 * T * T * E + 2 * T * T * E)
+    output = 3 * 2 * B * T * V * E
+    assert growth.operations(nEmbd=E, nLayer=1, blockSize=T, batchSize=B) == one_layer + attention + output
+
+
+def test_what_is_kept_counts_each_parameter_four_times():
+    task, _ = synthetic_task(nLayer=2, nEmbd=8, blockSize=5, batchSize=1, vocabSize=growth.VOCABULARY)
+    count = sum(array.size for array in task.weights.values())
+    assert growth.kept_bytes(nEmbd=8, nLayer=2, blockSize=5) == 4 * 4 * count
+
+
+def test_growth_is_told_from_the_cell_before():
+    cells = [
+        {"seconds": 1.0, "flops": 10},
+        {"seconds": 4.0, "flops": 20},
+        {"note": "no"},
+        {"seconds": 1.0, "flops": 1},
+    ]
+    growth.relate(cells)
+    assert [cell["relative"] for cell in cells] == [None, 2.0, None, None]
+
+
+def test_the_shares_of_the_causes_fill_the_wall_time():
+    clocked = {"engine": 5.0, "host": 2.0, "logging": 1.0, "closing": 1.0, "evaluation": 1.0}
+    found = causes.shares({**clocked, "aStep": 0.4, "aCall": 0.5, "calls": 2, "steps": 10}, smallest=0.1)
+    assert found["step"] == 1.0
+    assert found["shares"] == pytest.approx(
+        {"arithmetic": 0.3, "dispatch": 0.1, "host": 0.3, "logging": 0.1, "closing": 0.1, "evaluation": 0.1}
+    )
+
+
+def test_clocks_sum_to_the_wall_time_and_compiling_stands_apart(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(instrumented, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    clocks = instrumented.Clocks()
+
+    def call(seconds: float, compiles: bool) -> tuple[None, Metrics]:
+        now[0] += seconds
+        if compiles:
+            clocks.on_event(instrumented.COMPILED, seconds)
+        return None, Metrics(np.zeros(4), np.zeros(4))
+
+    timed = clocks.around(call, "engine")
+    with clocks.running("host"):
+        timed(5.0, compiles=True)
+        now[0] += 1.0
+        timed(2.0, compiles=False)
+        timed(3.0, compiles=True)
+        now[0] += 1.0
+    assert clocks.seconds == {"host": 2.0, "engine": 2.0, "compiling": 8.0}
+    assert (clocks.calls, clocks.steps) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--only", "nothing"], ["--rounds", "0"], ["--threads", "three"], ["speeed"], ["growth", "--only", "x"]],
+)
+def test_options_that_do_not_fit_end_with_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command.main(arguments)
+    assert ended.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_the_page_holds_what_the_results_say(tmp_path, monkeypatch):
+    page, results = tmp_path / "performance.md", tmp_path / "results"
+    page.write_text("before\n<!-- measured -->\nold\n<!-- end -->\nafter\n")
+    monkeypatch.setattr(report, "PAGE", page)
+    monkeypatch.setattr(report, "RESULTS", results)
+    machine = {
+        "date": "today",
+        "cpu": "A",
+        "cores": 2,
+        "system": "S",
+        "python": "3",
+        "versions": {},
+        "commit": "",
+    }
+    row = speed.Row("names-1", "names, batch 1", "one", "xla", "jax_plain", "time", 1.05)
+    row.times, row.ratio = {"xla": [2e-6, 3e-6, 4e-6], "jax_plain": [3e-6]}, 1.06
+    rows = [row.as_json()]
+    report.write_json(
+        results / "speed.json",
+        {"machine": machine, "rounds": 3, "rows": rows, "peers": report.peer_rows(rows)},
+    )
+    report.write_page()
+    text = page.read_text()
+    assert text.startswith("before\n<!-- measured -->\n") and text.endswith("<!-- end -->\nafter\n")
+    assert "| names, batch 1 | one | xla 3 µs | jax_plain 3 µs | 1.06x | ≤ 1.05x | **no** |" in text
+    assert "| names, batch 1 | C++, scalar tape | 106 | 3 | 0.028x | ≤ 0.25x | yes |" in text
+    assert "old" not in text
+
+
+@pytest.mark.slow
+def test_the_command_measures_the_smallest_setting(tmp_path, capsys):
+    path = tmp_path / "numbers" / "names.json"
+    before = report.PAGE.read_text(encoding="utf-8")
+    arguments = ["--quick", "--only", "names-1", "--threads", "one", "--json", str(path)]
+    assert command.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "| names, batch 1 | one | xla " in said and "≤ 1.05x" in said
+    result = json.loads(path.read_text("utf-8"))
+    assert result["machine"]["cores"] == len(os.sched_getaffinity(0))
+    assert {"cpu", "python", "versions", "date"} <= set(result["machine"])
+    first = result["rows"][0]
+    assert len(first["times"]["xla"]) == result["rounds"] == 2
+    assert first["met"] == (first["ratio"] <= 1.05)
+    assert first["difference"] < 1e-4 and first["peak"]["xla"] > 1e7
+    assert report.PAGE.read_text(encoding="utf-8") == before

@@ -1,0 +1,107 @@
+"""From arguments to the one job of a run: what is asked of Hydra, and that it is what Hydra itself would do."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from gptlab.cli import composing, main
+from gptlab.cli.composing import one_job, prepared, through_hydra
+
+ARGUMENTS = [
+    "+experiment=tiny",
+    "model/norm=layernorm",
+    "model.norm.eps=1e-3",
+    "+hydra.job.env_set.GPTLAB_SET=1",
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiments").mkdir()
+    return tmp_path
+
+
+def seen_by(run: Callable[[Callable[..., None]], Any]) -> dict[str, Any]:
+    """What a job sees that `run` is given: its config, Hydra's, and an environment variable that was asked for."""
+    seen: dict[str, Any] = {}
+
+    def job(config: Any) -> None:
+        import os
+
+        seen["config"] = OmegaConf.to_container(config, resolve=True)
+        seen["hydra"] = OmegaConf.to_container(HydraConfig.get())  # whole only in a sweep
+        seen["variable"] = os.environ.get("GPTLAB_SET")
+        seen["folder exists"] = Path(HydraConfig.get().runtime.output_dir).is_dir()
+
+    run(job)
+    return seen
+
+
+def test_a_job_sees_what_hydras_own_main_shows_it(folder: Path) -> None:
+    prepared()
+    ours = seen_by(lambda job: one_job(ARGUMENTS, job))
+    theirs = seen_by(lambda job: through_hydra("train", ARGUMENTS, job))
+    for seen in (ours, theirs):
+        seen["hydra"]["run"].pop("dir")  # the time of day
+        seen["hydra"]["runtime"].pop("output_dir")
+        # @hydra.main adds the mode that it has found to what was typed.
+        assert seen["hydra"]["overrides"]["hydra"] in (ARGUMENTS[3:], [*ARGUMENTS[3:], "hydra.mode=RUN"])
+        seen["hydra"]["overrides"].pop("hydra")
+    assert ours == theirs
+    assert ours["variable"] == "1" and ours["folder exists"]
+
+
+def test_a_config_is_composed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    composed = []
+    compose = hydra._internal.hydra.Hydra.compose_config
+    monkeypatch.setattr(
+        hydra._internal.hydra.Hydra,
+        "compose_config",
+        lambda self, *args, **kwargs: composed.append(1) or compose(self, *args, **kwargs),
+    )
+    assert main(["train.numStep=3"]) == 2
+    assert len(composed) == 1
+
+
+def test_configs_that_are_not_selected_are_not_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr("gptlab.experiments.load_experiment", lambda file: made.append(file.stem) or {})
+    monkeypatch.setattr(
+        "gptlab.config.schema_of", lambda cls, name: made.append(name) or pytest.fail("none is selected here")
+    )
+    nodes = prepared()
+    assert nodes and made == []
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["+experiment=sweep"],
+        ["hydra.verbose=[nosuchlogger]"],
+        ["+hydra.callbacks.log._target_=hydra.experimental.callback.Callback"],
+    ],
+    ids=["mode", "verbose", "callbacks"],
+)
+def test_what_needs_more_of_hydra_is_left_to_it(
+    folder: Path, overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "experiments/sweep.yaml").write_text("hydra: {mode: MULTIRUN}\n")
+    prepared()
+    assert not one_job(overrides, lambda config: pytest.fail("it was run"))
+    asked = []
+    monkeypatch.setattr(composing, "through_hydra", lambda *args: asked.append(args[1]))
+    assert main(overrides) == 0
+    assert asked == [overrides]
+
+
+def test_an_experiment_built_on_another(folder: Path) -> None:
+    (folder / "experiments/mine.yaml").write_text("defaults: [tiny]\nmodel: {nEmbd: 20}\n")
+    prepared()
+    seen = seen_by(lambda job: one_job(["+experiment=mine"], job))
+    assert (seen["config"]["model"]["nEmbd"], seen["config"]["train"]["batchSize"]) == (20, 16)
