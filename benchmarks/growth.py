@@ -27,7 +27,6 @@ AXES = {
     "blockSize": (16, 32, 64, 128, 256, 512, 1024),
     "batchSize": (1, 4, 16, 64, 256),
 }
-DOCUMENTS = tuple(10**n for n in range(3, 8))
 COMPILED = 2  # steps of the first call
 
 
@@ -77,34 +76,11 @@ def relate(cells: list[Cell]) -> None:
         before = cell if "seconds" in cell else None
 
 
-def measure_documents(count: int, threads: str, effort: Effort) -> Cell:
-    """A small model on so many random documents, in memory as arrays."""
-    sizes = {"nEmbd": 16, "nLayer": 1, "blockSize": 16, "batchSize": 16}
-    return {"documents": count, **measure_cell(sizes, threads, effort, documents=count)}
-
-
-def growth_documents(
-    threads: str,
-    effort: Effort,
-    counts: tuple[int, ...] = DOCUMENTS,
-    measure: Callable[[int, str, Effort], Cell] = measure_documents,
-) -> list[Cell]:
-    """A cell for each number of documents: until two steps are done, a step's time, peak memory.
-
-    measure: what makes a cell; another one measures data that stays on disk.
-    """
-    cells = []
-    for count in counts:
-        cells.append(measure(count, threads, effort))
-        print(report.documents_table(cells[-1:]).splitlines()[-1], flush=True)
-    return cells
-
-
 def run(effort: Effort, threads: str | None, quick: bool, keep: Callable[[dict[str, Any]], None]) -> bool:
     """Measure and print cell by cell; whether all could be measured."""
     threads = threads if threads in ("one", "all") else "one"
     effort = Effort(min(effort.rounds, 5), effort.seconds)
-    result: dict[str, Any] = {"machine": machine.describe(), "threads": threads, "cells": [], "documents": []}
+    result: dict[str, Any] = {"machine": machine.describe(), "threads": threads, "cells": []}
     for axis, values in AXES.items():
         cells: list[Cell] = []
         for value in values[:2] if quick else values:
@@ -113,7 +89,6 @@ def run(effort: Effort, threads: str | None, quick: bool, keep: Callable[[dict[s
             print(report.growth_table(cells[-1:]).splitlines()[-1], flush=True)
             keep({**result, "cells": result["cells"] + cells})
         result["cells"] += cells
-    result["documents"] = growth_documents(threads, effort, DOCUMENTS[:1] if quick else DOCUMENTS)
     keep(result)
-    print(f"\n{report.growth_table(result['cells'])}\n\n{report.documents_table(result['documents'])}")
-    return not any("note" in cell for cell in result["cells"] + result["documents"])
+    print(f"\n{report.growth_table(result['cells'])}")
+    return not any("note" in cell for cell in result["cells"])

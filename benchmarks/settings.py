@@ -100,21 +100,28 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Peer:
-    """A figure that was measured elsewhere: microseconds a training document on one core of such a machine."""
+    """A figure that was measured elsewhere: microseconds a training document on one core of such a machine.
+
+    How fast that machine was is known from hand-written JAX, which took `jaxThere` for a document of
+    the setting `jaxSetting` (batch 16, padded to 16 positions): in a run of today jax_plain tells how much
+    slower or faster this one is.
+    """
 
     setting: str
     title: str
     microseconds: float
+    jaxSetting: str
+    jaxThere: float
     atMost: float | None = None
 
 
 PEERS = (
-    Peer("names-1", "numpy, gradients by hand", 205),
-    Peer("names-1", "torch, eager", 716),
-    Peer("names-1", "Rust, scalar tape", 275),
-    Peer("names-1", "C++, scalar tape", 106, 1 / 4),
-    Peer("names-16", "hand-tuned SIMD C", 5.3, 1.0),
-    Peer("width32-layers1", "hand-tuned SIMD C", 16.7, 1 / 1.5),
-    Peer("width64-layers1", "hand-tuned SIMD C", 69, 1 / 3),
-    Peer("width128-layers1", "hand-tuned SIMD C", 339, 1 / 3),
+    Peer("names-1", "numpy, gradients by hand", 205, "names-16", 11),
+    Peer("names-1", "torch, eager", 716, "names-16", 11),
+    Peer("names-1", "Rust, scalar tape", 275, "names-16", 11),
+    Peer("names-1", "C++, scalar tape", 106, "names-16", 11, 1 / 4),
+    Peer("names-16", "hand-tuned SIMD C", 5.3, "names-16", 11, 1.0),
+    Peer("width32-layers1", "hand-tuned SIMD C", 16.7, "width32-layers1", 16.6, 1 / 1.5),
+    Peer("width64-layers1", "hand-tuned SIMD C", 69, "width64-layers1", 37, 1 / 3),
+    Peer("width128-layers1", "hand-tuned SIMD C", 339, "width128-layers1", 113, 1 / 3),
 )

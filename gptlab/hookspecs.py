@@ -35,7 +35,7 @@ def gptlab_register_schedules(register: Callable[..., None]) -> None:
 
 @hookspec
 def gptlab_register_datasets(register: Callable[..., None]) -> None:
-    """Call `register(name, cls)`: a `gptlab.Dataset`, whose `documents()` is a list of texts."""
+    """Call `register(name, cls)`: a `gptlab.Dataset`, whose `documents()` gives texts, in a list or anew each time."""
 
 
 @hookspec
@@ -50,7 +50,7 @@ def gptlab_register_engines(register: Callable[..., None]) -> None:
 
 @hookspec
 def gptlab_register_tracking(register: Callable[..., None]) -> None:
-    """Call `register(name, cls)`: a frozen dataclass whose `start()` is a `gptlab.tracking.Tracker`."""
+    """Call `register(name, cls)`: a frozen dataclass whose `start()` is a `gptlab.tracking.tracker.Tracker`."""
 
 
 @hookspec

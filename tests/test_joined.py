@@ -48,6 +48,10 @@ def test_only_a_class_that_says_so_itself_is_joined():
     assert isinstance(layout_of(AdamApart(), arrays), Apart), "a subclass may have changed what it does"
 
 
+def test_what_is_large_stays_apart():
+    assert isinstance(layout_of(Adam(), {"w": np.broadcast_to(0.0, (1000, 1000))}), Apart)
+
+
 @pytest.mark.parametrize(
     ("joined", "apart"),
     [

@@ -22,6 +22,8 @@ MASK = np.array([[True, False, True, True], [False, True, False, False], [True, 
 HEADS = GENERATOR.normal(size=(3, 2, 4))
 OTHER_HEADS = GENERATOR.normal(size=(5, 2, 4))
 CHANCES = GENERATOR.uniform(size=(2, 3, 5))
+SEEN = np.tril(np.ones((3, 5), dtype=bool), 2)
+SHARES = np.exp(CHANCES) * SEEN
 
 CASES = {
     "a+b": (lambda x, y: x + y, A, B),
@@ -49,6 +51,7 @@ CASES = {
     "softmax": (lambda x, y: x.softmax(MASK) * y, A, B),
     "scores": (lambda x, y: x.einsum("thd,shd->hts", y), HEADS, OTHER_HEADS),
     "heads": (lambda x, y: x.einsum("hts,shd->thd", y), CHANCES, OTHER_HEADS),
+    "attend": (lambda x, y: x.attend(y, SEEN), CHANCES, OTHER_HEADS),
     "one-row": (lambda x, y: x.einsum("thd,shd->hts", y), HEADS[:1], OTHER_HEADS),
     "one-row's-heads": (lambda x, y: x.einsum("hts,shd->thd", y), CHANCES[:, :1], OTHER_HEADS),
     "products": (lambda x, y: (p := x.products(y, y * 2, x[:2]))[0].concatenate(p[1], p[2]), A, B),
@@ -73,6 +76,7 @@ NUMPY = {
     "softmax": lambda: np.exp(A) * MASK / (np.exp(A) * MASK).sum(-1, keepdims=True) * B,
     "scores": lambda: np.einsum("thd,shd->hts", HEADS, OTHER_HEADS),
     "heads": lambda: np.einsum("hts,shd->thd", CHANCES, OTHER_HEADS),
+    "attend": lambda: np.einsum("hts,shd->thd", SHARES / SHARES.sum(-1, keepdims=True), OTHER_HEADS),
     "one-row": lambda: np.einsum("thd,shd->hts", HEADS[:1], OTHER_HEADS),
     "one-row's-heads": lambda: np.einsum("hts,shd->thd", CHANCES[:, :1], OTHER_HEADS),
     "products": lambda: np.concatenate([A @ B.T, 2 * A @ B.T, A @ A[:2].T], axis=1),

@@ -113,6 +113,10 @@ class Arrays(ABC):
         shares = self.divide(exponentials, self.sum(exponentials, -1, True, mask))
         return self.where(mask, shares, 0.0)
 
+    def attend(self, scores: Data, values: Data, mask: Any) -> Data:
+        """softmax(scores) · values: (H, T, S) and (S, H, D) to (T, H, D); mask (T, S)."""
+        return self.einsum("hts,shd->thd", self.softmax(scores, mask), values, mask)
+
     def products(self, x: Data, ws: Sequence[Data]) -> list[Data]:
         """x (..., N, K) times each of the w (M, K), transposed."""
         return [self.matmul(x, w.swapaxes(-1, -2)) for w in ws]
@@ -279,6 +283,13 @@ class Tensor:
     def softmax(self, mask: Any) -> Tensor:
         """exp / sum(exp) over the last axis, where the mask is True; exactly 0 elsewhere."""
         return self._wrap(self.arrays.softmax(self.data, mask))
+
+    def attend(self, values: Tensor, mask: Any) -> Tensor:
+        """Of scores (H, T, S) and values (S, H, D), each position's mean of the values it may see, (T, H, D).
+
+        The shares of that mean are the softmax of the scores where `mask` (T, S) is True.
+        """
+        return self._wrap(self.arrays.attend(self.data, values.data, mask))
 
     def where(self, condition: Any, other: Tensor | float) -> Tensor:
         """This Tensor where the condition holds, `other` elsewhere."""

@@ -108,7 +108,7 @@ def check_a_tokenizer(factory: Any, findings: Findings) -> None:
 
 def check_a_dataset(dataset: Any, findings: Findings) -> None:
     with findings.trying("the same documents every time") as fails:
-        one, other = dataset.documents(), dataset.documents()
+        one, other = list(dataset.documents()), list(dataset.documents())
         if not one or not all(isinstance(text, str) and text for text in one):
             fails("documents() must be a list of texts that are not empty")
         if one != other:

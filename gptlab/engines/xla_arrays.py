@@ -32,6 +32,7 @@ class XlaArrays(Arrays):
         self.native_sum = ops.standard("add")
         self.native_dot = ops.standard("add", "mul")
         self.native_divide = ops.standard("mul", "pow")
+        self.native_softmax = ops.standard("add", "mul", "pow", "exp")
 
     def __eq__(self, other: object) -> bool:
         """Equal if they compute the same, so that programs traced with one serve the other."""
@@ -125,18 +126,34 @@ class XlaArrays(Arrays):
         found = jnp.einsum(f"{terms}->{kept}", x, y)
         return jnp.expand_dims(found, [result.index(i) for i in single]) if single else found
 
+    def attend(self, scores: jax.Array, values: jax.Array, mask: Any) -> jax.Array:
+        if not self.native_softmax:
+            return super().attend(scores, values, mask)
+        seen = scores + bias_of(mask, scores.dtype)
+        shares = jnp.exp(seen - lax.stop_gradient(jnp.max(seen, -1, keepdims=True)))
+        # Divided last, where there are D numbers a position instead of S.
+        totals = jnp.swapaxes(jnp.sum(shares, -1), 0, 1)[..., None]
+        return self.einsum("hts,shd->thd", shares, values) / totals
+
     def softmax(self, x: jax.Array, mask: Any) -> jax.Array:
-        if not (self.native_divide and self.ops.standard("add", "exp")):
+        if not self.native_softmax:
             return super().softmax(x, mask)
-        # Added, it stays one of XLA's fused softmaxes; a selection by a mask that is not constant does not.
-        # The barrier keeps it from being made again for each entry of x.
-        return jax.nn.softmax(x + lax.optimization_barrier(jnp.where(mask, 0.0, -jnp.inf).astype(x.dtype)))
+        return jax.nn.softmax(x + bias_of(mask, x.dtype))
 
     def products(self, x: jax.Array, ws: Sequence[jax.Array]) -> list[jax.Array]:
         if not self.native_dot or len(ws) == 1:
             return super().products(x, ws)
         joined = jnp.matmul(x, jnp.concatenate(ws).T)
         return jnp.split(joined, np.cumsum([w.shape[0] for w in ws])[:-1], axis=-1)
+
+
+def bias_of(mask: Any, dtype: Any) -> jax.Array:
+    """What is added to scores so that only what the mask says is seen.
+
+    Added, it stays one of XLA's fused softmaxes; a selection by a mask that is not constant does not.
+    The barrier keeps it from being made again for each score.
+    """
+    return lax.optimization_barrier(jnp.where(mask, 0.0, -jnp.inf).astype(dtype))
 
 
 @cache

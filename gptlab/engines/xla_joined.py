@@ -54,8 +54,16 @@ class Apart:
         return joined
 
 
-def layout_of(optimizer: Any, weights: Arrays) -> Joined | Apart:
+Layout = Joined | Apart
+
+
+# Beyond this many numbers the kernels' starts are nothing beside what copying them to one place takes.
+LARGEST = 500_000
+
+
+def layout_of(optimizer: Any, weights: Arrays) -> Layout:
     """Joined where the optimizer's own class says `elementwise`; a subclass may have changed what it does."""
-    if not vars(type(optimizer)).get("elementwise", False):
+    elementwise = vars(type(optimizer)).get("elementwise", False)
+    if not elementwise or sum(array.size for array in weights.values()) > LARGEST:
         return Apart()
     return Joined({name: array.shape for name, array in weights.items()})

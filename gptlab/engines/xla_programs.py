@@ -16,7 +16,7 @@ from jax import lax
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import Choose, Context, Definition, causal_context, with_fields
 from gptlab.engines.xla_arrays import XlaArrays
-from gptlab.engines.xla_joined import layout_of
+from gptlab.engines.xla_joined import Layout, layout_of
 
 Weights = dict[str, jax.Array]
 
@@ -106,18 +106,24 @@ def train_program(
     and each document has a row; or the slots (P, R, W) and first (C + 1,) of packing.Packed.
     """
 
-    def gradients(weights: Weights, tokens: jax.Array, lengths: jax.Array, i: jax.Array, packed: Any) -> Any:
-        if packed is None:
-            return jax.value_and_grad(lambda w: padded_loss(definition, arrays, w, tokens, lengths))(weights)
-        slots, first = packed
+    def gradients(layout: Layout, params: Any, tokens: jax.Array, lengths: jax.Array, passes: Any) -> Any:
+        """The loss of a step's documents (B, T+1) and its gradient, laid out as `params` are."""
+        # By matrix: a gradient through slices of one vector would take twice as long.
+        weights = layout.split(params)
+        if passes is None:
+            loss, named = jax.value_and_grad(lambda w: padded_loss(definition, arrays, w, tokens, lengths))(
+                weights
+            )
+            return loss, layout.join(named)
+        slots, first, last = passes
 
         def one_pass(p: jax.Array, sums: Any) -> Any:
             rows = unpacked(slots[p], tokens, lengths, arrays.dtype)
-            found = jax.value_and_grad(lambda w: losses_of_rows(definition, arrays, w, rows))(weights)
-            return jax.tree.map(jnp.add, sums, found)
+            loss, named = jax.value_and_grad(lambda w: losses_of_rows(definition, arrays, w, rows))(weights)
+            return jax.tree.map(jnp.add, sums, (loss, layout.join(named)))
 
-        zeros = jnp.zeros((), dtype=arrays.dtype), jax.tree.map(jnp.zeros_like, weights)
-        return lax.fori_loop(first[i], first[i + 1], one_pass, zeros)
+        zeros = jnp.zeros((), dtype=arrays.dtype), jax.tree.map(jnp.zeros_like, params)
+        return lax.fori_loop(first, last, one_pass, zeros)
 
     def run(
         weights: Weights,
@@ -135,9 +141,8 @@ def train_program(
 
         def one(i: jax.Array, carry: Any) -> Any:
             params, moments, losses, norms = carry
-            # By matrix: a gradient through slices of one vector would take twice as long.
-            loss, named = gradients(layout.split(params), tokens[i], lengths[i], i, packed)
-            grads = layout.join(named)
+            passes = None if packed is None else (packed[0], packed[1][i], packed[1][i + 1])
+            loss, grads = gradients(layout, params, tokens[i], lengths[i], passes)
             norm = jnp.sqrt(sum(jnp.sum(g * g) for g in grads.values()))
             number = (step + i + 1).astype(rates.dtype)
             params, moments = bound.update(jnp, params, grads, moments, number, rates[i])

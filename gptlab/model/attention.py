@@ -61,6 +61,5 @@ class CausalAttention:
 
         scores_HTS = query_THD.einsum("thd,shd->hts", key_SHD) * (1.0 / math.sqrt(dim))
         scores_HTS = position.bias(scores_HTS, context.positions, context.key_positions)
-        chances_HTS = scores_HTS.softmax(context.mask)
-        heads_THD = chances_HTS.einsum("hts,shd->thd", value_SHD, context.mask)
+        heads_THD = scores_HTS.attend(value_SHD, context.mask)
         return heads_THD.reshape(-1, config.nHead * dim) @ weights["output"].T
