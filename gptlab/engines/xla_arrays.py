@@ -14,6 +14,8 @@ from gptlab.autograd.op import Op
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Arrays
 
+# Positions of a row up to which fewer kernels count for more than less memory to go through.
+SHORT = 64
 # XLA would compute each of these, and its gradient, with a general power: ten times as long.
 POWERS: dict[float, Callable[[jax.Array], jax.Array]] = {
     -1.0: lambda x: 1.0 / x,
@@ -88,6 +90,8 @@ class XlaArrays(Arrays):
         return jnp.concatenate(xs, axis)
 
     def pick(self, x: jax.Array, indices: Any) -> jax.Array:
+        if x.shape[0] > SHORT:
+            return jnp.take_along_axis(x, jnp.asarray(indices)[:, None], -1)[:, 0]
         # A comparison fuses into the softmax around it; a gather's gradient is a scatter, which does not.
         chosen = jnp.arange(x.shape[-1], dtype=jnp.int32) == jnp.asarray(indices)[:, None]
         return jnp.sum(jnp.where(chosen, x, 0.0), -1)
@@ -141,7 +145,7 @@ class XlaArrays(Arrays):
         return jax.nn.softmax(x + bias_of(mask, x.dtype))
 
     def products(self, x: jax.Array, ws: Sequence[jax.Array]) -> list[jax.Array]:
-        if not self.native_dot or len(ws) == 1:
+        if not self.native_dot or len(ws) == 1 or x.shape[0] > SHORT:
             return super().products(x, ws)
         joined = jnp.matmul(x, jnp.concatenate(ws).T)
         return jnp.split(joined, np.cumsum([w.shape[0] for w in ws])[:-1], axis=-1)
