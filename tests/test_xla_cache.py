@@ -80,8 +80,11 @@ class Folder:
         return self.losses(self.start(*arguments))
 
     def kept(self) -> dict[str, tuple[int, int]]:
-        """The programs kept: name to size and time of writing."""
-        files = {file.name: file.stat() for file in self.cache.glob("*-cache")}
+        """The programs kept: name to size and time of writing.
+
+        gptlab's own are all called run; what jax compiles for itself is kept only where it takes long.
+        """
+        files = {file.name: file.stat() for file in self.cache.glob("jit_run-*-cache")}
         return {name: (status.st_size, status.st_mtime_ns) for name, status in files.items()}
 
 
