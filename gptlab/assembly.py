@@ -12,12 +12,14 @@ from gptlab.data.batches import split
 from gptlab.data.content import content_of
 from gptlab.data.datasets import Dataset
 from gptlab.data.documents import Cuts, Documents
+from gptlab.data.fixed_vocabulary import FixedVocabulary
 from gptlab.data.tokenized import tokenize
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.data.watching import make_watch
-from gptlab.engines.engine import Session
+from gptlab.engines.engine import Frozen, Session
 from gptlab.errors import UserError
 from gptlab.groups import GROUPS
+from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.gpt import GPT, settle_sizes
 from gptlab.model.trial import try_shapes
 from gptlab.registry import COMPONENT_KINDS, OWN, Registry, build
@@ -66,7 +68,20 @@ def op_table(config: Settings, registry: Registry) -> OpTable:
     return OpTable(replacements, {n: op for n, op in registered.items() if n not in BUILTIN_OPS})
 
 
-def session_of(config: Settings, registry: Registry, definition: GPT) -> Session:
+def trained_model(config: Settings, registry: Registry, definition: GPT) -> tuple[GPT | Adapted, Frozen]:
+    """What is trained for a model, its adapter put on, and which of its weights are not.
+
+    Raises UserError for an adapter that does not fit it, and for `train.freeze` as `frozen_names` does.
+    """
+    adapter = build(registry, "adapter", config["model"]["adapter"])
+    shapes = {name: weight.shape for name, weight in definition.declared_weights().items()}
+    trained = Adapted(definition, adapter) if adapter.weights(shapes) else definition
+    return trained, frozen_names(config["train"]["freeze"], trained)
+
+
+def session_of(
+    config: Settings, registry: Registry, definition: GPT | Adapted, frozen: Frozen = frozenset()
+) -> Session:
     engine = build(registry, "engine", config["engine"])
     optimizer = build(registry, "optimizer", config["optimizer"])
     engines = getattr(optimizer, "engines", None)
@@ -75,19 +90,21 @@ def session_of(config: Settings, registry: Registry, definition: GPT) -> Session
             f"optimizer={config['optimizer']['name']} needs engine={' or engine='.join(engines)}: "
             f"got engine={config['engine']['name']}."
         )
-    session: Session = engine.session(definition, optimizer, op_table(config, registry))
+    also = {"frozen": frozen} if frozen else {}
+    session: Session = engine.session(definition, optimizer, op_table(config, registry), **also)
     return session
 
 
-def data_of(config: Settings, registry: Registry) -> Data:
+def data_of(config: Settings, registry: Registry, vocabulary: FixedVocabulary | None = None) -> Data:
     """Reads, encodes and splits the data. Raises UserError for data that cannot be used.
 
-    Long data is encoded once, into a file that is memory-mapped, and is never in memory as a whole.
+    vocabulary: the one to use; by default the one that the tokenizer builds of the data. Long data is
+    encoded once, into a file that is memory-mapped, and is never in memory as a whole.
     """
     dataset: Dataset = build(registry, "dataset", config["data"])
-    factory = build(registry, "tokenizer", config["tokenizer"])
-    watch = make_watch(config["progress"])
-    tokenized = tokenize(dataset.documents(), factory, config["tokenizer"], watch)
+    factory = vocabulary or build(registry, "tokenizer", config["tokenizer"])
+    settings = vocabulary.settings() if vocabulary else config["tokenizer"]
+    tokenized = tokenize(dataset.documents(), factory, settings, make_watch(config["progress"]))
     blockSize = config["model"]["blockSize"]
     documents = Cuts(tokenized.stream, blockSize, dataset.window)
     train, held_out = split(
@@ -117,7 +134,7 @@ def digest(texts: Iterable[str]) -> str:
 def brought_by_plugins(config: Settings, registry: Registry) -> dict[str, str]:
     """Of the names that a config selects, `"op halfmul": "half"`: those that a plugin brought, and which."""
     selected = [("op", name) for name in config["ops"].values()]
-    selected += [(kind, config["model"][kind]["name"]) for kind in COMPONENT_KINDS]
+    selected += [(kind, config["model"][kind]["name"]) for kind in (*COMPONENT_KINDS, "adapter")]
     selected += [(kind, config[group]["name"]) for kind, group in GROUPS.items() if "/" not in group]
     owners = {f"{kind} {name}": registry.owner(kind, name) for kind, name in selected}
     return {name: owner for name, owner in owners.items() if owner != OWN}

@@ -9,6 +9,7 @@ from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.hookspecs import hookimpl
 from gptlab.model.activation import Gelu, Relu, Silu, Tanh
+from gptlab.model.adapter import LoRA, NoAdapter
 from gptlab.model.attention import CausalAttention
 from gptlab.model.block import PreNorm
 from gptlab.model.mlp import MLP, SwiGLU
@@ -43,6 +44,8 @@ def gptlab_register_components(register: Register) -> None:
     register("position", "none", NoPosition)
     register("attention", "causal", CausalAttention)
     register("block", "prenorm", PreNorm)
+    register("adapter", "none", NoAdapter)
+    register("adapter", "lora", LoRA)
 
 
 @hookimpl

@@ -20,6 +20,7 @@ from gptlab.config_node import ConfigNode
 from gptlab.errors import UserError, nearest
 from gptlab.groups import GROUPS
 from gptlab.registry import Registry
+from gptlab.tracking.registering import check_registering
 
 
 @dataclass
@@ -38,6 +39,7 @@ class ModelConfig:
     activation: Any = MISSING
     position: Any = MISSING
     block: Any = MISSING
+    adapter: Any = MISSING
 
 
 @dataclass
@@ -47,6 +49,15 @@ class TrainConfig:
     learningRate: float = 0.01
     logEvery: int = 10
     evalEvery: int = 250
+    freeze: list[str] = field(default_factory=list)
+
+
+@dataclass
+class CheckpointConfig:
+    """Steps between two checkpoints, null for one now and then by time; how many of the newest stay."""
+
+    every: int | None = None
+    keep: int = 2
 
 
 @dataclass
@@ -64,16 +75,28 @@ OpsConfig = make_dataclass("OpsConfig", [(name, str, field(default=name)) for na
 
 @dataclass
 class Config:
-    """The config of a training run; `seed` sets the weights, the order of the data and the samples."""
+    """The config of a training run; `seed` sets the weights, the order of the data and the samples.
+
+    initFrom: a run or a file of weights to start from; its model, ops and vocabulary are then the config's.
+    resume: latest, an MLflow run id, or a run's folder: go on with that run, whose config is then the config.
+    register: the name in MLflow's model registry that the finished model goes under; registerAlias: its alias there.
+    original: set by initFrom: the run that the weights come from, and its data.
+    """
 
     seed: int = 0
     description: str = ""
+    initFrom: str | None = None
+    resume: str | None = None
+    register: str | None = None
+    registerAlias: str = "newest"
     progress: str = "auto"
     listeners: list[str] = field(default_factory=list)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     samples: SamplesConfig = field(default_factory=SamplesConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     ops: OpsConfig = field(default_factory=OpsConfig)  # type: ignore[valid-type]
+    original: Any = None
     optimizer: Any = MISSING
     schedule: Any = MISSING
     data: Any = MISSING
@@ -84,9 +107,9 @@ class Config:
 
 @dataclass
 class GenerateConfig:
-    """The config of `python -m gptlab generate`. run: latest, an MLflow run id, or a run's folder.
+    """The config of `python -m gptlab generate`. run: whatever names weights, see runs.found_source.
 
-    engine: that of the run, unless named here.
+    engine: that of the run, unless named here. tokenizer: for a file of weights without a vocabulary.
     """
 
     run: str = "latest"
@@ -97,7 +120,31 @@ class GenerateConfig:
     prompt: str = ""
     seed: int = 0
     engine: Any = None
+    tokenizer: Any = MISSING
     tracking: Any = MISSING
+
+
+@dataclass
+class ExportConfig:
+    """The config of `python -m gptlab export`. run: whatever names weights, see runs.found_source.
+
+    format: json or safetensors; by default what output ends with, else json. output: the file to write.
+    """
+
+    run: str = "latest"
+    format: str | None = None
+    output: str | None = None
+    overwrite: bool = False
+    tokenizer: Any = MISSING
+    tracking: Any = MISSING
+
+
+@dataclass
+class ImportConfig:
+    """The config of `python -m gptlab import`. file: weights as `export` writes them."""
+
+    file: str = MISSING
+    tokenizer: Any = MISSING
 
 
 @dataclass
@@ -109,7 +156,13 @@ class UiConfig:
     tracking: Any = MISSING
 
 
-ROOTS = {"train": Config, "generate": GenerateConfig, "ui": UiConfig}
+ROOTS = {
+    "train": Config,
+    "generate": GenerateConfig,
+    "export": ExportConfig,
+    "import": ImportConfig,
+    "ui": UiConfig,
+}
 
 
 def schema_nodes(registry: Registry) -> dict[str, ConfigNode]:
@@ -226,6 +279,7 @@ def unknown_key(key: str, known: Iterable[str], prefix: str = "", place: str = "
 
 def check_values(config: dict[str, Any]) -> None:
     """Raises UserError for numbers out of range, before anything is built."""
+    check_registering(config)
     train = config["train"]
     for key, least, example in (
         ("numSteps", 1, 1000),
@@ -249,5 +303,12 @@ def check_values(config: dict[str, Any]) -> None:
         raise UserError(f"seed must be at least 0: got {config['seed']}. Try seed=0.")
     if config["samples"]["n"] < 0:
         raise UserError(f"samples.n must be at least 0: got {config['samples']['n']}. Try samples.n=5.")
+    saved = config["checkpoint"]
+    if saved["every"] is not None and saved["every"] < 1:
+        raise UserError(
+            f"checkpoint.every must be at least 1, or null: got {saved['every']}. Try checkpoint.every=1000."
+        )
+    if saved["keep"] < 1:
+        raise UserError(f"checkpoint.keep must be at least 1: got {saved['keep']}. Try checkpoint.keep=2.")
     if config["progress"] not in ("auto", "none"):
         raise UserError(f"progress must be auto or none: got {config['progress']}. Try progress=auto.")

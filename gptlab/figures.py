@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 INK, FAINT = "#1f2933", "#9aa5b1"
-TRAIN, VALIDATION = "#2f6fb7", "#d1495b"
+TRAIN, VALIDATION, ORIGINAL = "#2f6fb7", "#d1495b", "#3a9a5b"
 
 Curve = list[tuple[int, float]]
 
@@ -37,15 +37,20 @@ def loss_curve(history: dict[str, Curve], facts: dict[str, float], title: str) -
     train = _finite(history.get("train/loss", []))
     validation = _finite(history.get("val/loss", []))
     _draw_train(axes, train)
-    if validation:
-        axes.plot(
-            *zip(*validation, strict=True),
-            color=VALIDATION,
-            linewidth=1.8,
-            marker="o",
-            markersize=4 if len(validation) <= 60 else 0,
-            label=f"validation: {validation[-1][1]:.3f}",
-        )
+    original = _finite(history.get("val/originalLoss", []))
+    for name, curve, color in (("validation", validation, VALIDATION), ("original data", original, ORIGINAL)):
+        if curve:
+            axes.plot(
+                *zip(*curve, strict=True),
+                color=color,
+                linewidth=1.8,
+                marker="o",
+                markersize=4 if len(curve) <= 60 else 0,
+                label=f"{name}: {curve[-1][1]:.3f}",
+            )
+    if original:  # which rises, while the others fall
+        highest = max(value for _, value in original)
+        axes.set_ylim(top=max(axes.get_ylim()[1], 1.08 * highest))
     for (name, label), style in zip(REFERENCES.items(), ("--", (0, (1.5, 2))), strict=True):
         if name in facts:
             axes.axhline(facts[name], color=INK, linewidth=1.1, linestyle=style, zorder=1)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gptlab.checkpoint import RUN
+from gptlab.checkpoint import CHECKPOINTS, RUN
 
 SWEEP = "multirun.yaml"  # what Hydra itself leaves in the folder of a sweep
 
@@ -12,7 +12,8 @@ def remove_if_unused(folder: Path, before: set[Path]) -> None:
 
     What was in it `before` the run stays: somebody may have chosen a folder that holds other things.
     """
-    if not (folder / RUN).exists() and folder.is_dir():
+    began = (folder / RUN).exists() or (folder / CHECKPOINTS).exists()
+    if folder.is_dir() and not began:
         remove(folder, set(folder.iterdir()) - before)
 
 

@@ -3,7 +3,7 @@
 from gptlab.registry import COMPONENT_KINDS
 
 GROUPS = {
-    **{kind: f"model/{kind}" for kind in COMPONENT_KINDS},
+    **{kind: f"model/{kind}" for kind in (*COMPONENT_KINDS, "adapter")},
     **{kind: kind for kind in ("optimizer", "schedule", "tokenizer", "engine", "tracking")},
     "dataset": "data",
 }

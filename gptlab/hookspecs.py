@@ -20,7 +20,7 @@ def gptlab_register_ops(register: Callable[..., None]) -> None:
 
 @hookspec
 def gptlab_register_components(register: Callable[..., None]) -> None:
-    """Call `register(kind, name, cls)`: kind is activation, norm, mlp, attention, position or block."""
+    """Call `register(kind, name, cls)`: kind is activation, norm, mlp, attention, position, block or adapter."""
 
 
 @hookspec
@@ -61,6 +61,11 @@ def gptlab_run_started(run: Any) -> None:
 @hookspec
 def gptlab_step_ended(run: Any, step: int, metrics: dict[str, float]) -> None:
     """A logged step (counted from 1) has ended with these metrics; `run.metrics` already has them."""
+
+
+@hookspec
+def gptlab_checkpoint_saved(run: Any, folder: Any, step: int, removed: list[Any]) -> None:
+    """The checkpoint of `step` is whole in `folder`; `removed` are those deleted for it, as paths."""
 
 
 @hookspec

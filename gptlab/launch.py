@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
-from gptlab import reports
-from gptlab.assembly import Data, Settings, brought_by_plugins, data_of, definition_of, session_of
-from gptlab.checkpoint import CONFIG, PLUGINS, RUN, TOKENIZER, save_weights, write_json, write_text
+from gptlab import reports, resuming
+from gptlab.assembly import (
+    Data,
+    Settings,
+    brought_by_plugins,
+    data_of,
+    definition_of,
+    session_of,
+    trained_model,
+)
+from gptlab.checkpoint import (
+    CHECKPOINTS,
+    CONFIG,
+    PLUGINS,
+    TOKENIZER,
+    Checkpoint,
+    remove_leftovers,
+    write_json,
+    write_text,
+)
 from gptlab.config import check_values
 from gptlab.data.batches import Epochs
-from gptlab.engines.engine import Session, State
+from gptlab.data.documents import Documents
+from gptlab.engines.engine import Frozen, Session, State, trained
 from gptlab.errors import TrainingStopped, UserError
+from gptlab.finetuning import Start, beginning_of, original_data
 from gptlab.generation import Sampling, generate
-from gptlab.listeners import FolderListener, Listeners
+from gptlab.listeners import FolderListener, IdentityListener, Listeners
+from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
 from gptlab.plugins import Plugins
 from gptlab.progress import Progress, make_progress
 from gptlab.provenance import tags_of
 from gptlab.registry import Registry, build
 from gptlab.run import Run
+from gptlab.saving import Saver
 from gptlab.signals import Stopped, ending_between_steps
 from gptlab.training import Plan, Training
 
@@ -42,16 +62,27 @@ class Parts:
     """What a config describes, built and checked before anything is written."""
 
     data: Data
-    definition: GPT
+    definition: GPT | Adapted
+    frozen: Frozen
     session: Session
     optimizer: Any
     plan: Plan
     sampling: Sampling | None
+    others: dict[str, Documents] = field(default_factory=dict)  # held out, by metric
+    notes: tuple[str, ...] = ()
 
 
-def launch(config: Settings, plugins: Plugins, folder: Path, name: str) -> Outcome:
-    """Train what the config describes, in `folder`.
+def launch(
+    config: Settings,
+    plugins: Plugins,
+    folder: Path,
+    name: str,
+    checkpoint: Checkpoint | None = None,
+    asked: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Train what the config describes, in `folder`; from a checkpoint of the run in it on, if one is given.
 
+    asked: what of the model is no default, for initFrom to refuse if it must.
     Raises UserError before step 1; TrainingStopped and Stopped after it has saved what there is and
     closed the run.
     """
@@ -61,65 +92,142 @@ def launch(config: Settings, plugins: Plugins, folder: Path, name: str) -> Outco
     for listener in config["listeners"]:
         listeners.add(listener, plugins.listener(listener))
     check_values(config)
-    definition_of(config, registry, vocabSize=1)  # wrong sizes and ops show before data is read
+    if checkpoint is not None:
+        resuming.check_unfinished(checkpoint, config["train"]["numSteps"])
+    begun = beginning_of(config, registry, asked, checkpoint)
+    config = config if begun is None else begun.config
+    # Wrong sizes and ops, and names of no weight, show before data is read.
+    trained_model(config, registry, definition_of(config, registry, vocabSize=1))
     tracker = build(registry, "tracking", config["tracking"]).start()
     listeners.add(f"tracking={config['tracking']['name']}", tracker)
-    parts = built(config, registry, tracker)
-
-    write_run_folder(folder, config, parts.data, brought_by_plugins(config, registry))
+    listeners.add("identity", IdentityListener())
+    parts = built(config, registry, tracker, begun)
+    start = beginning(config, parts, checkpoint, begun)
     run = Run(
         name=name,
         description=config["description"] or f"{name}, on {parts.data.facts.name}",
         folder=folder,
         config=config,
-        matrices=parts.definition.matrices(),
+        matrices=[replace(m, trainable=m.name not in parts.frozen) for m in parts.definition.matrices()],
         dataset=parts.data.facts,
-        tags=tags_of(config),
+        tags=tags_of(config) | ({} if begun is None else begun.tags()),
     )
-    progress = make_progress(config["progress"], parts.plan.numSteps)
-    error: BaseException | None = None
-    # Until the run is closed: a signal must not cut off what is being written.
-    with ending_between_steps() as poll:
-        try:
-            listeners.run_started(run)
-            tracker.wait_until_reachable()
-            progress.note(reports.opening(run, parts.data.tokenizer.vocabSize))
-            return fit(config, parts, run, listeners, progress, poll)
-        except BaseException as reason:
-            error = reason
-            raise
-        finally:
-            progress.close()
-            listeners.run_ended(run, error)
-            if run.metrics:
-                write_json(folder / RUN, {"id": run.id, "name": run.name})
+    brought = brought_by_plugins(config, registry)
+    if checkpoint is None:
+        write_run_folder(folder, config, parts.data, brought)
+    with resuming.held(folder):
+        if checkpoint is not None:
+            take_up(run, checkpoint)
+        saver = saver_of(config, parts, run, listeners, brought, checkpoint)
+        progress = make_progress(config["progress"], parts.plan.numSteps, run.resumed_from or 0)
+        error: BaseException | None = None
+        # Until the run is closed: a signal must not cut off what is being written.
+        with ending_between_steps() as poll:
+            try:
+                listeners.run_started(run)
+                tracker.wait_until_reachable()
+                progress.note(reports.opening(run, parts.data.tokenizer.vocabSize))
+                if checkpoint is not None:
+                    progress.note(f"resumed at step {checkpoint.step:,}")
+                for note in parts.notes:
+                    progress.note(note)
+                return fit(config, parts, start, run, listeners, saver, progress, poll)
+            except BaseException as reason:
+                error = reason
+                raise
+            finally:
+                progress.close()
+                listeners.run_ended(run, error)
 
 
-def built(config: Settings, registry: Registry, tracker: Any) -> Parts:
+def beginning(config: Settings, parts: Parts, checkpoint: Checkpoint | None, begun: Start | None) -> State:
+    """The state to train from. Raises UserError for weights or a checkpoint of another model, optimizer or data."""
+    if begun is not None and begun.source is not None:
+        weights = begun.weights(parts.definition, config["seed"])
+    else:
+        weights = parts.definition.initial_weights(config["seed"])
+    optimizer = parts.optimizer.init(trained(weights, parts.frozen))
+    if checkpoint is None:
+        return parts.session.init(weights, optimizer)
+    resuming.check_same_data(checkpoint, parts.data)
+    return parts.session.init(*resuming.continued(checkpoint, weights, optimizer), checkpoint.step)
+
+
+def take_up(run: Run, checkpoint: Checkpoint) -> None:
+    """Bring the run and its folder to where they were at the checkpoint."""
+    resuming.check_writable(run.folder)
+    remove_leftovers(run.folder)
+    resuming.cut_back(checkpoint, run)
+    run.id = checkpoint.state["run"]["id"] or resuming.id_of(run.folder)
+    run.resumed_from = checkpoint.step
+
+
+def saver_of(
+    config: Settings,
+    parts: Parts,
+    run: Run,
+    listeners: Listeners,
+    brought: dict[str, str],
+    checkpoint: Checkpoint | None,
+) -> Saver:
+    def on_saved(folder: Path, step: int, removed: list[Path]) -> None:
+        listeners.checkpoint_saved(run, folder, step, removed)
+
+    facts = {
+        "random": {"seed": config["seed"]},
+        "config": config,
+        "tokenizer": {"name": config["tokenizer"]["name"], **parts.data.tokenizer.state()},
+        "plugins": brought,
+        "dataset": {"digest": parts.data.facts.digest, "documents": parts.data.facts.documents},
+    }
+    every, keep = config["checkpoint"]["every"], config["checkpoint"]["keep"]
+    losses = {} if checkpoint is None else resuming.losses_of(checkpoint)
+    return Saver(run, parts.session, facts, config["train"]["batchSize"], every, keep, on_saved, losses)
+
+
+def built(config: Settings, registry: Registry, tracker: Any, begun: Start | None) -> Parts:
     """Raises UserError for parts that do not exist, or do not fit each other or the data."""
     train = config["train"]
     optimizer = build(registry, "optimizer", config["optimizer"])
     schedule = build(registry, "schedule", config["schedule"])
-    plan = Plan(train["numSteps"], train["learningRate"], schedule, train["logEvery"], train["evalEvery"])
+    plan = Plan(
+        train["numSteps"],
+        train["learningRate"],
+        schedule,
+        train["logEvery"],
+        train["evalEvery"],
+        config["checkpoint"]["every"] or 0,
+    )
     sampling = samples_of(config)
     tracker.prepare()  # MLflow loads meanwhile, in a process of its own
-    data = data_of(config, registry)
-    definition = definition_of(config, registry, data.tokenizer.vocabSize)
-    return Parts(data, definition, session_of(config, registry, definition), optimizer, plan, sampling)
+    data = data_of(config, registry, None if begun is None else begun.vocabulary)
+    definition, frozen = trained_model(
+        config, registry, definition_of(config, registry, data.tokenizer.vocabSize)
+    )
+    session = session_of(config, registry, definition, frozen)
+    others, notes = {}, () if begun is None else begun.notes
+    if begun is not None:
+        original = original_data(config, registry, begun.vocabulary)
+        others = {} if original.held_out is None else {"val/originalLoss": original.held_out}
+        notes += (original.note,) if original.note else ()
+    elif isinstance(definition, Adapted):
+        adapter = config["model"]["adapter"]["name"]
+        notes = (f"model/adapter={adapter} on weights as they are drawn: initFrom=RUN names better ones",)
+    return Parts(data, definition, frozen, session, optimizer, plan, sampling, others, notes)
 
 
 def fit(
     config: Settings,
     parts: Parts,
+    start: State,
     run: Run,
     listeners: Listeners,
+    saver: Saver,
     progress: Progress,
     poll: Callable[[], None],
 ) -> Outcome:
-    """The training itself: initial weights, the loop, samples, the final weights."""
+    """The training itself: the loop, samples, checkpoints."""
     session, plan, data = parts.session, parts.plan, parts.data
-    weights = parts.definition.initial_weights(config["seed"])
-    state = session.init(weights, parts.optimizer.init(weights))
     epochs = Epochs(data.train, config["train"]["batchSize"], config["seed"], config["data"]["shuffle"])
     blockSize = parts.definition.sizes.blockSize
 
@@ -133,17 +241,36 @@ def fit(
             progress.note(reports.milestone(run, plan.numSteps))
         listeners.step_ended(run, step, metrics)
 
-    training = Training(session, state, plan, epochs, data.held_out, on_logged, progress.update, poll)
+    training = Training(
+        session,
+        start,
+        plan,
+        epochs,
+        data.held_out,
+        on_logged,
+        progress.update,
+        poll,
+        saver.chunk_ended,
+        parts.others,
+    )
     try:
+        if config["initFrom"] and not start.step:
+            first = training.evaluate()
+            run.metrics.append((0, first))
+            progress.note(reports.before(first))
+            listeners.step_ended(run, 0, first)
         training.run()
     except (TrainingStopped, Stopped) as reason:
-        keep_weights(run, session, training.state)
-        step = training.state.step
-        if isinstance(reason, Stopped) and run.weights is not None:
-            reason.add_note(f"at step {step} of {plan.numSteps}; kept in {reports.shown(run.folder)}")
+        stopped_at(saver, training.state, plan, reason)
         raise
-    keep_weights(run, session, training.state)
-    if run.weights is None:
+    try:
+        saved = saver.save(training.state)
+    except OSError as failed:
+        resume = f"go on from there: python -m gptlab resume={reports.shown(run.folder)}"
+        mend = f"Make room, then {resume if saver.newest else 'train it again.'}"
+        raise TrainingStopped(f"{saver.failure(training.state.step, failed)} {mend}") from None
+    run.weights = saver.newest_weights
+    if saved is None:
         raise TrainingStopped(
             f"the weights after the last step, {plan.numSteps}, are not finite, and are not kept. "
             f"Try a lower learning rate: train.learningRate={plan.learningRate / 10:g}."
@@ -151,11 +278,22 @@ def fit(
     return Outcome(run, training.state.step)
 
 
-def keep_weights(run: Run, session: Session, state: State) -> None:
-    """Save what has been trained, unless it is not finite."""
-    final = session.export(session.for_evaluation(state))
-    if final.step and all(np.isfinite(array).all() for array in final.weights.values()):
-        run.weights = save_weights(run.folder, final.step, final.weights)
+def stopped_at(saver: Saver, state: State, plan: Plan, reason: TrainingStopped | Stopped) -> None:
+    """Save what there is; a signal's message says where it is, or why it is not."""
+    run = saver.run
+    try:
+        saved = saver.save(state)
+    except OSError as failed:
+        if isinstance(reason, TrainingStopped):
+            raise TrainingStopped(f"{reason} Besides, {saver.failure(state.step, failed)}") from None
+        reason.add_note(f"at step {state.step} of {plan.numSteps}; {saver.failure(state.step, failed)}")
+    else:
+        if saved is not None:
+            folder = reports.shown(run.folder)
+            reason.add_note(
+                f"at step {state.step} of {plan.numSteps}; kept in {folder}; go on with resume={folder}"
+            )
+    run.weights = saver.newest_weights
 
 
 def samples_of(config: Settings) -> Sampling | None:
@@ -169,6 +307,11 @@ def samples_of(config: Settings) -> Sampling | None:
 
 
 def write_run_folder(folder: Path, config: Settings, data: Data, brought: dict[str, str]) -> None:
+    if any((folder / CHECKPOINTS).glob("step-*")):
+        raise UserError(
+            f"a new run needs a folder of its own: {reports.shown(folder)} has the checkpoints of another. "
+            f"Choose another with hydra.run.dir=, or go on with that run: resume={reports.shown(folder)}"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))

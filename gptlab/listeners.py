@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pluggy
 
 from gptlab import hookspecs
+from gptlab.checkpoint import METRICS, RUN, SAMPLES, append_whole, write_json
 from gptlab.errors import UserError
 from gptlab.hookspecs import hookimpl
 from gptlab.run import Run
@@ -33,6 +37,9 @@ class Listeners:
     def step_ended(self, run: Run, step: int, metrics: dict[str, float]) -> None:
         self._call("gptlab_step_ended", run=run, step=step, metrics=metrics)
 
+    def checkpoint_saved(self, run: Run, folder: Path, step: int, removed: list[Path]) -> None:
+        self._call("gptlab_checkpoint_saved", run=run, folder=folder, step=step, removed=removed)
+
     def run_ended(self, run: Run, error: BaseException | None) -> None:
         self._call("gptlab_run_ended", run=run, error=error)
 
@@ -53,13 +60,70 @@ class FolderListener:
 
     def __init__(self) -> None:
         self._samples_written = 0
+        self._metrics = GrowingFile(METRICS)
+        self._samples = GrowingFile(SAMPLES)
+
+    @hookimpl
+    def gptlab_run_started(self, run: Run) -> None:
+        self._samples_written = len(run.samples)  # a resumed run has some already
 
     @hookimpl
     def gptlab_step_ended(self, run: Run, step: int, metrics: dict[str, float]) -> None:
-        with (run.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **metrics}) + "\n")
+        self._metrics.append(run.folder, json.dumps({"step": step, **metrics}) + "\n")
         new = run.samples[self._samples_written :]
         self._samples_written += len(new)
-        if new:
-            with (run.folder / "samples.txt").open("a", encoding="utf-8") as file:
-                file.writelines(f"step {at}: {text}\n" for at, texts in new for text in texts)
+        self._samples.append(
+            run.folder, "".join(f"step {at}: {text}\n" for at, texts in new for text in texts)
+        )
+
+
+class GrowingFile:
+    """A file that grows by whole texts: one that could not be written, for a full disk, waits for the next."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._waiting = b""
+        self._failed = False
+
+    def append(self, folder: Path, text: str) -> None:
+        """Raises OSError if there is no such folder; what else goes wrong is said, once, and tried again."""
+        self._waiting += text.encode("utf-8")
+        if not self._waiting:
+            return
+        try:
+            append_whole(folder / self.name, self._waiting)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            if not self._failed:
+                message = f"{os.path.relpath(folder / self.name)} could not be written ({error.strerror})"
+                print(f"gptlab: {message}; tried again with each line.", file=sys.stderr, flush=True)
+            self._failed = True
+        else:
+            self._waiting, self._failed = b"", False
+
+
+class IdentityListener:
+    """Keeps run.json, the run's name and its MLflow id, from step 1 on: a run that is killed can be found by it.
+
+    Comes after the tracker, which sets the id.
+    """
+
+    def __init__(self) -> None:
+        self._written: dict[str, str] | None = None
+
+    @hookimpl
+    def gptlab_step_ended(self, run: Run) -> None:
+        self._keep(run)
+
+    @hookimpl
+    def gptlab_run_ended(self, run: Run) -> None:
+        if run.metrics:
+            self._keep(run)
+
+    def _keep(self, run: Run) -> None:
+        identity = {"id": run.id, "name": run.name}
+        if identity != self._written:
+            with suppress(OSError):  # a full disk; what it says of the metrics is enough
+                write_json(run.folder / RUN, identity)
+                self._written = identity

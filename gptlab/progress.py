@@ -34,8 +34,9 @@ class Silence:
 class PlainLines:
     """For a file or a pipe: a line now and then, at most one each ten seconds."""
 
-    def __init__(self, total: int, interval: float = 10.0):
+    def __init__(self, total: int, interval: float = 10.0, start: int = 0):
         self._total = total
+        self._start = start
         self._interval = interval
         self._began = self._last = time.monotonic()
 
@@ -43,7 +44,7 @@ class PlainLines:
         now = time.monotonic()
         if now - self._last >= self._interval:
             self._last = now
-            left = (now - self._began) / step * (self._total - step)
+            left = (now - self._began) / (step - self._start) * (self._total - step)
             print(
                 f"step {step}/{self._total}  loss {loss:.3f}  {rate(tokens_per_second)}  {left:.0f} s left",
                 flush=True,
@@ -59,7 +60,7 @@ class PlainLines:
 class LiveLine:
     """For a terminal: step, loss (smoothed), tokens a second and time left in one line that is redrawn."""
 
-    def __init__(self, total: int):
+    def __init__(self, total: int, start: int = 0):
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -72,7 +73,7 @@ class LiveLine:
             console=Console(),
             transient=True,
         )
-        self._task = self._bar.add_task("train", total=total, loss="compiling", rate="")
+        self._task = self._bar.add_task("train", total=total, completed=start, loss="compiling", rate="")
         self._smooth = math.nan
         self._bar.start()
 
@@ -91,8 +92,8 @@ def rate(tokens_per_second: float) -> str:
     return "" if math.isnan(tokens_per_second) else f"{tokens_per_second:,.0f} tokens/s"
 
 
-def make_progress(kind: str, total: int) -> Progress:
-    """`auto` or `none`, as `progress=` says."""
+def make_progress(kind: str, total: int, start: int = 0) -> Progress:
+    """`auto` or `none`, as `progress=` says, of `total` steps of which `start` are done."""
     if kind == "none":
         return Silence()
-    return LiveLine(total) if sys.stdout.isatty() else PlainLines(total)
+    return LiveLine(total, start) if sys.stdout.isatty() else PlainLines(total, start=start)

@@ -9,7 +9,17 @@ from gptlab.errors import UserError, unknown_name
 
 OWN = "gptlab"  # the owner of the built-in names
 COMPONENT_KINDS = ("activation", "norm", "mlp", "attention", "position", "block")
-KINDS = ("op", *COMPONENT_KINDS, "optimizer", "schedule", "dataset", "tokenizer", "engine", "tracking")
+KINDS = (
+    "op",
+    *COMPONENT_KINDS,
+    "adapter",
+    "optimizer",
+    "schedule",
+    "dataset",
+    "tokenizer",
+    "engine",
+    "tracking",
+)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ from gptlab.run import Run
 def opening(run: Run, vocabSize: int) -> str:
     """What is trained, on what."""
     counts = run.parameter_counts()
-    parts = ", ".join(f"{part} {count:,}" for part, count in counts.items() if part != "total")
+    total, trained = counts.pop("total"), counts.pop("trainable")
+    parts = ", ".join(f"{part} {count:,}" for part, count in counts.items())
+    of_them = "" if trained == total else f", {trained:,} of them trained"
     facts = run.dataset
     held_out = f", {facts.validation:,} held out" if facts.validation else ""
     return (
-        f"{run.name}: {counts['total']:,} parameters ({parts})\n"
+        f"{run.name}: {total:,} parameters ({parts}){of_them}\n"
         f"data: {facts.name}, {facts.train:,} documents to train on{held_out}, vocabulary {vocabSize:,}"
     )
 
@@ -28,16 +30,24 @@ def milestone(run: Run, numSteps: int) -> str:
     step, metrics = run.metrics[-1]
     recent = [metrics["train/loss"]]
     for _, earlier in reversed(run.metrics[:-1]):
-        if "val/loss" in earlier:
+        if "val/loss" in earlier or "train/loss" not in earlier:  # before step 1 nothing was trained
             break
         recent.append(earlier["train/loss"])
     line = f"step {step:>{len(str(numSteps))}}: loss {sum(recent) / len(recent):.3f}"
     if "val/loss" in metrics:
         line += f", validation {metrics['val/loss']:.3f} (perplexity {metrics['val/perplexity']:.1f})"
+    if "val/originalLoss" in metrics:
+        line += f", on the original data {metrics['val/originalLoss']:.3f}"
     if run.samples and run.samples[-1][0] == step:
         text = next((text for text in run.samples[-1][1] if text), "")
         line += f'   "{text}"' if text else ""
     return line
+
+
+def before(metrics: dict[str, float]) -> str:
+    """One line for what the weights that a run starts from are worth."""
+    known = {"val/loss": "validation", "val/originalLoss": "on the original data"}
+    return "before step 1: " + ", ".join(f"{known[n]} {v:.3f}" for n, v in metrics.items() if n in known)
 
 
 def closing(run: Run, in_sweep: bool) -> str:

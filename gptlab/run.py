@@ -13,6 +13,7 @@ class Matrix:
     shape: tuple[int, ...]
     part: str  # embeddings, attention, mlp, norm, output
     count: int
+    trainable: bool = True
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Run:
 
     `metrics` grows while the run goes on, a row a logged step: `(step, {name: value})`;
     `samples` likewise: `(step, [text, ...])`. `weights` is set once the final weights are on disk.
+    A run that is resumed begins with the metrics and samples, and the `id`, that it had at `resumed_from`.
     """
 
     name: str
@@ -47,10 +49,14 @@ class Run:
     samples: list[tuple[int, list[str]]] = field(default_factory=list)
     weights: Path | None = None
     id: str = ""  # the MLflow run id, once there is one
+    resumed_from: int | None = None  # the step of the checkpoint that a resumed run goes on from
 
     def parameter_counts(self) -> dict[str, int]:
-        """`{"total": n, part: n, ...}`; parts in the order in which they first appear."""
-        counts = {"total": sum(matrix.count for matrix in self.matrices)}
+        """`{"total": n, "trainable": n, part: n, ...}`; parts in the order in which they first appear."""
+        counts = {
+            "total": sum(matrix.count for matrix in self.matrices),
+            "trainable": sum(matrix.count for matrix in self.matrices if matrix.trainable),
+        }
         for matrix in self.matrices:
             counts[matrix.part] = counts.get(matrix.part, 0) + matrix.count
         return counts

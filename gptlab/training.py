@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ class Plan:
 
     logEvery: steps between two logged ones; the first and the last are always logged.
     evalEvery: steps between two evaluations on the held-out documents; one is always made at the end.
+    saveEvery: steps between two that a chunk must end at, for a checkpoint; 0 for none.
     """
 
     numSteps: int
@@ -30,6 +31,10 @@ class Plan:
     schedule: Callable[[int, int], float]
     logEvery: int
     evalEvery: int
+    saveEvery: int = 0
+
+    def is_evaluated(self, step: int) -> bool:
+        return step == self.numSteps or (bool(self.evalEvery) and step % self.evalEvery == 0)
 
     def rates(self, start: int, steps: int) -> np.ndarray:
         factors = [self.schedule(s, self.numSteps) for s in range(start, start + steps)]
@@ -44,7 +49,10 @@ class Training:
 
     on_logged(step, metrics): a logged step, in order; an evaluation's numbers come with its step.
     on_chunk(step, loss, tokens_per_second): after each chunk, for a progress line.
+    on_whole(state, val_loss): after each chunk, once all of it is reported: what may be saved, with its
+    validation loss if it has just been evaluated.
     stop(): polled between chunks; raises what should end the run.
+    others: more held-out documents, by the name of the metric that their loss is.
     """
 
     def __init__(
@@ -57,6 +65,8 @@ class Training:
         on_logged: Logged,
         on_chunk: Callable[[int, float, float], None] = lambda step, loss, rate: None,
         stop: Callable[[], None] = lambda: None,
+        on_whole: Callable[[State, float | None], None] = lambda state, val_loss: None,
+        others: Mapping[str, Documents] | None = None,
     ):
         self.session = session
         self.state = state
@@ -66,6 +76,8 @@ class Training:
         self.on_logged = on_logged
         self.on_chunk = on_chunk
         self.stop = stop
+        self.on_whole = on_whole
+        self.others = dict(others or {})
 
     def run(self) -> State:
         """Train to the end of the plan.
@@ -83,27 +95,27 @@ class Training:
             seconds = time.perf_counter() - began
             # The first call compiles: its time says nothing of the speed.
             tokens_per_second = math.nan if first else float(batches.lengths.sum()) / seconds
-            self.report(start, batches, rates, metrics, tokens_per_second)
+            val_loss = self.report(start, batches, rates, metrics, tokens_per_second)
+            self.on_whole(self.state, val_loss)
             size = size * 2 if seconds < QUICK else max(1, size // 2) if seconds > SLOW else size
             first = False
         return self.state
 
     def next_edge(self, step: int) -> int:
-        """Where a chunk must end: at the next evaluation, or the end."""
-        edges = [self.plan.numSteps]
-        if self.plan.evalEvery:
-            edges.append((step // self.plan.evalEvery + 1) * self.plan.evalEvery)
-        return min(edges)
+        """Where a chunk must end: at the next evaluation or checkpoint, or the end."""
+        intervals = (self.plan.evalEvery, self.plan.saveEvery)
+        return min([self.plan.numSteps, *((step // n + 1) * n for n in intervals if n)])
 
     def report(
         self, start: int, batches: Batches, rates: np.ndarray, metrics: Metrics, tokens_per_second: float
-    ) -> None:
-        """The chunk's logged steps, one by one."""
+    ) -> float | None:
+        """The chunk's logged steps, one by one; the validation loss at its end, if it ends with an evaluation."""
         end = start + len(rates)
+        row: dict[str, float] = {}
         for i in range(len(rates)):
             step = start + i + 1
             finite = math.isfinite(metrics.loss[i])
-            evaluated = step == end == self.next_edge(start) and finite
+            evaluated = step == end and self.plan.is_evaluated(end) and finite
             if not (evaluated or not finite or step == 1 or step % self.plan.logEvery == 0):
                 continue
             row = {
@@ -124,13 +136,18 @@ class Training:
                         f"Try a lower learning rate: train.learningRate={self.plan.learningRate / 10:g}."
                     )
         self.on_chunk(end, float(metrics.loss[-1]), tokens_per_second)
+        return row.get("val/loss") if self.plan.is_evaluated(end) else None
 
     def evaluate(self) -> dict[str, float]:
         """The mean cross-entropy a prediction on the held-out documents; nothing if there are none."""
-        if not len(self.held_out):
-            return {}
-        total, count = self.session.evaluate(
-            self.session.for_evaluation(self.state), self.held_out.tokens, self.held_out.lengths
-        )
-        loss = total / count
-        return {"val/loss": loss, "val/perplexity": math.exp(loss) if loss < 700 else math.inf}
+        documents = {"val/loss": self.held_out, **self.others}
+        state = self.session.for_evaluation(self.state)
+        found = {}
+        for name, some in documents.items():
+            if len(some):
+                total, count = self.session.evaluate(state, some.tokens, some.lengths)
+                found[name] = total / count
+        if "val/loss" in found:
+            loss = found["val/loss"]
+            found["val/perplexity"] = math.exp(loss) if loss < 700 else math.inf
+        return found

@@ -1,24 +1,32 @@
 """What a run leaves on disk: whole or not there at all, to the bit, and never believed blindly."""
 
+import errno
+import hashlib
 import json
+import os
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
 
-from gptlab.checkpoint import load_weights, read_json, save_weights, write_atomic, write_json, write_text
+import gptlab.checkpoint.folder
+from gptlab.checkpoint import (
+    append_whole,
+    checkpoint_folders,
+    newest_or_refuse,
+    newest_whole,
+    read_checkpoint,
+    read_json,
+    remove_checkpoint,
+    remove_leftovers,
+    to_remove,
+    write_atomic,
+    write_json,
+    write_text,
+)
 from gptlab.errors import UserError
-from tests.models import make_gpt
-
-SHAPES = {name: weight.shape for name, weight in make_gpt().declared_weights().items()}
-
-
-def random_weights(dtype=np.float64, seed=0):
-    generator = np.random.default_rng(seed)
-    return {name: generator.normal(size=shape).astype(dtype) for name, shape in SHAPES.items()}
-
-
-def listing(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+from tests.checkpoints import SHAPES, STATE, contents, listing, random_weights, save
 
 
 class Broken(Exception):
@@ -91,32 +99,68 @@ def test_json_that_cannot_be_read_is_refused(tmp_path, content, says):
         read_json(tmp_path / "a.json")
 
 
+FILES = ["SHA256SUMS", "optimizer.safetensors", "state.json", "weights.safetensors"]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
-def test_weights_make_the_round_trip_to_the_bit_in_the_models_order(tmp_path, dtype):
-    weights = random_weights(dtype)
-    path = save_weights(tmp_path, 500, weights)
+def test_a_checkpoint_makes_the_round_trip_to_the_bit(tmp_path, dtype):
+    weights, training = random_weights(dtype), random_weights(dtype, seed=1)
+    folder = save(tmp_path, 500, weights, training, valLoss=0.1 + 0.2)
     assert listing(tmp_path) == [
         "checkpoints",
         "checkpoints/step-000500",
-        "checkpoints/step-000500/weights.safetensors",
+        *(f"checkpoints/step-000500/{name}" for name in sorted([*FILES, "training.safetensors"])),
     ]
-    assert path == tmp_path / "checkpoints/step-000500/weights.safetensors"
-    found = load_weights(tmp_path, SHAPES)
-    assert list(found) == list(SHAPES)
+    found = read_checkpoint(folder)
+    assert (found.step, found.folder, found.damaged) == (500, folder, ())
+    assert found.state == {"format": 1, "step": 500, **STATE, "valLoss": 0.1 + 0.2}
     for name, array in weights.items():
-        assert found[name].dtype == dtype
-        assert found[name].tobytes() == array.tobytes()
+        for part, expected in (
+            (found.weights, array),
+            (found.training, training[name]),
+            (found.optimizer["mean"], array),
+        ):
+            assert part[name].dtype == dtype
+            assert part[name].tobytes() == expected.tobytes()
+    assert found.optimizer["total"]["weight"].shape == ()
+    found.weights["output"][0] = 0  # what is read can be written into
+
+
+def test_weights_that_are_also_those_to_train_on_are_kept_once(tmp_path):
+    folder = save(tmp_path)
+    assert sorted(p.name for p in folder.iterdir()) == FILES
+    found = read_checkpoint(folder)
+    assert found.training is found.weights
+
+
+@pytest.mark.parametrize("key", ["a/b", "a%2Fb", "é", ""], ids=repr)
+def test_any_name_of_an_optimizers_state_comes_back(tmp_path, key):
+    state = {"step": 1, **STATE}
+    optimizer = {key: {"0/mu/output": np.ones(2)}}
+    folder = gptlab.checkpoint.write_checkpoint(tmp_path, state, {"w": np.ones(2)}, optimizer)
+    assert list(read_checkpoint(folder).optimizer) == [key]
+    assert list(read_checkpoint(folder).optimizer[key]) == ["0/mu/output"]
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs sha256sum")
+def test_sha256sum_checks_it_too(tmp_path):
+    folder = save(tmp_path)
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    assert subprocess.run(command, cwd=folder, capture_output=True).returncode == 0
+    digest = hashlib.sha256((folder / "state.json").read_bytes()).hexdigest()
+    assert f"{digest}  state.json\n" in (folder / "SHA256SUMS").read_text()
 
 
 def test_arrays_that_are_views_are_saved_as_they_read(tmp_path):
     weights = random_weights()
     views = {name: np.asfortranarray(array) for name, array in weights.items()}
-    save_weights(tmp_path, 1, views)
-    assert all((load_weights(tmp_path, SHAPES)[name] == array).all() for name, array in weights.items())
+    save(tmp_path, 1, views)
+    found = newest_whole(tmp_path).weights
+    assert all((found[name] == array).all() for name, array in weights.items())
 
 
 def test_the_file_has_its_step_and_the_models_names_for_any_other_program(tmp_path):
-    content = save_weights(tmp_path, 500, random_weights()).read_bytes()
+    content = (save(tmp_path) / "weights.safetensors").read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     assert header.pop("__metadata__") == {"step": "500"}
     assert {name: tuple(entry["shape"]) for name, entry in header.items()} == SHAPES
@@ -126,61 +170,127 @@ def test_the_file_has_its_step_and_the_models_names_for_any_other_program(tmp_pa
 @pytest.mark.parametrize("newest_last", [True, False])
 def test_the_newest_step_is_loaded(tmp_path, steps, newest_last):
     for step in steps if newest_last else steps[::-1]:
-        save_weights(tmp_path, step, random_weights(seed=step))
-    found = load_weights(tmp_path, SHAPES)
-    assert (found["output"] == random_weights(seed=steps[1])["output"]).all()
+        save(tmp_path, step, random_weights(seed=step))
+    found = newest_or_refuse(tmp_path)
+    assert found.step == steps[1]
+    assert (found.weights["output"] == random_weights(seed=steps[1])["output"]).all()
 
 
-def test_a_folder_without_weights_is_refused(tmp_path):
-    with pytest.raises(UserError, match="the run must have weights: there are none below"):
-        load_weights(tmp_path, SHAPES)
-
-
-def without(name):
-    return {other: array for other, array in random_weights().items() if other != name}
-
-
-WRONG = {
-    "shape": (
-        {**random_weights(), "output": np.zeros((12, 8))},
-        r"output: the file has \(12, 8\), the model \(11, 8\)$",
-    ),
-    "transposed": (
-        {**random_weights(), "layers.1.mlp.hidden": np.zeros((8, 32))},
-        r"layers\.1\.mlp\.hidden: the file has \(8, 32\), the model \(32, 8\)$",
-    ),
-    "missing": (
-        without("positionEmbedding"),
-        r"positionEmbedding: the file has none, the model \(6, 8\)$",
-    ),
-    "too-many": (
-        {**random_weights(), "finalNorm.scale": np.ones(8)},
-        r"finalNorm\.scale: the file has \(8,\), the model none$",
-    ),
-}
-
-
-@pytest.mark.parametrize(("weights", "says"), WRONG.values(), ids=WRONG.keys())
-def test_weights_of_another_model_are_refused_with_both_shapes(tmp_path, weights, says):
-    save_weights(tmp_path, 1, weights)
+def test_a_damaged_newest_is_passed_over_and_told_of(tmp_path):
+    folders = [save(tmp_path, step) for step in (1, 2, 3, 4)]
+    (folders[3] / "SHA256SUMS").unlink()
+    (folders[2] / "weights.safetensors").write_bytes(b"")
+    found = newest_whole(tmp_path)
+    assert found.step == 2
+    assert [damaged.folder for damaged in found.damaged] == [folders[3], folders[2]]
+    assert str(folders[3] / "SHA256SUMS") in found.damaged[0].reason
     with pytest.raises(
-        UserError, match=rf"the weights must fit the model: .*weights\.safetensors does not\. {says}"
+        UserError, match=f"no {folders[3]}/SHA256SUMS. The newest whole one is run={folders[1]}$"
     ):
-        load_weights(tmp_path, SHAPES)
+        newest_or_refuse(tmp_path)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.5, 0.999], ids=str)
-def test_a_file_that_is_cut_off_is_refused(tmp_path, share):
-    path = save_weights(tmp_path, 1, random_weights())
-    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
+    with pytest.raises(UserError, match="the run must have a checkpoint: there is none below"):
+        newest_whole(tmp_path)
+    (save(tmp_path) / "state.json").unlink()
     with pytest.raises(
-        UserError, match=r"the weights must be a whole safetensors file: .*weights\.safetensors is not"
+        UserError, match=r"must have a whole checkpoint: .* has none\. .*state\.json is missing"
     ):
-        load_weights(tmp_path, SHAPES)
+        newest_whole(tmp_path)
 
 
-def test_a_file_of_something_else_is_refused(tmp_path):
-    path = save_weights(tmp_path, 1, random_weights())
-    path.write_bytes(b"\x80\x04\x95 a pickle, never opened")
-    with pytest.raises(UserError, match="must be a whole safetensors file"):
-        load_weights(tmp_path, SHAPES)
+def test_what_is_no_checkpoint_is_not_taken_for_one(tmp_path):
+    folder = save(tmp_path)
+    for name in ("step-final", ".step-000700.part", "step-12", "step-000600"):
+        (folder.parent / name).touch() if name == "step-000600" else (folder.parent / name).mkdir()
+    assert checkpoint_folders(tmp_path) == [folder]
+
+
+@pytest.mark.parametrize("file", [*FILES, "rename"])
+def test_a_disk_that_fills_leaves_the_earlier_one_and_no_litter(tmp_path, monkeypatch, file):
+    save(tmp_path, 1)
+    before = contents(tmp_path)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    write = gptlab.checkpoint.folder.write_synced
+
+    def write_half(path, content):
+        if path.name != file:
+            return write(path, content)
+        path.write_bytes(content[: len(content) // 2])
+        raise full
+
+    def rename(*paths):
+        raise full
+
+    monkeypatch.setattr(gptlab.checkpoint.folder, "write_synced", write_half)
+    if file == "rename":
+        monkeypatch.setattr(gptlab.checkpoint.folder, "put_in_place", rename)
+    with pytest.raises(OSError, match="No space left"):
+        save(tmp_path, 2)
+    assert contents(tmp_path) == before
+    assert listing(tmp_path / "checkpoints") == ["step-000001", *(f"step-000001/{name}" for name in FILES)]
+
+
+def test_all_files_are_on_disk_before_the_checkpoint_has_its_name(tmp_path, monkeypatch):
+    """A loss of power must find a name only on what is whole."""
+    events = []
+
+    def fsync(descriptor):
+        events.append(os.readlink(f"/proc/self/fd/{descriptor}").rpartition("/")[2])
+
+    def rename(source, target):
+        events.append("renamed")
+        return move(source, target)
+
+    move = os.rename
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "rename", rename)
+    save(tmp_path)
+    assert sorted(events[:4]) == FILES
+    assert events[4:] == [".step-000500.part", "renamed", "checkpoints"]
+
+
+def test_a_damaged_one_of_the_same_step_is_replaced(tmp_path):
+    folder = save(tmp_path)
+    (folder / "weights.safetensors").write_bytes(b"")
+    (folder / "extra").touch()
+    assert save(tmp_path) == folder
+    assert read_checkpoint(folder).step == 500
+    assert len(listing(tmp_path / "checkpoints")) == 5
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    folder = save(tmp_path)
+    shutil.copytree(folder, folder.parent / ".step-000600.part")
+    shutil.copytree(folder, folder.parent / ".step-000400.old.part")
+    assert newest_whole(tmp_path).step == 500
+    remove_leftovers(tmp_path)
+    assert checkpoint_folders(tmp_path) == list(folder.parent.iterdir()) == [folder]
+    remove_checkpoint(folder)
+    assert list(folder.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("losses", "keep", "removed"),
+    [
+        ({}, 2, []),
+        ({5: None}, 1, []),
+        ({5: None, 10: None, 15: None}, 2, [5]),
+        ({5: 1.0, 10: 2.0, 15: 3.0}, 1, [10]),
+        ({5: 1.0, 10: 2.0, 15: 0.5}, 1, [5, 10]),
+        ({5: 1.0, 10: 1.0, 15: 2.0}, 1, [5]),
+        ({100: None, 5: 1.0, 10: None, 15: 0.5}, 1, [5, 10]),
+        ({5: None, 10: None, 15: 0.5}, 3, []),
+    ],
+    ids=str,
+)
+def test_the_newest_and_the_best_stay(losses, keep, removed):
+    assert to_remove(losses, keep) == removed
+
+
+def test_a_file_grows_by_whole_texts(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    append_whole(path, b"one\n")
+    append_whole(path, b"two\n")
+    assert path.read_bytes() == b"one\ntwo\n"

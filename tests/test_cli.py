@@ -331,7 +331,7 @@ def test_progress_none_prints_nothing(command: Command) -> None:
     assert (said.status, said.out, said.error) == (0, "", "")
 
 
-@pytest.mark.parametrize("verb", ["train", "generate", "ui"])
+@pytest.mark.parametrize("verb", ["train", "generate", "export", "import", "ui"])
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help(command: Command, verb: str, flag: str) -> None:
     said = command(verb, flag)
@@ -354,7 +354,7 @@ def test_version(command: Command) -> None:
     assert command("--version").out == f"gptlab {version('gptlab')}\n"
 
 
-@pytest.mark.parametrize("verb", ["train", "generate", "ui"])
+@pytest.mark.parametrize("verb", ["train", "generate", "export", "ui"])
 def test_flags_that_show(command: Command, folder: Path, verb: str) -> None:
     before = contents(folder)
     assert "tracking:" in command(verb, "--cfg", "job").out

@@ -46,7 +46,9 @@ def test_ops(complete: Complete) -> None:
     assert "ops.mul=maximum" in complete("gptlab ops.mul=ma")
 
 
-@pytest.mark.parametrize(("line", "verb"), [("gptlab gen", "generate"), ("gptlab u", "ui")])
+@pytest.mark.parametrize(
+    ("line", "verb"), [("gptlab gen", "generate"), ("gptlab u", "ui"), ("gptlab imp", "import")]
+)
 def test_verbs(complete: Complete, line: str, verb: str) -> None:
     assert complete(line) == [verb]
 
@@ -55,6 +57,13 @@ def test_keys_of_a_verb(complete: Complete) -> None:
     assert complete("gptlab generate temp") == ["temperature="]
     assert {"engine=scalar", "engine=xla"} <= set(complete("gptlab generate n=3 engine="))
     assert complete("gptlab ui po") == ["port="]
+    assert complete("gptlab import weights.json tokenizer.pa") == ["tokenizer.path="]
+
+
+def test_export(complete: Complete) -> None:
+    assert complete("gptlab export latest --form") == ["--format=json", "--format=safetensors"]
+    assert complete("gptlab export latest --format=json out") == ["output="]
+    assert complete("gptlab export over") == ["overwrite="]
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,8 @@ ARROWS = {
     "generation": {"data", "engines"},
     "training": {"data", "engines"},
     "checkpoint": set(),
+    "source": {"checkpoint"},
+    "exchange": {"assembly", "autograd", "checkpoint", "create", "registry", "source"},
     "signals": set(),
     "progress": set(),
     "provenance": set(),

@@ -58,7 +58,7 @@ def test_a_run_read_back_through_the_mlflow_client(mlflow_folder, capsys):
     files = {f.path for f in client.list_artifacts(run.info.run_id)}
     assert {"config.yaml", "tokenizer.json", "parameters.json", "loss.png"} <= files
     folder = client.download_artifacts(run.info.run_id, "")
-    (weights,) = (Path(folder) / "weights").glob("*.safetensors")
+    (weights,) = Path(folder).glob("checkpoints/step-000060/weights.safetensors")
     assert sum(array.size for array in load_file(weights).values()) == metrics["parameters/total"]
     table = json.loads((Path(folder) / "parameters.json").read_text())
     assert table["columns"][:3] == ["matrix", "shape", "count"]

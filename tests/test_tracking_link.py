@@ -73,7 +73,7 @@ def test_a_long_end_is_waited_for_as_long_as_it_goes_on(monkeypatch: pytest.Monk
     monkeypatch.setattr(
         tracker_module, "time", SimpleNamespace(monotonic=lambda: float(next(clock)), time=lambda: 0.0)
     )
-    replies = [{"is": "writing"}] * 20 + [{"is": "ended", "lost": 0, "message": ""}]
+    replies = [{"is": "writing"}] * 20 + [{"is": "ended", "unsent": 0, "kept": True, "message": ""}]
     sent: list[str] = []
 
     class Process:
@@ -90,6 +90,6 @@ def test_a_long_end_is_waited_for_as_long_as_it_goes_on(monkeypatch: pytest.Monk
             sent.append("killed")
 
     tracker = MLflowTracking().start()
-    tracker._link, tracker._ready = Process(), True
+    tracker._link, tracker._accepted = Process(), True
     tracker.gptlab_run_ended(SimpleNamespace(samples=[], weights=None), None)
     assert sent == ["end", "released"]

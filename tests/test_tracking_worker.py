@@ -13,9 +13,10 @@ from test_tracking import client, make_run, track
 from gptlab.figures import loss_curve, smoothed
 from gptlab.run import Run
 from gptlab.tracking import orphans, worker
-from gptlab.tracking.recorder import PARAM_LENGTH, flat_params
+from gptlab.tracking.facts import PARAM_LENGTH, flat_params
+from gptlab.tracking.messages import read_run, read_store, write_run, write_store
 from gptlab.tracking.store import find_store
-from gptlab.tracking.worker import Conversation, read_run, read_store, write_run, write_store
+from gptlab.tracking.worker import Conversation
 
 # A conversation with a client that fails at will
 
@@ -77,7 +78,7 @@ def test_what_could_not_be_written_is_written_at_the_end(flaky, mlflow_folder, m
     replies = converse(flaky, run, metrics(1), True, metrics(2), TIME, samples, metrics(3), False, END)
     assert [r["is"] for r in replies] == ["started", "failed", "writing", "ended"]
     assert replies[1]["message"] == "the store is away"
-    assert replies[3] == {"is": "ended", "lost": 0, "message": ""}
+    assert replies[3] == {"is": "ended", "unsent": 0, "kept": True, "message": ""}
     history = flaky.get_metric_history(replies[0]["id"], "train/loss")
     assert [m.step for m in history] == [1, 2, 3]
     assert [f.path for f in flaky.list_artifacts(replies[0]["id"], "samples")] == ["samples/step-000002.txt"]
@@ -89,10 +90,10 @@ def test_an_end_with_much_to_write_says_that_it_goes_on(flaky, mlflow_folder):
     assert [r["is"] for r in replies] == ["started", "failed", "writing", "writing", "writing", "ended"]
 
 
-def test_a_store_that_stays_away_ends_with_a_count_of_what_is_lost(flaky, mlflow_folder):
+def test_a_store_that_stays_away_ends_with_a_count_of_what_is_kept(flaky, mlflow_folder):
     replies = converse(flaky, make_run(mlflow_folder), TIME, True, metrics(1), metrics(2), END)
     assert replies[-1]["message"] == "the store is away"
-    assert replies[-1]["lost"] >= 2
+    assert replies[-1]["unsent"] >= 2 and replies[-1]["kept"]
 
 
 def test_a_run_whose_process_disappears_is_closed_as_killed(flaky, mlflow_folder):

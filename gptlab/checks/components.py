@@ -12,7 +12,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.checks.check import Findings, difference
 from gptlab.create import STANDARD
-from gptlab.engines.engine import causal_context
+from gptlab.engines.engine import Definition, causal_context
 from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
 from gptlab.engines.xla_arrays import XlaArrays
 from gptlab.model.gpt import GPT, settle_sizes
@@ -62,13 +62,15 @@ def check_a_component(registry: Registry, kind: str, component: Any, findings: F
             fails(f"logits depend on later tokens: with and without them {problem}")
 
 
-def logits(definition: GPT, weights: dict[str, np.ndarray], ops: OpTable, tokens: np.ndarray) -> np.ndarray:
+def logits(
+    definition: Definition, weights: dict[str, np.ndarray], ops: OpTable, tokens: np.ndarray
+) -> np.ndarray:
     arrays = ScalarArrays(ops)
     tensors = {name: Tensor(arrays.constant(array), arrays) for name, array in weights.items()}
     return data_of(definition.logits(tensors, tokens, causal_context(len(tokens))).data)
 
 
-def forward(definition: GPT, weights: dict[str, np.ndarray], ops: OpTable) -> float:
+def forward(definition: Definition, weights: dict[str, np.ndarray], ops: OpTable) -> float:
     """The mean loss of the document, by plain floats."""
     arrays = ScalarArrays(ops)
     tensors = {name: Tensor(arrays.constant(array), arrays) for name, array in weights.items()}
@@ -76,7 +78,9 @@ def forward(definition: GPT, weights: dict[str, np.ndarray], ops: OpTable) -> fl
     return float(data_of(losses.data).mean())
 
 
-def scalar_gradient(definition: GPT, weights: dict[str, np.ndarray], ops: OpTable) -> dict[str, np.ndarray]:
+def scalar_gradient(
+    definition: Definition, weights: dict[str, np.ndarray], ops: OpTable
+) -> dict[str, np.ndarray]:
     arrays = ScalarArrays(ops)
     values = {name: as_values(array) for name, array in weights.items()}
     tensors = {name: Tensor(array, arrays) for name, array in values.items()}
@@ -87,7 +91,9 @@ def scalar_gradient(definition: GPT, weights: dict[str, np.ndarray], ops: OpTabl
     return {n: np.array([v.grad for v in array.flat]).reshape(array.shape) for n, array in values.items()}
 
 
-def xla_gradient(definition: GPT, weights: dict[str, np.ndarray], ops: OpTable) -> dict[str, np.ndarray]:
+def xla_gradient(
+    definition: Definition, weights: dict[str, np.ndarray], ops: OpTable
+) -> dict[str, np.ndarray]:
     arrays = XlaArrays(ops, "float64")
 
     def loss(named: dict[str, jax.Array]) -> jax.Array:
@@ -101,7 +107,7 @@ def xla_gradient(definition: GPT, weights: dict[str, np.ndarray], ops: OpTable) 
 
 
 def against_differences(
-    definition: GPT, weights: dict[str, np.ndarray], ops: OpTable, gradients: dict[str, np.ndarray]
+    definition: Definition, weights: dict[str, np.ndarray], ops: OpTable, gradients: dict[str, np.ndarray]
 ) -> list[str]:
     """Where a derivative differs from central differences, a few entries of each weight tried."""
     problems = []

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from gptlab.checks.check import Check, Findings
@@ -31,7 +32,7 @@ def check_names(registry: Registry, names: Sequence[str] = ()) -> list[Check]:
 
 def check_entry(registry: Registry, entry: Entry) -> list[Check]:
     """Everything that can be tried of one registered name."""
-    from gptlab.checks import components, ops, rules
+    from gptlab.checks import adapters, components, ops, rules
 
     findings = Findings(entry.kind, entry.name, [])
     with findings.trying("described") as fails:
@@ -53,6 +54,7 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
         rules.check_an_engine(registry, made, findings)
     else:
         tried: dict[str, Any] = {
+            "adapter": partial(adapters.check_an_adapter, registry),
             "optimizer": rules.check_an_optimizer,
             "schedule": rules.check_a_schedule,
             "tokenizer": rules.check_a_tokenizer,

@@ -2,6 +2,9 @@
 
 python -m gptlab [train] +experiment=tiny     train; the default
 python -m gptlab generate n=5                 sample from a finished run
+python -m gptlab export latest --format=json  weights to a file
+python -m gptlab import weights.json ...      and from one
+python -m gptlab send runs/...                to MLflow, what a run could not write there
 python -m gptlab ui                           browse the runs
 python -m gptlab plugins                      what was found, and what it registers
 python -m gptlab check halfmul                try everything that can go wrong with it
@@ -14,6 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gptlab.cli.files import export, import_file, with_paths
 from gptlab.cli.help import VERBS, help_of
 from gptlab.errors import TrainingStopped, UserError, nearest
 from gptlab.signals import ending_at_once
@@ -64,6 +68,9 @@ def dispatch(arguments: list[str]) -> int:
         "ui": ui,
         "plugins": plugins_verb,
         "check": check,
+        "export": export,
+        "import": import_file,
+        "send": send,
     }
     return commands[verb](rest)
 
@@ -143,21 +150,23 @@ def show(verb: str, arguments: list[str]) -> int:
 
 
 def generate(arguments: list[str]) -> int:
-    """Print samples of a finished run, one a line."""
+    """Print samples of a finished run, or of whatever names weights, one a line."""
     from gptlab.cli.command_line import read_command_line
     from gptlab.cli.composing import prepared, settings_of
     from gptlab.generation import Sampling
     from gptlab.generation import generate as sample
-    from gptlab.runs import found_run, load_run
+    from gptlab.runs import found_source, load_source, with_corpus
 
+    arguments = with_paths(arguments)
     line = read_command_line(arguments)
     if line.shows:
         return show("generate", arguments)
     plugins = prepared()
     settings = settings_of("generate", line, plugins)
     how = Sampling(**{key: settings[key] for key in ("n", "temperature", "topK", "topP", "prompt", "seed")})
-    with found_run(settings["run"], settings["tracking"]) as folder:
-        run = load_run(folder, plugins.registry, settings["engine"])
+    with found_source(settings["run"], settings["tracking"]) as found:
+        source = with_corpus(found, settings["tokenizer"], plugins.registry)
+        run = load_source(source, plugins.registry, settings["engine"])
     for text in sample(run.session, run.state, run.tokenizer, run.definition.sizes.blockSize, how):
         print(text)
     return 0
@@ -174,6 +183,18 @@ def ui(arguments: list[str]) -> int:
         return show("ui", arguments)
     settings = settings_of("ui", line, prepared())
     return serve_ui(settings["tracking"].get("uri"), settings["host"], settings["port"])
+
+
+def send(arguments: list[str]) -> int:
+    """Write to MLflow what a run's folder keeps of what could not be written while the run went on."""
+    from gptlab.tracking.send import send as send_rest
+
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        raise UserError(
+            f"send takes one run's folder: got '{' '.join(arguments)}'. Type python -m gptlab send runs/..."
+        )
+    print(send_rest(Path(arguments[0]).expanduser()))
+    return 0
 
 
 def plugins_verb(arguments: list[str]) -> int:

@@ -7,8 +7,11 @@ import sys
 from contextlib import nullcontext, redirect_stderr
 from io import StringIO
 
+from gptlab.cli.files import FORMAT
 from gptlab.cli.help import VERBS
 from gptlab.registry import Registry
+
+TAKE_A_WORD = ("export", "import")  # in front of the overrides
 
 
 def complete(arguments: list[str], subcommand: list[str], registry: Registry) -> int:
@@ -44,7 +47,7 @@ def understood(line: str, registry: Registry) -> tuple[str, str, list[str]]:
     rest = rest.lstrip()
     first, space, after = rest.partition(" ")
     if space and first in VERBS:
-        return first, after.lstrip(), []
+        return first, *of_verb(first, after.lstrip())
     word = rest.rpartition(" ")[2]
     if word == rest and "=" not in word:
         return "train", rest, [f"{verb} " for verb in VERBS if verb.startswith(word)]
@@ -52,3 +55,18 @@ def understood(line: str, registry: Registry) -> tuple[str, str, list[str]]:
     if equals and key.startswith("ops."):
         return "train", rest, [f"{key}={name}" for name in registry.names("op") if name.startswith(begun)]
     return "train", rest, []
+
+
+def of_verb(verb: str, rest: str) -> tuple[str, list[str]]:
+    """What of a verb's line Hydra can complete, and the flags of gptlab's own that could."""
+    if verb not in TAKE_A_WORD:
+        return rest, []
+    before, _, word = rest.rpartition(" ")
+    # Hydra knows no words but overrides.
+    overrides = [text for text in before.split() if "=" in text and not text.startswith("-")]
+    flags = []
+    if verb == "export" and word.startswith("-"):
+        from gptlab.exchange.exporting import FORMATS
+
+        flags = [f"{FORMAT}={name}" for name in FORMATS if f"{FORMAT}={name}".startswith(word)]
+    return " ".join([*overrides, word]), flags

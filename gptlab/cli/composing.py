@@ -68,7 +68,10 @@ def first_of_sweep(line: CommandLine, plugins: Plugins) -> str | None:
 
 def compose(name: str, overrides: list[str], with_hydra: bool = False) -> DictConfig:
     import hydra
+    from hydra.core.global_hydra import GlobalHydra
 
+    if GlobalHydra.instance().is_initialized():  # within a job
+        return hydra.compose(name, overrides, return_hydra_config=with_hydra)
     with hydra.initialize_config_dir(str(folder_of("conf")), version_base="1.3"):
         return hydra.compose(name, overrides, return_hydra_config=with_hydra)
 

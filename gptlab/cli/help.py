@@ -12,13 +12,19 @@ gptlab: take a GPT apart, change any piece, see what that does to learning.
   python -m gptlab +experiment=tiny model/norm=layernorm  change a component
   python -m gptlab +experiment=tiny ops.mul=maximum       change what "multiply" means
   python -m gptlab -m +experiment=tiny model.nEmbd=16,32  a sweep, a run for each value
+  python -m gptlab resume=latest                          go on with a run that was stopped, or killed
+  python -m gptlab +experiment=questions initFrom=latest  begin another from the newest run's weights
   python -m gptlab generate prompt="the cat"              sample from the newest run
+  python -m gptlab export latest --format=json            its weights to a file for other programs
   python -m gptlab ui                                     browse the runs in MLflow
 
-Verbs: train (the default), generate, ui, which take Hydra overrides; plugins, check. Each has --help.
+Verbs: train (the default), generate, export, import, ui, which take Hydra overrides; send, plugins,
+check. Each has --help.
 
 --cfg job        print the whole config and train nothing (--info defaults: what it is made of)
 -m               a sweep over values given as 1,2,3
+checkpoint.every steps between checkpoints, by time if left out; checkpoint.keep of them stay, and the best
+register=NAME    the finished model into MLflow's model registry: generate run=models:/NAME@newest
 tracking=none    without MLflow
 progress=none    print nothing
 --hydra-help     Hydra's own flags
@@ -30,14 +36,52 @@ Sample from a finished run.
 
   python -m gptlab generate run=latest n=20 temperature=0.8 topK=0 topP=1.0 seed=0 prompt="the cat"
 
-run          latest (the newest below ./runs), an MLflow run id, or a run's folder
+run          latest (the newest below ./runs), the folder of a run or of one of its checkpoints, an MLflow
+             run id, runs:/ID, models:/NAME@ALIAS, or a file: FILE.json, FILE.safetensors
 n            how many samples, one a line
 temperature  what logits are divided by; 0 takes the likeliest token each time
 topK         keep the k likeliest tokens; 0 keeps all
 topP         of those, the smallest set whose probabilities reach p
 prompt       what each sample begins with, in tokens of the run's vocabulary
 seed         the same seed draws the same samples
-engine       engine=scalar or engine=xla; the run's own if left out\
+engine       engine=scalar or engine=xla; the run's own if left out
+
+A file made by another program carries no vocabulary; it is built from the text that the model was trained on:
+
+  python -m gptlab generate run=weights.json tokenizer.path=corpus.txt     (tokenizer=char for characters)\
+"""
+
+EXPORT = """\
+Write the weights of a run to one file, and print its path.
+
+  python -m gptlab export latest --format=json output=weights.json
+
+The first word is whatever names weights, as in generate (latest if left out).
+--format     json: {"config": {nLayer, nEmbd, blockSize, nHead, headDim, vocabSize}, "weights": [every number]},
+             for the standard model; each number with all its digits, matrix by matrix, row by row
+             safetensors: any model, with its config and its vocabulary
+output       the file to write; weights.json or weights.safetensors if left out
+overwrite    overwrite=true replaces a file that is there already
+tokenizer    tokenizer.path=corpus.txt gives a file of weights that has no vocabulary one\
+"""
+
+IMPORT = """\
+Make a run below ./runs of a file of weights, so that generate, initFrom and export know it; print its folder.
+
+  python -m gptlab import weights.json tokenizer.path=corpus.txt
+
+The first word is a file as export writes it, by gptlab or by another program.
+tokenizer    tokenizer.path: the text that the model was trained on, of which the vocabulary is built; only for
+             a file that carries none. tokenizer=word (the default) or tokenizer=char\
+"""
+
+SEND = """\
+Write to MLflow what a run could not: its server was away, or the disk was full.
+
+  python -m gptlab send runs/2026-11-22/19-55-47-000000-tiny
+
+The run's last line says so where it is needed. It goes to the store that the run was logged to; what is there
+already is not written twice.\
 """
 
 UI = """\
@@ -66,7 +110,16 @@ optimizers are pure, repeatable and converge, that names and fields are describe
   python -m gptlab check halfmul muon    these ops, components or plugins\
 """
 
-HELP = {"train": TRAIN, "generate": GENERATE, "ui": UI, "plugins": PLUGINS, "check": CHECK}
+HELP = {
+    "train": TRAIN,
+    "generate": GENERATE,
+    "export": EXPORT,
+    "import": IMPORT,
+    "send": SEND,
+    "ui": UI,
+    "plugins": PLUGINS,
+    "check": CHECK,
+}
 VERBS = tuple(HELP)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import typing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from gptlab.cli.asked import asked_of
 from gptlab.cli.composing import explained
 from gptlab.cli.naming import run_name
 from gptlab.config import plain
@@ -17,6 +18,7 @@ from gptlab.plugins import Plugins
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from gptlab.checkpoint import Checkpoint
     from gptlab.cli.command_line import CommandLine
 
 
@@ -58,14 +60,34 @@ class Jobs:
         try:
             with explained(self.plugins, overrides):
                 settings = plain(config)
+            asked = asked_of(settings, overrides) if settings["initFrom"] is not None else None
+            checkpoint = None
+            if settings["resume"] is not None:
+                settings, checkpoint = self._to_resume(settings, overrides)
             # Only now: a wrong config must not wait for what training needs to be imported.
             from gptlab.launch import launch
 
-            outcome = launch(settings, self.plugins, folder, name)
+            if checkpoint is None:
+                outcome = launch(settings, self.plugins, folder, name, asked=asked)
+            else:
+                run_folder, name = checkpoint.folder.parent.parent, checkpoint.state["run"]["name"]
+                outcome = launch(settings, self.plugins, run_folder, name, checkpoint)
         finally:
             remove_if_unused(folder, before)
         if settings["progress"] != "none":
             print(closing(outcome.run, self.in_sweep))
+
+    def _to_resume(self, settings: dict[str, Any], overrides: list[str]) -> tuple[dict[str, Any], Checkpoint]:
+        """The config and the checkpoint of the run that `resume` names."""
+        from gptlab.cli.resuming import settings_to_resume
+        from gptlab.resuming import run_to_resume
+
+        if self.in_sweep:
+            raise UserError(
+                "resume goes on with one run: leave out --multirun, or resume the runs one by one."
+            )
+        checkpoint = run_to_resume(settings["resume"])
+        return settings_to_resume(checkpoint, settings, overrides, self.plugins), checkpoint
 
     def name(self, overrides: list[str]) -> str:
         """What the run is called: in a sweep by what differs from run to run."""

@@ -17,6 +17,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 
 Arrays = dict[str, Any]  # by weight name; numpy arrays, or what numpy.asarray accepts
+Frozen = frozenset[str]  # names of weights that are not trained
 Choose = Callable[..., Any]  # generation.choose: (xp, logits, uniform, temperature, topK, topP) -> token
 
 
@@ -70,6 +71,17 @@ class Definition(Protocol):
         ...
 
     def __hash__(self) -> int: ...
+
+
+class Adapts(Protocol):
+    """What a Definition may have besides: weights to train at that are not those to use."""
+
+    def merged(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The weights to use: those to train at, the adapters added to the matrices that they adapt.
+
+        Of merged weights the same ones, so that they can be evaluated like those to train at.
+        """
+        ...
 
 
 class Optimizer(Protocol):
@@ -146,7 +158,10 @@ class Session(Protocol):
         ...
 
     def for_evaluation(self, state: State) -> State:
-        """The state to evaluate, sample from and keep: that of the optimizer's `evaluation_weights`, if any."""
+        """The state to evaluate, sample from and keep; `state` itself where there is no other.
+
+        That of the optimizer's `evaluation_weights`, then of the definition's `merged`, if they have such.
+        """
         ...
 
     def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
@@ -184,15 +199,32 @@ class Engine(Protocol):
     @property
     def dtype(self) -> str: ...
 
-    def session(self, definition: Definition, optimizer: Optimizer, ops: OpTable) -> Session:
-        """A model on this engine. Programs compiled before for the same shapes are used again."""
+    def session(
+        self, definition: Definition, optimizer: Optimizer, ops: OpTable, frozen: Frozen = frozenset()
+    ) -> Session:
+        """A model on this engine. Programs compiled before for the same shapes are used again.
+
+        frozen: names of weights that training leaves as they are, to the bit. The optimizer is given the
+        others only, its `init` included, and the norm of the gradient is theirs. An engine that
+        cannot freeze may leave the argument out: it is given only where something is frozen.
+        """
         ...
 
 
-def evaluation_weights(optimizer: Any, xp: Any, weights: Arrays, moments: dict[str, Arrays]) -> Arrays | None:
+def evaluation_weights(
+    optimizer: Any, xp: Any, weights: Arrays, moments: dict[str, Arrays], frozen: Frozen = frozenset()
+) -> Arrays | None:
     """What the optimizer would have evaluated instead of `weights`; None if it makes no difference."""
     method = getattr(optimizer, "evaluation_weights", None)
-    return None if method is None else method(xp, weights, moments)
+    if method is None:
+        return None
+    chosen = method(xp, trained(weights, frozen), moments)
+    return {name: array if name in frozen else chosen[name] for name, array in weights.items()}
+
+
+def trained(weights: Arrays, frozen: Frozen) -> Arrays:
+    """Those that are not frozen: what an optimizer is given."""
+    return {name: array for name, array in weights.items() if name not in frozen}
 
 
 def runtime_fields(optimizer: Any) -> dict[str, float]:

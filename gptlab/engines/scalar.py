@@ -17,11 +17,13 @@ from gptlab.engines.engine import (
     Choose,
     Context,
     Definition,
+    Frozen,
     Metrics,
     Optimizer,
     State,
     causal_context,
     evaluation_weights,
+    trained,
 )
 from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
 from gptlab.engines.scalar_product import GRAD
@@ -46,8 +48,10 @@ class ScalarEngine:
                 f"{self.dtype}. Leave it out, or use engine=xla engine.dtype={self.dtype}."
             )
 
-    def session(self, definition: Definition, optimizer: Optimizer, ops: OpTable) -> ScalarSession:
-        return ScalarSession(definition, optimizer, ScalarArrays(ops, self.fuse))
+    def session(
+        self, definition: Definition, optimizer: Optimizer, ops: OpTable, frozen: Frozen = frozenset()
+    ) -> ScalarSession:
+        return ScalarSession(definition, optimizer, ScalarArrays(ops, self.fuse), frozen)
 
 
 class GrowingPast:
@@ -74,10 +78,17 @@ class GrowingPast:
 class ScalarSession:
     """The Session of the scalar engine. Its State holds object arrays of Values, always the same ones."""
 
-    def __init__(self, definition: Definition, optimizer: Optimizer, arrays: ScalarArrays):
+    def __init__(
+        self,
+        definition: Definition,
+        optimizer: Optimizer,
+        arrays: ScalarArrays,
+        frozen: Frozen = frozenset(),
+    ):
         self.definition = definition
         self.optimizer = optimizer
         self.arrays = arrays
+        self.frozen = frozen
         self.true_arrays = ScalarArrays(OpTable(), arrays.fuse_sum or arrays.fuse_dot)
 
     def init(self, weights: Arrays, optimizer: dict[str, Arrays], step: int = 0) -> State:
@@ -111,7 +122,8 @@ class ScalarSession:
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
         losses, norms = [], []
-        params = {name: data_of(values) for name, values in state.weights.items()}
+        weights = trained(state.weights, self.frozen)
+        params = {name: data_of(values) for name, values in weights.items()}
         for tokens, lengths, rate in zip(
             batches.tokens, batches.lengths, learning_rates.tolist(), strict=True
         ):
@@ -124,13 +136,13 @@ class ScalarSession:
                     np, params, grads, state.optimizer, state.step, rate
                 )
             params = {name: np.asarray(updated[name], dtype=float) for name in params}
-            for name, values in state.weights.items():
+            for name, values in weights.items():
                 for value, number in zip(values.ravel().tolist(), params[name].ravel().tolist(), strict=True):
                     value.data = number
         return state, Metrics(np.array(losses), np.array(norms))
 
     def gradients(self, weights: Arrays, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, Arrays]:
-        """The batch's loss and its gradient by name; the graph is gone when this returns."""
+        """The batch's loss and its gradient by name, frozen ones aside; the graph is gone when this returns."""
         for values in weights.values():
             for value in values.ravel().tolist():
                 value.grad = 0.0
@@ -141,7 +153,7 @@ class ScalarSession:
                 name: np.fromiter(map(GRAD, values.ravel().tolist()), float, values.size).reshape(
                     values.shape
                 )
-                for name, values in weights.items()
+                for name, values in trained(weights, self.frozen).items()
             }
             number = loss.data
             del loss
@@ -149,7 +161,12 @@ class ScalarSession:
 
     def for_evaluation(self, state: State) -> State:
         params = {name: data_of(values) for name, values in state.weights.items()}
-        weights = evaluation_weights(self.optimizer, np, params, state.optimizer)
+        weights = evaluation_weights(self.optimizer, np, params, state.optimizer, self.frozen)
+        merged = getattr(self.definition, "merged", None)
+        if merged is not None:
+            used = params if weights is None else weights
+            named = {name: Tensor(np.asarray(array), self.arrays) for name, array in used.items()}
+            weights = {name: data_of(tensor.data) for name, tensor in merged(named).items()}
         if weights is None:
             return state
         return State({n: as_values(np.asarray(a)) for n, a in weights.items()}, state.optimizer, state.step)
@@ -159,7 +176,7 @@ class ScalarSession:
         return State(weights, {k: dict(v) for k, v in state.optimizer.items()}, state.step)
 
     def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
-        weights = self.frozen(state)
+        weights = self.numbers(state)
         total = 0.0
         for row, length in zip(tokens, lengths.tolist(), strict=True):
             logits = data_of(self.definition.logits(weights, row[:length], causal_context(length)).data)
@@ -170,7 +187,7 @@ class ScalarSession:
 
     def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
         ids = np.asarray(tokens)
-        return data_of(self.definition.logits(self.frozen(state), ids, causal_context(len(ids))).data)
+        return data_of(self.definition.logits(self.numbers(state), ids, causal_context(len(ids))).data)
 
     def generate(
         self,
@@ -180,7 +197,7 @@ class ScalarSession:
         uniforms: np.ndarray,
         settings: dict[str, float],
     ) -> np.ndarray:
-        weights = self.frozen(state)
+        weights = self.numbers(state)
         bos = int(prompt[0])
         samples = np.full(uniforms.shape, bos, dtype=np.int32)
         for sample, numbers in zip(samples, uniforms, strict=True):
@@ -196,6 +213,6 @@ class ScalarSession:
                     break
         return samples
 
-    def frozen(self, state: State) -> dict[str, Tensor]:
+    def numbers(self, state: State) -> dict[str, Tensor]:
         """The weights as plain floats, so that a forward pass builds no graph."""
         return {name: Tensor(data_of(values), self.arrays) for name, values in state.weights.items()}

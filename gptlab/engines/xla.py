@@ -13,11 +13,13 @@ from gptlab.engines.engine import (
     Batches,
     Choose,
     Definition,
+    Frozen,
     Metrics,
     Optimizer,
     State,
     evaluation_weights,
     runtime_fields,
+    trained,
     with_fields,
 )
 from gptlab.engines.packing import PassShape, choose_shape, pack
@@ -48,17 +50,21 @@ class XlaEngine:
                 f"engine.dtype must be {' or '.join(DTYPES)}: got {self.dtype}. Try engine.dtype=float32."
             )
 
-    def session(self, definition: Definition, optimizer: Optimizer, ops: OpTable) -> XlaSession:
+    def session(
+        self, definition: Definition, optimizer: Optimizer, ops: OpTable, frozen: Frozen = frozenset()
+    ) -> XlaSession:
         # jax is imported here and not above: reading a config must not take the second that it needs
         from gptlab.engines.xla_arrays import XlaArrays
 
-        return XlaSession(definition, optimizer, XlaArrays(ops, self.dtype))
+        return XlaSession(definition, optimizer, XlaArrays(ops, self.dtype), frozen)
 
 
 class XlaSession:
     """The Session of the xla engine. Its State holds jax arrays, given away to each training call."""
 
-    def __init__(self, definition: Definition, optimizer: Optimizer, arrays: XlaArrays):
+    def __init__(
+        self, definition: Definition, optimizer: Optimizer, arrays: XlaArrays, frozen: Frozen = frozenset()
+    ):
         import jax
 
         from gptlab.engines import xla_programs
@@ -71,6 +77,7 @@ class XlaSession:
         self.arrays = arrays
         self.dtype = arrays.dtype
         self.optimizer = optimizer
+        self.frozen = frozen
         self.hyper = runtime_fields(optimizer)
         # What is equal for all values of the run-time fields is the key of the compiled program.
         self.template = with_fields(optimizer, dict.fromkeys(self.hyper, 0.0))
@@ -99,11 +106,13 @@ class XlaSession:
                 self.definition, self.template, self.arrays, is_small(state.weights, shape)
             )
             hyper = {name: self._array(value) for name, value in self.hyper.items()}
+            # Apart, so that no gradient is computed of what stays as it is.
+            fixed = {name: array for name, array in state.weights.items() if name in self.frozen}
             for start in range(0, steps, capacity):
                 part = slice(start, min(start + capacity, steps))
                 count = part.stop - part.start
                 weights, moments, loss, norm = program(
-                    state.weights,
+                    trained(state.weights, self.frozen),
                     state.optimizer,
                     np.int32(state.step),
                     hyper,
@@ -112,10 +121,11 @@ class XlaSession:
                     self._array(padded(learning_rates[part], capacity)),
                     np.int32(count),
                     None if shape is None else packed(batches.lengths[part], span, shape, capacity),
+                    fixed,
                 )
                 # jax hands dicts back with sorted keys; the order of the names is that of `params`
                 state = State(
-                    reordered(weights, state.weights),
+                    reordered({**fixed, **weights}, state.weights),
                     {key: reordered(moments[key], named) for key, named in state.optimizer.items()},
                     state.step + count,
                 )
@@ -131,7 +141,14 @@ class XlaSession:
 
     def for_evaluation(self, state: State) -> State:
         with self._precision():
-            weights = evaluation_weights(self.optimizer, self._jax.numpy, state.weights, state.optimizer)
+            weights = evaluation_weights(
+                self.optimizer, self._jax.numpy, state.weights, state.optimizer, self.frozen
+            )
+            if hasattr(self.definition, "merged"):
+                program = self._programs.merge_program(self.definition, self.arrays)
+                named = state.weights if weights is None else weights
+                found = program(named)
+                weights = {name: found[name] for name in named if name in found}
         return state if weights is None else State(weights, state.optimizer, state.step)
 
     def export(self, state: State) -> State:

@@ -100,26 +100,31 @@ def unpacked(slots: jax.Array, tokens: jax.Array, lengths: jax.Array, dtype: str
 def train_program(
     definition: Definition, optimizer: Any, arrays: XlaArrays, one_thread: bool
 ) -> Callable[..., Any]:
-    """(weights, moments, step, hyper, tokens, lengths, rates, count, packed) -> weights, moments, losses, norms.
+    """(weights, moments, step, hyper, tokens, lengths, rates, count, packed, fixed) -> weights, moments, losses, norms.
 
+    weights: those that are trained; fixed: the others, of which no gradient is computed.
     Runs `count` steps, at most as many as there are rates; the rest of the outputs is 0. packed: None,
     and each document has a row; or the slots (P, R, W) and first (C + 1,) of packing.Packed.
     """
 
-    def gradients(layout: Layout, params: Any, tokens: jax.Array, lengths: jax.Array, passes: Any) -> Any:
+    def gradients(
+        layout: Layout, params: Any, fixed: Weights, tokens: jax.Array, lengths: jax.Array, passes: Any
+    ) -> Any:
         """The loss of a step's documents (B, T+1) and its gradient, laid out as `params` are."""
         # By matrix: a gradient through slices of one vector would take twice as long.
         weights = layout.split(params)
         if passes is None:
-            loss, named = jax.value_and_grad(lambda w: padded_loss(definition, arrays, w, tokens, lengths))(
-                weights
-            )
+            loss, named = jax.value_and_grad(
+                lambda w: padded_loss(definition, arrays, {**fixed, **w}, tokens, lengths)
+            )(weights)
             return loss, layout.join(named)
         slots, first, last = passes
 
         def one_pass(p: jax.Array, sums: Any) -> Any:
             rows = unpacked(slots[p], tokens, lengths, arrays.dtype)
-            loss, named = jax.value_and_grad(lambda w: losses_of_rows(definition, arrays, w, rows))(weights)
+            loss, named = jax.value_and_grad(
+                lambda w: losses_of_rows(definition, arrays, {**fixed, **w}, rows)
+            )(weights)
             return jax.tree.map(jnp.add, sums, (loss, layout.join(named)))
 
         zeros = jnp.zeros((), dtype=arrays.dtype), jax.tree.map(jnp.zeros_like, params)
@@ -135,6 +140,7 @@ def train_program(
         rates: jax.Array,
         count: jax.Array,
         packed: Any,
+        fixed: Weights | None = None,
     ) -> Any:
         bound = with_fields(optimizer, hyper)
         layout = layout_of(optimizer, weights)
@@ -142,7 +148,7 @@ def train_program(
         def one(i: jax.Array, carry: Any) -> Any:
             params, moments, losses, norms = carry
             passes = None if packed is None else (packed[0], packed[1][i], packed[1][i + 1])
-            loss, grads = gradients(layout, params, tokens[i], lengths[i], passes)
+            loss, grads = gradients(layout, params, fixed or {}, tokens[i], lengths[i], passes)
             norm = jnp.sqrt(sum(jnp.sum(g * g) for g in grads.values()))
             number = (step + i + 1).astype(rates.dtype)
             params, moments = bound.update(jnp, params, grads, moments, number, rates[i])
@@ -169,6 +175,16 @@ def evaluate_program(definition: Definition, arrays: XlaArrays) -> Callable[...,
     def run(weights: Weights, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
         batch = jax.vmap(document_loss, in_axes=(None, 0, 0))
         return lax.map(lambda rows: jnp.sum(batch(weights, *rows)), (tokens, lengths))
+
+    return compiled(run, arrays)
+
+
+@cache
+def merge_program(definition: Any, arrays: XlaArrays) -> Callable[..., Any]:
+    """weights -> what the definition's `merged` makes of them."""
+
+    def run(weights: Weights) -> Weights:
+        return {name: tensor.data for name, tensor in definition.merged(tensors(weights, arrays)).items()}
 
     return compiled(run, arrays)
 

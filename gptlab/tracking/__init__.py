@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MLflowTracking:
-    """Each run is an MLflow run, in `mlflow.db` of the current folder unless `uri` says otherwise."""
+    """Each run is an MLflow run, in `mlflow.db` of the current folder unless `uri` says otherwise.
+
+    logModel: at its end a run logs its model as an MLflow model, which mlflow.pyfunc loads.
+    """
 
     uri: str | None = None
     experimentName: str = "gptlab"
+    logModel: bool = True
 
     def start(self) -> Tracker:
         """The listener to register for one run."""

@@ -1,48 +1,177 @@
-"""A run that is not on this disk, fetched from the MLflow store that it was logged to."""
+"""Runs and models that are not on this disk, fetched from the MLflow store that they were logged to.
+
+Both come as a run's folder: config.yaml, tokenizer.json and checkpoints/step-000500/. They are verified
+by whoever reads the checkpoint; nothing of them is executed, and a model's code is not even fetched.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
+import re
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from gptlab.checkpoint import CONFIG, TOKENIZER, WEIGHTS
-from gptlab.errors import UserError
-from gptlab.runs import no_run
+from gptlab.checkpoint import CHECKPOINTS, CONFIG, PLUGINS, STATE, SUMS, TOKENIZER, WEIGHTS
+from gptlab.errors import UserError, nearest
 from gptlab.tracking.link import ENVIRONMENT
 from gptlab.tracking.store import check_server, find_store, open_store
 
-ARTIFACTS = {CONFIG: CONFIG, TOKENIZER: TOKENIZER, f"weights/{WEIGHTS}": f"checkpoints/step-final/{WEIGHTS}"}
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RUN_ARTIFACT = "artifacts/run"  # where a model that gptlab logged has its run's folder
+MODEL = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>[^/@]+))?/?")
+RUN = re.compile(r"(runs:/)?(?P<id>[^/:@]+)/?")
 
 
-def download_run(run_id: str, uri: str | None, folder: Path) -> None:
-    """Put a run's config, tokenizer and final weights into `folder`, as they lie in a run's folder.
+def download_reference(reference: str, uri: str | None, destination: Path) -> Path:
+    """Fetch `runs:/ID`, a bare run id, `models:/NAME@ALIAS` or `models:/NAME/VERSION`; the folder it is in.
 
-    Raises UserError if there is no such run, or not all of it was logged. Makes no store.
+    `models:/NAME` and `models:/NAME/latest` are the newest version. The folder lies in `destination`.
+    Raises UserError for a store, run, name, alias or version that is not there, and a run or model that
+    gptlab did not log whole. Makes no store.
     """
+    run, model = RUN.fullmatch(reference), MODEL.fullmatch(reference)
+    if run is None and model is None:
+        raise UserError(
+            "an address in MLflow must read runs:/ID, models:/NAME@ALIAS or models:/NAME/VERSION: "
+            f"got '{reference}'."
+        )
     store = find_store(uri)
     if store.database is not None and not store.database.exists():
-        raise no_run(run_id, f", and no MLflow store {store.database}")
+        raise UserError(
+            f"'{reference}' is looked for in an MLflow store, and there is none at {store.database}. Run in the "
+            "folder that it was made in, or name it with tracking.uri="
+        )
     if store.is_server:
         check_server(store)
     os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
     client = open_store(store)
+    if model is not None:
+        return _model(
+            client, store.shown, reference, model["name"], model["alias"], model["version"], destination
+        )
+    assert run is not None
+    return _run(client, store.shown, reference, run["id"], destination)
+
+
+def _run(client: MlflowClient, shown: str, reference: str, run_id: str, destination: Path) -> Path:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.get_run(run_id)
-    except MlflowException:
-        raise no_run(run_id, f" and in the MLflow store {store.shown}") from None
-    for artifact, place in ARTIFACTS.items():
-        try:
-            found = client.download_artifacts(run_id, artifact, str(folder))
-        except (MlflowException, OSError) as error:
+        found = client.get_run(run_id)
+    except MlflowException as error:
+        raise _not_found(error, f"there is no run '{reference}' in the MLflow store {shown}") from None
+    place = destination / run_id
+    try:
+        step = _newest_step(client, run_id)
+        if step is None:
             raise UserError(
-                f"the run {run_id} of {store.shown} must have logged {artifact} to be sampled from, and it cannot "
-                f"be read ({str(error).splitlines()[0]}). Did the run end? Try run=latest, or a run's folder."
-            ) from None
-        target = folder / place
-        if Path(found) == target:
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(found, target)
+                f"the run {run_id} of {shown} must have logged a checkpoint, and has none (it is "
+                f"{found.info.status}). Try a run that has ended, or a run's folder."
+            )
+        there = {file.path for file in client.list_artifacts(run_id)}
+        for path in (CONFIG, TOKENIZER, PLUGINS, step):
+            if path in there or path == step:
+                _fetch(client, f"runs:/{run_id}/{path}", place / path)
+    except (MlflowException, OSError) as error:
+        raise _unreadable(f"the run {run_id}", shown, error) from None
+    return place
+
+
+def _newest_step(client: MlflowClient, run_id: str) -> str | None:
+    """The artifact path of the newest checkpoint that was uploaded whole."""
+    steps = [file.path for file in client.list_artifacts(run_id, CHECKPOINTS) if file.is_dir]
+    # By length first: after step-999999 the numbers have more digits.
+    for step in sorted(steps, key=lambda path: (len(path), path), reverse=True):
+        names = {file.path.rpartition("/")[2] for file in client.list_artifacts(run_id, step)}
+        if {WEIGHTS, STATE, SUMS} <= names:
+            return str(step)
+    return None
+
+
+def _model(
+    client: MlflowClient,
+    shown: str,
+    reference: str,
+    name: str,
+    alias: str | None,
+    version: str | None,
+    destination: Path,
+) -> Path:
+    from mlflow.exceptions import MlflowException
+
+    found = _version(client, shown, reference, name, alias, version)
+    place = destination / f"{name}-{found.version}"
+    try:
+        if found.model_id:
+            uri = client.get_logged_model(found.model_id).artifact_location
+        else:
+            uri = client.get_model_version_download_uri(name, found.version)
+        _fetch(client, f"{uri.rstrip('/')}/{RUN_ARTIFACT}", place)
+    except (MlflowException, OSError) as error:
+        raise _unreadable(f"version {found.version} of the model '{name}'", shown, error) from None
+    if not (place / CONFIG).is_file():
+        raise UserError(
+            f"version {found.version} of the model '{name}' in {shown} must be one that gptlab logged, and has "
+            f"no {RUN_ARTIFACT}/{CONFIG}. Try a run: runs:/ID"
+        )
+    return place
+
+
+def _version(
+    client: MlflowClient, shown: str, reference: str, name: str, alias: str | None, version: str | None
+) -> Any:
+    """The model version that is meant. Raises UserError that says which there are, if there is none."""
+    versions = sorted(client.search_model_versions(f"name = '{_quoted(name)}'"), key=lambda v: int(v.version))
+    if not versions:
+        names = [model.name for model in client.search_registered_models(max_results=100)]
+        close = nearest(name, names) or names[:5]
+        guess = (
+            f"Known: {', '.join(f'models:/{known}' for known in close)}." if close else "It has none at all."
+        )
+        raise UserError(f"there is no model '{name}' in the registry of {shown}: got '{reference}'. {guess}")
+    numbers = ", ".join(str(v.version) for v in versions[-10:])
+    if alias is not None:
+        aliases = client.get_registered_model(name).aliases
+        if alias not in aliases and alias.lower() != "latest":
+            known = ", ".join(f"@{a} (version {v})" for a, v in sorted(aliases.items())) or "none"
+            raise UserError(
+                f"the model '{name}' in {shown} has no alias '{alias}': it has {known}. Versions: {numbers}."
+            )
+        version = str(aliases.get(alias, versions[-1].version))
+    elif version is None or version.lower() == "latest":
+        return versions[-1]
+    for candidate in versions:
+        if str(candidate.version) == version:
+            return candidate
+    raise UserError(
+        f"the model '{name}' in {shown} has no version '{version}': it has {numbers}. "
+        f"Try models:/{name}/{versions[-1].version}"
+    )
+
+
+def _quoted(name: str) -> str:
+    return name.replace("'", "''")
+
+
+def _fetch(client: MlflowClient, uri: str, place: Path) -> None:
+    """Put the artifact file or folder at `place`, wherever MLflow would put it."""
+    from mlflow.artifacts import download_artifacts
+
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as beside:
+        found = download_artifacts(uri, dst_path=beside, tracking_uri=client.tracking_uri)
+        if Path(found) != Path(beside):
+            os.rename(found, place)
+
+
+def _not_found(error: Any, message: str) -> UserError:
+    if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        return UserError(f"{message}. Try run=latest, or a run's folder.")
+    return UserError(f"{message}: {str(error).splitlines()[0]}")
+
+
+def _unreadable(what: str, shown: str, error: Exception) -> UserError:
+    return UserError(f"{what} of {shown} must be readable, and is not ({str(error).splitlines()[0]}).")

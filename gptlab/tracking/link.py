@@ -24,6 +24,7 @@ GATHERING_SECONDS = 0.05
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # a lock file in the current folder says nothing of the model
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # what fails is queued and tried again anyway
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "GIT_PYTHON_REFRESH": "quiet",

@@ -1,262 +1,308 @@
 """What a run looks like in MLflow: writes one run through an `MlflowClient`, in batches.
 
-Called from one thread. Whatever cannot be written stays queued, in order, and is tried again.
+Called from one thread. Whatever cannot be written stays queued, in order, and is tried again; no
+metric is written twice at a step, whatever was lost, repeated or begun again on the way.
 """
 
-import getpass
 import json
 import os
-import re
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab.errors import UserError
 from gptlab.run import Run
-from gptlab.tracking import orphans
-from gptlab.tracking.store import Store
+from gptlab.tracking.experiment import experiment_id
+from gptlab.tracking.facts import clean_key, flat_params, tags_of
+from gptlab.tracking.messages import read_run, read_store, write_run, write_store
+from gptlab.tracking.resuming import continued, steps_of
+from gptlab.tracking.store import Store, answers
+from gptlab.tracking.unsent import UNSENT, Point, Unsent, keep, kept
+from gptlab.tracking.writes import Write, Writer, kind_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Metric
 
 METRICS_A_BATCH = 1000  # MLflow's limits
 PARAMS_A_BATCH = 100
-PARAM_LENGTH = 6000
-TAG_LENGTH = 8000
+LASTING = ("text", "folder", "remove")  # the kinds of writes that still hold when a run is continued
 ENDING_SECONDS = 20.0  # no new artifact is begun after so long: a dead server must not hold a finished run
 
 
 class Recorder:
-    """One MLflow run, from `start` to `end`; `metrics` and `samples` queue, `flush` writes."""
+    """One MLflow run, from `start` to `end`; `metrics`, `samples` and `checkpoint` queue, `flush` writes.
 
-    def __init__(self, client: "MlflowClient", store: Store, run: Run) -> None:
+    `process` is `orphans.process` of the process that trains. `began`, in milliseconds since 1970, is
+    when it began: it may have taken its first steps while MLflow was loaded here. `on_made` is called with
+    the id of a run that was made, at once.
+    """
+
+    def __init__(
+        self,
+        client: "MlflowClient",
+        store: Store,
+        run: Run,
+        experiment: str,
+        process: str,
+        command: str,
+        began: int,
+        on_made: Callable[[str], None] = lambda run_id: None,
+    ) -> None:
         self.client = client
         self.store = store
         self.run = run
+        self.experiment = experiment
+        self.process = process
+        self.command = command
+        self.began = began
+        self.on_made = on_made
         self.experiment_id = ""
         self.history: dict[str, list[tuple[int, float]]] = {}
-        self._metrics: list[Metric] = []
-        self._writes: list[Callable[[], Any]] = []
+        self._writer = Writer(client, run, self.history)
+        self._points: list[Point] = []
+        self._writes: list[Write] = []
+        self._last: dict[str, int] = {}  # the last step of each key that is in the store or queued
+        self._logged: set[str] = set()  # samples that are in the store
+        self._in_doubt = False  # a batch may be in the store although no answer said so
+        self._started = False
+        self._continues = False
+        self._unsent: Unsent | None = None  # all that this one is to send, if the run has ended
 
-    def start(self, experiment: str, process: str, command: str, began: int) -> str:
-        """Make the run and queue what is known of it; the run's id.
+    @classmethod
+    def going_on(cls, client: "MlflowClient", folder: Path, unsent: Unsent) -> "Recorder":
+        """The recorder of a run that has ended, with what it could not write."""
+        head = unsent.head
+        run = read_run({**head["run"], "folder": str(folder)})
+        keys = ("experiment", "process", "command", "began")
+        recorder = cls(client, read_store(head["store"]), run, **{key: head[key] for key in keys})
+        recorder.read_rows()
+        if head["started"]:
+            recorder._points, recorder._writes = list(unsent.points), list(unsent.writes)
+            recorder._started = recorder._continues = recorder._in_doubt = True
+        else:
+            recorder._unsent = unsent
+        return recorder
 
-        `process` is `orphans.process` of the process that trains. `began`, in milliseconds since 1970,
-        is when it began: it may have taken its first steps while MLflow was loaded here. Raises UserError if the
-        experiment is deleted, or keeps its artifacts where this store cannot write.
+    def start(self) -> str:
+        """Make the run, or open it again if it has an id, and queue what is known of it; its id.
+
+        Raises UserError if the experiment is deleted, or keeps its artifacts where this store cannot
+        write; if the run to continue is not there, deleted, or still being trained.
         """
-        self.experiment_id = self._experiment_id(experiment)
-        self.run.id = self.client.create_run(
-            self.experiment_id,
-            start_time=began,
-            run_name=self.run.name,
-            tags=self._tags(process, command),
-        ).info.run_id
-        self._queue_facts()
+        self._continues = bool(self.run.id) or self.run.resumed_from is not None or self._unsent is not None
+        earlier = (self._unsent or kept(self.run.folder)) if self._continues else None
+        if self.run.id:
+            found = continued(self.client, self.store, self.run, self.process)
+            self.experiment_id = found.info.experiment_id
+            self._logged = {file.path for file in self.client.list_artifacts(self.run.id, "samples")}
+            has_dataset = found.inputs is not None and bool(found.inputs.dataset_inputs)
+            known = steps_of(found), found.data.params, has_dataset
+        else:
+            self.experiment_id = experiment_id(self.client, self.store, self.experiment)
+            self.run.id = self.client.create_run(
+                self.experiment_id,
+                start_time=self.began,
+                run_name=self.run.name,
+                tags=tags_of(self.run, self.process, self.command),
+            ).info.run_id
+            self.on_made(self.run.id)
+            known = {}, {}, False
+        # From here on nothing can fail: what came while the store did not answer goes to the end of the queue.
+        came, self._points = self._points, []
+        self._last, params, has_dataset = known
+        self._queue_facts(params, has_dataset)
+        if self._continues:
+            self._take_over(earlier)
+        for point in came:
+            self._queue(*point)
+        self._started = True
         return self.run.id
 
     def metrics(self, step: int, timestamp: int, values: dict[str, float]) -> None:
         """Queue the metrics of a step; `timestamp` in milliseconds since 1970."""
-        from mlflow.entities import Metric
-
+        self._remember(step, values)
         for name, value in values.items():
-            self.history.setdefault(name, []).append((step, value))
-            self._metrics.append(Metric(clean_key(name), value, timestamp, step))
+            self._queue(clean_key(name), value, timestamp, step)
 
     def samples(self, step: int, texts: list[str]) -> None:
         """Queue the texts sampled at a step, one a line, as an artifact of that step."""
-        text = "".join(f"{line}\n" for line in texts)
-        self._writes.append(lambda: self.client.log_text(self.run.id, text, f"samples/step-{step:06d}.txt"))
+        path = f"samples/step-{step:06d}.txt"
+        if path not in self._logged:
+            text = "".join(f"{line}\n" for line in texts)
+            self._writes.append({"write": "text", "path": path, "text": text})
+
+    def checkpoint(self, path: str, removed: list[str]) -> None:
+        """Queue a checkpoint's folder as an artifact of the same path, and the removal of others."""
+        self._writes.append({"write": "folder", "path": path})
+        for gone in removed:
+            uploads = {"write": "folder", "path": gone}
+            if uploads in self._writes:  # not even begun
+                self._writes.remove(uploads)
+            else:
+                self._writes.append({"write": "remove", "path": gone})
 
     @property
     def queued(self) -> int:
         """How many writes are waiting: metrics count one by one."""
-        return len(self._metrics) + len(self._writes)
+        return len(self._points) + len(self._writes)
 
     def flush(self, on_written: Callable[[], None] = lambda: None) -> None:
         """Write all that is queued; on an error the rest stays queued and the error is raised.
 
         `on_written` is called after each batch of metrics: there may be many.
         """
-        while self._metrics:
-            batch = self._metrics[:METRICS_A_BATCH]
-            self.client.log_batch(self.run.id, metrics=batch, synchronous=True)
-            del self._metrics[: len(batch)]
-            on_written()
+        if not self._started:
+            self.start()
+        self._flush_points(on_written)
         while self._writes:
-            self._writes[0]()
+            self._writer.do(self._writes[0])
             del self._writes[0]
+        self._drop_unsent()
 
     def end(
-        self, status: str, reason: str, weights: Path | None, on_written: Callable[[], None] = lambda: None
+        self, status: str, reason: str, weights: str | None, on_written: Callable[[], None] = lambda: None
     ) -> Exception | None:
         """Write what is queued and the last artifacts, then close the run as `status`.
 
-        Every write is tried once, also after one has failed. The first error, if any. `on_written` as in `flush`.
+        `weights` is the file of the final ones. The first error, if any: what could not be written is
+        still queued, and `keep_unsent` keeps it. `on_written` as in `flush`.
         """
-        self._queue_results(weights)
+        self._queue_results(status, weights)
         if reason:
             note = f"{self.run.description}\n\n{status}: {reason}".strip()
-            self._writes.append(lambda: self._set_tag("error", reason))
-            self._writes.append(lambda: self._set_tag("mlflow.note.content", note))
+            self._writes.append({"write": "tag", "name": "error", "value": reason})
+            self._writes.append({"write": "tag", "name": "mlflow.note.content", "value": note})
+        self._writes.append({"write": "status", "status": status, "ended": int(time.time() * 1000)})
+        return self.drain(on_written, ENDING_SECONDS)
+
+    def drain(
+        self, on_written: Callable[[], None] = lambda: None, seconds: float = float("inf")
+    ) -> Exception | None:
+        """Try every write that is queued once, also after one has failed; the first error, if any.
+
+        After so many `seconds` only the status is still tried.
+        """
         failure: Exception | None = None
-        deadline = time.monotonic() + ENDING_SECONDS
-        while self.queued and time.monotonic() < deadline:
-            try:
-                self.flush(on_written)
-            except Exception as error:
-                failure = failure or error
-                if not self._metrics:
-                    del self._writes[0]
-                    continue
-                break
+        deadline = time.monotonic() + seconds
         try:
-            self.client.set_terminated(self.run.id, status)
+            if not self._started:
+                self.start()
+            self._flush_points(on_written)
         except Exception as error:
-            failure = failure or error
+            failure = error
+        waiting, self._writes = self._writes, []
+        away = failure is not None and not self._answers()
+        for write in waiting:
+            if away or (time.monotonic() > deadline and kind_of(write) != "status"):
+                self._writes.append(write)
+                continue
+            try:
+                self._writer.do(write)
+            except Exception as error:
+                self._writes.append(write)
+                away = failure is None and not self._answers()
+                failure = failure or error
         return failure
 
-    def _experiment_id(self, name: str) -> str:
-        experiment = self.client.get_experiment_by_name(name)
-        if experiment is None:
-            try:
-                return self.client.create_experiment(name, artifact_location=self._artifact_location(name))
-            except Exception:
-                # Another process may have made it since; if not, this is the error to show.
-                experiment = self.client.get_experiment_by_name(name)
-                if experiment is None:
-                    raise
-        if experiment.lifecycle_stage != "active":
-            raise UserError(
-                f"the MLflow experiment '{name}' must not be deleted, and is. Restore it (mlflow experiments "
-                f"restore -x {experiment.experiment_id}) or name another with tracking.experimentName="
-            )
-        if experiment.artifact_location.startswith("mlflow-artifacts:") and self.store.artifacts:
-            raise UserError(
-                f"the MLflow experiment '{name}' was made by an MLflow server and keeps its artifacts behind "
-                "it. Name another with tracking.experimentName=, or start the server and log to it: "
-                "tracking.uri=http://127.0.0.1:5000"
-            )
-        return str(experiment.experiment_id)
-
-    def _artifact_location(self, name: str) -> str | None:
-        if self.store.artifacts is None:
-            return None
-        # MLflow's own folders are numbers; a readable name serves whoever looks into the folder.
-        return f"{self.store.artifacts}/{re.sub(r'[^A-Za-z0-9._-]', '_', name)}"
-
-    def _tags(self, process: str, command: str) -> dict[str, str]:
-        tags = {
-            "mlflow.note.content": self.run.description,
-            "mlflow.user": _user(),
-            "mlflow.source.name": command,
-            "mlflow.source.type": "LOCAL",
-            **self.run.tags,
-            # Last, since MLflow shows tags in this order, and these are for close_orphans only.
-            orphans.HOST: orphans.host(),
-            orphans.PROCESS: process,
+    def keep_unsent(self) -> bool:
+        """Put what is still queued into the run's folder, or remove what lies there; True if it is kept."""
+        if not self.queued:
+            self._drop_unsent()
+            return True
+        head = {
+            "store": write_store(self.store),
+            "experiment": self.experiment,
+            "run": write_run(self.run),
+            "process": self.process,
+            "command": self.command,
+            "began": self.began,
+            "started": self._started,
         }
-        return {clean_key(name): value[:TAG_LENGTH] for name, value in tags.items() if value}
+        try:
+            keep(self.run.folder, Unsent(head, self._points, self._writes))
+        except OSError:
+            return False
+        return True
 
-    def _set_tag(self, name: str, value: str) -> None:
-        self.client.set_tag(self.run.id, name, value[:TAG_LENGTH])
+    def _drop_unsent(self) -> None:
+        """All that the folder kept is written, if it was this run's."""
+        if self._continues:
+            with suppress(OSError):
+                (self.run.folder / UNSENT).unlink(missing_ok=True)
 
-    def _queue_facts(self) -> None:
-        from mlflow.entities import Metric, Param
+    def read_rows(self) -> list[tuple[int, dict[str, float]]]:
+        """The rows of the folder's metrics.jsonl, which the history now has too."""
+        rows = []
+        with suppress(OSError):
+            for line in (self.run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+                with suppress(ValueError, KeyError, TypeError):  # half a line: that row comes again
+                    row = json.loads(line)
+                    rows.append((int(row.pop("step")), {name: float(value) for name, value in row.items()}))
+        for step, values in rows:
+            self._remember(step, values)
+        return rows
 
-        client, run = self.client, self.run
-        params = [Param(key, value) for key, value in flat_params(run.config).items()]
-        for first in range(0, len(params), PARAMS_A_BATCH):
-            batch = params[first : first + PARAMS_A_BATCH]
-            self._writes.append(partial(client.log_batch, run.id, params=batch, synchronous=True))
+    def _take_over(self, earlier: Unsent | None) -> None:
+        """Queue what earlier processes did not send, or did not live to."""
+        if earlier is not None:
+            for key, value, timestamp, step in earlier.points:
+                self._queue(key, value, timestamp, step)
+            # That the run had ended is no longer so, unless all that is left to do is to send it.
+            lasting = earlier.writes if self._unsent else [w for w in earlier.writes if kind_of(w) in LASTING]
+            self._writes += lasting
+        for step, values in self.read_rows():
+            for name, value in values.items():
+                self._queue(clean_key(name), value, self.began, step)
+
+    def _remember(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            earlier = self.history.setdefault(name, [])
+            if not earlier or earlier[-1][0] < step:
+                earlier.append((step, value))
+
+    def _queue(self, key: str, value: float, timestamp: int, step: int) -> None:
+        if step > self._last.get(key, -1):
+            self._last[key] = step
+            self._points.append((key, value, timestamp, step))
+
+    def _flush_points(self, on_written: Callable[[], None]) -> None:
+        from mlflow.entities import Metric
+
+        if self._points and self._in_doubt:
+            reached = steps_of(self.client.get_run(self.run.id))
+            self._points = [point for point in self._points if point[3] > reached.get(point[0], -1)]
+            self._in_doubt = False
+        while self._points:
+            batch = self._points[:METRICS_A_BATCH]
+            self._in_doubt = True
+            self.client.log_batch(self.run.id, metrics=[Metric(*point) for point in batch], synchronous=True)
+            self._in_doubt = False
+            del self._points[: len(batch)]
+            on_written()
+
+    def _answers(self) -> bool:
+        return not self.store.is_server or answers(self.store, 2.0)
+
+    def _queue_facts(self, logged: dict[str, str], has_dataset: bool) -> None:
+        """What is known at the start, but for what MLflow has already: it never lets that be changed."""
+        params = {key: value for key, value in flat_params(self.run.config).items() if key not in logged}
+        items = list(params.items())
+        for first in range(0, len(items), PARAMS_A_BATCH):
+            self._writes.append({"write": "params", "values": dict(items[first : first + PARAMS_A_BATCH])})
         now = int(time.time() * 1000)
-        for part, count in run.parameter_counts().items():
-            self._metrics.append(Metric(clean_key(f"parameters/{part}"), count, now, 0))
-        self._writes.append(lambda: client.log_inputs(run.id, datasets=[dataset_input(run)]))
-        self._writes.append(lambda: client.log_dict(run.id, parameter_table(run), "parameters.json"))
-        # The tag is what makes the UI show the file as a table, as it does for MlflowClient.log_table,
-        # which would need pandas to write it.
-        listed = json.dumps([{"path": "parameters.json", "type": "table"}])
-        self._writes.append(lambda: client.set_tag(run.id, "mlflow.loggedArtifacts", listed))
-        self._queue_file(run.folder / "config.yaml")
+        for part, count in self.run.parameter_counts().items():
+            self._queue(clean_key(f"parameters/{part}"), float(count), now, 0)
+        if not has_dataset:
+            self._writes.append({"write": "dataset"})
+            self._writes.append({"write": "table"})
+            self._writes += [{"write": "file", "path": path} for path in ("config.yaml", "plugins.json")]
 
-    def _queue_results(self, weights: Path | None) -> None:
-        self._queue_file(self.run.folder / "tokenizer.json")
-        if weights is not None:
-            self._queue_file(weights, "weights")
+    def _queue_results(self, status: str, weights: str | None) -> None:
+        self._writes.append({"write": "file", "path": "tokenizer.json"})
         if any(name.endswith("/loss") for name in self.history):
-            self._writes.append(self._log_loss_curve)
-
-    def _queue_file(self, path: Path, folder: str | None = None) -> None:
-        if path.exists():
-            self._writes.append(lambda: self.client.log_artifact(self.run.id, str(path), folder))
-
-    def _log_loss_curve(self) -> None:
-        from gptlab.figures import loss_curve
-
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "loss.png"
-            path.write_bytes(loss_curve(self.history, self.run.dataset.facts, self.run.name))
-            self.client.log_artifact(self.run.id, str(path))
-
-
-def flat_params(config: dict[str, Any]) -> dict[str, str]:
-    """`{"model.nEmbd": "32", ...}`: a config as MLflow takes it, values as YAML would show them."""
-    return {clean_key(key): _cut(value) for key, value in _leaves(config, "")}
-
-
-def _leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
-        for name, inner in value.items():
-            yield from _leaves(inner, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, str):
-        yield key, value
-    else:
-        yield key, json.dumps(value, default=str)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= PARAM_LENGTH else text[: PARAM_LENGTH - 1] + "…"
-
-
-def clean_key(key: str) -> str:
-    """A name that MLflow takes for a metric, param or tag: at most 250 letters, digits and `. / : - _`."""
-    return re.sub(r"[^A-Za-z0-9./:_ -]", "_", key)[:250]
-
-
-def dataset_input(run: Run) -> "DatasetInput":
-    """The run's data as MLflow keeps it; from the entities, since `mlflow.data` wants the data itself."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    data = run.dataset
-    profile = {
-        "num_documents": data.documents,
-        "num_train": data.train,
-        "num_validation": data.validation,
-        **data.facts,
-    }
-    entity = Dataset(
-        name=data.name,
-        digest=data.digest[:36],
-        source_type="local",
-        source=json.dumps({"uri": data.source}),
-        profile=json.dumps(profile),
-    )
-    return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
-
-
-def parameter_table(run: Run) -> dict[str, list[Any]]:
-    """The table of matrices in the JSON form of `mlflow.log_table`."""
-    rows = [[m.name, " x ".join(map(str, m.shape)), m.count, m.part] for m in run.matrices]
-    return {"columns": ["matrix", "shape", "count", "part"], "data": rows}
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container may run as a user without a name
-        return str(os.getuid())
+            self._writes.append({"write": "curve"})
+        settings: Any = self.run.config.get("tracking") or {}
+        if status == "FINISHED" and weights is not None and settings.get("logModel", True):
+            folder = os.path.relpath(Path(weights).parent, self.run.folder)
+            self._writes.append({"write": "model", "path": folder})

@@ -187,6 +187,15 @@ def check_server(store: Store, timeout: float = 5.0) -> None:
         ) from None
 
 
+def answers(store: Store, timeout: float) -> bool:
+    """True if a server answers within `timeout` seconds."""
+    try:
+        check_server(store, timeout)
+    except UserError:
+        return False
+    return True
+
+
 def open_store(store: Store) -> "MlflowClient":
     """A client of the store, which is made first if it is a file that is not there yet.
 
@@ -197,17 +206,22 @@ def open_store(store: Store) -> "MlflowClient":
         if not store.database.exists():
             create_store(store)
         elif _leftovers(store.database):
-            with _locked(store.database.parent, wait=False) as mine:
+            with _locked(store.database, wait=False) as mine:
                 if mine:
                     _remove_leftovers(store.database)
-    from mlflow import MlflowClient
-
     try:
-        client = MlflowClient(tracking_uri=store.uri)
+        client = connect(store)
         client.search_experiments(max_results=1)
     except Exception as error:
         raise UserError(f"the MLflow store {store.shown} cannot be opened: {error}. {WITHOUT}") from error
     return client
+
+
+def connect(store: Store) -> "MlflowClient":
+    """A client of the store, which need not answer."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=store.uri)
 
 
 def create_store(store: Store) -> None:
@@ -219,7 +233,7 @@ def create_store(store: Store) -> None:
     assert store.database is not None
     database = store.database
     try:
-        with _locked(database.parent):
+        with _locked(database):
             _remove_leftovers(database)
             if database.exists():
                 return
@@ -291,17 +305,25 @@ def _remove_leftovers(database: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path, wait: bool = True) -> Iterator[bool]:
-    """Hold the folder itself as the lock: it dies with the process and leaves no file behind."""
+def _locked(database: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold the right to make the store; it dies with the process. Not the folder itself: that may be a run's."""
     import fcntl
 
-    handle = os.open(folder, os.O_RDONLY)
-    try:
+    path = database.with_name(f".{database.name}.lock")
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            if os.fstat(handle).st_nlink == 0:
+                continue  # its holder has removed it, and it locks nothing any more
+            try:
+                yield True
+            finally:
+                path.unlink(missing_ok=True)
             return
-        yield True
-    finally:
-        os.close(handle)
+        finally:
+            os.close(handle)

@@ -4,6 +4,8 @@ All that is MLflow's happens in a process of its own, see `worker`; the training
 messages into a queue.
 """
 
+import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +20,9 @@ from gptlab.hookspecs import hookimpl
 from gptlab.run import Run
 from gptlab.tracking import MLflowTracking, orphans
 from gptlab.tracking.link import Link, take_link, warm_up
+from gptlab.tracking.lock import forget
+from gptlab.tracking.messages import write_run, write_store
 from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store
-from gptlab.tracking.worker import write_run, write_store
 
 STARTING_SECONDS = 20.0  # the longest that a run waits to exist, only to be closed
 CLOSING_SECONDS = 120.0  # the longest that a finished run waits for the next thing to be written
@@ -36,6 +39,7 @@ class Tracker:
         self._link: Link | None = None
         self._server: Future[None] | None = None
         self._ready = False
+        self._accepted = False  # MLflow's process has the run, though a server may not yet
         self._reported = False
         self._samples_sent = 0
 
@@ -45,12 +49,14 @@ class Tracker:
 
     @hookimpl
     def gptlab_run_started(self, run: Run) -> None:
-        """Have the store, the experiment and the run made; returns at once.
+        """Have the store, the experiment and the run made, or the run `run.id` opened again; returns at once.
 
         Raises UserError if the store is a file that cannot be opened or made.
         """
         store = find_store(self.config.uri)
         check_store(store)
+        if run.resumed_from is None and not run.id:
+            forget(run.folder)
         self._run = run
         self._store = store
         if store.is_server:
@@ -85,11 +91,12 @@ class Tracker:
         deadline = time.monotonic() + timeout
         self.wait_until_reachable()
         with self._giving_up():
-            reply = self._link.receive(deadline - time.monotonic())
-            if reply is None:
-                shown = self._store.shown
-                raise UserError(f"the MLflow store {shown} must answer within {timeout:g} s. {WITHOUT}")
-            self._take(reply)
+            while not self._ready:
+                reply = self._link.receive(deadline - time.monotonic())
+                if reply is None:
+                    shown = self._store.shown
+                    raise UserError(f"the MLflow store {shown} must answer within {timeout:g} s. {WITHOUT}")
+                self._take(reply)
 
     @hookimpl
     def gptlab_step_ended(self, run: Run, step: int, metrics: dict[str, float]) -> None:
@@ -109,11 +116,18 @@ class Tracker:
                 self._take(reply)
 
     @hookimpl
+    def gptlab_checkpoint_saved(self, run: Run, folder: Path, step: int, removed: list[Path]) -> None:
+        """Have a checkpoint's folder logged as an artifact, and those that are gone removed."""
+        if self._link is not None:
+            paths = [os.path.relpath(path, run.folder) for path in (folder, *removed)]
+            self._link.send(do="checkpoint", path=paths[0], removed=paths[1:])
+
+    @hookimpl
     def gptlab_run_ended(self, run: Run, error: BaseException | None) -> None:
         """Wait until all is written and the run is closed: FINISHED, FAILED, or KILLED if interrupted."""
         if self._link is None:
             return
-        if not self._ready and not self._started_late(error):
+        if not self._accepted and not self._started_late(error):
             return
         self._send_samples(run)
         status, reason = _status(error)
@@ -138,7 +152,7 @@ class Tracker:
                 self._take(reply)
         except UserError as refusal:
             self._report(str(refusal))
-        return self._ready
+        return self._accepted
 
     def _send_samples(self, run: Run) -> None:
         assert self._link is not None
@@ -150,23 +164,33 @@ class Tracker:
         """Act on an answer. Raises UserError if it is a refusal."""
         if reply["is"] == "started":
             self._run.id = reply["id"]
-            self._ready = True
+            self._ready = self._accepted = True
         elif reply["is"] == "refused":
             self._keep_process()
             whose = "" if reply["user"] else f"the MLflow store {self._store.shown} refuses the run: "
             raise UserError(f"{whose}{reply['message']}{'' if reply['user'] else f'. {WITHOUT}'}")
         elif reply["is"] == "failed":
+            self._accepted = True
             self._report(f"not written, trying again until the run ends: {reply['message']}")
         elif reply["is"] == "gone":
             self._end_process()
-            if not self._ready:
+            if not self._accepted:
                 raise UserError(f"the MLflow process ended before it began: {reply['message']}. {WITHOUT}")
             self._report(f"its process has ended; what is logged from here on is lost. {reply['message']}")
         elif reply["is"] == "ended":
             self._keep_process()
             if reply["message"]:
                 self._reported = False  # That it was being tried again is not the last word.
-                self._report(f"the end of the run could not be written whole: {reply['message']}")
+                self._report(f"the run could not be written whole: {reply['message']}{self._rest(reply)}")
+
+    def _rest(self, reply: dict[str, Any]) -> str:
+        """What becomes of what was not written."""
+        if not reply["unsent"]:
+            return ""
+        folder = os.path.relpath(self._run.folder)
+        if not reply["kept"]:
+            return f". The rest could not be kept in {folder} either, and is lost"
+        return f". The rest is kept; to send it later: python -m gptlab send {shlex.quote(folder)}"
 
     @contextmanager
     def _giving_up(self) -> Iterator[None]:

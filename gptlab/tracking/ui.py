@@ -17,8 +17,8 @@ from typing import IO, Any
 
 from gptlab.errors import UserError
 from gptlab.tracking.link import Link, environment
+from gptlab.tracking.messages import write_store
 from gptlab.tracking.store import Store, check_store, find_store, glance
-from gptlab.tracking.worker import write_store
 
 START_SECONDS = 120.0
 # A fresh browser opens MLflow in its GenAI mode. The page reads its settings after the `#`.

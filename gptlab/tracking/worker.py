@@ -4,7 +4,7 @@ Importing MLflow takes seconds of pure Python. In a thread it would take them fr
 process, whose Python runs one thread at a time (measured: 3-4 s a run); here it has its own core.
 It outlives its parent by one flush, so that a run whose process is killed is closed as well.
 
-What comes in: `start`, `metrics`, `samples`, `end`, `sweep` (close orphaned runs), each with its
+What comes in: `start`, `metrics`, `samples`, `checkpoint`, `end`, `sweep` (close orphaned runs), each with its
 fields; what goes out: `started`, `refused`, `failed`, `writing` (the end takes its time), `ended`, `swept`.
 See `Conversation`.
 """
@@ -18,16 +18,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from gptlab.errors import UserError
-from gptlab.run import DatasetFacts, Matrix, Run
+from gptlab.tracking.lock import Lock, alone
+from gptlab.tracking.messages import Message, read_run, read_store
 from gptlab.tracking.orphans import close_orphans
 from gptlab.tracking.recorder import Recorder
-from gptlab.tracking.store import Store, open_store, settle
-
-Message = dict[str, Any]
+from gptlab.tracking.store import answers, connect, open_store, settle
 
 FLUSH_SECONDS = 1.0
 FLUSH_QUEUED = 1000
@@ -46,6 +44,8 @@ class Conversation:
         self.recorder: Recorder | None = None
         self._flush_at = float("inf")
         self._pause = 0.0
+        self._lock: Lock | None = None
+        self._reported_id = ""
 
     def hold(self) -> None:
         """Answer every message; return when the parent is gone."""
@@ -58,7 +58,9 @@ class Conversation:
             if message is None:
                 if self.recorder is not None:
                     self.recorder.end("KILLED", "the process was killed", None)
+                    self.recorder.keep_unsent()
                     settle(self.recorder.store)
+                    self._unlock()
                 return
             fields = {name: value for name, value in message.items() if name != "do"}
             getattr(self, f"_{message['do']}")(**fields)
@@ -68,21 +70,32 @@ class Conversation:
     def _start(
         self, store: Message, experiment: str, run: Message, process: str, command: str, began: int
     ) -> None:
+        place = read_store(store)
         try:
-            place = read_store(store)
-            client = open_store(place)
-            recorder = Recorder(client, place, read_run(run))
-            self.reply({"is": "started", "id": recorder.start(experiment, process, command, began)})
+            # A server that has answered once may be away at any time; what then fails is tried again.
+            client = connect(place) if place.is_server else open_store(place)
+            told = read_run(run)
+            self._lock = alone(told.folder)
+            if told.resumed_from is not None:
+                told.id = told.id or self._lock.run_id
+            recorder = Recorder(client, place, told, experiment, process, command, began, self._lock.note)
+            self.reply({"is": "started", "id": recorder.start()})
         except Exception as error:
-            self.reply({"is": "refused", "message": str(error), "user": isinstance(error, UserError)})
+            if isinstance(error, UserError) or not place.is_server or answers(place, 2.0):
+                self._unlock()
+                self.reply({"is": "refused", "message": str(error), "user": isinstance(error, UserError)})
+                return
+            self.recorder, self._reported_id = recorder, ""
+            self._retry(error)
             return
-        self.recorder = recorder
+        self.recorder, self._reported_id = recorder, recorder.run.id
         self._flush_at, self._pause = 0.0, 0.0
         try:
             self._flush()
             close_orphans(client, [recorder.experiment_id])
-            # The figure is drawn when the run is over and somebody waits: load what it needs now.
+            # The figure and the model are made when the run is over and somebody waits: load what they need now.
             from gptlab.figures import loss_curve
+            from gptlab.tracking import logged_model  # noqa: F401
 
             loss_curve({"train/loss": [(1, 1.0)]}, {}, "")
         except Exception as error:
@@ -99,14 +112,23 @@ class Conversation:
         self.recorder.samples(step, texts)
         self._expect_flush()
 
+    def _checkpoint(self, path: str, removed: list[str]) -> None:
+        assert self.recorder is not None
+        self.recorder.checkpoint(path, removed)
+        self._expect_flush()
+
     def _end(self, status: str, reason: str, weights: str | None) -> None:
         assert self.recorder is not None
         recorder, self.recorder = self.recorder, None
         self._flush_at = float("inf")
         still = partial(self.reply, {"is": "writing"})
-        error = recorder.end(status, reason, Path(weights) if weights else None, still)
+        error = recorder.end(status, reason, weights, still)
+        kept = recorder.keep_unsent()
         settle(recorder.store)
-        self.reply({"is": "ended", "lost": recorder.queued, "message": "" if error is None else str(error)})
+        self._unlock()
+        self._report_id(recorder)
+        message = "" if error is None else said(error)
+        self.reply({"is": "ended", "unsent": recorder.queued, "kept": kept, "message": message})
 
     def _sweep(self, store: Message) -> None:
         try:
@@ -131,53 +153,32 @@ class Conversation:
             self.recorder.flush()
             self._pause = 0.0
         except Exception as error:
-            self._pause = min(LONGEST_PAUSE, 2 * self._pause or FLUSH_SECONDS)
-            self._flush_at = time.monotonic() + self._pause
-            self._failed(error)
+            self._retry(error)
+        self._report_id(self.recorder)
+
+    def _retry(self, error: Exception) -> None:
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause or FLUSH_SECONDS)
+        self._flush_at = time.monotonic() + self._pause
+        self._failed(error)
 
     def _failed(self, error: Exception) -> None:
-        self.reply({"is": "failed", "message": str(error) or type(error).__name__})
+        self.reply({"is": "failed", "message": said(error)})
+
+    def _report_id(self, recorder: Recorder) -> None:
+        """Tell of a run that could not be made at first."""
+        if recorder.run.id != self._reported_id:
+            self._reported_id = recorder.run.id
+            self.reply({"is": "started", "id": recorder.run.id})
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = None
 
 
-def write_store(store: Store) -> Message:
-    """A store as a message."""
-    return {
-        "uri": store.uri,
-        "artifacts": store.artifacts,
-        "database": str(store.database) if store.database else None,
-    }
-
-
-def read_store(message: Message) -> Store:
-    """The store that `write_store` wrote."""
-    database = message["database"]
-    return Store(message["uri"], message["artifacts"], Path(database) if database else None)
-
-
-def write_run(run: Run) -> Message:
-    """What is known of a run when it starts, as a message."""
-    return {
-        "name": run.name,
-        "description": run.description,
-        "folder": str(run.folder),
-        "config": run.config,
-        "matrices": [vars(matrix) for matrix in run.matrices],
-        "dataset": vars(run.dataset),
-        "tags": run.tags,
-    }
-
-
-def read_run(message: Message) -> Run:
-    """The run that `write_run` wrote."""
-    matrices = [Matrix(**{**matrix, "shape": tuple(matrix["shape"])}) for matrix in message["matrices"]]
-    return Run(
-        **{
-            **message,
-            "folder": Path(message["folder"]),
-            "matrices": matrices,
-            "dataset": DatasetFacts(**message["dataset"]),
-        }
-    )
+def said(error: Exception) -> str:
+    """The first line of an error: SQLAlchemy's go on with the statement and its thousand values."""
+    return str(error).strip().partition("\n")[0][:500] or type(error).__name__
 
 
 def main() -> None:

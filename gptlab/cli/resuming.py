@@ -1,0 +1,132 @@
+"""`resume=`: the config of a run as it was, and what of the command line would change it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gptlab.checkpoint import STATE, Checkpoint
+from gptlab.cli.composing import compose, explained
+from gptlab.cli.config_errors import CONFIG_ERRORS
+from gptlab.config import plain
+from gptlab.errors import UserError
+from gptlab.groups import GROUPS
+from gptlab.plugins import Plugins
+from gptlab.registry import Registry
+
+Settings = dict[str, Any]
+# What may differ from one part of a run to the next: it changes nothing of what is learnt.
+FREE = ("resume", "progress", "checkpoint", "tracking", "listeners")
+
+
+def settings_to_resume(
+    checkpoint: Checkpoint, asked: Settings, overrides: list[str], plugins: Plugins
+) -> Settings:
+    """The config of the checkpoint's run, with what of FREE the command line gives.
+
+    asked: the config as the command line alone makes it. Raises UserError for a config that this gptlab
+    does not know, and for what would make it another run, by name.
+    """
+    from gptlab.runs import known_plugins
+
+    with known_plugins(plugins.registry, checkpoint.state["plugins"]):
+        saved = checked(checkpoint, plugins.registry)
+    refuse_changes(checkpoint, saved, asked, overrides, plugins)
+    typed = {key_of(override).partition(".")[0] for override in overrides}
+    return saved | {key: asked[key] for key in FREE if key in typed and key != "resume"}
+
+
+def checked(checkpoint: Checkpoint, registry: Registry) -> Settings:
+    """The saved config, held against the schema; keys that it is too old to have get their defaults."""
+    from omegaconf import OmegaConf
+
+    config = checkpoint.state["config"]
+    choices = []
+    for kind, group in GROUPS.items():
+        part = flat(config).get(f"{group.replace('/', '.')}.name")
+        if isinstance(part, str):
+            registry.get(kind, part)  # an unknown name has its own words
+            choices.append(f"{group}={part}")
+    try:
+        merged = OmegaConf.merge(compose("train", choices), OmegaConf.create(without_interpolations(config)))
+        return with_texts_of(config, plain(merged))  # type: ignore[arg-type]
+    except CONFIG_ERRORS as error:
+        place = f"{key}: " if (key := getattr(error, "full_key", None)) else ""
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{checkpoint.folder / STATE} must hold a config that this gptlab knows: {place}{reason}."
+        ) from None
+
+
+def without_interpolations(value: Any) -> Any:
+    """A resolved config may still say "${...}" somewhere: that is a text, and nothing to be looked up again."""
+    if isinstance(value, dict):
+        return {key: without_interpolations(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_interpolations(item) for item in value]
+    return value.replace("${", "{") if isinstance(value, str) else value
+
+
+def with_texts_of(config: Any, checked: Any) -> Any:
+    """What has been checked, with the texts as they stand in `config`."""
+    if isinstance(checked, dict) and isinstance(config, dict):
+        return {key: with_texts_of(config.get(key, item), item) for key, item in checked.items()}
+    return config if isinstance(checked, (str, list)) else checked
+
+
+def refuse_changes(
+    checkpoint: Checkpoint, saved: Settings, asked: Settings, overrides: list[str], plugins: Plugins
+) -> None:
+    """Raises UserError that names what the command line asks for and the run has otherwise."""
+    from omegaconf import OmegaConf
+
+    selections = [override for override in overrides if key_of(override) in GROUPS.values()]
+    with explained(plugins, overrides):
+        # Not `plain`: a field that is typed beside its group has no default to be there without.
+        unasked = flat(OmegaConf.to_container(compose("train", selections), resolve=True))  # type: ignore[arg-type]
+    typed = [key_of(o).replace("/", ".") for o in overrides]
+    wanted, have = flat(asked), flat(saved)
+    differing = [
+        key
+        for key, value in wanted.items()
+        if key.partition(".")[0] not in FREE
+        and value != have.get(key)
+        and (
+            (key in typed or key.removesuffix(".name") in typed)
+            # What an experiment brings counts as typed, but for what it says of itself.
+            or (value != unasked.get(key) and key != "description")
+        )
+    ]
+    if differing:
+        groups = {f"{group.replace('/', '.')}.name": group for group in GROUPS.values()}
+        rows = [
+            f"{groups.get(key, key)}={shown(wanted[key])} (the run has {shown(have.get(key))})"
+            for key in differing[:8]
+        ]
+        run = os.path.relpath(checkpoint.folder.parent.parent)
+        raise UserError(
+            f"resume continues a run as it was: got {', '.join(rows)}. Leave that out; to begin another run from "
+            f"its weights: initFrom={run}"
+        )
+
+
+def key_of(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~").partition("@")[0]
+
+
+def shown(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"train.numSteps": 1000}`"""
+    return dict(leaves(config, prefix))
+
+
+def leaves(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,73 @@
+"""Weights to a file that other programs read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gptlab.checkpoint import write_atomic
+from gptlab.errors import UserError
+from gptlab.exchange.json_writer import write_json_weights
+from gptlab.exchange.standard import differences
+from gptlab.exchange.tensors import safetensors_bytes
+from gptlab.registry import Registry
+from gptlab.source import Source
+
+FORMATS = ("json", "safetensors")
+
+
+def output_file(chosen: str | None, output: str | None) -> tuple[str, Path]:
+    """The format and the file to write. Raises UserError if the two do not fit."""
+    if chosen is not None and chosen not in FORMATS:
+        raise UserError(f"--format must be {' or '.join(FORMATS)}: got {chosen}. Try --format=json.")
+    if output is None:
+        return chosen or "json", Path(f"weights.{chosen or 'json'}")
+    path = Path(os.path.expanduser(output))
+    ending = path.suffix.lower().removeprefix(".")
+    if ending not in FORMATS or chosen not in (None, ending):
+        wanted = [chosen] if chosen else FORMATS
+        endings = " or ".join(f".{name}" for name in wanted)
+        raise UserError(
+            f"output must end in {endings}, by which it is told when it is read: got {output}. "
+            f"Try output={path.with_suffix(f'.{wanted[0]}')}"
+        )
+    return ending, path
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Raises UserError for a file that is there already, and for a place where none can be."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UserError(f"output must be a file: {path} is none. Try output=weights.json.")
+    if os.path.exists(path) and not overwrite:
+        raise UserError(
+            f"export overwrites nothing unasked: {path} is there already. "
+            "Choose another with output=FILE, or add overwrite=true."
+        )
+    if not os.path.isdir(path.parent):
+        raise UserError(f"output must lie in a folder that exists: there is no {path.parent}. Make it first.")
+
+
+def export_weights(source: Source, registry: Registry, chosen: str, path: Path) -> None:
+    """Write the weights of a source, which are in the order of `params`, in one step.
+
+    Raises UserError for a model that a JSON file cannot tell, and if the file cannot be written: what was
+    there stays as it was.
+    """
+    if chosen == "json" and source.config is not None:
+        found = differences(source.config, source.sizes, registry)
+        if found:
+            raise UserError(
+                f"a JSON file of weights can tell only the standard model: {source.name} has {', '.join(found)}. "
+                "Type --format=safetensors, which keeps the config."
+            )
+
+    def write(beside: Path) -> None:
+        if chosen == "json":
+            write_json_weights(beside, source.sizes, source.weights)
+        else:
+            beside.write_bytes(safetensors_bytes(source))
+
+    try:
+        write_atomic(path, write)
+    except OSError as error:
+        raise UserError(f"output must be writable: {path}: {error.strerror or error}.") from None

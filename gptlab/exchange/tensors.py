@@ -1,0 +1,91 @@
+"""Weights in one safetensors file, which says what they are: config, tokenizer and sizes are in its metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gptlab.checkpoint import STATE, arrays_as_bytes, arrays_from_bytes, check_finite, check_shapes
+from gptlab.errors import UserError
+from gptlab.exchange.standard import check_heads, shapes_of
+from gptlab.source import Source, checked_sizes, sizes_of
+
+FORMAT = 1
+OURS = "gptlab"  # the key of the metadata that holds the format's number
+
+
+def safetensors_bytes(source: Source) -> bytes:
+    """The content of a file; the metadata are JSON texts."""
+    known = {
+        "config": source.config,
+        "tokenizer": source.tokenizer,
+        "sizes": source.sizes,
+        "step": source.step,
+        "plugins": source.plugins,
+    }
+    metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in known.items()}
+    return arrays_as_bytes(source.weights, {OURS: str(FORMAT), **metadata})
+
+
+def read_safetensors(path: Path) -> Source:
+    """The weights of a file that `export --format=safetensors` made.
+
+    Raises UserError for a file that is damaged or says nothing of its model, arrays that are not float32 or
+    float64, not finite, or not those of the sizes. Raises OSError if the file cannot be read.
+    """
+    content = path.read_bytes()
+    weights = arrays_from_bytes(content, path)  # first: it finds what is not whole
+    check_finite(weights, path)
+    known = metadata_of(content, path)
+    config, tokenizer, plugins, step = (known[key] for key in ("config", "tokenizer", "plugins", "step"))
+    sizes = checked_sizes(known["sizes"], str(path))
+    if config is None:
+        check_heads(sizes, str(path))
+        if sizes["nLayer"] > len(weights):
+            raise UserError(
+                f"{path} must have weights for nLayer={sizes['nLayer']}: it has {len(weights)} matrices."
+            )
+        check_shapes(weights, shapes_of(sizes), path)
+    elif sizes != sizes_of(config, weights, str(path)):
+        raise UserError(f"the sizes that {path} says must be those of its config: they are not.")
+    return Source(str(path), config, tokenizer, weights, sizes, None, step, plugins)
+
+
+def metadata_of(content: bytes, path: Path) -> dict[str, Any]:
+    """What the file says of itself. Raises UserError if it says nothing, or in a newer format."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    texts = header.get("__metadata__", {})
+    if OURS not in texts:
+        folder = path.absolute().parent
+        there = f" Give its folder: {folder}" if (folder / STATE).is_file() else ""
+        raise UserError(
+            f"a safetensors file must say what model it is of, as python -m gptlab export writes it: {path} has "
+            f"no '{OURS}' in its metadata.{there}"
+        )
+    try:
+        if int(texts[OURS]) > FORMAT:
+            raise UserError(
+                f"{path} must be of format {FORMAT} or older: it has format {texts[OURS]}. "
+                "A newer gptlab wrote it: update this one."
+            )
+        known = {key: json.loads(texts[key]) for key in KINDS}
+    except (LookupError, ValueError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"the metadata of {path} must be as gptlab wrote them, and are not ({reason})."
+        ) from None
+    for key, kinds in KINDS.items():
+        if not isinstance(known[key], kinds):
+            raise UserError(f"the metadata of {path} must be as gptlab wrote them: {key} is not.")
+    return known
+
+
+KINDS = {
+    "config": (dict, type(None)),
+    "tokenizer": (dict, type(None)),
+    "sizes": (dict,),
+    "step": (int, type(None)),
+    "plugins": (dict,),
+}

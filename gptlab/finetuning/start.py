@@ -1,0 +1,139 @@
+"""What a run takes over from the weights that it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gptlab.assembly import Settings, definition_of
+from gptlab.checkpoint import Checkpoint, check_shapes
+from gptlab.data.fixed_vocabulary import FixedVocabulary
+from gptlab.errors import UserError
+from gptlab.exchange.standard import standard_config
+from gptlab.finetuning.agreement import check_agrees
+from gptlab.model.adapted import Adapted
+from gptlab.model.gpt import GPT
+from gptlab.registry import COMPONENT_KINDS, Registry, build
+from gptlab.runs import found_source, known_plugins, restored, sense_of
+from gptlab.source import Source, with_vocabulary
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins.
+
+    config: the run's, with the model, the ops and the tokenizer of the source. vocabulary: None if the
+    weights carry none and no corpus was named: the data's own. source: None for a run that is resumed. name:
+    of the source. notes: lines for a person.
+    """
+
+    config: Settings
+    vocabulary: FixedVocabulary | None
+    source: Source | None
+    name: str
+    notes: tuple[str, ...] = ()
+
+    def weights(self, definition: GPT | Adapted, seed: int) -> dict[str, np.ndarray]:
+        """The weights to train at, in the model's order; an adapter's own start as they always do.
+
+        Raises UserError with both shapes, matrix by matrix, if the source's are not of this model.
+        """
+        base = definition.base if isinstance(definition, Adapted) else definition
+        shapes = {name: weight.shape for name, weight in base.declared_weights().items()}
+        assert self.source is not None
+        found = self.source.weights
+        table = found.get("tokenEmbedding")
+        if table is not None and table.shape[0] != base.sizes.vocabSize:
+            raise UserError(
+                f"the vocabulary must be that of the weights: {self.name} has vocabSize={table.shape[0]}, and "
+                f"the data gives {base.sizes.vocabSize} (the document mark counts). {self.name} carries no "
+                "vocabulary: add tokenizer.path=CORPUS, the text that it was trained on."
+            )
+        check_shapes(found, shapes, Path(self.name))
+        adapter = definition.adapter_weights(seed) if isinstance(definition, Adapted) else {}
+        return {name: found[name] for name in shapes} | adapter
+
+    def tags(self) -> dict[str, str]:
+        """What the run came from, as MLflow keeps it."""
+        step = self.config["original"]["step"]
+        return {"initFrom": self.name} | ({} if step is None else {"initFrom.step": str(step)})
+
+
+def beginning_of(
+    config: Settings, registry: Registry, asked: Mapping[str, Any] | None, checkpoint: Checkpoint | None
+) -> Start | None:
+    """What `initFrom` gives a run; of a run that is resumed, what it gave it then. None without initFrom."""
+    if checkpoint is None and config["original"] is not None:
+        raise UserError("original is set by initFrom, to the data of the run that it names: leave it out.")
+    if config["initFrom"] is None:
+        return None
+    if checkpoint is None:
+        return starting_weights(config, registry, asked)
+    state = checkpoint.state["tokenizer"]
+    name = config["original"]["run"]
+    return Start(config, FixedVocabulary(state, registry.get("tokenizer", state["name"])(), name), None, name)
+
+
+def starting_weights(config: Settings, registry: Registry, asked: Mapping[str, Any] | None = None) -> Start:
+    """What `config["initFrom"]` names, found and read.
+
+    asked: what somebody asked of the model, the ops and the tokenizer, `{"model.nEmbd": 32}`, as opposed
+    to what is in the config by default. Raises UserError for a source that cannot be found or read, and
+    for one that is not what was asked.
+    """
+    reference = config["initFrom"]
+    with found_source(reference, config["tracking"]) as source:
+        pass  # in memory by now
+    name = source.name if reference == "latest" else reference
+    theirs = source.config or standard_config(source.sizes)
+    with known_plugins(registry, source.plugins):
+        with sense_of(name):
+            model = taken_model(config["model"], theirs["model"], registry)
+            taken = {**config, "model": model, "ops": {**config["ops"], **theirs["ops"]}}
+            if source.config is not None:
+                taken["tokenizer"] = source.config["tokenizer"]
+        check_agrees(config, taken, asked or {}, source, name, registry)
+        with sense_of(name):
+            definition_of(taken, registry, source.sizes["vocabSize"])
+            vocabulary, notes = vocabulary_of(taken, source, name, registry)
+    known = source.config or {}
+    taken["original"] = {
+        "run": name,
+        "step": source.step,
+        "seed": known.get("seed"),
+        "data": known.get("data"),
+        "digest": source.dataset.get("digest"),
+    }
+    at = "" if source.step is None else f", step {source.step}"
+    return Start(taken, vocabulary, source, name, (f"starts from {name}{at}", *notes))
+
+
+def taken_model(own: Settings, theirs: Settings, registry: Registry) -> Settings:
+    """The source's `model`, with the run's own adapter; fields that it does not mention at their defaults."""
+    parts = {kind: filled(kind, theirs[kind], registry) for kind in COMPONENT_KINDS}
+    return {**own, **theirs, **parts, "adapter": own["adapter"]}
+
+
+def filled(kind: str, chosen: Settings, registry: Registry) -> Settings:
+    part = build(registry, kind, chosen)
+    values = {f.name: getattr(part, f.name) for f in fields(part)}
+    return {"name": chosen["name"], **values, **chosen}
+
+
+def vocabulary_of(
+    config: Settings, source: Source, name: str, registry: Registry
+) -> tuple[FixedVocabulary | None, tuple[str, ...]]:
+    """The source's vocabulary, or that of tokenizer.path; None, and a note, if neither is there."""
+    state = source.tokenizer
+    kind = config["tokenizer"]["name"]
+    if state is None and config["tokenizer"].get("path") is not None:
+        state = with_vocabulary(source, kind, build(registry, "tokenizer", config["tokenizer"])).tokenizer
+    if state is None:
+        note = "carries no vocabulary: that of the data is taken (tokenizer.path=CORPUS builds it of another text)"
+        return None, (f"{name} {note}",)
+    restored(state, registry)
+    return FixedVocabulary(state, registry.get("tokenizer", state["name"])(), name), ()

@@ -1,0 +1,90 @@
+"""What a run tells MLflow of itself, in MLflow's words: tags, params, data set, table of matrices."""
+
+import getpass
+import json
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from gptlab.run import Run
+from gptlab.tracking import orphans
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
+
+PARAM_LENGTH = 6000
+TAG_LENGTH = 8000
+
+
+def tags_of(run: Run, process: str, command: str) -> dict[str, str]:
+    """The tags of a new run; `process` is `orphans.process` of the process that trains."""
+    tags = {
+        "mlflow.note.content": run.description,
+        "mlflow.user": _user(),
+        "mlflow.source.name": command,
+        "mlflow.source.type": "LOCAL",
+        **run.tags,
+        # Last, since MLflow shows tags in this order, and these are for close_orphans only.
+        orphans.HOST: orphans.host(),
+        orphans.PROCESS: process,
+    }
+    return {clean_key(name): value[:TAG_LENGTH] for name, value in tags.items() if value}
+
+
+def flat_params(config: dict[str, Any]) -> dict[str, str]:
+    """`{"model.nEmbd": "32", ...}`: a config as MLflow takes it, values as YAML would show them."""
+    return {clean_key(key): _cut(value) for key, value in _leaves(config, "")}
+
+
+def _leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, str):
+        yield key, value
+    else:
+        yield key, json.dumps(value, default=str)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= PARAM_LENGTH else text[: PARAM_LENGTH - 1] + "…"
+
+
+def clean_key(key: str) -> str:
+    """A name that MLflow takes for a metric, param or tag: at most 250 letters, digits and `. / : - _`."""
+    return re.sub(r"[^A-Za-z0-9./:_ -]", "_", key)[:250]
+
+
+def dataset_input(run: Run) -> "DatasetInput":
+    """The run's data as MLflow keeps it; from the entities, since `mlflow.data` wants the data itself."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    data = run.dataset
+    profile = {
+        "num_documents": data.documents,
+        "num_train": data.train,
+        "num_validation": data.validation,
+        **data.facts,
+    }
+    entity = Dataset(
+        name=data.name,
+        digest=data.digest[:36],
+        source_type="local",
+        source=json.dumps({"uri": data.source}),
+        profile=json.dumps(profile),
+    )
+    return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
+
+
+def parameter_table(run: Run) -> dict[str, list[Any]]:
+    """The table of matrices in the JSON form of `mlflow.log_table`."""
+    rows = [[m.name, " x ".join(map(str, m.shape)), m.count, m.part] for m in run.matrices]
+    return {"columns": ["matrix", "shape", "count", "part"], "data": rows}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may run as a user without a name
+        return str(os.getuid())

@@ -1,0 +1,61 @@
+"""An MLflow run that goes on: opened again, and how far its metrics have come."""
+
+import os
+from typing import TYPE_CHECKING
+
+from gptlab.errors import UserError
+from gptlab.run import Run
+from gptlab.tracking import orphans
+from gptlab.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+
+
+def continued(client: "MlflowClient", store: Store, run: Run, process: str) -> "MlflowRun":
+    """Set the run back to RUNNING, in the name of `process`; what MLflow knew of it.
+
+    Raises UserError if it is not there, is deleted, or is being trained by another process of this host.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_run(run.id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise UserError(
+            f"the MLflow run {run.id} must be in {store.shown} to be continued, and is not. Give the store "
+            "that it was logged to with tracking.uri=, or go on without: tracking=none"
+        ) from None
+    if found.info.lifecycle_stage != "active":
+        raise UserError(
+            f"the MLflow run {run.id} must not be deleted to be continued, and is. Restore it: "
+            f"mlflow runs restore --run-id {run.id}"
+        )
+    tags = found.data.tags
+    owner = tags.get(orphans.PROCESS, "")
+    pid = owner.partition(" ")[0]
+    if (
+        found.info.status == "RUNNING"
+        and tags.get(orphans.HOST) == orphans.host()
+        and owner != process
+        and pid.isdigit()
+        and int(pid) != os.getpid()
+        and orphans.process(int(pid)) == owner
+    ):
+        raise UserError(f"the MLflow run {run.id} is being trained by process {pid}: end that one first.")
+    # First the owner: a RUNNING run of a process that is gone would be closed as an orphan.
+    client.set_tag(run.id, orphans.HOST, orphans.host())
+    client.set_tag(run.id, orphans.PROCESS, process)
+    client.update_run(run.id, status="RUNNING")
+    if "error" in tags:
+        client.delete_tag(run.id, "error")
+        client.set_tag(run.id, "mlflow.note.content", run.description)
+    return found
+
+
+def steps_of(found: "MlflowRun") -> dict[str, int]:
+    """The largest step of each metric's key; MLflow keeps it at hand, whatever the length of the history."""
+    return {metric.key: metric.step for metric in found.data._metric_objs}

@@ -1,0 +1,58 @@
+"""`python -m gptlab send RUN_FOLDER`: what a run could not write to its MLflow store is written now."""
+
+import json
+import os
+from pathlib import Path
+
+from gptlab.checkpoint import CONFIG, RUN, write_json
+from gptlab.errors import UserError
+from gptlab.tracking.link import ENVIRONMENT
+from gptlab.tracking.lock import alone
+from gptlab.tracking.messages import read_store
+from gptlab.tracking.recorder import Recorder
+from gptlab.tracking.store import check_server, open_store
+from gptlab.tracking.unsent import kept
+
+
+def send(folder: Path) -> str:
+    """Write what lies in the folder's unsent.jsonl, which is then gone; what to tell.
+
+    What the store has already is not written again. Raises UserError for a folder that is no run's, a
+    store that still does not answer, and what is still refused: that stays in the file.
+    """
+    if not (folder / CONFIG).is_file():
+        raise UserError(
+            f"send needs a run's folder: {folder} has no {CONFIG}. Try python -m gptlab send runs/..."
+        )
+    lock = alone(folder)
+    try:
+        unsent = kept(folder)
+        if unsent is None:
+            return f"{os.path.relpath(folder)} has nothing left to send"
+        store = read_store(unsent.head["store"])
+        if store.is_server:
+            check_server(store)
+        os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
+        recorder = Recorder.going_on(open_store(store), folder, unsent)
+        error = recorder.drain()
+        recorder.keep_unsent()
+        if recorder.run.id:
+            _tell_id(folder, recorder.run.id)
+    finally:
+        lock.release()
+    if error is not None:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"{store.shown} must take all that is sent, and did not ({reason}). The rest stays in {folder}: "
+            "type the same again later."
+        )
+    return f"sent to {store.shown}: MLflow run {recorder.run.id}"
+
+
+def _tell_id(folder: Path, run_id: str) -> None:
+    """A run that the store never had has its id only now."""
+    path = folder / RUN
+    if path.is_file():
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.get("id") != run_id:
+            write_json(path, {**content, "id": run_id})
