@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from gptlab.cli import main
 from gptlab.exchange import json_text, json_writer, read_file
 from gptlab.exchange.json_reader import read_json_weights
 from gptlab.exchange.json_writer import write_json_weights
 from gptlab.exchange.standard import count_of, shapes_of, standard_config
+from gptlab.model.adapter import LoRA
 from gptlab.model.gpt import GPT
 from gptlab.runs import found_source
 
@@ -168,6 +170,25 @@ def test_export_and_import_give_the_same_numbers_and_samples(
     if kind == "json":
         assert (folder / "again.json").read_bytes() == (folder / "weights.json").read_bytes()
     assert same(weights_of(f"again.{kind}"), weights_of(trained))
+
+
+def test_what_is_exported_of_adapters_is_the_model_with_them_merged(
+    command: Command, trained: Path, folder: Path
+) -> None:
+    tuned = [*TINY[:3], *FEW, f"initFrom={trained}", "model/adapter=lora", "train.learningRate=0.1"]
+    command(*tuned, "hydra.run.dir=runs/tuned")
+    command("export", "runs/tuned", "--format=json", "output=tuned.json")
+    (checkpoint,) = folder.glob("runs/tuned/checkpoints/step-*")
+    held = load_file(checkpoint / "training.safetensors")
+    settings = LoRA()
+    exported, before = weights_of("tuned.json"), weights_of(trained)
+    assert exported.keys() == before.keys()
+    moved = {name for name in exported if (exported[name] != before[name]).any()}
+    assert moved == {f"layers.0.attention.{part}" for part in ("query", "value")}
+    for name in moved:
+        down, up = (held[f"adapter.{name}.{part}"] for part in ("A", "B"))
+        merged = before[name] + settings.alpha / settings.rank * (up @ down)
+        np.testing.assert_allclose(exported[name], merged, rtol=1e-5, atol=1e-7)
 
 
 def test_export_takes_every_reference(command: Command, trained: Path, folder: Path) -> None:
