@@ -215,16 +215,17 @@ def test_a_disk_that_is_full_for_metrics_loses_none(
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs RLIMIT_FSIZE")
 def test_a_true_limit_to_what_is_written(folder: Path) -> None:
     """No file may have more than 4 KiB: enough for metrics and state, too little for the weights."""
-    import resource
-
-    limits = (4096, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    # Set by the command itself: a function between fork and exec is what jax, where it is loaded, warns of.
+    limited = (
+        "import resource, runpy; hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard)); runpy.run_module('gptlab', run_name='__main__')"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "gptlab", *SOME, "model.nEmbd=16", "checkpoint.every=4"],
+        [sys.executable, "-c", limited, *SOME, "model.nEmbd=16", "checkpoint.every=4"],
         capture_output=True,
         text=True,
         timeout=120,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
     )
     said = done.stderr.splitlines()
     assert done.returncode == 1

@@ -258,16 +258,15 @@ tracker.gptlab_run_ended(run, None)
 
 
 def start_script(
-    folder: Path, steps: int = 10, pause: float = 0.0, script: str | None = None, before=None
+    folder: Path, steps: int = 10, pause: float = 0.0, script: str | None = None, before: str = ""
 ) -> subprocess.Popen:
-    """Run SCRIPT, or another one, in a process of its own, which calls `before` first."""
+    """Run SCRIPT, or another one, in a process of its own, after the lines of `before`."""
     script = script or SCRIPT.format(tests=str(ROOT / "tests"), uri=None, steps=steps, pause=pause)
     # As a user starts it: without the settings that keep MLflow quiet.
     env = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "PYTEST"))}
     return subprocess.Popen(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", before + script],
         cwd=folder,
-        preexec_fn=before,
         env={**env, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

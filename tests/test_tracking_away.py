@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -220,10 +219,8 @@ def test_a_server_that_goes_and_comes_and_goes_for_good_loses_nothing(
 def test_a_full_disk_does_not_end_the_training(mlflow_folder: Path) -> None:
     limit = (mlflow_folder / "mlflow.db").stat().st_size + 300_000  # bytes a file may have
 
-    def fill() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    process = start_script(mlflow_folder, steps=40_000, before=fill)
+    full = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+    process = start_script(mlflow_folder, steps=40_000, before=full)
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert "gptlab send run" in errors.splitlines()[-1] or "is lost" in errors.splitlines()[-1], errors

@@ -33,6 +33,7 @@ CHUNK_NUMBERS = 1 << 20  # tokens that one compiled call takes at most: 4 MiB
 CHUNK_STEPS = 1024
 EVALUATION_ROWS = 64
 SMALL = 2_000_000  # positions times parameters of a pass that one thread does best alone
+TINY = 20_000
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class XlaSession:
         losses, norms = [], []
         with self._precision():
             program = self._programs.train_program(
-                self.definition, self.template, self.arrays, is_small(state.weights, shape)
+                self.definition, self.template, self.arrays, for_one_thread(state.weights, batches, shape)
             )
             hyper = {name: self._array(value) for name, value in self.hyper.items()}
             # Apart, so that no gradient is computed of what stays as it is.
@@ -195,10 +196,14 @@ class XlaSession:
         return self._jax.numpy.array(values, dtype=self.dtype, copy=True)
 
 
-def is_small(weights: Arrays, shape: PassShape | None) -> bool:
-    """Whether a pass of packed rows is too little work to be shared between threads."""
+def for_one_thread(weights: Arrays, batches: Batches, shape: PassShape | None) -> bool:
+    """Whether a pass is too little work to be shared between threads, and too much to gain nothing by not sharing."""
     count = sum(array.size for array in weights.values())
-    return shape is not None and shape.rows * shape.width * count < SMALL
+    if shape is None:
+        # A few rows of a tiny model are no batch of products: told so, XLA takes a third longer for them.
+        _, rows, span = batches.tokens.shape
+        return count > TINY and rows * (span - 1) * count < SMALL
+    return shape.rows * shape.width * count < SMALL
 
 
 def packed(lengths: np.ndarray, span: int, shape: PassShape, capacity: int) -> tuple[np.ndarray, np.ndarray]:
