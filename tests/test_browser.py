@@ -166,7 +166,7 @@ def test_the_artifacts_open(shown: Shown) -> None:
         browser.click(f"//*[normalize-space(text())='{name}']")
 
     browser.wait_for_text(
-        "samples", "weights", "config.yaml", "loss.png", "parameters.json", "tokenizer.json"
+        "samples", "checkpoints", "config.yaml", "loss.png", "parameters.json", "tokenizer.json"
     )
     choose("loss.png")
     browser.wait("return [...document.images].some(image => image.complete && image.naturalWidth >= 1000)")
@@ -177,8 +177,9 @@ def test_the_artifacts_open(shown: Shown) -> None:
     shown.picture("artifact-parameters")
     choose("config.yaml")
     browser.wait_for_text("nEmbd: 16")
-    choose("weights")
-    browser.wait_for_text("weights.safetensors")
+    choose("checkpoints")
+    choose("step-000300")
+    browser.wait_for_text("weights.safetensors", "optimizer.safetensors", "SHA256SUMS")
     choose("samples")
     choose("step-000300.txt")
     last = shown.printed.partition("samples:\n")[2].partition("\nvalidation")[0]
