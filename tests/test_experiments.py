@@ -67,7 +67,15 @@ def leaves(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-@pytest.mark.parametrize("file", FILES + BROUGHT, ids=lambda file: file.stem)
+# Those whose swapped ops take long to compile.
+LONG = ("logmul", "logmulst", "fixedpoint", "muon", "moe", "gentle", "forgetting")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [pytest.param(f, marks=pytest.mark.slow) if f.stem in LONG else f for f in FILES + BROUGHT],
+    ids=lambda file: file.stem,
+)
 def test_takes_two_steps(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from benchmarks.task import make_task
 from gptlab.engines.scalar import ScalarEngine
 
 
+@pytest.mark.slow
 def test_it_gives_the_losses_of_the_scalar_engine():
     task, definition = make_task("names", nLayer=2, nEmbd=8, batchSize=2, nHead=2, blockSize=8)
     expected = gptlab_engine.trainer(task, definition, ScalarEngine())(20)
