@@ -12,11 +12,11 @@ import argparse
 import json
 import os
 import platform
-import re
 import statistics
 import tempfile
 from pathlib import Path
 
+from benchmarks.report import put_into
 from gptlab.cli import main as gptlab
 
 PAGE = Path(__file__).parent.parent / "docs" / "finetuning.md"
@@ -103,11 +103,7 @@ def main() -> None:
         f"\n\n{table(rows, counts)}\n"
     )
     print(measured)
-    page = PAGE.read_text(encoding="utf-8")
-    marked = re.sub(
-        r"(?s)(<!-- measured -->\n).*(<!-- end -->)", lambda found: found[1] + measured + found[2], page
-    )
-    PAGE.write_text(marked, encoding="utf-8")
+    put_into(PAGE, measured)
 
 
 if __name__ == "__main__":

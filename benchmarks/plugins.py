@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import re
 import statistics
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.report import put_into
 from gptlab.cli import main as gptlab
 from gptlab.discovery import brought_folders
 
@@ -92,11 +92,7 @@ def main() -> None:
     )
     print(measured)
     if not options.names:
-        page = PAGE.read_text(encoding="utf-8")
-        marked = re.sub(
-            r"(?s)(<!-- measured -->\n).*(<!-- end -->)", lambda found: found[1] + measured + found[2], page
-        )
-        PAGE.write_text(marked, encoding="utf-8")
+        put_into(PAGE, measured)
 
 
 if __name__ == "__main__":

@@ -204,11 +204,13 @@ def write_page() -> None:
     """Put all results that there are between the page's two markers."""
     files = [(kind, RESULTS / f"{kind}.json") for kind in KINDS]
     parts = [section(kind, json.loads(file.read_text("utf-8"))) for kind, file in files if file.is_file()]
-    measured = "\n".join(parts)
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(
-        re.sub(
-            r"(?s)(<!-- measured -->\n).*(<!-- end -->)", lambda found: found[1] + measured + found[2], page
-        ),
-        encoding="utf-8",
+    put_into(PAGE, "\n".join(parts))
+
+
+def put_into(page: Path, measured: str) -> None:
+    """Replace what stands between the two markers of a page of docs/."""
+    text = page.read_text(encoding="utf-8")
+    marked = re.sub(
+        r"(?s)(<!-- measured -->\n).*(<!-- end -->)", lambda found: found[1] + measured + found[2], text
     )
+    page.write_text(marked, encoding="utf-8")

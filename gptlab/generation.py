@@ -57,7 +57,7 @@ def choose_from_all(xp: Any, logits: Any, uniform: Any, temperature: Any) -> Any
     width = math.isqrt(count - 1) + 1
     # Below 1e-30 the quotient could overflow, while the draw has long been that of 0.
     shares = xp.exp((logits - xp.max(logits)) / xp.maximum(temperature, 1e-30))
-    # First which of V^½ rows, then which of its tokens: XLA's running sum of all takes ten times as long.
+    # First which of V^½ rows, then which of its tokens: XLA's running sum of all takes nearly as long as the model.
     rows = xp.concatenate([shares, xp.zeros(width * width - count, dtype=shares.dtype)]).reshape(width, width)
     ends = xp.cumsum(xp.sum(rows, axis=1))
     wanted = uniform * ends[-1]

@@ -34,9 +34,9 @@ from gptlab.checkpoint import RUN as IDENTITY
 from gptlab.engines.engine import Arrays
 from gptlab.errors import UserError
 from gptlab.run import Run
+from gptlab.runs import RUNS, folder_of, newest_with
 from gptlab.source import IMPORTED
 
-RUNS = "runs"
 SAMPLE = re.compile(r"step (\d+): (.*)")
 
 
@@ -72,24 +72,24 @@ def newest_of(folder: Path) -> Checkpoint:
 
 def latest() -> Path:
     """The folder below ./runs with the newest checkpoint."""
-    files = list(Path(RUNS).rglob(f"{CHECKPOINTS}/step-*/{SUMS}"))
-    if not files:
+    folder = newest_with(SUMS)
+    if folder is None:
         raise UserError(
             f"resume=latest needs a run below {Path(RUNS).absolute()} that has a checkpoint: there is none. "
             "Leave resume out to train from the start."
         )
-    return max(files, key=lambda file: (file.stat().st_mtime_ns, str(file))).parent.parent.parent
+    return folder
 
 
 def by_id(run_id: str) -> Path:
     """The folder below ./runs of an MLflow run."""
-    for file in Path(RUNS).rglob(IDENTITY):
-        if run_id and read_json(file).get("id") == run_id.removeprefix("runs:/"):
-            return file.parent
-    raise UserError(
-        f"resume must be latest, a run's folder or the id of a run in it: there is no '{run_id}' below "
-        f"{Path(RUNS).absolute()}. Try resume=latest."
-    )
+    folder = folder_of(run_id)
+    if folder is None:
+        raise UserError(
+            f"resume must be latest, a run's folder or the id of a run in it: there is no '{run_id}' below "
+            f"{Path(RUNS).absolute()}. Try resume=latest."
+        )
+    return folder
 
 
 def id_of(folder: Path) -> str:

@@ -95,11 +95,10 @@ def found_run(run: str, tracking: Settings) -> Iterator[Path]:
             raise UserError(f"run must be the folder of a run: {folder} has no {CONFIG}. Try run=latest.")
         yield folder
         return
-    run_id = run.removeprefix("runs:/").strip("/")
-    for file in Path(RUNS).rglob(RUN):
-        if run_id and id_in(file) == run_id:
-            yield file.parent
-            return
+    here = folder_of(run)
+    if here is not None:
+        yield here
+        return
     if not ID.fullmatch(run) and not run.startswith(ADDRESSES):
         raise no_run(run)
     if tracking["name"] != "mlflow":
@@ -120,6 +119,14 @@ def names_file(reference: str, path: Path) -> bool:
 def path_of(reference: str) -> Path:
     # Not pathlib's own questions: they raise for a name that is too long, or a user who is not there.
     return Path(os.path.expanduser(reference))
+
+
+def folder_of(run_id: str) -> Path | None:
+    """The folder below ./runs of the run with this MLflow id, be it written as runs:/ID or not."""
+    wanted = run_id.removeprefix("runs:/").strip("/")
+    if not wanted:
+        return None
+    return next((file.parent for file in Path(RUNS).rglob(RUN) if id_in(file) == wanted), None)
 
 
 def id_in(file: Path) -> str:
@@ -145,16 +152,22 @@ def no_run(run: str, elsewhere: str = "") -> UserError:
 
 def latest() -> Path:
     """The folder below ./runs whose weights are the newest."""
-    newest: tuple[int, Path] | None = None
-    for file in Path(RUNS).rglob(f"{CHECKPOINTS}/step-*/{WEIGHTS}"):
-        with suppress(FileNotFoundError):  # a run that goes on has just deleted it
-            newest = max(newest or (0, file), (file.stat().st_mtime_ns, file))
-    if newest is None:
+    folder = newest_with(WEIGHTS)
+    if folder is None:
         raise UserError(
             f"run=latest needs a finished run below {Path(RUNS).absolute()}: there is none. "
             "Train one first: python -m gptlab +experiment=tiny"
         )
-    return newest[1].parent.parent.parent
+    return folder
+
+
+def newest_with(name: str) -> Path | None:
+    """The folder below ./runs in whose checkpoints the file of this name is the newest; None if there is none."""
+    newest: tuple[int, Path] | None = None
+    for file in Path(RUNS).rglob(f"{CHECKPOINTS}/step-*/{name}"):
+        with suppress(FileNotFoundError):  # a run that goes on has just deleted it
+            newest = max(newest or (0, file), (file.stat().st_mtime_ns, file))
+    return None if newest is None else newest[1].parent.parent.parent
 
 
 def load_run(folder: Path, registry: Registry, engine: dict[str, Any] | None = None) -> Trained:

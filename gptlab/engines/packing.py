@@ -2,7 +2,7 @@
 
 Compiled programs have fixed shapes, and real documents are short: of 16 names of 3 to 12 letters,
 padded to 16 positions each, more than half is padding. Packed first-fit into rows, longest first,
-they take 9 rows of 16. A pass is the (rows, width) that is compiled; a step whose documents
+they take 8 rows of 16, now and then 9. A pass is the (rows, width) that is compiled; a step whose documents
 need more takes another pass, and its gradients add up.
 
 Legend: C steps, B documents of a batch, T positions of the longest, P passes, R rows, W width.

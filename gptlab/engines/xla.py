@@ -197,7 +197,7 @@ class XlaSession:
 
 
 def for_one_thread(weights: Arrays, batches: Batches, shape: PassShape | None) -> bool:
-    """Whether a pass is too little work to be shared between threads, and too much to gain nothing by not sharing."""
+    """Whether a pass is too little work for a pool of threads to be worth it."""
     count = sum(array.size for array in weights.values())
     if shape is None:
         # A few rows of a tiny model are no batch of products: told so, XLA takes a third longer for them.

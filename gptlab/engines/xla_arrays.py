@@ -16,7 +16,7 @@ from gptlab.autograd.tensor import Arrays
 
 # Positions of a row up to which fewer kernels count for more than less memory to go through.
 SHORT = 64
-# XLA would compute each of these, and its gradient, with a general power: ten times as long.
+# XLA would compute each of these, and its gradient, with a general power.
 POWERS: dict[float, Callable[[jax.Array], jax.Array]] = {
     -1.0: lambda x: 1.0 / x,
     -0.5: lax.rsqrt,

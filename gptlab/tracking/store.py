@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from gptlab.checkpoint import sync
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ def create_store(store: Store) -> None:
                 # A link refuses to replace a store that a plain `mlflow ui` made in the meantime.
                 with suppress(FileExistsError):
                     os.link(fresh, database)
-                _sync(database.parent)
+                sync(database.parent)
             finally:
                 shutil.rmtree(workplace, ignore_errors=True)
     except OSError as error:
@@ -261,7 +262,7 @@ def _migrate(fresh: Path, artifacts: str | None) -> None:
     with closing(sqlite3.connect(fresh)) as connection:
         # WAL lets the UI read while a run writes; the mode is kept in the file.
         connection.execute("PRAGMA journal_mode=WAL")
-    _sync(fresh)
+    sync(fresh)
 
 
 def settle(store: Store) -> None:
@@ -284,14 +285,6 @@ def glance(store: Store) -> tuple[str | None, bool]:
     except sqlite3.Error:
         return None, True
     return (str(experiment[0]) if experiment else None), running is not None
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _leftovers(database: Path) -> list[Path]:
