@@ -26,6 +26,9 @@ class Arrays(ABC):
     Arrays broadcast as in numpy. A product `x @ w` means: fold `add`, from the left, over `mul`.
     """
 
+    # Positions that attention does best at once where a row has more: None for all of them.
+    block: int | None = None
+
     def __init__(self, ops: OpTable):
         self.ops = ops
 

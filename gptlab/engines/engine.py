@@ -18,6 +18,7 @@ from gptlab.autograd.tensor import Tensor
 
 Arrays = dict[str, Any]  # by weight name; numpy arrays, or what numpy.asarray accepts
 Frozen = frozenset[str]  # names of weights that are not trained
+BLOCKS = 8  # each is compiled; with eight, an eighth is left of what no position can see
 Choose = Callable[..., Any]  # generation.choose: (xp, logits, uniform, temperature, topK, topP) -> token
 
 
@@ -45,18 +46,37 @@ class Context:
 
     positions: (T,) position numbers. key_positions: (S,), those of what may be attended to.
     mask: (T, S) booleans, True where position t may attend to position s.
+    ordered: whether T = S and no position may attend to one that stands after it in the row.
     """
 
     positions: Any
     key_positions: Any
     mask: Any
     past: Past = field(default_factory=NoPast)
+    ordered: bool = False
+
+    def blocks(self, size: int | None) -> list[tuple[slice, slice, Context]]:
+        """Blocks of at least `size` of the positions, at most eight, each with the keys that it can see.
+
+        Of each: which positions, which keys, and their context. What is not ordered, or `size` None,
+        is one block.
+        """
+        length = len(self.positions)
+        if not self.ordered or size is None or length <= size:
+            return [(slice(None), slice(None), self)]
+        size = max(size, -(-length // BLOCKS))
+        found = []
+        for start in range(0, length, size):
+            rows, keys = slice(start, start + size), slice(start + size)
+            part = Context(self.positions[rows], self.key_positions[keys], self.mask[rows, keys], self.past)
+            found.append((rows, keys, part))
+        return found
 
 
 def causal_context(length: int) -> Context:
     """One document of `length` positions, each of which sees itself and what is before it."""
     positions = np.arange(length, dtype=np.int32)
-    return Context(positions, positions, np.tril(np.ones((length, length), dtype=bool)))
+    return Context(positions, positions, np.tril(np.ones((length, length), dtype=bool)), ordered=True)
 
 
 class Definition(Protocol):

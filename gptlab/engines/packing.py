@@ -21,6 +21,8 @@ WORTH = 0.9  # a packing that leaves more than this share of the positions is no
 # What attention adds to a position's cost by its row's width, measured at nEmbd 16 to 128.
 WIDTH_COST = 256.0
 PASS_COST = 24  # what a pass costs apart from its positions, in positions
+# More positions than this are several passes, of a row at least: what a pass makes of them would fit into no cache.
+PASS_POSITIONS = 512
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,20 @@ def _chosen(sample: bytes, batch: int, longest: int) -> PassShape | None:
     lengths = np.frombuffer(sample, dtype=np.int32)
     trials = max(8, min(256, TRIALS // batch))
     batches = np.random.default_rng(0).choice(lengths, (trials, batch))
-    costs = {PassShape(batch, longest): WORTH * cost(batch, longest)}
+    plain = PassShape(min(batch, most_rows(longest)), longest)
+    costs = {plain: WORTH * -(-batch // plain.rows) * cost(plain.rows, longest)}
     for width in range(longest, 2 * longest + 1, max(1, longest // 8)):
         needed = place(batches, width).rows_needed
-        for rows in np.unique(needed).tolist():
+        for rows in np.unique(np.minimum(needed, most_rows(width))).tolist():
             passes = np.mean(-(-needed // rows))
             costs[PassShape(rows, width)] = float(passes) * cost(rows, width)
     best = min(costs, key=lambda shape: costs[shape])
     return None if best == PassShape(batch, longest) else best
+
+
+def most_rows(width: int) -> int:
+    """How many rows of this width a pass has at most."""
+    return max(1, PASS_POSITIONS // width)
 
 
 def cost(rows: int, width: int) -> float:

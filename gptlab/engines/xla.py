@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,7 @@ DTYPES = ("float32", "float64")
 CHUNK_NUMBERS = 1 << 20  # tokens that one compiled call takes at most: 4 MiB
 CHUNK_STEPS = 1024
 EVALUATION_ROWS = 64
+TOGETHER = 128  # samples that one call draws
 SMALL = 2_000_000  # positions times parameters of a pass that one thread does best alone
 TINY = 20_000
 
@@ -163,11 +166,13 @@ class XlaSession:
         )
 
     def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
-        rows = -(-len(tokens) // EVALUATION_ROWS) * EVALUATION_ROWS
-        batched = padded(tokens, rows).reshape(-1, EVALUATION_ROWS, tokens.shape[1])
+        # Fewer of the long ones: what attention holds grows with the square of the length.
+        at_once = max(1, EVALUATION_ROWS // max(1, tokens.shape[1] // EVALUATION_ROWS) ** 2)
+        rows = -(-len(tokens) // at_once) * at_once
+        batched = padded(tokens, rows).reshape(-1, at_once, tokens.shape[1])
         with self._precision():
             program = self._programs.evaluate_program(self.definition, self.arrays)
-            totals = program(state.weights, batched, padded(lengths, rows).reshape(-1, EVALUATION_ROWS))
+            totals = program(state.weights, batched, padded(lengths, rows).reshape(-1, at_once))
             return float(np.sum(np.asarray(totals), dtype=np.float64)), int(lengths.sum())
 
     def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
@@ -187,9 +192,19 @@ class XlaSession:
             program = self._programs.generate_program(self.definition, self.arrays, choose)
             whole = padded(np.asarray(prompt, dtype=np.int32), uniforms.shape[1])
             values = {name: self._array(value) for name, value in settings.items()}
-            return np.asarray(
-                program(state.weights, whole, np.int32(len(prompt)), self._array(uniforms), values)
-            )
+
+            def some(drawn: np.ndarray) -> np.ndarray:
+                with self._precision():  # jax keeps it by thread
+                    known = np.int32(len(prompt))
+                    return np.asarray(program(state.weights, whole, known, self._array(drawn), values))
+
+            if len(uniforms) <= TOGETHER:
+                return some(uniforms)
+            # The products of one position are too small for XLA to share them between cores; whole samples are not.
+            groups = padded(uniforms, -(-len(uniforms) // TOGETHER) * TOGETHER)
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                found = list(pool.map(some, groups.reshape(-1, TOGETHER, uniforms.shape[1])))
+            return np.concatenate(found)[: len(uniforms)]
 
     def _array(self, values: Any) -> Any:
         # A copy: training gives its state away, and must not write into the caller's numbers.

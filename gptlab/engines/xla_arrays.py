@@ -28,6 +28,8 @@ POWERS: dict[float, Callable[[jax.Array], jax.Array]] = {
 class XlaArrays(Arrays):
     """Standard sums and products go to XLA's own; swapped ones become loops that XLA fuses."""
 
+    block = SHORT
+
     def __init__(self, ops: OpTable, dtype: str):
         super().__init__(ops)
         self.dtype = dtype
@@ -44,7 +46,7 @@ class XlaArrays(Arrays):
         return hash(self._key())
 
     def _key(self) -> tuple[Any, ...]:
-        return self.dtype, self.ops.key()
+        return self.dtype, self.block, self.ops.key()
 
     def constant(self, values: Any) -> jax.Array:
         return jnp.asarray(values, dtype=self.dtype)

@@ -28,8 +28,12 @@ def tensors(weights: Weights, arrays: XlaArrays) -> dict[str, Tensor]:
 # XLA's newer fusions on the CPU do the sums of a broadcast product badly: a swapped mul took 42 times
 # as long as the standard one, and 3 times with them held to products that are dots by themselves.
 ONLY_DOTS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
-# Handing many small products to a pool of threads costs more than they do: 10% of a step of packed names.
-ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
+# Handing small products and kernels to a pool of threads costs more than they do: 10% of a step of packed names,
+# 25% of one of the book's. Scheduled for little memory, hardly any kernel can run beside another.
+ONE_THREAD = {
+    "xla_cpu_multi_thread_eigen": False,
+    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
+}
 
 
 def compiled(
@@ -56,7 +60,7 @@ def losses_of_rows(definition: Definition, arrays: XlaArrays, weights: Weights, 
     def row_loss(tokens: Any, targets: Any, positions: Any, documents: Any, shares: Any) -> jax.Array:
         # Made once: fused into each use of it, it keeps XLA from vectorizing those.
         mask = lax.optimization_barrier(before & (documents[:, None] == documents[None, :]))
-        context = Context(positions, positions, mask)
+        context = Context(positions, positions, mask, ordered=True)
         losses = definition.losses(named, tokens, targets, context).data
         return jnp.sum(jnp.where(shares > 0, losses * shares, 0.0))
 

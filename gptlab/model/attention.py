@@ -59,7 +59,11 @@ class CausalAttention:
             group = np.repeat(np.arange(shared), config.nHead // shared)
             key_SHD, value_SHD = key_SHD[:, group], value_SHD[:, group]
 
-        scores_HTS = query_THD.einsum("thd,shd->hts", key_SHD) * (1.0 / math.sqrt(dim))
-        scores_HTS = position.bias(scores_HTS, context.positions, context.key_positions)
-        heads_THD = scores_HTS.attend(value_SHD, context.mask)
+        # The scores of a long row fill no cache, and half of them nobody may see.
+        blocks_THD = []
+        for rows, keys, part in context.blocks(x.arrays.block):
+            scores_HTS = query_THD[rows].einsum("thd,shd->hts", key_SHD[keys]) * (1.0 / math.sqrt(dim))
+            scores_HTS = position.bias(scores_HTS, part.positions, part.key_positions)
+            blocks_THD.append(scores_HTS.attend(value_SHD[keys], part.mask))
+        heads_THD = blocks_THD[0].concatenate(*blocks_THD[1:], axis=0)
         return heads_THD.reshape(-1, config.nHead * dim) @ weights["output"].T
