@@ -31,9 +31,10 @@ def loss_curve(history: dict[str, Curve], facts: dict[str, float], title: str) -
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.8), dpi=150, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(8, 4.8), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    # Not a layout of matplotlib's, which draws everything twice.
+    axes = figure.add_axes((0.08, 0.115, 0.9, 0.79))
     train = _finite(history.get("train/loss", []))
     validation = _finite(history.get("val/loss", []))
     _draw_train(axes, train)
@@ -64,6 +65,8 @@ def loss_curve(history: dict[str, Curve], facts: dict[str, float], title: str) -
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, labelsize=9)
     axes.margins(x=0.01)
+    if axes.get_ylim()[1] >= 1000:  # numbers that need more room
+        axes.set_position((0.13, 0.115, 0.85, 0.79))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, labelcolor=INK, fontsize=9.5, loc="upper right")
     png = io.BytesIO()
