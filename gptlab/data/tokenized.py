@@ -28,6 +28,8 @@ from gptlab.errors import UserError
 FORMAT = 1
 TOKENS, STARTS, STATE = "tokens.bin", "starts.bin", "tokenizer.json"
 PROBES, PROBE = 16, 1 << 10  # texts, and characters of each, that are encoded again: is the code the same?
+REMEMBERED = 2  # streams in memory, of at most files.IN_MEMORY characters each
+_latest: dict[str, Tokenized] = {}
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,7 @@ def tokenize(texts: Iterable[str], factory: Any, settings: dict[str, Any], watch
     """
     texts = in_memory_if_small(texts)
     if isinstance(texts, list):
-        tokenizer: Tokenizer = factory.build(texts)
-        return Tokenized(tokenizer, stream_in_memory(texts, tokenizer), content_of(texts).joined[:16])
+        return in_memory(texts, factory, settings)
     folder = store.tokens_folder()
     with store.lasting(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,6 +98,19 @@ def tokenize(texts: Iterable[str], factory: Any, settings: dict[str, Any], watch
             raise UserError(f"what has just been kept in {folder / key} must be readable: {error}.") from None
         store.clean(folder)
         return found
+
+
+def in_memory(texts: list[str], factory: Any, settings: dict[str, Any]) -> Tokenized:
+    """These texts encoded, or what the process has of them already: the runs of a sweep mostly share their data."""
+    content = content_of(texts)
+    key = json.dumps([asdict(content), identity_of(factory, settings)], default=str)
+    if key not in _latest:
+        tokenizer: Tokenizer = factory.build(texts)
+        made = Tokenized(tokenizer, stream_in_memory(texts, tokenizer), content.joined[:16])
+        while len(_latest) >= REMEMBERED:
+            del _latest[next(iter(_latest))]
+        _latest[key] = made
+    return _latest[key]
 
 
 def in_memory_if_small(texts: Iterable[str]) -> Iterable[str]:

@@ -73,8 +73,10 @@ class XlaSession:
 
         from gptlab.engines import xla_programs
         from gptlab.engines.xla_cache import keep_compiled_programs
+        from gptlab.engines.xla_compilations import start_counting
 
         keep_compiled_programs()
+        start_counting()
         self._jax = jax
         self._programs = xla_programs
         self.definition = definition

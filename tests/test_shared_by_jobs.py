@@ -1,0 +1,114 @@
+"""What the jobs of a sweep in one process share: programs, tokens, composed configs, the end of a run's writing."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gptlab.cli.composed_once import composed_once
+from gptlab.cli.composing import compose, prepared
+from gptlab.config import plain
+from gptlab.data import tokenized
+from gptlab.data.tokenized import tokenize
+from gptlab.data.tokenizers import WordTokenizer
+from gptlab.data.watching import make_watch
+from gptlab.engines.xla_compilations import compilations
+from gptlab.launch import launch
+from gptlab.plugins import Plugins
+from gptlab.tracking import ending
+
+QUIET = make_watch("none")
+SMALL = [
+    "tracking=none",
+    "progress=none",
+    "data=questions",
+    "train.numSteps=4",
+    "model.nHead=2",
+    "samples.n=1",
+]
+
+
+def compiled_for(plugins: Plugins, folder: Path, *overrides: str) -> int:
+    """How many programs a run of these overrides has jax compile."""
+    config = plain(compose("train", [*SMALL, *overrides]))
+    config.pop("sweep", None)
+    before = compilations()
+    launch(config, plugins, folder, "run")
+    return compilations() - before
+
+
+@pytest.mark.slow
+def test_runs_of_the_same_shapes_share_one_program(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plugins = prepared()
+    assert compiled_for(plugins, tmp_path / "first", "model.nEmbd=6") > 0
+    same = (
+        ["seed=3"],
+        ["train.learningRate=0.02"],
+        ["optimizer.beta1=0.8", "optimizer.epsAdam=1e-6"],
+        ["train.numSteps=3"],
+        ["schedule=cosine"],
+    )
+    for number, overrides in enumerate(same):
+        assert compiled_for(plugins, tmp_path / str(number), "model.nEmbd=6", *overrides) == 0, overrides
+    assert compiled_for(plugins, tmp_path / "wider", "model.nEmbd=8") > 0, "the counter counts"
+
+
+@dataclass(frozen=True)
+class Counting(WordTokenizer):
+    built = 0
+
+    def build(self, documents):
+        type(self).built += 1
+        return super().build(documents)
+
+
+def test_the_same_texts_are_tokenized_once(monkeypatch):
+    monkeypatch.setattr(tokenized, "_latest", {})
+    monkeypatch.setattr(Counting, "built", 0)
+    settings = {"name": "counting"}
+    first = tokenize(["the cat", "a dog"], Counting(), settings, QUIET)
+    assert tokenize(["the cat", "a dog"], Counting(), settings, QUIET) is first
+    assert Counting.built == 1
+    other = tokenize(["the cat", "a bird"], Counting(), settings, QUIET)
+    assert other.digest != first.digest and Counting.built == 2
+    tokenize(["the cat", "a bird"], Counting(), {"name": "counting", "lower": False}, QUIET)
+    assert Counting.built == 3
+    assert len(tokenized._latest) == tokenized.REMEMBERED
+
+
+def test_a_config_is_composed_once_for_two_who_ask(monkeypatch):
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+    asked = []
+    monkeypatch.setattr(
+        ConfigLoaderImpl,
+        "load_sweep_config",
+        lambda self, master, overrides: asked.append(overrides) or object(),
+    )
+    original = ConfigLoaderImpl.load_sweep_config
+    with composed_once():
+        one, other = (ConfigLoaderImpl.load_sweep_config(None, None, [f"seed={n}"]) for n in (0, 1))
+        assert ConfigLoaderImpl.load_sweep_config(None, None, ["seed=0"]) is one is not other
+        assert asked == [["seed=0"], ["seed=1"]]
+        assert ConfigLoaderImpl.load_sweep_config(None, None, ["seed=0"]) is not one, "a third job is another"
+    assert ConfigLoaderImpl.load_sweep_config is original
+
+
+def test_ends_wait_their_turn_and_all_are_over_at_the_end():
+    went, may_end = [], threading.Event()
+
+    def finish(name: str) -> None:
+        may_end.wait(30)
+        went.append(name)
+
+    with ending.in_background():
+        ending.end(lambda: finish("first"))
+        assert went == []
+        may_end.set()
+        ending.end(lambda: finish("second"))
+        assert went[0] == "first", "only one is written beside the run that trains"
+    assert went == ["first", "second"]
+    ending.end(lambda: finish("third"))
+    assert went[-1] == "third", "outside it is waited for"
