@@ -11,6 +11,9 @@ INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 # checkout's path, so that a checkout that was moved or copied does not run the code at its old place.
 LOCKED := .venv/.locked
 READY := .venv/.ready
+# Ray's launcher wants older packages than the rest: they lie over those of .venv, in an environment that
+# reads all others there.
+RAY := .venv-ray/bin/python
 MOVED := $(shell test -x $(PY) && test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" || echo moved)
 ifneq ($(MOVED),)
 .PHONY: $(READY)
@@ -20,10 +23,10 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tiny test slow check bench lock clean
+.PHONY: help setup tiny test slow ray check bench notebook lock clean
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## create .venv with everything pinned, and gptlab itself (does nothing the second time)
 
@@ -36,6 +39,9 @@ test: setup ## the quick tests
 slow: setup ## the slow tests: the wheel in a fresh environment, whole experiments, the browser
 	@$(PY) -m pytest -q -m slow
 
+ray: setup .venv-ray/.ready ## the tests of sweeps on Ray, which has an environment of its own beside .venv
+	@$(RAY) -m pytest -q tests/test_launcher_ray.py
+
 check: setup ## ruff and mypy
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -44,18 +50,24 @@ check: setup ## ruff and mypy
 bench: setup ## how fast it is beside plain JAX, numpy and torch: writes docs/performance.md (half an hour)
 	@$(PY) -m benchmarks
 
+notebook: setup ## run docs/notebook.ipynb, and keep what it shows in it
+	@$(PY) -m tests.notebook
+
 # uv, because pip cannot write hashes for other systems than its own; one numpy for all Pythons,
 # where there is one, so that all see the same numbers. Pins that still fit stay; to renew
 # them all, remove requirements.txt first.
-lock: ## pin in requirements.txt what pyproject.toml asks for
+lock: ## pin in requirements.txt and requirements-ray.txt what pyproject.toml asks for
 	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PYTHON) -m venv "$$uv" && \
 	"$$uv/bin/python" -m pip install --quiet --disable-pip-version-check uv && \
-	"$$uv/bin/python" -m uv pip compile pyproject.toml --extra dev --output-file requirements.txt --quiet \
-	    --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
-	    --custom-compile-command "make lock"
+	for of in "dev requirements.txt" "ray requirements-ray.txt"; do set -- $$of; \
+	    test -e $$2 || ! test -e requirements.txt || cp requirements.txt $$2; \
+	    "$$uv/bin/python" -m uv pip compile pyproject.toml --extra $$1 --output-file $$2 --quiet \
+	        --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
+	        --custom-compile-command "make lock" || exit 1; \
+	done
 
 clean: ## remove .venv and the tools' caches; runs and their store stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-ray .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find gptlab tests benchmarks plugins -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(LOCKED): requirements.txt
@@ -71,3 +83,9 @@ $(LOCKED): requirements.txt
 $(READY): $(LOCKED) pyproject.toml
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@pwd -P > $@
+
+.venv-ray/.ready: requirements-ray.txt | $(READY)
+	@$(PY) -m venv --clear .venv-ray
+	@cd .venv-ray/lib/python3*/site-packages && echo ../../../../.venv/lib/python3*/site-packages > below.pth
+	@$(RAY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-ray.txt
+	@touch $@

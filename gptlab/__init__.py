@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gptlab.engines.engine import Context
     from gptlab.errors import TrainingStopped, UserError
     from gptlab.hookspecs import hookimpl
+    from gptlab.loaded.loading import load
     from gptlab.model.component import Part, Sizes, Weight
     from gptlab.model.model import Model
     from gptlab.model.position import Position
@@ -45,6 +46,8 @@ __all__ = [
     "hookimpl",
     "Run",
     "Registry",
+    # a finished run
+    "load",
     # by hand
     "Value",
     "create_model",
@@ -67,6 +70,7 @@ _HOMES = {
     "TrainingStopped": "gptlab.errors",
     "UserError": "gptlab.errors",
     "hookimpl": "gptlab.hookspecs",
+    "load": "gptlab.loaded.loading",
     "Part": "gptlab.model.component",
     "Sizes": "gptlab.model.component",
     "Weight": "gptlab.model.component",

@@ -70,7 +70,26 @@ class SamplesConfig:
     topP: float = 1.0
 
 
+@dataclass
+class InspectingConfig:
+    """When a run looks inside its model. atEnd: null for all runs but those of a sweep. every: steps between two.
+
+    text: what is looked at; a held-out document if left out.
+    """
+
+    atEnd: bool | None = None
+    every: int | None = None
+    text: str | None = None
+
+
 OpsConfig = make_dataclass("OpsConfig", [(name, str, field(default=name)) for name in BUILTIN_OPS])
+
+
+@dataclass
+class SweepConfig:
+    """resume: latest, a sweep's folder or the MLflow id of its parent run: what is not done of it is done."""
+
+    resume: str | None = None
 
 
 @dataclass
@@ -81,6 +100,7 @@ class Config:
     resume: latest, an MLflow run id, or a run's folder: go on with that run, whose config is then the config.
     register: the name in MLflow's model registry that the finished model goes under; registerAlias: its alias there.
     original: set by initFrom: the run that the weights come from, and its data.
+    sweep: of the command, and in no run's own config.
     """
 
     seed: int = 0
@@ -95,8 +115,10 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     samples: SamplesConfig = field(default_factory=SamplesConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    inspect: InspectingConfig = field(default_factory=InspectingConfig)
     ops: OpsConfig = field(default_factory=OpsConfig)  # type: ignore[valid-type]
     original: Any = None
+    sweep: SweepConfig = field(default_factory=SweepConfig)
     optimizer: Any = MISSING
     schedule: Any = MISSING
     data: Any = MISSING
@@ -148,6 +170,44 @@ class ImportConfig:
 
 
 @dataclass
+class CompareConfig:
+    """The config of `python -m gptlab compare`. output: the PNG of the curves."""
+
+    output: str = "compare.png"
+    tracking: Any = MISSING
+
+
+@dataclass
+class InspectConfig:
+    """The config of `python -m gptlab inspect`. run: whatever names weights, see runs.found_source.
+
+    to: terminal or html. candidates: tokens shown at each position. output: the page to write.
+    """
+
+    run: str = "latest"
+    text: str = MISSING
+    to: str = "terminal"
+    candidates: int = 5
+    output: str = "inspect.html"
+    tokenizer: Any = MISSING
+    tracking: Any = MISSING
+
+
+@dataclass
+class GraphConfig(Config):
+    """The config of `python -m gptlab graph`: a training run's, of which the graph of step 1 is looked at.
+
+    expr: an expression to draw instead. output: its picture. param: a number of a weight to follow,
+    `output[3,5]`. text: the document of the step; by default the data's.
+    """
+
+    expr: str | None = None
+    output: str = "graph.svg"
+    param: str | None = None
+    text: str | None = None
+
+
+@dataclass
 class UiConfig:
     """The config of `python -m gptlab ui`."""
 
@@ -161,6 +221,9 @@ ROOTS = {
     "generate": GenerateConfig,
     "export": ExportConfig,
     "import": ImportConfig,
+    "compare": CompareConfig,
+    "inspect": InspectConfig,
+    "graph": GraphConfig,
     "ui": UiConfig,
 }
 
@@ -310,5 +373,8 @@ def check_values(config: dict[str, Any]) -> None:
         )
     if saved["keep"] < 1:
         raise UserError(f"checkpoint.keep must be at least 1: got {saved['keep']}. Try checkpoint.keep=2.")
+    every = config["inspect"]["every"]
+    if every is not None and every < 1:
+        raise UserError(f"inspect.every must be at least 1, or null: got {every}. Try inspect.every=100.")
     if config["progress"] not in ("auto", "none"):
         raise UserError(f"progress must be auto or none: got {config['progress']}. Try progress=auto.")

@@ -15,6 +15,7 @@ from typing import Any
 ENTRY_POINTS = "gptlab"
 FOLDER = "plugins"
 VARIABLE = "GPTLAB_PLUGINS"
+LOADED = "loaded by gptlab"
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,20 @@ def from_path(path: Path) -> Source:
 
 
 def load_file(name: str, file: Path) -> Any:
-    """The module that a file defines, under a name that no installed package has."""
-    module_name = f"gptlab_plugin_{name}"
+    """The module that a file defines, as a module of `gptlab.found`; run anew each time, since it may have changed.
+
+    Not if reading a pickle has just imported it by that name: there must not be two of its types.
+    """
+    module_name = f"gptlab.found.{name}"
+    imported = sys.modules.get(module_name)
+    if imported is not None and imported.__spec__ is not None:
+        by_us = imported.__spec__.loader_state == LOADED
+        if not by_us and imported.__spec__.origin == str(file.resolve()):
+            return imported
     package = [str(file.parent)] if file.name == "__init__.py" else None
     spec = importlib.util.spec_from_file_location(module_name, file, submodule_search_locations=package)
     assert spec is not None and spec.loader is not None
+    spec.loader_state = LOADED
     module = importlib.util.module_from_spec(spec)
     # dataclasses look up the module of a class by name
     sys.modules[module_name] = module

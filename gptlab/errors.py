@@ -8,12 +8,18 @@ class UserError(Exception):
     """Says what must hold, what came, and what to type instead.
 
     Raised for a wrong name, shape, file or value. The command line prints it as
-    one message and exits with status 2; as a library it is an ordinary exception.
+    one message and exits with status 2; as a library it is an ordinary exception, which a notebook
+    shows as that message alone.
     """
+
+    def _render_traceback_(self) -> list[str]:  # IPython's protocol
+        return [f"gptlab: {self}"]
 
 
 class TrainingStopped(Exception):
     """Training cannot go on (the loss is no longer finite). The run is FAILED, with this reason."""
+
+    run_status = "FAILED"  # in MLflow
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

@@ -1,8 +1,12 @@
-"""The loss curve of a run as a PNG. Uses matplotlib's objects only: no pyplot, no global state."""
+"""The loss curve of a run. Uses matplotlib's objects only: no pyplot, no global state."""
 
-import io
+from __future__ import annotations
+
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gptlab.picture import Picture
 
 INK, FAINT = "#1f2933", "#9aa5b1"
 TRAIN, VALIDATION, ORIGINAL = "#2f6fb7", "#d1495b", "#3a9a5b"
@@ -23,16 +27,18 @@ def smoothed(values: list[float], window: int) -> list[float]:
 
 
 def loss_curve(history: dict[str, Curve], facts: dict[str, float], title: str) -> bytes:
+    """`loss_figure` as a PNG."""
+    return loss_figure(history, facts, title).png()
+
+
+def loss_figure(history: dict[str, Curve], facts: dict[str, float], title: str) -> Picture:
     """Training loss, raw and smoothed, validation loss, and the data's entropies if `facts` has them.
 
     `history` is `{metric name: [(step, value), ...]}`; values that are not finite leave gaps.
     """
-    # The canvas is named, since matplotlib would otherwise ask the environment which one to take.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from gptlab.picture import Picture
 
-    figure = Figure(figsize=(8, 4.8), dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = Picture(8, 4.8)
     # Not a layout of matplotlib's, which draws everything twice.
     axes = figure.add_axes((0.08, 0.115, 0.9, 0.79))
     train = _finite(history.get("train/loss", []))
@@ -69,9 +75,7 @@ def loss_curve(history: dict[str, Curve], facts: dict[str, float], title: str) -
         axes.set_position((0.13, 0.115, 0.85, 0.79))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, labelcolor=INK, fontsize=9.5, loc="upper right")
-    png = io.BytesIO()
-    figure.savefig(png, format="png")
-    return png.getvalue()
+    return figure
 
 
 def _draw_train(axes: Any, train: Curve) -> None:

@@ -17,12 +17,6 @@ def remove_if_unused(folder: Path, before: set[Path]) -> None:
         remove(folder, set(folder.iterdir()) - before)
 
 
-def remove_if_runless(folder: Path) -> None:
-    """Remove a sweep's folder if none of its runs is left in it."""
-    if folder.is_dir() and {entry.name for entry in folder.iterdir()} == {SWEEP}:
-        remove(folder, {folder / SWEEP})
-
-
 def remove(folder: Path, files: set[Path]) -> None:
     for file in files:
         if file.is_file():

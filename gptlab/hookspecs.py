@@ -69,5 +69,10 @@ def gptlab_checkpoint_saved(run: Any, folder: Any, step: int, removed: list[Any]
 
 
 @hookspec
+def gptlab_inspected(run: Any, step: int, inspection: Any) -> None:
+    """The model has been looked into after `step`: what it makes of one text, a `gptlab.inspection` Inspection."""
+
+
+@hookspec
 def gptlab_run_ended(run: Any, error: BaseException | None) -> None:
     """The run is over; `error` is what ended it: None, an exception, or KeyboardInterrupt."""

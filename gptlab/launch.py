@@ -36,6 +36,7 @@ from gptlab.engines.engine import Frozen, Session, State, trained
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.finetuning import Start, beginning_of, original_data
 from gptlab.generation import Sampling, generate
+from gptlab.inspection.watch import Watch, watch_of
 from gptlab.listeners import FolderListener, IdentityListener, Listeners
 from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
@@ -46,6 +47,7 @@ from gptlab.registry import Registry, build
 from gptlab.run import Run
 from gptlab.saving import Saver
 from gptlab.signals import Stopped, ending_between_steps
+from gptlab.sweeps.member import Member
 from gptlab.training import Plan, Training
 
 
@@ -79,14 +81,17 @@ def launch(
     name: str,
     checkpoint: Checkpoint | None = None,
     asked: Mapping[str, Any] | None = None,
+    member: Member | None = None,
 ) -> Outcome:
     """Train what the config describes, in `folder`; from a checkpoint of the run in it on, if one is given.
 
-    asked: what of the model is no default, for initFrom to refuse if it must.
+    asked: what of the model is no default, for initFrom to refuse if it must. member: what a job of a
+    sweep brings with it.
     Raises UserError before step 1; TrainingStopped and Stopped after it has saved what there is and
     closed the run.
     """
     registry = plugins.registry
+    in_sweep, member = member is not None, member or Member()
     listeners = Listeners()
     listeners.add("folder", FolderListener())
     for listener in config["listeners"]:
@@ -101,6 +106,8 @@ def launch(
     tracker = build(registry, "tracking", config["tracking"]).start()
     listeners.add(f"tracking={config['tracking']['name']}", tracker)
     listeners.add("identity", IdentityListener())
+    for name_of, listener in member.listeners.items():
+        listeners.add(name_of, listener)
     parts = built(config, registry, tracker, begun)
     start = beginning(config, parts, checkpoint, begun)
     run = Run(
@@ -110,8 +117,10 @@ def launch(
         config=config,
         matrices=[replace(m, trainable=m.name not in parts.frozen) for m in parts.definition.matrices()],
         dataset=parts.data.facts,
-        tags=tags_of(config) | ({} if begun is None else begun.tags()),
+        tags=tags_of(config) | ({} if begun is None else begun.tags()) | dict(member.tags),
+        id=member.id,
     )
+    watch = watch_of(config, registry, parts, run, listeners, in_sweep)
     brought = brought_by_plugins(config, registry)
     if checkpoint is None:
         write_run_folder(folder, config, parts.data, brought)
@@ -122,7 +131,12 @@ def launch(
         progress = make_progress(config["progress"], parts.plan.numSteps, run.resumed_from or 0)
         error: BaseException | None = None
         # Until the run is closed: a signal must not cut off what is being written.
-        with ending_between_steps() as poll:
+        with ending_between_steps() as signalled:
+
+            def poll() -> None:
+                signalled()
+                member.stop()
+
             try:
                 listeners.run_started(run)
                 tracker.wait_until_reachable()
@@ -131,7 +145,7 @@ def launch(
                     progress.note(f"resumed at step {checkpoint.step:,}")
                 for note in parts.notes:
                     progress.note(note)
-                return fit(config, parts, start, run, listeners, saver, progress, poll)
+                return fit(config, parts, start, run, listeners, saver, watch, progress, poll)
             except BaseException as reason:
                 error = reason
                 raise
@@ -197,6 +211,7 @@ def built(config: Settings, registry: Registry, tracker: Any, begun: Start | Non
         train["logEvery"],
         train["evalEvery"],
         config["checkpoint"]["every"] or 0,
+        config["inspect"]["every"] or 0,
     )
     sampling = samples_of(config)
     tracker.prepare()  # MLflow loads meanwhile, in a process of its own
@@ -223,6 +238,7 @@ def fit(
     run: Run,
     listeners: Listeners,
     saver: Saver,
+    watch: Watch,
     progress: Progress,
     poll: Callable[[], None],
 ) -> Outcome:
@@ -233,13 +249,19 @@ def fit(
 
     def on_logged(step: int, metrics: dict[str, float]) -> None:
         run.metrics.append((step, metrics))
+        texts: list[str] = []
         if "val/loss" in metrics or step == plan.numSteps:
             if parts.sampling is not None:
                 state = session.for_evaluation(training.state)
                 texts = generate(session, state, data.tokenizer, blockSize, parts.sampling)
                 run.samples.append((step, texts))
             progress.note(reports.milestone(run, plan.numSteps))
+        progress.logged(step, metrics, texts)
         listeners.step_ended(run, step, metrics)
+
+    def on_whole(state: State, val_loss: float | None) -> None:
+        saver.chunk_ended(state, val_loss)
+        watch.chunk_ended(state)
 
     training = Training(
         session,
@@ -250,7 +272,7 @@ def fit(
         on_logged,
         progress.update,
         poll,
-        saver.chunk_ended,
+        on_whole,
         parts.others,
     )
     try:
@@ -275,6 +297,7 @@ def fit(
             f"the weights after the last step, {plan.numSteps}, are not finite, and are not kept. "
             f"Try a lower learning rate: train.learningRate={plan.learningRate / 10:g}."
         )
+    watch.ended(training.state)
     return Outcome(run, training.state.step)
 
 

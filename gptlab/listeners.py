@@ -40,6 +40,13 @@ class Listeners:
     def checkpoint_saved(self, run: Run, folder: Path, step: int, removed: list[Path]) -> None:
         self._call("gptlab_checkpoint_saved", run=run, folder=folder, step=step, removed=removed)
 
+    def inspected(self, run: Run, step: int, inspection: Any) -> None:
+        self._call("gptlab_inspected", run=run, step=step, inspection=inspection)
+
+    def hear(self, hook: str) -> bool:
+        """Whether any of them would do something at this hook."""
+        return any(getattr(hooks, hook).get_hookimpls() for hooks in self._hooks.values())
+
     def run_ended(self, run: Run, error: BaseException | None) -> None:
         self._call("gptlab_run_ended", run=run, error=error)
 

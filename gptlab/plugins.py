@@ -28,7 +28,13 @@ KIND_OF_HOOK = {
     "gptlab_register_tracking": "tracking",
 }
 REGISTERING = ("gptlab_register_ops", "gptlab_register_components", *KIND_OF_HOOK)
-LISTENING = ("gptlab_run_started", "gptlab_step_ended", "gptlab_run_ended")
+LISTENING = (
+    "gptlab_run_started",
+    "gptlab_step_ended",
+    "gptlab_checkpoint_saved",
+    "gptlab_inspected",
+    "gptlab_run_ended",
+)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ class Plan:
 
     logEvery: steps between two logged ones; the first and the last are always logged.
     evalEvery: steps between two evaluations on the held-out documents; one is always made at the end.
-    saveEvery: steps between two that a chunk must end at, for a checkpoint; 0 for none.
+    saveEvery, inspectEvery: steps between two that a chunk must end at, for a checkpoint, or to look inside;
+    0 for none.
     """
 
     numSteps: int
@@ -32,6 +33,7 @@ class Plan:
     logEvery: int
     evalEvery: int
     saveEvery: int = 0
+    inspectEvery: int = 0
 
     def is_evaluated(self, step: int) -> bool:
         return step == self.numSteps or (bool(self.evalEvery) and step % self.evalEvery == 0)
@@ -103,7 +105,7 @@ class Training:
 
     def next_edge(self, step: int) -> int:
         """Where a chunk must end: at the next evaluation or checkpoint, or the end."""
-        intervals = (self.plan.evalEvery, self.plan.saveEvery)
+        intervals = (self.plan.evalEvery, self.plan.saveEvery, self.plan.inspectEvery)
         return min([self.plan.numSteps, *((step // n + 1) * n for n in intervals if n)])
 
     def report(

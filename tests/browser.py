@@ -98,6 +98,32 @@ class Browser:
                     raise
             time.sleep(0.1)
 
+    def hover(self, xpath: str, across: float = 0.5, down: float = 0.5) -> None:
+        """Move the mouse to a place in the first visible element, (0, 0) its top left, (1, 1) its bottom right."""
+        found = self.find(xpath)
+        x, y = self.script(
+            "const [found, across, down] = arguments; found.scrollIntoView({block: 'center'});"
+            # A page hears that it was scrolled with the next frame.
+            "await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));"
+            "const box = found.getBoundingClientRect();"
+            "return [box.left + across * box.width, box.top + down * box.height].map(Math.round)",
+            *(found, across, down),
+        )
+        move = {"type": "pointerMove", "duration": 0, "origin": "viewport", "x": x, "y": y}
+        pointer = {
+            "type": "pointer",
+            "id": "mouse",
+            "parameters": {"pointerType": "mouse"},
+            "actions": [move],
+        }
+        self._call("POST", "/actions", actions=[pointer])
+
+    def prefer(self, scheme: str) -> None:
+        """Be a browser whose user prefers `light` or `dark` pages."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        command = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}}
+        self._call("POST", "/goog/cdp/execute", **command)
+
     def screenshot(self, path: Path) -> None:
         """What the window shows, as a PNG."""
         path.write_bytes(base64.b64decode(self._call("GET", "/screenshot")))

@@ -5,16 +5,14 @@ GPTLAB_SCREENSHOTS names a folder that keeps a picture of each page.
 
 import os
 import re
-import signal
-import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from browser import MISSING, SIZE, Browser, running_browser
+from browser import MISSING, SIZE, Browser
+from ui_pages import GPTLAB, outside, pages_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -56,39 +54,12 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     folder = tmp_path_factory.mktemp("store")
     pictures = Path(os.environ.get("GPTLAB_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     pictures.mkdir(parents=True, exist_ok=True)
-    # As a user starts it: without the settings of the tests.
-    outside = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PYTHON"))
-    }
-    gptlab = [sys.executable, "-m", "gptlab"]
     run = subprocess.run(
-        [*gptlab, *COMMAND], cwd=folder, env=outside, capture_output=True, text=True, timeout=300
+        [*GPTLAB, *COMMAND], cwd=folder, env=outside(), capture_output=True, text=True, timeout=300
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    pages = subprocess.Popen(
-        [*gptlab, "ui", f"port={port}"],
-        cwd=folder,
-        env=outside,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        assert pages.stdout is not None
-        said = [pages.stdout.readline() for _ in range(3)]
-        assert said[2].strip().startswith(f"http://127.0.0.1:{port}/"), said
-        with running_browser(tmp_path_factory.mktemp("browser")) as browser:
-            yield Shown(browser, said[2].strip(), run.stdout, pictures)
-    finally:
-        pages.send_signal(signal.SIGINT)
-        try:
-            pages.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            pages.kill()  # What it has started is not ours to find; the assertion below tells.
-            pages.communicate()
-    assert pages.returncode == 0
+    with pages_of(folder, tmp_path_factory.mktemp("browser")) as (browser, address):
+        yield Shown(browser, address, run.stdout, pictures)
 
 
 def test_the_list_shows_the_run_and_how_good_it_is(shown: Shown) -> None:

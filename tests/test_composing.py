@@ -82,7 +82,7 @@ def test_configs_that_are_not_selected_are_not_made(folder: Path, monkeypatch: p
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["+experiment=sweep"],
+        ["+experiment=sweep", "tracking=none"],
         ["hydra.verbose=[nosuchlogger]"],
         ["+hydra.callbacks.log._target_=hydra.experimental.callback.Callback"],
     ],
@@ -97,7 +97,8 @@ def test_what_needs_more_of_hydra_is_left_to_it(
     asked = []
     monkeypatch.setattr(composing, "through_hydra", lambda *args: asked.append(args[1]))
     assert main(overrides) == 0
-    assert asked == [overrides]
+    # A sweep's folder is said in front of them.
+    assert [arguments[-len(overrides) :] for arguments in asked] == [overrides]
 
 
 def test_an_experiment_built_on_another(folder: Path) -> None:

@@ -63,6 +63,8 @@ def test_no_room_below_the_command_line_loads_hydra_or_mlflow(tmp_path: Path) ->
         ["train.numStep=3"],
         ["optimizer=nosuch"],
         ["generate"],
+        ["graph", "expr=a*b", "a=2", "b=3"],
+        ["graph", "+experiment=names", "text=ada"],
     ],
     ids=" ".join,
 )
@@ -81,7 +83,8 @@ ARROWS = {
     "hookspecs": set(),
     "run": set(),
     "groups": {"registry"},
-    "autograd": set(),
+    "autograd": {"drawing"},  # a Value draws itself
+    "drawing": set(),
     "engines": {"autograd"},
     "model": {"autograd", "engines", "run"},
     "optim": set(),
@@ -140,7 +143,7 @@ def test_who_knows_hydra_mlflow_and_pluggy(name: str) -> None:
         "omegaconf": COMMAND_LINE | {"config", "experiments"},
         "mlflow": MLFLOW,
         "pluggy": {"hookspecs", "plugins", "listeners"},
-        "jax": {"engines", "provenance", "checks"},
+        "jax": {"engines", "provenance", "checks", "inspection"},
     }
     for package, rooms in knows.items():
         assert package not in imported or room in rooms, f"{name} imports {package}"

@@ -1,4 +1,4 @@
-"""Sweeps with plain Hydra: `-m`, several runs in one process."""
+"""Sweeps in one process, without MLflow: what is in the folder, what is said, what is refused."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
+from gptlab.sweeps.record import read_records
+from gptlab.sweeps.sweep import held, read_sweep
 
 SMALL = [
     "+experiment=tiny",
@@ -15,6 +17,8 @@ SMALL = [
     "samples.n=1",
     "tracking=none",
 ]
+# A few steps in a fraction of a second.
+QUICK = [*SMALL, "engine=scalar", "model.nEmbd=2", "data.valFraction=0", "model.nLayer=1", "progress=none"]
 
 
 @pytest.fixture
@@ -27,6 +31,12 @@ def runs(folder: Path) -> dict[str, Path]:
     """Every run of a sweep by its name."""
     files = folder.glob("runs/*/*-sweep/*/run.json")
     return {json.loads(file.read_text())["name"]: file.parent for file in files}
+
+
+def sweep_of(folder: Path) -> Path:
+    """The only sweep's folder."""
+    (found,) = folder.glob("runs/*/*-sweep")
+    return found
 
 
 @pytest.mark.slow
@@ -45,37 +55,163 @@ def test_four_models_in_one_process(folder: Path, capfd: pytest.CaptureFixture[s
     assert error == ""
     assert out.count("parameters (embeddings") == 4 and out.count("run folder: ") == 4
 
+    sweep = read_sweep(sweep_of(folder))
+    assert sweep.name.endswith(": nEmbd × nLayer") and sweep.status == "FINISHED" and sweep.id == ""
+    records = read_records(sweep_of(folder))
+    assert [r.overrides for r in records] == [
+        {"model.nEmbd": width, "model.nLayer": depth} for width in ("8", "16") for depth in "12"
+    ]
+    for record in records:
+        run = sweep_of(folder) / record.folder
+        last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+        assert (record.status, record.steps, record.valLoss) == ("FINISHED", 3, last["val/loss"])
+        assert record.score == record.bestValLoss == last["val/loss"] and record.bestStep == 3
+    # Best first: the summary's table has the jobs in the order of their scores.
+    best = min(records, key=lambda record: record.score or 0.0)
+    assert f"best: {best.name}" in out
+
 
 def test_a_job_that_fails_does_not_stop_the_others(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["-m", *SMALL, "engine=scalar", "model.nEmbd=7,2,5", "data.valFraction=0"]) == 1
 
-    assert len(runs(folder)) == 1
-    lines = capfd.readouterr().err.splitlines()
+    assert set(runs(folder)) == {"nEmbd=2"}
+    out, error = capfd.readouterr()
+    lines = error.splitlines()
     assert len(lines) == 2
     for line, width in zip(lines, (7, 5), strict=True):
         assert line.startswith(f"gptlab: nEmbd={width}: nHead must divide nEmbd")
-    left = {path.name for path in folder.glob("runs/*/*-sweep/*")}
-    assert left == {"multirun.yaml", "1"}
+    # Of a job that was refused there is its record, and nothing else.
+    assert {p.name for job in "02" for p in (sweep_of(folder) / job).iterdir()} == {"job.json"}
+    records = read_records(sweep_of(folder))
+    assert [(r.status, r.refused) for r in records] == [
+        ("FAILED", True),
+        ("FINISHED", False),
+        ("FAILED", True),
+    ]
+    assert "nHead must divide nEmbd: got nEmbd=5" in records[2].reason
+    assert "1 finished, 2 failed" in out
+    assert read_sweep(sweep_of(folder)).status == "FAILED"
 
 
 def test_a_loss_that_is_not_finite_does_not_stop_the_others(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     # A loss of NaN at step 2, whatever the data.
-    rates = "train.learningRate=1e300,0.01"
-    assert (
-        main(["-m", *SMALL, "engine=scalar", "model.nEmbd=2", "optimizer=sgd", "data.valFraction=0", rates])
-        == 1
-    )
+    assert main(["-m", *QUICK, "optimizer=sgd", "train.learningRate=1e100,0.01"]) == 1
 
     assert len(runs(folder)) == 2
     error = capfd.readouterr().err
     assert error.count("\n") == 1
-    assert error.startswith("gptlab: learningRate=1e+300: the loss became") and "at step" in error
+    assert error.startswith("gptlab: learningRate=1e+100: the loss became") and "at step" in error
+    failed, finished = read_records(sweep_of(folder))
+    assert failed.reason.startswith("the loss became") and not failed.refused and failed.steps > 0
+    assert finished.status == "FINISHED"
+
+
+def test_an_error_that_nobody_expected_does_not_stop_the_others(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gptlab import launch
+
+    fit = launch.fit
+
+    def failing(config: dict, *rest: object) -> launch.Outcome:
+        if config["seed"] == 1:
+            raise MemoryError("no room")
+        return fit(config, *rest)
+
+    monkeypatch.setattr(launch, "fit", failing)
+    assert main(["-m", *QUICK, "seed=1,2"]) == 1
+    records = read_records(sweep_of(folder))
+    assert [(r.status, r.reason) for r in records] == [("FAILED", "MemoryError: no room"), ("FINISHED", "")]
+    assert "gptlab: seed=1: Traceback" in capfd.readouterr().err
 
 
 def test_a_sweep_over_experiments_names_them(folder: Path) -> None:
-    small = [word for word in SMALL if "experiment" not in word]
-    wide = ["engine=scalar", "model.nEmbd=2", "data.valFraction=0", "model.nLayer=1"]
-    assert main(["-m", "+experiment=tiny,book", *small, *wide]) == 0
+    quick = [word for word in QUICK if "experiment" not in word]
+    assert main(["-m", "+experiment=tiny,book", *quick]) == 0
     assert set(runs(folder)) == {"tiny", "book"}
+    assert read_sweep(sweep_of(folder)).name == "experiment"
+
+
+def test_an_experiment_that_is_a_sweep(folder: Path) -> None:
+    (folder / "experiments").mkdir()
+    text = 'defaults: [tiny]\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: "1,2"}}}\n'
+    (folder / "experiments/several.yaml").write_text(text)
+    assert main(["+experiment=several", *QUICK[1:]]) == 0
+    assert set(runs(folder)) == {"seed=1", "seed=2"}
+    assert read_sweep(sweep_of(folder)).swept == ["seed"]
+
+
+def test_a_config_of_ones_own_can_be_swept(folder: Path) -> None:
+    from gptlab.experiments import folder_of
+
+    (folder / "mine").mkdir()
+    (folder / "mine/train2.yaml").write_bytes((folder_of("conf") / "train.yaml").read_bytes())
+    command = ["-m", "--config-dir", "mine", "--config-name", "train2", *QUICK, "seed=1,2"]
+    assert main(command) == 0
+    assert set(runs(folder)) == {"seed=1", "seed=2"}
+
+
+REFUSED = {
+    "empty value": (["seed=1,"], "between commas there must be values: got 'seed=1,'"),
+    "no value": (["seed=range(0,0)"], "at least one value for each key: seed=range(0,0) gives none"),
+    "unknown key": (["sed=1,2"], "the config has no key 'sed'"),
+    "wrong type": (["seed=1,two"], "seed must be a whole number: got two"),
+    "every job invalid": (
+        ["model.nEmbd=7,5"],
+        "none of the jobs can be trained. The first: nHead must divide",
+    ),
+    "every job invalid alike": (["train.numSteps=0", "seed=1,2"], "train.numSteps must be at least 1"),
+    "no data": (["data=text", "data.path=nosuch", "seed=1,2"], "nosuch"),
+    "no such parent": (
+        ["seed=1,2", "sweep.resume=nosuch"],
+        "sweep.resume must be latest, a sweep's folder, or",
+    ),
+    "no parent at all": (["seed=1,2", "sweep.resume=latest"], "there is none"),
+    "a run's resume": (["seed=1,2", "resume=latest"], "To go on with a sweep: sweep.resume=latest"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_leaves_nothing(folder: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
+    given, message = REFUSED[name]
+    quick = [word for word in QUICK if not any(word.split("=")[0] == text.split("=")[0] for text in given)]
+    assert main(["-m", *quick, *given]) == 2
+    out, error = capfd.readouterr()
+    assert message in error and error.count("\n") == 1 and out == ""
+    assert list(folder.iterdir()) == []
+
+
+def test_what_only_training_shows_is_refused_as_well(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gptlab import launch
+    from gptlab.errors import UserError
+
+    def refuse(*rest: object) -> None:
+        raise UserError("the machine is not to be had")
+
+    monkeypatch.setattr(launch, "session_of", refuse)
+    assert main(["-m", *QUICK, "seed=1,2"]) == 2
+    error = capfd.readouterr().err.splitlines()[-1]
+    assert error == "gptlab: none of the jobs can be trained. The first: the machine is not to be had"
+    assert list(folder.iterdir()) == []
+
+
+def test_sweep_resume_is_for_sweeps(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([*QUICK, "sweep.resume=latest"]) == 2
+    assert "sweep.resume goes on with a sweep" in capfd.readouterr().err
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_has_one_sweep(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    command = ["-m", *QUICK, "seed=1,2", "hydra.sweep.dir=mine"]
+    assert main(command) == 0
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert main(command) == 2
+    assert "go on with that one: sweep.resume=mine" in capfd.readouterr().err
+    with held(folder / "mine"):
+        assert main([*command, "sweep.resume=mine"]) == 2
+    assert "one process at a time: another one runs that of mine" in capfd.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before

@@ -294,7 +294,8 @@ def test_every_listening_hook_is_called_with_what_it_asks_for(folder, capsys):
     write(folder, "ears.py", "import gptlab\n" + "".join(lines))
     assert main([*SMALL, "listeners=[ears]"]) == 0
     heard = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("gptlab_")]
-    assert heard == ["gptlab_run_started", "gptlab_step_ended", "gptlab_step_ended", "gptlab_run_ended"]
+    # Step 1 and step 2, which is the last one: saved, then looked into.
+    assert heard == [*LISTENING[:1], "gptlab_step_ended", *LISTENING[1:]]
     assert gptlab_run_started.__doc__
 
 

@@ -1,14 +1,17 @@
-"""Progress: a live line on a terminal, sparse plain lines elsewhere, nothing where nothing is asked for."""
+"""Progress: a live panel on a terminal, sparse plain lines elsewhere, nothing where nothing is asked for."""
 
 import contextlib
+import io
 import math
 import os
 import pty
 
 import pytest
+from rich.console import Console
 
-from gptlab import progress as progress_module
-from gptlab.progress import LiveLine, PlainLines, Silence, make_progress
+from gptlab.progress import PlainLines, Silence, live, make_progress, plain
+from gptlab.progress.curve import BLOCKS, LIMIT, Curve, sparkline
+from gptlab.progress.live import LivePanel, duration
 
 
 class Clock:
@@ -16,7 +19,8 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 1000.0
-        monkeypatch.setattr(progress_module.time, "monotonic", lambda: self.now)
+        for module in (plain, live):
+            monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
 
 
 def lines_of(capsys):
@@ -28,10 +32,10 @@ def lines_of(capsys):
 @pytest.mark.parametrize(("pause", "count"), [(0.5, 5), (9.9, 50), (10.0, 100), (60.0, 100)], ids=str)
 def test_plain_lines_come_at_most_one_each_ten_seconds(monkeypatch, capsys, pause, count):
     clock = Clock(monkeypatch)
-    plain, printed = PlainLines(200), []
+    lines, printed = PlainLines(200), []
     for step in range(1, 101):
         clock.now += pause
-        plain.update(step, 2.0, 1234.0)
+        lines.update(step, 2.0, 1234.0)
         printed += [clock.now] * len(lines_of(capsys))
     assert all(later - earlier >= 10 for earlier, later in zip([1000.0, *printed], printed, strict=False))
     assert count - 1 <= len(printed) <= count
@@ -39,32 +43,33 @@ def test_plain_lines_come_at_most_one_each_ten_seconds(monkeypatch, capsys, paus
 
 def test_a_plain_line_says_step_loss_speed_and_time_left(monkeypatch, capsys):
     clock = Clock(monkeypatch)
-    plain = PlainLines(400)
+    lines = PlainLines(400)
     clock.now += 30
-    plain.update(100, 2.34567, 1234.5)
+    lines.update(100, 2.34567, 1234.5)
     assert lines_of(capsys) == ["step 100/400  loss 2.346  1,234 tokens/s  90 s left"]
 
 
 def test_a_plain_line_before_the_speed_is_known_and_of_a_loss_that_is_no_number(monkeypatch, capsys):
     clock = Clock(monkeypatch)
-    plain = PlainLines(2)
+    lines = PlainLines(2)
     clock.now += 30
-    plain.update(1, math.nan, math.nan)
+    lines.update(1, math.nan, math.nan)
     (line,) = lines_of(capsys)
     assert line.startswith("step 1/2  loss nan") and "tokens/s" not in line
 
 
 def test_notes_stay_whatever_the_time(capsys):
-    plain = PlainLines(10)
+    lines = PlainLines(10)
     for text in ("one", "[bold]two[/bold]"):
-        plain.note(text)
-    plain.close()
+        lines.note(text)
+    lines.close()
     assert lines_of(capsys) == ["one", "[bold]two[/bold]"]
 
 
 def test_silence_is_silent(capsys):
     silence = make_progress("none", 10)
     assert isinstance(silence, Silence)
+    silence.logged(1, {"train/loss": 2.0}, ["text"])
     silence.update(1, 2.0, 3.0)
     silence.note("text")
     silence.close()
@@ -84,22 +89,149 @@ def all_of(master):
     return read.decode()
 
 
-def test_on_a_terminal_there_is_one_live_line_and_notes_as_they_are(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
+@pytest.fixture
+def on_terminal(monkeypatch):
+    """Runs a function with a terminal as standard output; returns what it returned and what was shown."""
     monkeypatch.setenv("COLUMNS", "100")
-    master, slave = pty.openpty()
-    try:
-        with os.fdopen(slave, "w", encoding="utf-8") as terminal:
-            monkeypatch.setattr("sys.stdout", terminal)
-            live = make_progress("auto", 10)
-            assert isinstance(live, LiveLine)
-            live.update(4, 2.5, 1234.0)
-            live.note("step 4: loss 2.500  e.g. [bold]the cat[/bold]")
-            live.close()
-            monkeypatch.undo()
-        shown = all_of(master)
-    finally:
-        os.close(master)
-    assert "4/10" in shown and "loss 2.500" in shown and "1,234 tokens/s" in shown
+    monkeypatch.setenv("LINES", "30")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_INTERACTIVE", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(function):
+        master, slave = pty.openpty()
+        try:
+            with os.fdopen(slave, "w", encoding="utf-8") as screen, contextlib.redirect_stdout(screen):
+                result = function()
+            return result, all_of(master)
+        finally:
+            os.close(master)
+
+    return run
+
+
+def progressed():
+    progress = make_progress("auto", 10)
+    progress.logged(4, {"train/loss": 2.5, "val/loss": 2.25}, ["", "the cat eats"])
+    progress.update(4, 2.5, 1234.0)
+    progress.note("step 4: loss 2.500  e.g. [bold]the cat[/bold]")
+    progress.close()
+    return progress
+
+
+@pytest.mark.parametrize("colour", [True, False], ids=["colour", "NO_COLOR"])
+def test_on_a_terminal_there_is_a_live_panel_and_notes_as_they_are(monkeypatch, on_terminal, colour):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    if not colour:
+        monkeypatch.setenv("NO_COLOR", "1")
+    progress, shown = on_terminal(progressed)
+    assert isinstance(progress, LivePanel)
+    for text in ("step 4/10", "loss 2.500", "validation 2.250", "1,234 tokens/s", "the cat eats"):
+        assert text in shown
     assert "e.g. [bold]the cat[/bold]" in shown
-    assert shown.count("\n") < 8  # redrawn in place, not line after line
+    assert ("\x1b[36m" in shown) == colour  # cyan
+
+
+@pytest.mark.parametrize("kind", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch, on_terminal, kind):
+    monkeypatch.setenv("TERM", kind)
+    _, shown = on_terminal(progressed)
+    assert shown.splitlines() == ["step 4: loss 2.500  e.g. [bold]the cat[/bold]"]
+
+
+@pytest.fixture
+def panels():
+    """Makes panels on a console of some size and encoding, and closes them."""
+    made = []
+
+    def make(width=100, height=30, encoding="utf-8", total=400):
+        file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        console = Console(file=file, force_terminal=True, width=width, height=height, color_system=None)
+        made.append(LivePanel(console, total))
+        return made[-1], console
+
+    yield make
+    for panel in made:
+        panel.close()
+
+
+def drawn(panel, console):
+    """The lines as they are drawn, without what moves the cursor and clears."""
+    lines = console.render_lines(panel.picture(), pad=False)
+    return ["".join(segment.text for segment in line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    "size", [(100, 30), (200, 50), (64, 12), (63, 30), (100, 11), (30, 5), (8, 2), (1, 1)]
+)
+def test_a_panel_fits_the_terminal_and_what_comes_first_is_shown(monkeypatch, panels, size):
+    clock = Clock(monkeypatch)
+    panel, console = panels(*size)
+    for step in range(1, 201):
+        clock.now += 0.25
+        panel.logged(step, {"train/loss": 5 - step / 100, "val/loss": 3.25}, ["the cat eats " * 20])
+        panel.update(step, 5 - step / 100, 1234.0)
+    lines = drawn(panel, console)
+    assert len(lines) <= min(size[1], 5) and all(len(line) <= size[0] for line in lines)
+    text = "\n".join(lines)
+    if size >= (30, 5):
+        assert "200/400" in text and "loss 3.0" in text
+    if size > (60, 0):
+        assert "0:50 left" in text and "validation 3.250" in text
+    assert ("the cat eats" in text) == ("▃" in text) == (size[0] >= 64 and size[1] >= 12)
+
+
+def test_a_panel_follows_the_size_of_its_terminal(panels):
+    panel, console = panels(100, 30)
+    panel.update(1, 2.0, math.nan)
+    assert len(drawn(panel, console)) == 5
+    console.width = 40
+    assert len(drawn(panel, console)) == 1
+
+
+def test_where_there_are_no_blocks_the_curve_and_the_sample_are_ascii(panels):
+    panel, console = panels(encoding="ascii")
+    for step in range(1, 9):
+        panel.logged(step, {"train/loss": float(step)}, ["die Straße"])
+    lines = drawn(panel, console)
+    assert all(line.isascii() for line in lines)
+    assert "_.-=+*%#" in lines[2] and "die Stra?e" in lines[3]
+
+
+def test_a_sample_cannot_move_the_cursor(panels):
+    panel, console = panels()
+    panel.logged(1, {"train/loss": 1.0}, ["one\x1b[2Jtwo\nthree\rfour"])
+    assert "one [2Jtwo three four" in drawn(panel, console)[3]
+
+
+def test_a_panel_shows_the_mean_of_the_last_losses_and_leaves_out_what_is_no_number(panels):
+    panel, console = panels()
+    assert "compiling" in drawn(panel, console)[2]
+    for step, loss in enumerate([4.0] * 100 + [math.nan, math.inf] + [2.0] * 100, start=1):
+        panel.logged(step, {"train/loss": loss}, [])
+    assert "loss 2.000" in drawn(panel, console)[2]
+    panel.update(202, 9.0, math.nan)  # of a step that was logged already
+    assert "loss 2.000" in drawn(panel, console)[2] and "tokens/s" not in drawn(panel, console)[2]
+
+
+def test_a_curve_keeps_few_numbers_and_its_shape():
+    curve = Curve()
+    for step in range(100_000):
+        curve.add(float(step))
+    assert LIMIT // 2 <= len(curve.means) < LIMIT
+    assert curve.means == sorted(curve.means)
+    assert sparkline(curve.means, 8) == BLOCKS
+
+
+@pytest.mark.parametrize(
+    ("values", "width", "line"),
+    [([], 5, ""), ([1.0], 5, "▁"), ([3.0, 3.0], 5, "▁▁"), ([0.0, 7.0, 0.0, 7.0], 2, "▁▁"), ([1, 2], 0, "")],
+)
+def test_a_sparkline_of_little(values, width, line):
+    assert sparkline(values, width) == line
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (7.4, "0:07"), (754, "12:34"), (3723, "1:02:03")], ids=str
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text

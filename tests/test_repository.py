@@ -28,9 +28,13 @@ def repository_files() -> list[Path]:
     return [ROOT / name for name in sorted(set(listed.stdout.split("\0"))) if (ROOT / name).is_file()]
 
 
-def locked() -> dict[str, list[tuple[Requirement, list[str]]]]:
+# Beside the dependencies each has an extra.
+LOCKS = {"requirements.txt": "dev", "requirements-ray.txt": "ray"}
+
+
+def locked(lock: str = "requirements.txt") -> dict[str, list[tuple[Requirement, list[str]]]]:
     """requirements.txt: for each name its pins (one for each Python, where they differ) and their hashes."""
-    text = re.sub(r"^#.*\n", "", (ROOT / "requirements.txt").read_text("utf-8"), flags=re.MULTILINE)
+    text = re.sub(r"^#.*\n", "", (ROOT / lock).read_text("utf-8"), flags=re.MULTILINE)
     pins: dict[str, list[tuple[Requirement, list[str]]]] = {}
     for line in text.replace("\\\n", " ").splitlines():
         pin, *hashes = re.split(r"\s+--hash=", line.strip())
@@ -39,9 +43,9 @@ def locked() -> dict[str, list[tuple[Requirement, list[str]]]]:
     return pins
 
 
-def asked_for() -> list[Requirement]:
-    """Every range in pyproject.toml, the tools' included."""
-    return [Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
+def asked_for(extra: str = "dev") -> list[Requirement]:
+    """Every range in pyproject.toml, those of an extra included."""
+    return [Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"][extra]]
 
 
 def make_targets(document: str) -> list[str]:
@@ -69,9 +73,10 @@ def test_no_python_file_is_longer_than_400_lines() -> None:
     assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
-def test_every_requirement_is_pinned_and_hashed_and_none_has_an_address() -> None:
-    assert "://" not in (ROOT / "requirements.txt").read_text("utf-8")
-    pins = [pin for group in locked().values() for pin in group]
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_requirement_is_pinned_and_hashed_and_none_has_an_address(lock: str) -> None:
+    assert "://" not in (ROOT / lock).read_text("utf-8")
+    pins = [pin for group in locked(lock).values() for pin in group]
     assert pins
     for requirement, hashes in pins:
         assert [specifier.operator for specifier in requirement.specifier] == ["=="], requirement
@@ -79,10 +84,14 @@ def test_every_requirement_is_pinned_and_hashed_and_none_has_an_address() -> Non
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in hashes), requirement
 
 
-@pytest.mark.parametrize("requirement", asked_for(), ids=lambda requirement: requirement.name)
-def test_the_pins_lie_within_the_ranges_of_pyproject(requirement: Requirement) -> None:
-    pins = locked().get(canonicalize_name(requirement.name), [])
-    assert pins, f"requirements.txt lacks {requirement}. Pin it with: make lock"
+@pytest.mark.parametrize(
+    ("lock", "requirement"),
+    [(lock, requirement) for lock, extra in LOCKS.items() for requirement in asked_for(extra)],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_the_pins_lie_within_the_ranges_of_pyproject(lock: str, requirement: Requirement) -> None:
+    pins = locked(lock).get(canonicalize_name(requirement.name), [])
+    assert pins, f"{lock} lacks {requirement}. Pin it with: make lock"
     for pin, _ in pins:
         (specifier,) = pin.specifier
         assert requirement.specifier.contains(specifier.version), f"{pin} is not {requirement}: make lock"

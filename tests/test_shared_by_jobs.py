@@ -1,22 +1,30 @@
 """What the jobs of a sweep in one process share: programs, tokens, composed configs, the end of a run's writing."""
 
+import gc
 import threading
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-from gptlab.cli.composed_once import composed_once
+from gptlab.autograd.ops import OpTable
+from gptlab.cli.composed_once import BASIC, composed_once
 from gptlab.cli.composing import compose, prepared
 from gptlab.config import plain
 from gptlab.data import tokenized
 from gptlab.data.tokenized import tokenize
 from gptlab.data.tokenizers import WordTokenizer
 from gptlab.data.watching import make_watch
+from gptlab.engines.xla_arrays import XlaArrays
 from gptlab.engines.xla_compilations import compilations
+from gptlab.engines.xla_programs import PROGRAMS, logits_program
 from gptlab.launch import launch
 from gptlab.plugins import Plugins
 from gptlab.tracking import ending
+from tests.models import SMALL as SMALL_SIZES
+from tests.models import make_gpt
 
 QUIET = make_watch("none")
 SMALL = [
@@ -55,6 +63,17 @@ def test_runs_of_the_same_shapes_share_one_program(tmp_path, monkeypatch):
     assert compiled_for(plugins, tmp_path / "wider", "model.nEmbd=8") > 0, "the counter counts"
 
 
+def test_programs_of_shapes_that_have_not_been_seen_for_long_are_let_go():
+    """Each takes a hundred of the memory maps that a process may have, and a process that has none left dies."""
+    arrays, kept = XlaArrays(OpTable(), "float32"), []
+    for nEmbd in range(4, 4 * (PROGRAMS + 3), 4):
+        gpt = make_gpt({**SMALL_SIZES, "nEmbd": nEmbd})
+        kept.append(weakref.ref(logits_program(gpt, arrays)))
+    gc.collect()
+    assert [program() is None for program in kept[:2]] == [True, True]
+    assert sum(program() is not None for program in kept) <= PROGRAMS
+
+
 @dataclass(frozen=True)
 class Counting(WordTokenizer):
     built = 0
@@ -82,17 +101,25 @@ def test_a_config_is_composed_once_for_two_who_ask(monkeypatch):
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
     asked = []
-    monkeypatch.setattr(
-        ConfigLoaderImpl,
-        "load_sweep_config",
-        lambda self, master, overrides: asked.append(overrides) or object(),
-    )
+
+    def composed(self, master, overrides):
+        asked.append(overrides)
+        return OmegaConf.create({"hydra": {}})
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", composed)
     original = ConfigLoaderImpl.load_sweep_config
+
+    def load(seed: int, sweeper: str = BASIC) -> object:
+        master = OmegaConf.create({"hydra": {"sweeper": {"_target_": sweeper}}})
+        return ConfigLoaderImpl.load_sweep_config(None, master, [f"seed={seed}"])
+
     with composed_once():
-        one, other = (ConfigLoaderImpl.load_sweep_config(None, None, [f"seed={n}"]) for n in (0, 1))
-        assert ConfigLoaderImpl.load_sweep_config(None, None, ["seed=0"]) is one is not other
+        one, other = load(0), load(1)
+        assert load(0) is one is not other
         assert asked == [["seed=0"], ["seed=1"]]
-        assert ConfigLoaderImpl.load_sweep_config(None, None, ["seed=0"]) is not one, "a third job is another"
+        assert load(2, "another.Sweeper") is not load(2, "another.Sweeper"), (
+            "who may ask for one job only once"
+        )
     assert ConfigLoaderImpl.load_sweep_config is original
 
 

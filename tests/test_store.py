@@ -165,6 +165,18 @@ def test_leftovers_of_a_killed_process_are_cleared_by_the_next(mlflow_folder):
     assert not leftover.exists()
 
 
+def test_what_a_removed_store_left_is_not_taken_for_the_new_one(mlflow_folder):
+    database = mlflow_folder / "mlflow.db"
+    database.unlink()
+    log, index = (database.with_name(database.name + rest) for rest in ("-wal", "-shm"))
+    log.write_bytes(b"of another store")
+    index.write_bytes(b"of another store")
+    client = open_store(find_store(None))
+    assert client.search_experiments(max_results=1)
+    for file in (log, index):
+        assert not file.exists() or file.read_bytes()[:16] != b"of another store"
+
+
 def test_a_glance_tells_the_newest_experiment_and_whether_a_run_is_open(mlflow_folder):
     store = find_store()
     client = open_store(store)

@@ -82,6 +82,8 @@ def test_the_wheel_carries_configs_and_experiments_and_nothing_else_of_the_check
         assert expected, f"{folder}/ is empty"
         assert expected == {name for name in names if name.startswith(f"gptlab/{folder}/")}
     assert "gptlab/experiments/tiny.yaml" in names
+    static = (ROOT / "gptlab/inspection/static").iterdir()
+    assert names >= {f"gptlab/inspection/static/{path.name}" for path in static} != set()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"gptlab"}
 
 

@@ -20,6 +20,7 @@ from gptlab.autograd.numbers import call
 from gptlab.autograd.op import Op
 
 Number = Union["Value", float, int]
+PICTURED = 60  # values that a notebook shows as a picture at most
 
 
 class Value:
@@ -133,6 +134,12 @@ class Value:
         grad = f", grad={self.grad!r}" if self.grad else ""
         made = f", op={self.op!r}" if self.op else ""
         return f"Value({self.data!r}{grad}{made})"
+
+    def _repr_svg_(self) -> str | None:
+        """What a notebook shows of it: its graph as a picture; None, and so the text, where that is large."""
+        from gptlab.autograd.picture import is_small, picture
+
+        return picture(self) if is_small(self, PICTURED) else None
 
     def __float__(self) -> float:
         return float(self.data)

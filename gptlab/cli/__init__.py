@@ -4,6 +4,10 @@ python -m gptlab [train] +experiment=tiny     train; the default
 python -m gptlab generate n=5                 sample from a finished run
 python -m gptlab export latest --format=json  weights to a file
 python -m gptlab import weights.json ...      and from one
+python -m gptlab compare RUN RUN              what sets runs apart, side by side
+python -m gptlab summary +experiment=tiny     what a config describes: parts, shapes, costs
+python -m gptlab inspect text="the cat"       what a model makes of a text
+python -m gptlab graph expr="a*b" a=2 b=3     the graph of Values: of an expression, of a step
 python -m gptlab send runs/...                to MLflow, what a run could not write there
 python -m gptlab ui                           browse the runs
 python -m gptlab plugins                      what was found, and what it registers
@@ -17,8 +21,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gptlab.cli.comparing import compare
 from gptlab.cli.files import export, import_file, with_paths
+from gptlab.cli.graphing import graph
 from gptlab.cli.help import VERBS, help_of
+from gptlab.cli.inspecting import inspect
+from gptlab.cli.summarizing import summary
 from gptlab.errors import TrainingStopped, UserError, nearest
 from gptlab.signals import ending_at_once
 
@@ -70,6 +78,10 @@ def dispatch(arguments: list[str]) -> int:
         "check": check,
         "export": export,
         "import": import_file,
+        "compare": compare,
+        "inspect": inspect,
+        "summary": summary,
+        "graph": graph,
         "send": send,
     }
     return commands[verb](rest)
@@ -92,38 +104,35 @@ def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
 
 def train(arguments: list[str]) -> int:
     """Train what the arguments describe: one run, or a sweep's."""
-    from gptlab.cli.command_line import quoted, read_command_line
-    from gptlab.cli.composing import explained, first_of_sweep, one_job, prepared, through_hydra
-    from gptlab.cli.jobs import Jobs
-    from gptlab.folders import remove_if_runless
+    from gptlab.cli.command_line import read_command_line
+    from gptlab.cli.composing import explained, makes_sweep, one_job, prepared, through_hydra
+    from gptlab.cli.jobs import OneRun
+    from gptlab.cli.sweepers import with_ready_sweeper
 
+    arguments = with_ready_sweeper(arguments)
     line = read_command_line(arguments)
     if line.shows:
         return show("train", arguments)
     plugins = prepared()
-    sweep_folder = first_of_sweep(line, plugins) if line.sweeps else None
-    if sweep_folder is not None:
-        # Beside the other overrides: argparse takes only one row of them, before or after the flags.
-        first = min((arguments.index(o) for o in line.flags.overrides), default=len(arguments))
-        arguments = [*arguments[:first], quoted("hydra.sweep.dir", sweep_folder), *arguments[first:]]
-    jobs = Jobs(plugins, line)
+    job = OneRun(plugins)
     try:
         with explained(plugins, line.flags.overrides):
-            if not (line.is_single and one_job(line.flags.overrides, jobs.run)):
-                through_hydra("train", arguments, jobs.run)
+            if not line.sweeps and line.is_single and one_job(line.flags.overrides, job.run):
+                sweeps = False
+            elif not (sweeps := line.sweeps or makes_sweep(line.flags)):
+                through_hydra("train", arguments, job.run)
     except (OSError, ValueError) as error:
-        # Of a job it would be a fault of gptlab's; before the first it is what Hydra could not read or write.
-        if jobs.begun:
+        # Of the run it would be a fault of gptlab's; before it, it is what Hydra could not read or write.
+        if job.begun:
             raise
         raise UserError(f"Hydra cannot begin: {error}") from None
-    finally:
-        if sweep_folder is not None:
-            remove_if_runless(Path(sweep_folder))
-    if jobs.errors and not jobs.in_sweep:
-        raise jobs.errors[0]
-    if jobs.all_refused:
-        return USER_ERROR
-    return FAILED if jobs.errors else 0
+    if sweeps:
+        from gptlab.cli.sweeping import run_sweep
+
+        return run_sweep(line, arguments, plugins)
+    if job.error is not None:
+        raise job.error
+    return 0
 
 
 def show(verb: str, arguments: list[str]) -> int:

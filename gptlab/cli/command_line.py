@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, NoReturn
 
 from gptlab.cli.help import VERBS
+from gptlab.cli.launchers import GROUP as SWEEP
+from gptlab.cli.sweepers import values_of_interval
 from gptlab.errors import UserError
 from gptlab.experiments import GROUP as EXPERIMENT
 from gptlab.groups import GROUPS
@@ -43,16 +47,27 @@ class CommandLine:
         flags = self.flags
         return not (self.sweeps or flags.config_name or flags.config_path or flags.config_dir)
 
-    @property
-    def first_job(self) -> list[str]:
-        """The overrides of a sweep's first job."""
-        lines = []
-        for override in self.overrides:
-            if not override.is_sweep_override():
-                lines.append(str(override.input_line))
-            elif override.is_discrete_sweep():
-                lines.append(f"{override.get_key_element()}={next(override.sweep_string_iterator())}")
-        return lines
+    def jobs(self) -> Iterator[list[str]]:
+        """The overrides of a sweep's jobs: the first, those that differ from it in one key, then all of them.
+
+        Of an interval, in which a sweeper chooses, they have its ends and a few values between.
+        """
+        choices = [choices_of(override) for override in self.overrides]
+        first = [values[:1] for values in choices]
+        yield [value for values in first for value in values]
+        for i, values in enumerate(choices):
+            for value in values[1:]:
+                yield [v for one in [*first[:i], [value], *first[i + 1 :]] for v in one]
+        yield from (list(job) for job in product(*filter(None, choices)))
+
+
+def choices_of(override: Override) -> list[str]:
+    """The overrides that one with several values stands for."""
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    if not override.is_discrete_sweep():
+        return values_of_interval(override)
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
 def read_command_line(arguments: list[str]) -> CommandLine:
@@ -103,6 +118,12 @@ def parsed(text: str) -> Override:
     try:
         return OverridesParser.create().parse_override(text)
     except HydraException:
+        without = ",".join(filter(None, value.split(",")))
+        if without != value and not set(value) & set("[]{}()'\""):
+            raise UserError(
+                f"between commas there must be values: got '{text}', where one is empty. Type "
+                f"{key}={without or '1,2'}; if the comma is part of one value: {shlex.quote(quoted(key, value))}"
+            ) from None
         raise UserError(
             f"an override must read key=value, in Hydra's grammar: got '{text}'. Put a value with spaces or signs "
             f"into quotes that the shell leaves alone: {shlex.quote(quoted(key, value))}"
@@ -132,6 +153,13 @@ def check_override(override: Override, sweeps: bool) -> None:
         )
     if key == EXPERIMENT and not override.is_add():
         raise UserError(f"an experiment is added with a plus: got '{text}'. Type +{text}.")
+    if key == SWEEP:
+        if not override.is_add():
+            raise UserError(f"a way to sweep is added with a plus: got '{text}'. Type +{text}.")
+        if not sweeps:
+            raise UserError(
+                f"{text} says how the runs of a sweep are made, which needs -m. Type python -m gptlab -m ..."
+            )
     if key in GROUPS.values() and (override.is_add() or override.is_force_add()):
         raise UserError(
             f"{key} always has a choice, which is changed without a plus: type {text.lstrip('+')}."

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from gptlab.cli.sweepers import BASIC
+
 KEPT = 1024  # configs, of 0.15 MB each
 
 
@@ -16,14 +18,18 @@ KEPT = 1024  # configs, of 0.15 MB each
 def composed_once() -> Iterator[None]:
     """What is composed for the same overrides a second time is what was composed first; not a third time."""
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from omegaconf import OmegaConf
 
     original = ConfigLoaderImpl.load_sweep_config
     kept: dict[tuple[str, ...], Any] = {}
 
     def load(self: Any, master_config: Any, sweep_overrides: list[str]) -> Any:
+        if master_config.hydra.sweeper._target_ != BASIC:  # only that one composes before it runs
+            return original(self, master_config, sweep_overrides)
         key = tuple(sweep_overrides)
-        if key in kept:
-            return kept.pop(key)
+        found = kept.pop(key, None)
+        if found is not None and not OmegaConf.is_readonly(found.hydra):  # else the same job has run before
+            return found
         config = original(self, master_config, sweep_overrides)
         if len(kept) < KEPT:
             kept[key] = config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from gptlab.cli.composed_once import composed_once
 from gptlab.config import ROOTS, plain, schema_nodes, unknown_key
 from gptlab.errors import UserError
 from gptlab.experiments import brought_nodes, experiment_nodes, folder_of
@@ -21,16 +23,25 @@ if TYPE_CHECKING:
     from gptlab.cli.command_line import CommandLine
 
 
+_prepared_here: list[Plugins] = []  # by this process: none, or the latest
+
 GROUP_ROOTS = {group.partition("/")[0] for group in GROUPS.values()}
 
 
-def prepared() -> Plugins:
-    """The plugins loaded, and all that a config can select made known to Hydra."""
-    plugins = load_plugins()
+def prepared(quiet: bool = False) -> Plugins:
+    """The plugins loaded, and all that a config can select made known to Hydra; `quiet`: no word of those left out."""
+    plugins = load_plugins(quiet=quiet)
     from gptlab.cli.config_source import offer
 
     offer({**schema_nodes(plugins.registry), **brought_nodes(), **experiment_nodes()})
+    _prepared_here[:] = [plugins]
     return plugins
+
+
+def plugins_here() -> Plugins:
+    """What this process has prepared. One that a launcher started for jobs of a sweep does it now, and quietly:
+    the process that launches has said what was left out."""
+    return _prepared_here[0] if _prepared_here else prepared(quiet=True)
 
 
 def settings_of(verb: str, line: CommandLine, plugins: Plugins) -> dict[str, Any]:
@@ -49,21 +60,27 @@ def settings_of(verb: str, line: CommandLine, plugins: Plugins) -> dict[str, Any
         return plain(compose(verb, flags.overrides))
 
 
-def first_of_sweep(line: CommandLine, plugins: Plugins) -> str | None:
-    """The folder of a sweep, once the config of its first job has been checked.
+def compose_job(flags: argparse.Namespace, overrides: list[str]) -> DictConfig:
+    """One job's config, with Hydra's own part, from wherever the flags have Hydra look for configs."""
+    if not (flags.config_name or flags.config_path or flags.config_dir):
+        return compose("train", overrides, with_hydra=True)
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.config_search_path import SearchPathQuery
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
 
-    What is wrong in every job is so found before Hydra makes the folder. None if the config is not
-    gptlab's own.
-    """
-    flags = line.flags
-    if flags.config_name or flags.config_path or flags.config_dir:
-        return None
-    with explained(plugins, flags.overrides):
-        config = compose("train", line.first_job, with_hydra=True)
-        folder = str(config.hydra.sweep.dir)
-        del config._content["hydra"]  # type: ignore[union-attr]
-        plain(config)
-    return folder
+    search_path = create_config_search_path(os.path.abspath(flags.config_path or str(folder_of("conf"))))
+    if flags.config_dir:
+        place = f"file://{os.path.abspath(flags.config_dir)}"
+        search_path.prepend("command-line", place, SearchPathQuery(provider="schema"))
+    try:
+        hydra = Hydra.create_main_hydra2("gptlab", search_path)
+        return hydra.compose_config(
+            flags.config_name or "train", overrides, RunMode.RUN, with_log_configuration=False
+        )
+    finally:
+        GlobalHydra.instance().clear()
 
 
 def compose(name: str, overrides: list[str], with_hydra: bool = False) -> DictConfig:
@@ -76,7 +93,14 @@ def compose(name: str, overrides: list[str], with_hydra: bool = False) -> DictCo
         return hydra.compose(name, overrides, return_hydra_config=with_hydra)
 
 
-def through_hydra(name: str, arguments: list[str], job: Callable[[DictConfig], None]) -> None:
+def makes_sweep(flags: argparse.Namespace) -> bool:
+    """Whether the config, such as an experiment's file, asks for a sweep."""
+    from hydra.types import RunMode
+
+    return compose_job(flags, flags.overrides).hydra.mode == RunMode.MULTIRUN
+
+
+def through_hydra(name: str, arguments: list[str], job: Callable[[DictConfig], object]) -> None:
     """What `@hydra.main` makes of these arguments: it calls `job` for each config, or shows something."""
     import hydra
 
@@ -86,7 +110,8 @@ def through_hydra(name: str, arguments: list[str], job: Callable[[DictConfig], N
     # Hydra then raises its errors instead of printing them, so that they can be said in gptlab's words.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        main()
+        with composed_once():
+            main()
     finally:
         sys.argv = saved[0]
         if saved[1] is None:

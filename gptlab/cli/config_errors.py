@@ -18,6 +18,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from gptlab.cli.launchers import not_installed
 from gptlab.config import check_choices, unknown_key
 from gptlab.discovery import shown
 from gptlab.errors import UserError, unknown_name
@@ -84,7 +85,7 @@ def origin(key: str, value: Any, overrides: list[str]) -> str:
     """` (in experiments/mine.yaml)` if a key was not typed, with that value, but comes from the experiment."""
     for text in overrides:
         name, _, typed = text.lstrip("+").partition("=")
-        if name.startswith(f"{key}.") or (name == key and value in (None, typed)):
+        if name.startswith(f"{key}.") or (name == key and (value is None or str(value) == typed)):
             return ""
     files = [shown(file) for file in selected_files(overrides)]
     return f" (in {', '.join(files)})" if files else ""
@@ -104,6 +105,8 @@ def missing_option(group: str, name: str, error: MissingConfigException, registr
     if group in kinds:
         hint = registry.hint(kinds[group], name) or f"Select one with {group}=NAME."
         return unknown_name(kinds[group], name, error.options or [], hint)
+    if (missing := not_installed(group, name)) is not None:
+        return missing
     if not group:
         return UserError(f"--config-name must name a config that exists: there is no '{name}'.")
     return unknown_name(group, name, error.options or [])

@@ -20,9 +20,21 @@ from gptlab.config_node import ConfigNode
 
 
 class NodeSource(ConfigSource):
-    """Hydra makes one for each command, by its scheme; `nodes` is what the latest `offer` named."""
+    """Hydra makes one for each command, by its scheme."""
 
-    nodes: ClassVar[Mapping[str, ConfigNode]] = {}
+    offered: ClassVar[Mapping[str, ConfigNode] | None] = None
+
+    @property
+    def nodes(self) -> Mapping[str, ConfigNode]:
+        """What the latest `offer` named. A process that a launcher starts for jobs of a sweep is offered
+        nothing: it looks around itself, where it is, at first use.
+        """
+        if NodeSource.offered is None:
+            from gptlab.cli.composing import plugins_here
+
+            plugins_here()
+        assert NodeSource.offered is not None
+        return NodeSource.offered
 
     @staticmethod
     def scheme() -> str:
@@ -72,6 +84,6 @@ def named(config_path: str) -> str:
 
 def offer(nodes: Mapping[str, ConfigNode]) -> None:
     """Have Hydra find these, by group and name (`model/norm/rmsnorm`), in place of those offered before."""
-    NodeSource.nodes = nodes
+    NodeSource.offered = nodes
     for plugin in (NodeSource, NodeSearchPath):
         Plugins.instance().register(plugin)

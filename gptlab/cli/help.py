@@ -15,14 +15,18 @@ gptlab: take a GPT apart, change any piece, see what that does to learning.
   python -m gptlab resume=latest                          go on with a run that was stopped, or killed
   python -m gptlab +experiment=questions initFrom=latest  begin another from the newest run's weights
   python -m gptlab generate prompt="the cat"              sample from the newest run
+  python -m gptlab compare RUN RUN                        what sets runs apart, side by side
+  python -m gptlab summary +experiment=tiny               its parts, shapes and costs, without training
+  python -m gptlab inspect text="the cat eats" to=html    what the newest run makes of a text, as a page
+  python -m gptlab graph expr="relu(a*b)" a=2 b=3         draw the graph of Values of an expression
   python -m gptlab export latest --format=json            its weights to a file for other programs
   python -m gptlab ui                                     browse the runs in MLflow
 
-Verbs: train (the default), generate, export, import, ui, which take Hydra overrides; send, plugins,
-check. Each has --help.
+Verbs: train (the default), generate, compare, inspect, summary, graph, export, import, ui, which take Hydra
+overrides; send, plugins, check. Each has --help.
 
 --cfg job        print the whole config and train nothing (--info defaults: what it is made of)
--m               a sweep over values given as 1,2,3
+-m               a sweep over values given as 1,2,3; sweep.resume=latest goes on with one that was stopped
 checkpoint.every steps between checkpoints, by time if left out; checkpoint.keep of them stay, and the best
 register=NAME    the finished model into MLflow's model registry: generate run=models:/NAME@newest
 tracking=none    without MLflow
@@ -75,6 +79,56 @@ tokenizer    tokenizer.path: the text that the model was trained on, of which th
              a file that carries none. tokenizer=word (the default) or tokenizer=char\
 """
 
+COMPARE = """\
+Set runs side by side: the config keys that differ, the final numbers, and one picture of the curves.
+
+  python -m gptlab compare latest runs/2026-11-22/19-55-47-000000
+  python -m gptlab compare runs/2026-11-22/20-15-01-123456-sweep output=sweep.png
+
+Each word is a run: its folder, its MLflow id, latest (the newest below ./runs), models:/NAME@ALIAS. The folder
+of a sweep, or the MLflow id of its parent run, means all its runs, best first.
+output        the picture; compare.png if left out, which is replaced
+tracking.uri  another store to look up ids in, e.g. tracking.uri=sqlite:////path/mlflow.db\
+"""
+
+INSPECT = """\
+What a model makes of a text: at each position the likeliest tokens, and the loss of the one that really came.
+
+  python -m gptlab inspect run=latest text="the cat eats"
+  python -m gptlab inspect text="the cat eats" to=html
+
+run           whatever names weights, as in generate (latest if left out)
+text          in tokens of the run's vocabulary, at most blockSize of them
+to=html       one page that opens from disk: tokens, attention of each layer and head, what each layer would
+              predict, norms of hidden states and gradients, every weight matrix, where the loss comes from
+output        the page; inspect.html if left out, which is replaced
+candidates    how many tokens are shown at each position; 5 if left out
+tokenizer     tokenizer.path=corpus.txt for a file of weights that carries no vocabulary
+
+A training run logs such a page to MLflow at its end: inspect.atEnd=false for none, inspect.every=100 for one
+every 100 steps as well, inspect.text="the cat eats" for another text than a document that is held out.\
+"""
+
+GRAPH = """\
+The graph of Values: of an expression as a picture, of one training step as numbers.
+
+  python -m gptlab graph expr="relu(a*b + c)" a=2 b=-3 c=10
+  python -m gptlab graph expr="d = a*b; tanh(d)*d + 1" a=0.5 b=-3 output=shared.svg
+  python -m gptlab graph +experiment=book
+  python -m gptlab graph +experiment=book param=layers.0.attention.query[3,5]
+
+expr          + - * / **, ops by their names, plugins' too (python -m gptlab plugins lists them), and names: each
+              gets its number behind the expression, or a part of it before, up to a semicolon. The picture has
+              data and grad of each Value and the local gradient on each edge; ops.mul=halfmul swaps as in training
+output        the picture, an SVG; graph.svg if left out, which is replaced
+
+Without expr it is the first step of the training run that the other arguments describe: how many nodes of each
+op in each part, how deep, how large, fused and with a node for each addition and product.
+param         one number of a weight, counted from 0: where it goes, its gradient, and that by a difference
+text          a document to take instead of the run's first ones: text="the cat eats"
+initFrom      a run whose weights to take: initFrom=latest\
+"""
+
 SEND = """\
 Write to MLflow what a run could not: its server was away, or the disk was full.
 
@@ -82,6 +136,23 @@ Write to MLflow what a run could not: its server was away, or the disk was full.
 
 The run's last line says so where it is needed. It goes to the store that the run was logged to; what is there
 already is not written twice.\
+"""
+
+SUMMARY = """\
+Describe the model of a config without training it: each matrix, what each part costs, what training takes.
+
+  python -m gptlab summary +experiment=book
+  python -m gptlab summary +experiment=book versus='model.nEmbd=64 model.nLayer=4'
+  python -m gptlab summary +experiment=book versus='+experiment=tiny model.nEmbd=64'
+
+It takes what training takes, and reads the data for the vocabulary alone.
+versus       what changes in a second model: overrides in quotes, behind the first's; with an experiment among
+             them they are a config of their own
+
+parameters   how many numbers, and their share of all
+forward      floating-point operations a token, at blockSize positions, as engine=xla computes them; a sum, a
+training     product or another function of a number is one, a multiply-add two. Training: with loss and gradient
+kept         bytes of activations that the backward pass needs, for batchSize documents of blockSize positions\
 """
 
 UI = """\
@@ -115,6 +186,10 @@ HELP = {
     "generate": GENERATE,
     "export": EXPORT,
     "import": IMPORT,
+    "compare": COMPARE,
+    "inspect": INSPECT,
+    "summary": SUMMARY,
+    "graph": GRAPH,
     "send": SEND,
     "ui": UI,
     "plugins": PLUGINS,

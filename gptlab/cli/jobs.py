@@ -1,8 +1,7 @@
-"""The runs of one command: one, or those of a sweep, each as Hydra hands over its config."""
+"""The one run of a command that is no sweep, as Hydra hands over its config."""
 
 from __future__ import annotations
 
-import sys
 import typing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,45 +11,36 @@ from gptlab.cli.composing import explained
 from gptlab.cli.naming import run_name
 from gptlab.config import plain
 from gptlab.errors import TrainingStopped, UserError
-from gptlab.experiments import GROUP as EXPERIMENT
 from gptlab.plugins import Plugins
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from gptlab.checkpoint import Checkpoint
-    from gptlab.cli.command_line import CommandLine
 
 
-class Jobs:
-    """Runs jobs and keeps what went wrong in each: a sweep's others go on.
+class OneRun:
+    """Keeps what went wrong: Hydra prints a line of its own before an error leaves a job."""
 
-    Hydra prints a line of its own before an error leaves a job, so none that is explained leaves it.
-    """
-
-    def __init__(self, plugins: Plugins, line: CommandLine):
+    def __init__(self, plugins: Plugins):
         self.plugins = plugins
-        self.in_sweep = line.sweeps
-        self.swept = {o.get_key_element() for o in line.overrides if o.is_sweep_override()}
-        self.begun = 0
-        self.errors: list[UserError | TrainingStopped] = []
+        self.begun = False
+        self.error: UserError | TrainingStopped | None = None
 
     def run(self, config: DictConfig) -> None:
-        """One job."""
+        """The job."""
         from hydra.core.hydra_config import HydraConfig
         from omegaconf import OmegaConf
 
-        self.begun += 1
+        self.begun = True
         hydra = HydraConfig.get()
         # Unresolved: as typed.
         overrides = typing.cast("list[str]", OmegaConf.to_container(hydra.overrides.task))
-        name = self.name(overrides)
+        name = run_name(overrides, in_sweep=False)
         try:
             self._launch(config, Path(hydra.runtime.output_dir), name, overrides)
         except (UserError, TrainingStopped) as error:
-            self.errors.append(error)
-            if self.in_sweep:
-                print(f"gptlab: {name}: {error}", file=sys.stderr, flush=True)
+            self.error = error
 
     def _launch(self, config: DictConfig, folder: Path, name: str, overrides: list[str]) -> None:
         from gptlab.folders import remove_if_unused
@@ -60,6 +50,11 @@ class Jobs:
         try:
             with explained(self.plugins, overrides):
                 settings = plain(config)
+            if settings.pop("sweep")["resume"] is not None:
+                raise UserError(
+                    "sweep.resume goes on with a sweep, by the command that began it: type python -m gptlab -m ... "
+                    "To go on with one run: resume="
+                )
             asked = asked_of(settings, overrides) if settings["initFrom"] is not None else None
             checkpoint = None
             if settings["resume"] is not None:
@@ -75,29 +70,12 @@ class Jobs:
         finally:
             remove_if_unused(folder, before)
         if settings["progress"] != "none":
-            print(closing(outcome.run, self.in_sweep))
+            print(closing(outcome.run, in_sweep=False))
 
     def _to_resume(self, settings: dict[str, Any], overrides: list[str]) -> tuple[dict[str, Any], Checkpoint]:
         """The config and the checkpoint of the run that `resume` names."""
         from gptlab.cli.resuming import settings_to_resume
         from gptlab.resuming import run_to_resume
 
-        if self.in_sweep:
-            raise UserError(
-                "resume goes on with one run: leave out --multirun, or resume the runs one by one."
-            )
         checkpoint = run_to_resume(settings["resume"])
         return settings_to_resume(checkpoint, settings, overrides, self.plugins), checkpoint
-
-    def name(self, overrides: list[str]) -> str:
-        """What the run is called: in a sweep by what differs from run to run."""
-        differing = [text for text in overrides if text.partition("=")[0] in self.swept]
-        if not self.in_sweep or not differing:
-            return run_name(overrides, self.in_sweep)
-        return run_name(differing, in_sweep=f"+{EXPERIMENT}" not in self.swept)
-
-    @property
-    def all_refused(self) -> bool:
-        """True if no job got as far as training."""
-        refused = [error for error in self.errors if isinstance(error, UserError)]
-        return bool(refused) and len(refused) == self.begun

@@ -2,13 +2,13 @@
 
 import re
 
-GROUP_PREFIXES = ("model.", "train.", "optimizer.", "schedule.", "data.", "tokenizer.", "engine.")
+from gptlab.sweeps.values import short, shown_value
 
 
 def run_name(overrides: list[str], in_sweep: bool) -> str:
     """`tiny nEmbd=32` for `+experiment=tiny model.nEmbd=32`; in a sweep only the overrides.
 
-    Where a run is kept and shown (`tracking`, `progress`, `hydra`, `description`) is no part of its name.
+    How it is run, kept and shown (`hydra`, `sweep`, `tracking`, `progress`, `description`) is no part of its name.
     """
     experiment, chosen = "", []
     for override in overrides:
@@ -16,14 +16,7 @@ def run_name(overrides: list[str], in_sweep: bool) -> str:
         key = key.lstrip("+~")
         if key == "experiment":
             experiment = value
-        elif not re.match(r"(tracking|progress|hydra|description|listeners)\b", key):
-            chosen.append(f"{short(key)}={value}")
+        elif not re.match(r"(tracking|progress|hydra|sweep|description|listeners)\b", key):
+            chosen.append(f"{short(key)}={shown_value(value)}")
     words = chosen if in_sweep and chosen else [experiment or "train", *chosen]
     return " ".join(words)[:250]
-
-
-def short(key: str) -> str:
-    key = key.removeprefix("model/")
-    for prefix in GROUP_PREFIXES:
-        key = key.removeprefix(prefix)
-    return key

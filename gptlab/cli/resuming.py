@@ -17,7 +17,7 @@ from gptlab.registry import Registry
 
 Settings = dict[str, Any]
 # What may differ from one part of a run to the next: it changes nothing of what is learnt.
-FREE = ("resume", "progress", "checkpoint", "tracking", "listeners")
+FREE = ("resume", "progress", "checkpoint", "inspect", "tracking", "listeners", "sweep")
 
 
 def settings_to_resume(
@@ -34,7 +34,7 @@ def settings_to_resume(
         saved = checked(checkpoint, plugins.registry)
     refuse_changes(checkpoint, saved, asked, overrides, plugins)
     typed = {key_of(override).partition(".")[0] for override in overrides}
-    return saved | {key: asked[key] for key in FREE if key in typed and key != "resume"}
+    return saved | {key: asked[key] for key in FREE if key in typed and key not in ("resume", "sweep")}
 
 
 def checked(checkpoint: Checkpoint, registry: Registry) -> Settings:
@@ -50,7 +50,9 @@ def checked(checkpoint: Checkpoint, registry: Registry) -> Settings:
             choices.append(f"{group}={part}")
     try:
         merged = OmegaConf.merge(compose("train", choices), OmegaConf.create(without_interpolations(config)))
-        return with_texts_of(config, plain(merged))  # type: ignore[arg-type]
+        settings = with_texts_of(config, plain(merged))  # type: ignore[arg-type]
+        del settings["sweep"]  # of the command, and of no run
+        return settings
     except CONFIG_ERRORS as error:
         place = f"{key}: " if (key := getattr(error, "full_key", None)) else ""
         reason = str(error).splitlines()[0]

@@ -28,7 +28,7 @@ POWERS: dict[float, Callable[[jax.Array], jax.Array]] = {
 class XlaArrays(Arrays):
     """Standard sums and products go to XLA's own; swapped ones become loops that XLA fuses."""
 
-    block = SHORT
+    block: int | None = SHORT
 
     def __init__(self, ops: OpTable, dtype: str):
         super().__init__(ops)

@@ -17,7 +17,7 @@ def start_counting() -> None:
     jax.monitoring.register_event_duration_secs_listener(_counted)
 
 
-def _counted(event: str, duration: float, **_: object) -> None:
+def _counted(event: str, duration_secs: float, **_: str | int) -> None:
     global _count
     if event == EVENT:
         _count += 1

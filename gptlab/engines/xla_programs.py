@@ -5,7 +5,7 @@ differ in learning rate, betas, seed or steps share one. Legend: see engine.py.
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -19,6 +19,10 @@ from gptlab.engines.xla_arrays import XlaArrays
 from gptlab.engines.xla_joined import Layout, layout_of
 
 Weights = dict[str, jax.Array]
+
+# Of each kind that stay: one takes some MB, and a hundred of the 65,530 memory maps that Linux gives a process,
+# which a sweep over hundreds of shapes would use up, and die of it.
+PROGRAMS = 32
 
 
 def tensors(weights: Weights, arrays: XlaArrays) -> dict[str, Tensor]:
@@ -100,7 +104,7 @@ def unpacked(slots: jax.Array, tokens: jax.Array, lengths: jax.Array, dtype: str
     )
 
 
-@cache
+@lru_cache(maxsize=PROGRAMS)
 def train_program(
     definition: Definition, optimizer: Any, arrays: XlaArrays, one_thread: bool
 ) -> Callable[..., Any]:
@@ -166,7 +170,7 @@ def train_program(
     return compiled(run, arrays, one_thread, donate_argnums=(0, 1))
 
 
-@cache
+@lru_cache(maxsize=PROGRAMS)
 def evaluate_program(definition: Definition, arrays: XlaArrays) -> Callable[..., Any]:
     """(weights, tokens (C, B, T+1), lengths (C, B)) -> the summed cross-entropy, by true arithmetic."""
 
@@ -183,7 +187,7 @@ def evaluate_program(definition: Definition, arrays: XlaArrays) -> Callable[...,
     return compiled(run, arrays)
 
 
-@cache
+@lru_cache(maxsize=PROGRAMS)
 def merge_program(definition: Any, arrays: XlaArrays) -> Callable[..., Any]:
     """weights -> what the definition's `merged` makes of them."""
 
@@ -193,7 +197,7 @@ def merge_program(definition: Any, arrays: XlaArrays) -> Callable[..., Any]:
     return compiled(run, arrays)
 
 
-@cache
+@lru_cache(maxsize=PROGRAMS)
 def logits_program(definition: Definition, arrays: XlaArrays) -> Callable[..., Any]:
     def run(weights: Weights, tokens: jax.Array) -> jax.Array:
         context = causal_context(tokens.shape[0])
@@ -232,7 +236,7 @@ class BufferPast:
         return Tensor(written[0], key.arrays), Tensor(written[1], value.arrays)
 
 
-@cache
+@lru_cache(maxsize=PROGRAMS)
 def generate_program(definition: Definition, arrays: XlaArrays, choose: Choose) -> Callable[..., Any]:
     """(weights, prompt (S,), known, uniforms (n, S), settings) -> (n, S) tokens.
 

@@ -80,6 +80,11 @@ class Part(Mapping[str, Tensor]):
         return sum(1 for _ in self)
 
 
+def place_of(part: Part) -> str:
+    """Whose share it is, by its full name: `layers.0.mlp`; nothing for the whole model's."""
+    return part._prefix.rstrip(".")
+
+
 def declared(prefix: str, weights: Declared) -> dict[str, Weight]:
     """Declared weights under their full names, plain shapes made into `Weight`s.
 

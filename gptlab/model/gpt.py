@@ -82,6 +82,11 @@ class GPT:
         x = self.norm(own.within("embeddingNorm"), x)
         for i in range(self.sizes.nLayer):
             x = self.block(own.within(f"layers.{i}"), x, self, context)
+        return self.readout(weights, x)
+
+    def readout(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """The hidden state (T, E) that leaves the last block to (T, V) logits."""
+        own = Part(weights)
         if self.finalNorm:
             x = self.norm(own.within("finalNorm"), x)
         return x @ own["tokenEmbedding" if self.tieEmbeddings else "output"].T

@@ -54,3 +54,9 @@ class Model:
             f"Model({len(self.params):,} parameters, nLayer={sizes.nLayer}, nEmbd={sizes.nEmbd}, "
             f"nHead={sizes.nHead}, blockSize={sizes.blockSize}, vocabSize={sizes.vocabSize})"
         )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the parts and their matrices, as a table."""
+        from gptlab.model.html import model_html
+
+        return model_html(self.definition, repr(self))

@@ -21,13 +21,12 @@ def tags_of(run: Run, process: str, command: str) -> dict[str, str]:
     """The tags of a new run; `process` is `orphans.process` of the process that trains."""
     tags = {
         "mlflow.note.content": run.description,
-        "mlflow.user": _user(),
+        "mlflow.user": user(),
         "mlflow.source.name": command,
         "mlflow.source.type": "LOCAL",
         **run.tags,
         # Last, since MLflow shows tags in this order, and these are for close_orphans only.
-        orphans.HOST: orphans.host(),
-        orphans.PROCESS: process,
+        **orphans.marks(process),
     }
     return {clean_key(name): value[:TAG_LENGTH] for name, value in tags.items() if value}
 
@@ -83,7 +82,8 @@ def parameter_table(run: Run) -> dict[str, list[Any]]:
     return {"columns": ["matrix", "shape", "count", "part"], "data": rows}
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs this; a number where they have no name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container may run as a user without a name

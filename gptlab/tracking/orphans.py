@@ -46,6 +46,11 @@ def own_process() -> str:
     return process(os.getpid()) or str(os.getpid())
 
 
+def marks(process: str) -> dict[str, str]:
+    """The tags of a run of this host's `process`."""
+    return {HOST: host(), PROCESS: process}
+
+
 def close_orphans(client: "MlflowClient", experiment_ids: list[str]) -> list[str]:
     """Set this host's RUNNING runs whose process is gone to KILLED; the ids of those runs."""
     if not experiment_ids:

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 METRICS_A_BATCH = 1000  # MLflow's limits
 PARAMS_A_BATCH = 100
-LASTING = ("text", "folder", "remove")  # the kinds of writes that still hold when a run is continued
+LASTING = (
+    "text",
+    "folder",
+    "remove",
+    "inspection",
+)  # the kinds of writes that still hold when a run is continued
 ENDING_SECONDS = 20.0  # no new artifact is begun after so long: a dead server must not hold a finished run
 
 
@@ -93,7 +98,7 @@ class Recorder:
         self._continues = bool(self.run.id) or self.run.resumed_from is not None or self._unsent is not None
         earlier = (self._unsent or kept(self.run.folder)) if self._continues else None
         if self.run.id:
-            found = continued(self.client, self.store, self.run, self.process)
+            found = continued(self.client, self.store, self.run.id, self.run.description, self.process)
             self.experiment_id = found.info.experiment_id
             self._logged = {file.path for file in self.client.list_artifacts(self.run.id, "samples")}
             has_dataset = found.inputs is not None and bool(found.inputs.dataset_inputs)
@@ -141,6 +146,10 @@ class Recorder:
                 self._writes.remove(uploads)
             else:
                 self._writes.append({"write": "remove", "path": gone})
+
+    def inspection(self, path: str, step: int) -> None:
+        """Queue what an inspection's file shows: a page and a picture."""
+        self._writes.append({"write": "inspection", "path": path, "step": step})
 
     @property
     def queued(self) -> int:

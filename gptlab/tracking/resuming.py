@@ -4,7 +4,6 @@ import os
 from typing import TYPE_CHECKING
 
 from gptlab.errors import UserError
-from gptlab.run import Run
 from gptlab.tracking import orphans
 from gptlab.tracking.store import Store
 
@@ -13,7 +12,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 
-def continued(client: "MlflowClient", store: Store, run: Run, process: str) -> "MlflowRun":
+def continued(
+    client: "MlflowClient", store: Store, run_id: str, description: str, process: str
+) -> "MlflowRun":
     """Set the run back to RUNNING, in the name of `process`; what MLflow knew of it.
 
     Raises UserError if it is not there, is deleted, or is being trained by another process of this host.
@@ -21,18 +22,18 @@ def continued(client: "MlflowClient", store: Store, run: Run, process: str) -> "
     from mlflow.exceptions import MlflowException
 
     try:
-        found = client.get_run(run.id)
+        found = client.get_run(run_id)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         raise UserError(
-            f"the MLflow run {run.id} must be in {store.shown} to be continued, and is not. Give the store "
+            f"the MLflow run {run_id} must be in {store.shown} to be continued, and is not. Give the store "
             "that it was logged to with tracking.uri=, or go on without: tracking=none"
         ) from None
     if found.info.lifecycle_stage != "active":
         raise UserError(
-            f"the MLflow run {run.id} must not be deleted to be continued, and is. Restore it: "
-            f"mlflow runs restore --run-id {run.id}"
+            f"the MLflow run {run_id} must not be deleted to be continued, and is. Restore it: "
+            f"mlflow runs restore --run-id {run_id}"
         )
     tags = found.data.tags
     owner = tags.get(orphans.PROCESS, "")
@@ -45,14 +46,14 @@ def continued(client: "MlflowClient", store: Store, run: Run, process: str) -> "
         and int(pid) != os.getpid()
         and orphans.process(int(pid)) == owner
     ):
-        raise UserError(f"the MLflow run {run.id} is being trained by process {pid}: end that one first.")
+        raise UserError(f"the MLflow run {run_id} is being trained by process {pid}: end that one first.")
     # First the owner: a RUNNING run of a process that is gone would be closed as an orphan.
-    client.set_tag(run.id, orphans.HOST, orphans.host())
-    client.set_tag(run.id, orphans.PROCESS, process)
-    client.update_run(run.id, status="RUNNING")
+    for name, value in orphans.marks(process).items():
+        client.set_tag(run_id, name, value)
+    client.update_run(run_id, status="RUNNING")
     if "error" in tags:
-        client.delete_tag(run.id, "error")
-        client.set_tag(run.id, "mlflow.note.content", run.description)
+        client.delete_tag(run_id, "error")
+        client.set_tag(run_id, "mlflow.note.content", description)
     return found
 
 

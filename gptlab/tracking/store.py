@@ -244,6 +244,9 @@ def create_store(store: Store) -> None:
             try:
                 fresh = workplace / database.name
                 _migrate(fresh, store.artifacts)
+                # Of a store that somebody removed, and SQLite would take them for this one's.
+                for rest in ("-wal", "-shm"):
+                    database.with_name(database.name + rest).unlink(missing_ok=True)
                 # A link refuses to replace a store that a plain `mlflow ui` made in the meantime.
                 with suppress(FileExistsError):
                     os.link(fresh, database)

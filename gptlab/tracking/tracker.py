@@ -17,11 +17,14 @@ from typing import Any
 
 from gptlab.errors import UserError
 from gptlab.hookspecs import hookimpl
+from gptlab.inspection.inspection import Inspection
+from gptlab.inspection.kept import INSPECTIONS, keep
 from gptlab.run import Run
-from gptlab.tracking import MLflowTracking, orphans
+from gptlab.tracking import MLflowTracking, ending, orphans
 from gptlab.tracking.link import Link, take_link, warm_up
 from gptlab.tracking.lock import forget
 from gptlab.tracking.messages import write_run, write_store
+from gptlab.tracking.parent import PARENT
 from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store
 
 STARTING_SECONDS = 20.0  # the longest that a run waits to exist, only to be closed
@@ -59,7 +62,8 @@ class Tracker:
             forget(run.folder)
         self._run = run
         self._store = store
-        if store.is_server:
+        # That of a sweep's parent has answered; if it is away now, the job goes on, and is written later.
+        if store.is_server and PARENT not in run.tags:
             self._server = _in_thread(check_server, store)
         self._link = take_link()
         self._link.send(
@@ -68,7 +72,7 @@ class Tracker:
             experiment=self.config.experimentName,
             run=write_run(run),
             process=orphans.own_process(),
-            command=_command(),
+            command=command_typed(),
             began=int(time.time() * 1000),
         )
 
@@ -123,8 +127,24 @@ class Tracker:
             self._link.send(do="checkpoint", path=paths[0], removed=paths[1:])
 
     @hookimpl
+    def gptlab_inspected(self, run: Run, step: int, inspection: Inspection) -> None:
+        """Have an inspection drawn and logged: in MLflow's process, while training goes on."""
+        if self._link is None:
+            return
+        path = f"{INSPECTIONS}/step-{step:06d}.npz"
+        try:
+            keep(inspection, run.folder / path)
+        except OSError as error:
+            self._report(f"step {step} is not shown: {path} could not be written ({error.strerror})")
+        else:
+            self._link.send(do="inspection", path=path, step=step)
+
+    @hookimpl
     def gptlab_run_ended(self, run: Run, error: BaseException | None) -> None:
-        """Wait until all is written and the run is closed: FINISHED, FAILED, or KILLED if interrupted."""
+        """Wait until all is written and the run is closed: FINISHED, FAILED, or KILLED if interrupted.
+
+        Within `ending.in_background` that is waited for only at its end.
+        """
         if self._link is None:
             return
         if not self._accepted and not self._started_late(error):
@@ -132,6 +152,11 @@ class Tracker:
         self._send_samples(run)
         status, reason = _status(error)
         self._link.send(do="end", status=status, reason=reason, weights=run.weights and str(run.weights))
+        ending.end(self._finish)
+
+    def _finish(self) -> None:
+        """Wait until all is written."""
+        assert self._link is not None
         deadline = time.monotonic() + CLOSING_SECONDS
         while self._link is not None:
             reply = self._link.receive(deadline - time.monotonic())
@@ -225,10 +250,11 @@ def _status(error: BaseException | None) -> tuple[str, str]:
         return "FINISHED", ""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         return "KILLED", "interrupted"
-    return "FAILED", str(error) or type(error).__name__
+    return getattr(error, "run_status", "FAILED"), str(error) or type(error).__name__
 
 
-def _command() -> str:
+def command_typed() -> str:
+    """What was typed to begin this process."""
     program = Path(sys.argv[0]).name
     return " ".join(["python -m gptlab" if program == "__main__.py" else program, *sys.argv[1:]])
 

@@ -4,8 +4,9 @@ Importing MLflow takes seconds of pure Python. In a thread it would take them fr
 process, whose Python runs one thread at a time (measured: 3-4 s a run); here it has its own core.
 It outlives its parent by one flush, so that a run whose process is killed is closed as well.
 
-What comes in: `start`, `metrics`, `samples`, `checkpoint`, `end`, `sweep` (close orphaned runs), each with its
-fields; what goes out: `started`, `refused`, `failed`, `writing` (the end takes its time), `ended`, `swept`.
+What comes in: `start`, `metrics`, `samples`, `checkpoint`, `inspection`, `end`, `sweep` (close orphaned runs), each
+with its fields, and of a sweep of jobs `open_parent`, `close_parent`, `note_child`, `delete`; what goes out: `started`,
+`refused`, `failed`, `writing` (the end takes its time), `ended`, `swept`, `done`.
 See `Conversation`.
 """
 
@@ -17,13 +18,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import TextIO
 
 from gptlab.errors import UserError
 from gptlab.tracking.lock import Lock, alone
 from gptlab.tracking.messages import Message, read_run, read_store
 from gptlab.tracking.orphans import close_orphans
+from gptlab.tracking.parent import close_parent, delete_runs, note_child, open_parent
 from gptlab.tracking.recorder import Recorder
 from gptlab.tracking.store import answers, connect, open_store, settle
 
@@ -46,6 +48,7 @@ class Conversation:
         self._pause = 0.0
         self._lock: Lock | None = None
         self._reported_id = ""
+        self.parent: tuple[Message, str] | None = None  # that of a sweep which goes on: its store and id
 
     def hold(self) -> None:
         """Answer every message; return when the parent is gone."""
@@ -61,6 +64,7 @@ class Conversation:
                     self.recorder.keep_unsent()
                     settle(self.recorder.store)
                     self._unlock()
+                self._close_abandoned()
                 return
             fields = {name: value for name, value in message.items() if name != "do"}
             getattr(self, f"_{message['do']}")(**fields)
@@ -93,11 +97,7 @@ class Conversation:
         try:
             self._flush()
             close_orphans(client, [recorder.experiment_id])
-            # The figure and the model are made when the run is over and somebody waits: load what they need now.
-            from gptlab.figures import loss_curve
-            from gptlab.tracking import logged_model  # noqa: F401
-
-            loss_curve({"train/loss": [(1, 1.0)]}, {}, "")
+            load_for_end()
         except Exception as error:
             self._failed(error)
 
@@ -115,6 +115,11 @@ class Conversation:
     def _checkpoint(self, path: str, removed: list[str]) -> None:
         assert self.recorder is not None
         self.recorder.checkpoint(path, removed)
+        self._expect_flush()
+
+    def _inspection(self, path: str, step: int) -> None:
+        assert self.recorder is not None
+        self.recorder.inspection(path, step)
         self._expect_flush()
 
     def _end(self, status: str, reason: str, weights: str | None) -> None:
@@ -138,6 +143,43 @@ class Conversation:
             self.reply({"is": "swept"})
         except Exception as error:
             self.reply({"is": "refused", "message": str(error), "user": isinstance(error, UserError)})
+
+    def _open_parent(self, store: Message, experiment: str, told: Message) -> None:
+        place = read_store(store)
+
+        def work() -> str:
+            run_id = open_parent(open_store(place), place, experiment, told)
+            self.parent = store, run_id
+            return run_id
+
+        self._done(work)
+
+    def _close_parent(self, store: Message, run_id: str, told: Message) -> None:
+        self.parent = None
+        self._done(lambda: close_parent(open_store(read_store(store)), run_id, told))
+
+    def _close_abandoned(self) -> None:
+        """Close the parent run of a sweep whose process is gone."""
+        if self.parent is not None:
+            store, run_id = self.parent
+            told = {"error": "the process was killed"}
+            with suppress(Exception):
+                close_parent(open_store(read_store(store)), run_id, {"status": "KILLED", "tags": told})
+
+    def _note_child(self, store: Message, experiment: str, told: Message) -> None:
+        place = read_store(store)
+        self._done(lambda: note_child(open_store(place), place, experiment, told))
+
+    def _delete_runs(self, store: Message, run_ids: list[str]) -> None:
+        self.parent = None
+        self._done(lambda: delete_runs(open_store(read_store(store)), run_ids))
+
+    def _done(self, work: Callable[[], str]) -> None:
+        """Do it and tell of which run it was, or why it could not be done."""
+        try:
+            self.reply({"is": "done", "id": work()})
+        except Exception as error:
+            self.reply({"is": "refused", "message": said(error), "user": isinstance(error, UserError)})
 
     def _expect_flush(self) -> None:
         assert self.recorder is not None
@@ -176,6 +218,15 @@ class Conversation:
         self._lock = None
 
 
+@cache
+def load_for_end() -> None:
+    """Load what the figure and the model need, which are made when a run is over and somebody waits."""
+    from gptlab.figures import loss_curve
+    from gptlab.tracking import inspections, logged_model  # noqa: F401
+
+    loss_curve({"train/loss": [(1, 1.0)]}, {}, "")
+
+
 def said(error: Exception) -> str:
     """The first line of an error: SQLAlchemy's go on with the statement and its thousand values."""
     return str(error).strip().partition("\n")[0][:500] or type(error).__name__
@@ -187,18 +238,19 @@ def main() -> None:
     _silence()
     inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
     busy = threading.Event()
+    conversation = Conversation(inbox, lambda message: reply(message))
     reader = threading.Thread(target=_read, args=(sys.stdin, inbox, busy), daemon=True)
     reader.start()
 
     def reply(message: Message) -> None:
-        if message["is"] in ("refused", "ended", "swept"):
+        if message["is"] in ("refused", "ended", "swept", "done") and conversation.parent is None:
             busy.clear()
         with suppress(BrokenPipeError):  # The parent is gone; the end of the input says so as well.
             print(json.dumps(message), file=replies, flush=True)
 
     try:
         _load()
-        Conversation(inbox, reply).hold()
+        conversation.hold()
     except BaseException as error:
         reply({"is": "gone", "message": repr(error)})
         os._exit(1)

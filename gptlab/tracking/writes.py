@@ -47,7 +47,13 @@ class Writer:
         self.client.set_tag(self.run.id, name, value[:TAG_LENGTH])
 
     def _dataset(self) -> None:
-        self.client.log_inputs(self.run.id, datasets=[dataset_input(self.run)])
+        dataset = [dataset_input(self.run)]
+        try:
+            self.client.log_inputs(self.run.id, datasets=dataset)
+        except Exception:
+            # MLflow looks whether the data set is known and then adds it. Of runs that begin at once all but
+            # one find it taken; now it is known.
+            self.client.log_inputs(self.run.id, datasets=dataset)
 
     def _table(self) -> None:
         self.client.log_dict(self.run.id, parameter_table(self.run), "parameters.json")
@@ -87,6 +93,11 @@ class Writer:
             path = Path(folder) / "loss.png"
             path.write_bytes(loss_curve(self.history, self.run.dataset.facts, self.run.name))
             self.client.log_artifact(self.run.id, str(path))
+
+    def _inspection(self, path: str, step: int) -> None:
+        from gptlab.tracking.inspections import log_inspection
+
+        log_inspection(self.client, self.run, path, step)
 
     def _model(self, path: str) -> None:
         from gptlab.tracking.logged_model import log_model

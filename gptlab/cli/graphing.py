@@ -1,0 +1,172 @@
+"""The verb `graph`: an expression's Values as a picture, or what the graph of a training step is made of."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from gptlab.cli.command_line import quoted, read_command_line
+from gptlab.errors import UserError, nearest
+
+EXPR = "expr="
+TEXTS = ("param", "text", "output", "data.path", "tokenizer.path")  # any signs may be in these
+MOST_VALUES = 400  # that a picture shows
+
+
+def graph(arguments: list[str]) -> int:
+    """Draw `expr=...`, or count the nodes of the step that the config describes, and follow `param=`."""
+    if any(argument.lstrip("+").startswith(EXPR) for argument in arguments):
+        return expression(arguments)
+    return model(arguments)
+
+
+def expression(arguments: list[str]) -> int:
+    """Everything that is typed is the expression's: its numbers, the ops that it is made with, the picture."""
+    given: dict[str, str] = {}
+    for argument in arguments:
+        key, equals, value = argument.lstrip("+").partition("=")
+        key = key.strip()
+        if argument.startswith("-") or not equals or not key:
+            raise UserError(
+                f"with expr= there are numbers for its names, ops.SLOT=NAME and output=: got '{argument}'. "
+                'Type python -m gptlab graph expr="relu(a*b + c)" a=2 b=-3 c=10.'
+            )
+        if key in given:
+            raise UserError(f"{key} can be given once: got {given[key]} and {value}.")
+        given[key] = unquoted(value)
+    from gptlab.autograd.ops import OpTable
+    from gptlab.autograd.picture import LEGEND, is_small, picture
+    from gptlab.graph.expression import build, parse
+    from gptlab.graph.report import console_here, print_expression
+    from gptlab.plugins import load_plugins
+
+    read = parse(given.pop("expr"))
+    output = picture_file(given.pop("output", "graph.svg"))
+    registry = load_plugins().registry
+    slots = {key.removeprefix("ops."): given.pop(key) for key in list(given) if key.startswith("ops.")}
+    ops = OpTable(
+        {slot: registry.get("op", name) for slot, name in slots.items() if slot != name},
+        {name: registry.get("op", name) for name in registry.names("op")},
+    )
+    numbers = numbers_of(given, read.names)
+    made = build(read, numbers, ops, registry.names("op"))
+    if not is_small(made.result, MOST_VALUES):
+        raise UserError(f"a picture shows at most {MOST_VALUES} values: this expression has more.")
+    made.result.backward()
+    write_picture(output, picture(made.result, made.names, LEGEND))
+
+    def at(name: str, shift: float) -> float:
+        return build(read, {**numbers, name: numbers[name] + shift}, ops, registry.names("op")).result.data
+
+    rows = {}
+    for name, leaf in made.inputs.items():
+        step = 1e-6 * max(1.0, abs(leaf.data))
+        rows[name] = (leaf.data, leaf.grad, (at(name, step) - at(name, -step)) / (2 * step))
+    print_expression(console_here(), rows, made.result.data)
+    print(f"picture: {output}")
+    return 0
+
+
+def numbers_of(given: dict[str, str], names: list[str]) -> dict[str, float]:
+    """Raises UserError for a name that the expression has not, and for what is no number."""
+    numbers = {}
+    for key, value in given.items():
+        if key not in names:
+            close = nearest(key, [*names, "output", "expr"])
+            guess = f" Did you mean {' or '.join(close)}?" if close else ""
+            listing = f"It has {', '.join(names)}." if names else "It has no names."
+            raise UserError(
+                f"the expression must have the names that get numbers: there is no {key}. {listing}{guess}"
+            )
+        try:
+            numbers[key] = float(value)
+        except ValueError:
+            raise UserError(f"{key} must be a number: got '{value}'. Try {key}=2.") from None
+    return numbers
+
+
+def model(arguments: list[str]) -> int:
+    from gptlab.cli import show
+    from gptlab.cli.asked import asked_of
+    from gptlab.cli.composing import prepared, settings_of
+
+    arguments = [as_written(argument) for argument in arguments]
+    line = read_command_line(arguments)
+    if line.shows:
+        return show("graph", arguments)
+    plugins = prepared()
+    settings = settings_of("graph", line, plugins)
+    if settings["resume"] is not None:
+        raise UserError(
+            "graph looks at the first step of a run: leave out resume=, or use initFrom= for its weights."
+        )
+    from gptlab.graph.counting import checked, counted_step, traced_number
+    from gptlab.graph.report import console_here, print_counts, print_trace
+    from gptlab.graph.step import step_of
+    from gptlab.graph.way import way_picture
+
+    step = step_of(settings, plugins.registry, asked_of(settings, line.flags.overrides), settings["text"])
+    place = checked(step, settings["param"])
+    output = None if place is None else picture_file(settings["output"])
+    console = console_here()
+    layers = step.definition.sizes.nLayer
+    texts = step.texts
+    shown = f"'{texts[0]}'" + (f" and {len(texts) - 1} more" if len(texts) > 1 else "")
+    positions = int(step.lengths.sum())
+    console.print(
+        f"The graph of one training step: {len(texts)} document{'s' if len(texts) > 1 else ''}, {positions} "
+        f"positions: {shown}",
+        style="bold",
+    )
+    console.print()
+    if place is None or output is None:
+        fused, unfused = counted_step(step)
+        print_counts(console, fused, unfused, layers, sum(a.size for a in step.weights.values()))
+        return 0
+    trace = traced_number(step, *place)
+    print_trace(
+        console, trace, layers, [op.name for op in step.ops.swapped.values() if not op.exact_gradient]
+    )
+    if trace.uses:
+        write_picture(output, way_picture(trace))
+        print(f"picture of that way: {output}")
+    return 0
+
+
+def as_written(argument: str) -> str:
+    """An override of a text in quotes, so that no sign in it is Hydra's."""
+    key, equals, value = argument.partition("=")
+    if not equals or key not in TEXTS or value[:1] in ("'", '"'):
+        return argument
+    return quoted(key, value)
+
+
+def unquoted(value: str) -> str:
+    """Without the quotes that Hydra's grammar would have wanted."""
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+
+
+def picture_file(output: str) -> Path:
+    """Raises UserError for what is no SVG's name, has no folder, or is a file that is something else."""
+    path = Path(os.path.expanduser(output))
+    if path.suffix.lower() != ".svg":
+        raise UserError(f"output must be a file that ends in .svg: got '{output}'. Try output=graph.svg.")
+    if not os.path.isdir(path.parent):
+        raise UserError(f"output must be in a folder that is there: {path.parent} is none.")
+    if os.path.isdir(path):
+        raise UserError(f"output must be a file: {path} is a folder. Try output=graph.svg.")
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        start = file.read(256)
+        if start and b"<svg" not in start:
+            raise UserError(f"output is replaced if it is an SVG, and {path} is none. Choose another name.")
+    return path
+
+
+def write_picture(path: Path, content: str) -> None:
+    from gptlab.checkpoint.files import write_text
+
+    try:
+        write_text(path, content + "\n")
+    except OSError as error:
+        raise UserError(f"output must be a file that can be written: {path}: {error.strerror}.") from None

@@ -1,0 +1,140 @@
+"""The verb `summary`: the model that a config describes, and what sets a second one apart."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any
+
+from gptlab.cli.command_line import read_command_line
+from gptlab.errors import UserError
+from gptlab.groups import GROUPS
+
+if TYPE_CHECKING:
+    from gptlab.finetuning import Start
+    from gptlab.model.summary import Summary
+    from gptlab.plugins import Plugins
+
+VERSUS = "versus"
+PIPED = 200  # columns that a table may take where there is no terminal
+
+
+def summary(arguments: list[str]) -> int:
+    """Print what the arguments describe; with `versus=`, beside what those describe."""
+    from gptlab.cli import show
+    from gptlab.cli.composing import prepared
+
+    own, other = split(arguments)
+    if read_command_line(own).shows:
+        return show("train", own)
+    plugins = prepared()
+    configs = [settings(words, plugins) for words in (own, other) if words is not None]
+    begun = [beginning(config, plugins) for config in configs]  # what is wrong shows before data is read
+    summaries = [summary_of(config, start, plugins) for config, start in zip(configs, begun, strict=True)]
+
+    from rich.console import Console
+
+    from gptlab.model.summary_table import summary_table
+    from gptlab.model.summary_versus import differing, versus_table
+
+    console = Console(width=None if sys.stdout.isatty() else PIPED, highlight=False)
+    if len(summaries) == 1:
+        console.print(summary_table(summaries[0], configs[0]["train"]["numSteps"]))
+        if configs[0]["engine"]["name"] == "scalar":
+            print(
+                "engine=scalar keeps a Value for each number and operation, which is far more memory than that"
+            )
+    else:
+        keys = differing(*map(flattened, configs))
+        console.print(versus_table(summaries[0], summaries[1], keys, console.width))
+    return 0
+
+
+def split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
+    """The first config's overrides, and the second's: those of `versus=`, behind the first's or by themselves.
+
+    Raises UserError for a second `versus=`, for one that is empty, and for quotes without their other half.
+    """
+    own = [argument for argument in arguments if not argument.lstrip("+").startswith(f"{VERSUS}=")]
+    given = [argument.partition("=")[2] for argument in arguments if argument not in own]
+    if not given:
+        return own, None
+    example = "Type python -m gptlab summary +experiment=book versus='model.nEmbd=64 model.nLayer=4'."
+    if len(given) > 1:
+        raise UserError(f"versus can be given once: got {' and '.join(given)}. {example}")
+    try:
+        words = shlex.split(given[0])
+    except ValueError as error:
+        raise UserError(f"versus must be overrides as they are typed: got {given[0]}: {error}.") from None
+    if not words:
+        raise UserError(f"versus must name overrides: got none. {example}")
+    # Two experiments in one config would be a third one.
+    alone = any(word.lstrip("+").startswith("experiment=") for word in words)
+    return own, words if alone else own + words
+
+
+def settings(overrides: list[str], plugins: Plugins) -> dict[str, Any]:
+    """The checked config. Raises UserError for a sweep, and for what only a training has."""
+    from gptlab.cli.composing import settings_of
+    from gptlab.config import check_values
+
+    line = read_command_line(overrides)
+    if line.sweeps:
+        raise UserError("summary describes one config: got a sweep. Give one value for each key.")
+    flags = line.flags
+    if flags.config_name or flags.config_path or flags.config_dir:
+        raise UserError("summary takes no --config-name, --config-path or --config-dir.")
+    config = settings_of("train", line, plugins)
+    check_values(config)
+    if config["resume"] is not None:
+        raise UserError("summary describes a config, and resume= goes on with a run: leave it out.")
+    return config
+
+
+def beginning(config: dict[str, Any], plugins: Plugins) -> Start | None:
+    """What `initFrom` gives. Raises UserError for parts that do not exist or do not fit each other."""
+    from gptlab.assembly import definition_of, trained_model
+    from gptlab.finetuning import beginning_of
+    from gptlab.registry import build
+
+    registry = plugins.registry
+    begun = beginning_of(config, registry, None, None)
+    config = config if begun is None else begun.config
+    trained_model(config, registry, definition_of(config, registry, vocabSize=1))
+    for kind in ("optimizer", "engine", "dataset", "tokenizer"):
+        build(registry, kind, config[GROUPS[kind]])
+    return begun
+
+
+def summary_of(config: dict[str, Any], begun: Start | None, plugins: Plugins) -> Summary:
+    """Reads the data, for its vocabulary alone. Raises UserError for data that cannot be used."""
+    from gptlab.assembly import data_of, definition_of, op_table, trained_model
+    from gptlab.model.summary import summarize
+    from gptlab.registry import build
+
+    registry = plugins.registry
+    config = config if begun is None else begun.config
+    vocabulary = None if begun is None else begun.vocabulary
+    vocabSize = data_of(config, registry, vocabulary).tokenizer.vocabSize
+    definition, frozen = trained_model(config, registry, definition_of(config, registry, vocabSize))
+    return summarize(
+        definition,
+        op_table(config, registry),
+        build(registry, "optimizer", config["optimizer"]),
+        frozen=frozen,
+        batchSize=config["train"]["batchSize"],
+        dtype=build(registry, "engine", config["engine"]).dtype,
+    )
+
+
+def flattened(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Values by dotted keys; the description, which describes no model, is left out."""
+    result: dict[str, str] = {}
+    for key, value in config.items():
+        if f"{prefix}{key}" == "description":
+            continue
+        if isinstance(value, dict):
+            result |= flattened(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = "null" if value is None else str(value)
+    return result

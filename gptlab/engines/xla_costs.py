@@ -1,0 +1,95 @@
+"""What a model costs on the xla engine: floating-point operations and activations, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gptlab.autograd.ops import OpTable
+from gptlab.engines.engine import Arrays, Definition, Frozen, Optimizer, causal_context, trained
+from gptlab.engines.jaxpr_costs import SCOPE, Counted, counted, kept
+from gptlab.engines.xla_arrays import XlaArrays
+from gptlab.engines.xla_programs import tensors
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of one document of T positions, by part: the forward pass to the logits; loss and gradient; kept bytes.
+
+    kept: what the backward pass needs of the forward pass, before XLA computes some of it again.
+    """
+
+    forward: Counted
+    training: Counted
+    kept: dict[str, int]
+
+
+def scope(part: str) -> Any:
+    """A context manager: what is traced within it is counted for this part."""
+    return jax.named_scope(SCOPE + part)
+
+
+def model_costs(
+    definition: Definition, ops: OpTable, shapes: Shapes, frozen: Frozen, positions: int, dtype: str
+) -> Costs:
+    """Traced, not run: no number is computed. definition: with its parts in `scope`s."""
+    with jax.enable_x64(dtype == "float64"):
+        return traced_costs(definition, XlaArrays(ops, dtype), shapes, frozen, positions)
+
+
+def traced_costs(
+    definition: Definition, arrays: XlaArrays, shapes: Shapes, frozen: Frozen, positions: int
+) -> Costs:
+    context = causal_context(positions)
+    weights = {name: jax.ShapeDtypeStruct(shape, arrays.dtype) for name, shape in shapes.items()}
+    fixed = {name: weights[name] for name in frozen}
+    row = jax.ShapeDtypeStruct((positions,), jnp.int32)
+
+    def forward(named: Arrays, tokens: Any) -> Any:
+        return definition.logits(tensors(named, arrays), tokens, context).data
+
+    def loss(some: Arrays, others: Arrays, tokens: Any, targets: Any) -> Any:
+        named = tensors({name: {**some, **others}[name] for name in shapes}, arrays)
+        return jnp.mean(definition.losses(named, tokens, targets, context).data)
+
+    def pullback(some: Arrays, others: Arrays, tokens: Any, targets: Any) -> Any:
+        return jax.vjp(lambda w: loss(w, others, tokens, targets), some)[1]
+
+    given = trained(weights, frozen), fixed, row, row
+    return Costs(
+        counted(jaxpr_of(forward, weights, row)),
+        counted(jaxpr_of(jax.value_and_grad(loss), *given)),
+        kept(jaxpr_of(pullback, *given), varying=2),
+    )
+
+
+def update_costs(optimizer: Optimizer, shapes: Shapes, dtype: str) -> Counted:
+    """The optimizer's update of weights of these shapes."""
+
+    def update(params: Arrays, grads: Arrays, state: Any, step: Any, rate: Any) -> Any:
+        return optimizer.update(jnp, params, grads, state, step, rate)
+
+    with jax.enable_x64(dtype == "float64"):
+        weights = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
+        state, number = like(initial(optimizer, shapes, dtype)), jax.ShapeDtypeStruct((), dtype)
+        return counted(jaxpr_of(update, weights, weights, state, number, number))
+
+
+def initial(optimizer: Optimizer, shapes: Shapes, dtype: str) -> dict[str, Arrays]:
+    """The optimizer's state for weights of zeros, which take no memory until somebody writes to them."""
+    return optimizer.init({name: np.zeros(shape, dtype) for name, shape in shapes.items()})
+
+
+def like(tree: Any) -> Any:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), np.asarray(x).dtype), tree)
+
+
+def jaxpr_of(function: Callable[..., Any], *arguments: Any) -> Any:
+    return jax.make_jaxpr(function)(*arguments).jaxpr

@@ -1,0 +1,160 @@
+"""One number of a weight: where it goes in a step's graph, its gradient, and whether that is right."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from gptlab.autograd.value import Value, topological_order
+from gptlab.engines.engine import Arrays
+from gptlab.engines.scalar import ScalarSession
+from gptlab.engines.scalar_arrays import data_of
+from gptlab.errors import UserError, nearest
+from gptlab.graph.labels import Labels
+from gptlab.model.component import Shape
+
+STEP = 1e-5  # of the central difference, times the number's size where that is above 1
+PATTERN = re.compile(r"([^\[\]\s]+)\s*\[\s*([^\[\]]*?)\s*\]")
+
+
+@dataclass(frozen=True)
+class Use:
+    """A node that a value goes into: d node / d value, and the gradient that this way brings."""
+
+    node: Value
+    part: str
+    local_grad: float
+
+    @property
+    def brings(self) -> float:
+        return self.local_grad * self.node.grad
+
+
+@dataclass(frozen=True)
+class Trace:
+    """uses: the nodes made of the number itself, in the order of making; what they bring adds up to its gradient.
+
+    heaviest: from the number to the loss, always on by the use that brings most. reached: how many nodes of
+    each part depend on it. loss: of the step. difference: the gradient by a central difference.
+    """
+
+    name: str
+    value: float
+    gradient: float
+    uses: list[Use]
+    heaviest: list[Use]
+    reached: Counter[str]
+    nodes: Counter[str]
+    loss: float
+    difference: float
+    step: float
+
+
+def place_in_weight(text: str, shapes: Mapping[str, Shape]) -> tuple[str, tuple[int, ...]]:
+    """`layers.0.attention.query[3,5]` as the weight's name and the indices.
+
+    Raises UserError for what reads otherwise, a name of no weight, and indices that are not in it.
+    """
+    match = PATTERN.fullmatch(text.strip())
+    name = match[1] if match else text.strip().partition("[")[0]
+    if name not in shapes:
+        close = nearest(name, shapes) or list(shapes)[:24]
+        raise UserError(
+            f"param must be a number of a weight: there is none named '{name}'. Try {', '.join(close)}."
+        )
+    shape = shapes[name]
+    size = " x ".join(map(str, shape))
+    example = f"param={name}[{','.join(str(n // 2) for n in shape)}]"
+    words = [word.strip() for word in match[2].split(",")] if match else []
+    if len(words) != len(shape) or not all(word.isdecimal() for word in words):
+        raise UserError(
+            f"param must name one number, counted from 0: got '{text}', and {name} is {size}. Try {example}."
+        )
+    indices = tuple(int(word) for word in words)
+    if any(i >= n for i, n in zip(indices, shape, strict=True)):
+        largest = ",".join(str(n - 1) for n in shape)
+        raise UserError(
+            f"param must be within the weight: {name} is {size}, so that the last number is {name}[{largest}]; "
+            f"got '{text}'."
+        )
+    return name, indices
+
+
+def trace_number(
+    session: ScalarSession,
+    labels: Labels,
+    weights: Arrays,
+    tokens: np.ndarray,
+    lengths: np.ndarray,
+    name: str,
+    indices: tuple[int, ...],
+) -> Trace:
+    """Builds the graph of the batch's loss (tokens (B, T+1), lengths (B,)) and follows one number through it."""
+    for array in weights.values():
+        for value in array.ravel().tolist():
+            value.grad = 0.0
+    labels.forget()
+    loss = session.batch_loss(weights, tokens, lengths)
+    loss.backward()
+    number: Value = weights[name][indices]
+    uses: dict[Value, list[Use]] = {number: []}
+    every: Counter[str] = Counter()
+    reached: Counter[str] = Counter()
+    for value in topological_order(loss):
+        part = labels[value]
+        every[part] += 1
+        found = [
+            (child, local)
+            for child, local in zip(value.children, value.local_grads, strict=True)
+            if child in uses
+        ]
+        if found:
+            uses[value] = []
+            reached[part] += 1
+            for child, local in found:
+                uses[child].append(Use(value, part, local))
+    order = {value: i for i, value in enumerate(labels.values)}
+    step = STEP * max(1.0, abs(number.data))
+    return Trace(
+        f"{name}[{','.join(map(str, indices))}]",
+        number.data,
+        number.grad,
+        sorted(uses[number], key=lambda use: order.get(use.node, len(order))),
+        heaviest_way(number, uses),
+        reached,
+        every,
+        loss.data,
+        central_difference(session, weights, tokens, lengths, name, indices, step),
+        step,
+    )
+
+
+def heaviest_way(number: Value, uses: Mapping[Value, list[Use]]) -> list[Use]:
+    way = []
+    at = number
+    while uses[at]:
+        way.append(max(uses[at], key=lambda use: abs(use.brings)))
+        at = way[-1].node
+    return way
+
+
+def central_difference(
+    session: ScalarSession,
+    weights: Arrays,
+    tokens: np.ndarray,
+    lengths: np.ndarray,
+    name: str,
+    indices: tuple[int, ...],
+    step: float,
+) -> float:
+    """(loss(w + step) - loss(w - step)) / (2 step), computed forward only, with the model's own ops."""
+    losses = []
+    for shift in (step, -step):
+        numbers = {key: data_of(array) for key, array in weights.items()}
+        numbers[name][indices] += shift
+        losses.append(float(session.batch_loss(numbers, tokens, lengths)))
+    return (losses[0] - losses[1]) / (2 * step)

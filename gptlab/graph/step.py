@@ -1,0 +1,80 @@
+"""The step that a config's training would begin with: its model, its weights, its documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gptlab.assembly import Settings, data_of, definition_of, op_table, trained_model
+from gptlab.autograd.ops import OpTable
+from gptlab.config import check_values
+from gptlab.data.batches import Epochs
+from gptlab.data.tokenizers import Tokenizer
+from gptlab.errors import UserError
+from gptlab.finetuning import beginning_of
+from gptlab.inspection.inspection import ids_of
+from gptlab.model.adapted import Adapted
+from gptlab.model.gpt import GPT
+from gptlab.registry import Registry
+
+MOST_PARAMETERS = 2_000_000  # each is a Python object, of some 100 bytes
+
+
+@dataclass(frozen=True)
+class Step:
+    """weights: float64 arrays by name. tokens (B, T+1), padded, and lengths (B,): the batch of step 1."""
+
+    definition: GPT | Adapted
+    ops: OpTable
+    fuse: bool
+    weights: dict[str, np.ndarray]
+    tokens: np.ndarray
+    lengths: np.ndarray
+    tokenizer: Tokenizer
+
+    @property
+    def documents(self) -> list[np.ndarray]:
+        """Each without its padding."""
+        return [row[: n + 1] for row, n in zip(self.tokens, self.lengths.tolist(), strict=True)]
+
+    @property
+    def texts(self) -> list[str]:
+        """What is read of each, without BOS and what only is to be predicted."""
+        bos = self.tokenizer.bos
+        return [self.tokenizer.decode([i for i in row.tolist() if i != bos]) for row in self.documents]
+
+
+def step_of(config: Settings, registry: Registry, asked: Mapping[str, Any], text: str | None) -> Step:
+    """Step 1 of the run that a config describes, with `text` as its only document if there is one.
+
+    Raises UserError as training does before its first step, for a model too large to be one object a
+    number, and for a text that is empty, too long, or has what is not in the vocabulary.
+    """
+    check_values(config)
+    begun = beginning_of(config, registry, asked, None)
+    config = config if begun is None else begun.config
+    trained_model(config, registry, definition_of(config, registry, vocabSize=1))  # before data is read
+    data = data_of(config, registry, None if begun is None else begun.vocabulary)
+    definition, _ = trained_model(config, registry, definition_of(config, registry, data.tokenizer.vocabSize))
+    count = sum(matrix.count for matrix in definition.matrices())
+    if count > MOST_PARAMETERS:
+        raise UserError(
+            f"the scalar graph has an object for each number, so that at most {MOST_PARAMETERS:,} parameters "
+            f"can be looked at: this model has {count:,}. Try a smaller model.nEmbd or model.nLayer."
+        )
+    if begun is not None and begun.source is not None:
+        weights = begun.weights(definition, config["seed"])
+    else:
+        weights = definition.initial_weights(config["seed"])
+    if text is None:
+        epochs = Epochs(data.train, config["train"]["batchSize"], config["seed"], config["data"]["shuffle"])
+        batch = epochs.chunk(0, 1)
+        tokens, lengths = batch.tokens[0], batch.lengths[0]
+    else:
+        row = np.array(ids_of(data.tokenizer, text, definition.sizes.blockSize), dtype=np.int32)
+        tokens, lengths = row[None], np.array([len(row) - 1], dtype=np.int32)
+    fuse = bool(config["engine"].get("fuse", True)) if config["engine"]["name"] == "scalar" else True
+    return Step(definition, op_table(config, registry), fuse, weights, tokens, lengths, data.tokenizer)

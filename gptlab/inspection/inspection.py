@@ -1,0 +1,152 @@
+"""What a model does with one text, as numbers.
+
+Legend: L layers, H heads, T positions, E nEmbd, V vocabSize.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gptlab.autograd.ops import OpTable
+from gptlab.data.tokenizers import Tokenizer
+from gptlab.errors import UserError
+from gptlab.model.gpt import GPT
+
+BOS = "BOS"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One text seen by one model. numpy arrays, float32 or float64 as the weights are.
+
+    tokens (T): what stands at each position, BOS first. targets (T): what really came after each.
+    vocabulary (V): every token by its id.
+    losses (T,): -log of the target's probability, in nats. logits, probabilities: (T, V).
+    attention (L, H, T, T): the share of its attention that position t (the third axis) gives position s
+    (the last one); rows sum to 1, and are 0 after t. H counts every softmax over the positions that a
+    layer takes, and is 0 for a model whose attention is none.
+    lens (L+1, T, V): what each hidden state would predict, sent through the final norm, if there is one,
+    and the output matrix (nostalgebraist 2020, "logit lens"); the last equals `probabilities`.
+    hidden (L+1, T, E): the embeddings as the first block gets them, then what each block makes of them.
+    hiddenNorms (L+1, T): their lengths. gradientNorms (L+1, T): those of the gradient of the mean loss
+    with respect to them.
+    attributions (T,): gradient times input (Shrikumar et al. 2016), summed over the E numbers of hidden[0]. Their
+    sum is the derivative of the mean loss by the common scale of hidden[0].
+    weights: by name. weightGradientNorms: by name, of the gradient of the mean loss.
+    notes: what cannot be seen in this model, and why.
+    """
+
+    text: str
+    tokens: list[str]
+    targets: list[str]
+    vocabulary: list[str]
+    losses: np.ndarray
+    logits: np.ndarray
+    probabilities: np.ndarray
+    attention: np.ndarray
+    lens: np.ndarray
+    hidden: np.ndarray
+    hiddenNorms: np.ndarray
+    gradientNorms: np.ndarray
+    attributions: np.ndarray
+    weights: dict[str, np.ndarray]
+    weightGradientNorms: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def weightNames(self) -> list[str]:
+        return list(self.weights)
+
+    @property
+    def loss(self) -> float:
+        """The mean of the losses: what training would have minimized for this text."""
+        return float(self.losses.mean())
+
+    def __repr__(self) -> str:
+        return f'<inspection of "{self.text}": {len(self.tokens)} positions, mean loss {self.loss:.3f} nats>'
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a row a position, what came there and what was expected instead."""
+        from gptlab.inspection.html import inspection_html
+
+        return inspection_html(self)
+
+
+def inspect(
+    definition: GPT, ops: OpTable, weights: Mapping[str, np.ndarray], tokenizer: Tokenizer, text: str
+) -> Inspection:
+    """What the model does with the text, computed by jax whichever engine trained it.
+
+    The model computes its logits with its own ops; their cross-entropy and softmax are true ones, as in
+    validation. Raises UserError for a text that is empty, longer than blockSize, or has what is not in
+    the vocabulary.
+    """
+    ids = ids_of(tokenizer, text, definition.sizes.blockSize)
+    return inspect_ids(definition, ops, weights, tokenizer, ids)
+
+
+def inspect_ids(
+    definition: GPT,
+    ops: OpTable,
+    weights: Mapping[str, np.ndarray],
+    tokenizer: Tokenizer,
+    ids: Sequence[int],
+) -> Inspection:
+    """`inspect` of T + 1 token ids: BOS, and at each position what follows it."""
+    # jax is imported here and not above: what is wrong with a text shows before the second that it needs
+    from gptlab.inspection.tapped import look
+
+    found = look(definition, ops, weights, np.array(ids[:-1], np.int32), np.array(ids[1:], np.int32))
+    names = [shown(tokenizer, i) for i in range(tokenizer.vocabSize)]
+    hidden, gradients = found.hidden, found.gradients
+    notes: tuple[str, ...] = ()
+    if not found.attention.shape[1]:
+        part = type(definition.attention).__name__
+        notes = (f"attention is not shown: {part} asks no Tensor for attend(...) or softmax(...).",)
+    return Inspection(
+        text=tokenizer.decode(ids[1:]),
+        tokens=[names[i] for i in ids[:-1]],
+        targets=[names[i] for i in ids[1:]],
+        vocabulary=names,
+        losses=found.losses,
+        logits=found.logits,
+        probabilities=softmax(found.logits),
+        attention=found.attention,
+        lens=found.lens,
+        hidden=hidden,
+        hiddenNorms=np.linalg.norm(hidden, axis=-1),
+        gradientNorms=np.linalg.norm(gradients, axis=-1),
+        attributions=(hidden[0] * gradients[0]).sum(-1),
+        weights={name: np.asarray(array) for name, array in weights.items()},
+        weightGradientNorms={n: float(np.linalg.norm(found.weight_gradients[n])) for n in weights},
+        notes=notes,
+    )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Over the last axis, by true arithmetic."""
+    shares = np.exp(logits - logits.max(-1, keepdims=True))
+    return shares / shares.sum(-1, keepdims=True)
+
+
+def ids_of(tokenizer: Tokenizer, text: str, blockSize: int) -> list[int]:
+    """BOS, the text, and BOS again where there is room to predict it: T + 1 ids.
+
+    Raises UserError for a text that is empty or has more than blockSize tokens.
+    """
+    ids = tokenizer.encode(text)
+    if not ids:
+        raise UserError('text must have something to look at: it is empty. Try text="the cat eats".')
+    if len(ids) > blockSize:
+        raise UserError(
+            f"text must have at most blockSize={blockSize} tokens: it has {len(ids)}. "
+            f"Shorten it, to {tokenizer.decode(ids[:blockSize])!r} for instance."
+        )
+    return [tokenizer.bos, *ids, tokenizer.bos][: blockSize + 1]
+
+
+def shown(tokenizer: Tokenizer, token: int) -> str:
+    return BOS if token == tokenizer.bos else tokenizer.decode([token])

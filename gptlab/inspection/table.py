@@ -1,0 +1,91 @@
+"""An inspection in the terminal: a row a position, what came there and what was expected instead."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gptlab.inspection.inspection import BOS, Inspection
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+PIPED = 160  # columns where the output is no terminal's
+UNBROKEN = "\ue000"  # for a space at which no line is to be broken: rich breaks at every kind of them
+NARROW = 8  # columns that a candidate takes at least, with its probability
+
+
+def table(inspection: Inspection, count: int, title: str) -> str:
+    """The text's losses and, at each position, the `count` likeliest tokens; coloured on a terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=None if is_terminal() else PIPED)
+    rows = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    rows.add_column("after", overflow="fold", min_width=5)
+    rows.add_column("came", overflow="fold", min_width=5)
+    rows.add_column("probability", justify="right", no_wrap=True)
+    rows.add_column("loss", justify="right", no_wrap=True)
+    rows.add_column("expected", overflow="fold", min_width=NARROW)
+    for t, (token, target) in enumerate(zip(inspection.tokens, inspection.targets, strict=True)):
+        loss = float(inspection.losses[t])
+        rows.add_row(
+            word(token),
+            word(target),
+            percent(math.exp(-loss)),
+            Text(f"{loss:.3f}", style="red" if loss > 2 * inspection.loss else ""),
+            candidates(inspection, t, count),
+        )
+    with console.capture() as shown:
+        console.print(Text(title, style="bold"), soft_wrap=True)
+        console.print()
+        console.print(rows)
+        console.print()
+        mean = inspection.loss
+        perplexity = f"perplexity {math.exp(mean):.1f}" if mean < 700 else "beyond all perplexity"
+        console.print(f"mean loss {mean:.3f} nats a token ({perplexity})", highlight=False)
+        for note in inspection.notes:
+            console.print(note, highlight=False, markup=False)
+    return "\n".join(line.rstrip() for line in shown.get().replace(UNBROKEN, " ").splitlines()).rstrip("\n")
+
+
+def candidates(inspection: Inspection, t: int, count: int) -> Text:
+    """The likeliest tokens at a position with their probabilities; the one that came stands out."""
+    from rich.text import Text
+
+    row = inspection.probabilities[t]
+    best = np.argsort(-row, kind="stable")[:count]
+    parts = []
+    for i in best:
+        name = inspection.vocabulary[i]
+        came = name == inspection.targets[t]
+        one = word(name)
+        if came:
+            one.stylize("bold green")
+        parts.append(Text.assemble(one, UNBROKEN, Text(percent(float(row[i])), style="dim")))
+    return Text("  ").join(parts)
+
+
+def word(token: str) -> Text:
+    """A token so that it can be seen: spaces and line ends in quotes, the mark of a document's ends dimmed."""
+    from rich.text import Text
+
+    if token == BOS:
+        return Text(token, style="dim")
+    return Text(token if token.strip() == token and token.isprintable() and token else repr(token))
+
+
+def percent(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.0005 else "<0.1%"
+
+
+def is_terminal() -> bool:
+    try:
+        return os.isatty(1)
+    except OSError:
+        return False

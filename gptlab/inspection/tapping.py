@@ -1,0 +1,71 @@
+"""A model that tells what goes on inside it: hidden states between its blocks, shares of its attention.
+
+Legend: L layers, H heads, T positions, S positions that may be attended to, E nEmbd.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gptlab.autograd.ops import OpTable
+from gptlab.autograd.tensor import Tensor
+from gptlab.engines.engine import Context
+from gptlab.engines.xla_arrays import XlaArrays
+from gptlab.model.component import Part
+
+
+class RecordingArrays(XlaArrays):
+    """XlaArrays that keep every softmax over the positions of a row, whichever component asks for it."""
+
+    block = None  # rows in one piece, so that a share's place in an array is its position
+
+    def __init__(self, ops: OpTable, dtype: str):
+        super().__init__(ops, dtype)
+        self.shares: list[jax.Array] = []
+
+    def softmax(self, x: jax.Array, mask: Any) -> jax.Array:
+        shares = super().softmax(x, mask)
+        if jnp.shape(mask)[-2:] == x.shape[-2:] and x.shape[-1] == x.shape[-2]:
+            self.shares.append(shares.reshape(-1, *x.shape[-2:]))
+        return shares
+
+    def attend(self, scores: jax.Array, values: jax.Array, mask: Any) -> jax.Array:
+        # As it is written for every engine: by way of `softmax`, which the fused one leaves out.
+        return self.einsum("hts,shd->thd", self.softmax(scores, mask), values, mask)
+
+
+@dataclass(eq=False)
+class TappedBlock:
+    """A block that keeps what comes in and goes out, and adds to it what its gradient is wanted at.
+
+    shifts: (L+1, T, E), zeros, added to the hidden states by true arithmetic: the gradient with
+    respect to them is that of the hidden states. arrays: those that the weights of the trace have.
+    After a forward pass: hidden, L+1 arrays (T, E); shares, L arrays (any number of heads, T, T).
+    """
+
+    block: Any
+    shifts: jax.Array
+    arrays: RecordingArrays
+    hidden: list[jax.Array] = field(default_factory=list)
+    shares: list[jax.Array] = field(default_factory=list)
+
+    def __call__(self, weights: Part, x: Tensor, model: Any, context: Context) -> Tensor:
+        if not self.hidden:
+            x = self._tap(x)
+        before = len(self.arrays.shares)
+        x = self._tap(self.block(weights, x, model, context))
+        none = jnp.zeros((0, x.shape[0], x.shape[0]), self.arrays.dtype)
+        self.shares.append(jnp.concatenate([none, *self.arrays.shares[before:]]))
+        return x
+
+    def _tap(self, x: Tensor) -> Tensor:
+        shifted = x.data + self.shifts[len(self.hidden)]
+        self.hidden.append(shifted)
+        return Tensor(shifted, x.arrays)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.block, name)

@@ -1,0 +1,1 @@
+"""Finished runs in a notebook or a REPL: `gptlab.load("latest")`."""

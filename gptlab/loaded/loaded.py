@@ -1,0 +1,177 @@
+"""A finished run as a person asks it things in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gptlab.checkpoint import RUN, read_json
+from gptlab.data.tokenizers import Tokenizer
+from gptlab.errors import UserError
+from gptlab.exchange.standard import standard_config
+from gptlab.generation import Sampling, generate
+from gptlab.inspection.inspection import Inspection
+from gptlab.inspection.source import inspect_source, title_of
+from gptlab.loaded.attention import Attention, attention_of
+from gptlab.loaded.metrics import Curve, Curves, curves
+from gptlab.loaded.page import Page
+from gptlab.loaded.views import Config, Weights
+from gptlab.model.gpt import GPT
+from gptlab.model.model import Model
+from gptlab.registry import Registry
+from gptlab.runs import load_source
+from gptlab.source import Source
+from gptlab.sweeps.record import Metrics
+
+if TYPE_CHECKING:
+    from gptlab.picture import Picture
+
+LOSS = "train/loss"
+
+
+class Loaded:
+    """A run of `gptlab.load`. A file of weights is one, too, but has no losses.
+
+    name: as it was called. folder: where it lies, None if it was fetched or is a file. step: the one that the
+    weights are of, None if that is not known. source: the weights with all that is known of them.
+    definition: the model that they are of. tokenizer: the vocabulary.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        definition: GPT,
+        tokenizer: Tokenizer,
+        registry: Registry,
+        engine: str | None,
+        rows: Callable[[], Metrics],
+    ):
+        self.source = source
+        self.definition = definition
+        self.tokenizer = tokenizer
+        self.folder = source.folder
+        self.step = source.step
+        self.name = name_of(source)
+        self._registry = registry
+        self._engine = engine
+        self._rows = rows
+
+    @cached_property
+    def config(self) -> Config:
+        """The resolved config; `run.config.model.nEmbd` reads as `run.config["model"]["nEmbd"]`."""
+        return Config(self.source.config or standard_config(self.source.sizes))
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The matrices by name, in the order of `params`: numpy arrays, float32 or float64."""
+        return Weights(self.source.weights)
+
+    @cached_property
+    def model(self) -> Model:
+        """The model on its engine, to be asked for `logits`, `loss`, `params` and `weights`."""
+        engine = None if self._engine is None else {"name": self._engine}
+        trained = load_source(self.source, self._registry, engine)
+        return Model(trained.definition, trained.session, trained.state)
+
+    @cached_property
+    def metrics(self) -> Curves:
+        """All that was logged, by name: `steps, values = run.metrics["val/loss"]`."""
+        return curves(self._rows())
+
+    @property
+    def losses(self) -> np.ndarray:
+        """The training losses (N,) in nats a token, at the steps `run.metrics["train/loss"].steps`.
+
+        Raises UserError if none are known.
+        """
+        if LOSS not in self.metrics:
+            raise UserError(
+                f"losses are those that a run logged: none are known of {self.name}. "
+                'Load a run by its folder or its MLflow id: gptlab.load("latest").'
+            )
+        return self.metrics[LOSS].values
+
+    def plot(self) -> Picture:
+        """The losses, raw and smoothed, and the validation losses: a matplotlib figure."""
+        from gptlab.figures import loss_figure
+
+        names = [name for name in self.metrics if name.endswith(("/loss", "/originalLoss"))]
+        self.losses  # noqa: B018 - raises if there are none
+        return loss_figure({name: points(self.metrics[name]) for name in names}, {}, escaped(self.name))
+
+    def generate(
+        self,
+        prompt: str = "",
+        n: int = 5,
+        *,
+        temperature: float = 0.8,
+        topK: int = 0,
+        topP: float = 1.0,
+        seed: int = 0,
+    ) -> list[str]:
+        """n texts that begin with the prompt; the same seed gives the same ones.
+
+        temperature: 0 takes the likeliest word each time. topK: keep the k likeliest, 0 for all. topP: of
+        those, the smallest set whose probabilities reach p. Raises UserError for a setting out of range, and a
+        prompt that is outside the vocabulary or leaves no room to go on.
+        """
+        how = Sampling(n, temperature, topK, topP, prompt, seed)
+        session, state = self.model.session, self.model.state
+        return generate(session, state, self.tokenizer, self.definition.sizes.blockSize, how)
+
+    def inspect(self, text: str) -> Inspection:
+        """What the model makes of the text: losses, probabilities, attention, logit lens, attributions, ...
+
+        numpy arrays; see gptlab.inspection.inspection.Inspection. Raises UserError for a text that is empty,
+        longer than blockSize, or has what is not in the vocabulary.
+        """
+        return inspect_source(self.source, self._registry, text)
+
+    def attention(self, text: str) -> Attention:
+        """Who looks at whom in the text: `.shares` (L, H, T, T) and `.plot()`. Raises UserError as `inspect`."""
+        return attention_of(self.inspect(text))
+
+    def page(self, text: str) -> Page:
+        """All that can be seen of the text, to hover over: shown in the notebook, or `.save("page.html")`."""
+        from gptlab.inspection.page import page
+
+        inspection = self.inspect(text)
+        named = replace(self.source, name=self.name, folder=None)
+        return Page(page(inspection, title_of(named, inspection)))
+
+    @property
+    def parameters(self) -> int:
+        return sum(array.size for array in self.source.weights.values())
+
+    def __repr__(self) -> str:
+        from gptlab.loaded.facts import facts_of
+
+        facts = ", ".join(f"{name} {value}" for name, value in facts_of(self).items())
+        return f"<run {self.name}: {facts}>"
+
+    def _repr_html_(self) -> str:
+        from gptlab.loaded.facts import run_html
+
+        return run_html(self)
+
+
+def name_of(source: Source) -> str:
+    """As the run was called; else as its weights were named."""
+    try:
+        found = read_json(source.folder / RUN) if source.folder is not None else {}
+    except UserError:
+        found = {}
+    return str((isinstance(found, dict) and found.get("name")) or source.name)
+
+
+def points(curve: Curve) -> list[tuple[int, float]]:
+    return list(zip(curve.steps.tolist(), curve.values.tolist(), strict=True))
+
+
+def escaped(text: str) -> str:
+    """matplotlib takes a dollar sign for the beginning of a formula."""
+    return text.replace("$", r"\$")

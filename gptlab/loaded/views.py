@@ -1,0 +1,54 @@
+"""A run's config and weights: dicts that read well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import yaml
+
+from gptlab.errors import nearest, unknown_name
+
+
+class Config(dict[str, Any]):
+    """The resolved config of a run: `config.model.nEmbd` is `config["model"]["nEmbd"]`."""
+
+    def __init__(self, settings: Mapping[str, Any]):
+        super().__init__({key: Config(v) if isinstance(v, Mapping) else v for key, v in settings.items()})
+
+    def __getattr__(self, key: str) -> Any:
+        if key in self:
+            return self[key]
+        close = nearest(key, self)
+        guess = f" Did you mean {' or '.join(close)}?" if close else f" There are {', '.join(self)}."
+        raise AttributeError(f"no key '{key}' here.{guess}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self})
+
+    def __repr__(self) -> str:
+        return str(yaml.safe_dump(plain(self), sort_keys=False, allow_unicode=True)).rstrip("\n")
+
+
+class Weights(dict[str, np.ndarray]):
+    """A run's matrices by name, in the order of `params`. Raises UserError for a name that is none."""
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise unknown_name("weight", name, self)
+
+    def __repr__(self) -> str:
+        if not self:
+            return "no weights"
+        width = max(map(len, self))
+        shapes = {name: "x".join(map(str, array.shape)) for name, array in self.items()}
+        across = max(map(len, shapes.values()))
+        return "\n".join(
+            f"{name:{width}}  {shapes[name]:>{across}}  {array.dtype}, from {array.min():.3g} to {array.max():.3g}"
+            for name, array in self.items()
+        )
+
+
+def plain(value: Any) -> Any:
+    """The config as dicts, which YAML knows."""
+    return {key: plain(v) for key, v in value.items()} if isinstance(value, Mapping) else value

@@ -1,0 +1,78 @@
+"""A model whose components say which part of it they are while they compute."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from gptlab.autograd.tensor import Tensor
+from gptlab.engines.engine import Context
+from gptlab.model.adapted import Adapted
+from gptlab.model.component import Part, place_of
+from gptlab.model.gpt import GPT
+
+Scope = Callable[[str], AbstractContextManager[Any]]  # of a part's name
+EMBEDDINGS, OUTPUT, LOSS, ADAPTER = "embeddings", "output", "loss", "adapter"
+KINDS = ("attention", "mlp", "norm", "position", "block")
+
+
+class Scoped:
+    """A component that computes within the scope of the weights that it is given; otherwise as it was."""
+
+    def __init__(self, component: Any, scope: Scope):
+        self._component = component
+        self._scope = scope
+
+    def __call__(self, *arguments: Any) -> Any:
+        place = next((place_of(a) for a in arguments if isinstance(a, Part)), "")
+        with self._scope(place) if place else nullcontext():
+            return self._component(*arguments)
+
+    def embed(self, *arguments: Any) -> Any:
+        """Of a position component."""
+        with self._scope(EMBEDDINGS):
+            return self._component.embed(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._component, name)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScopedGPT(GPT):
+    """What a GPT computes outside of its components is its output's, or the loss's."""
+
+    scope: Scope = nullcontext
+
+    def logits(self, weights: Mapping[str, Tensor], tokens: Any, context: Context) -> Tensor:
+        with self.scope(OUTPUT):
+            return super().logits(weights, tokens, context)
+
+    def losses(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Tensor:
+        with self.scope(LOSS):
+            return super().losses(weights, tokens, targets, context)
+
+
+def scoped(definition: GPT | Adapted, scope: Scope) -> ScopedGPT | Adapted:
+    """The same model; each part of it computes within a scope of its own.
+
+    The parts are `embeddings`, `embeddingNorm`, `layers.0` (what a block does itself),
+    `layers.0.attention` and so on as weights are named, `output`, `loss`; in no scope is what puts an
+    adapter into the weights.
+    """
+    if isinstance(definition, Adapted):
+        base = scoped(definition.base, scope)
+        return dataclasses.replace(definition, base=base)  # type: ignore[arg-type]
+    fields = {f.name: getattr(definition, f.name) for f in dataclasses.fields(definition)}
+    return ScopedGPT(**{**fields, **{k: Scoped(fields[k], scope) for k in KINDS}}, scope=scope)
+
+
+def part_of_weight(name: str) -> str:
+    """Which part, as `scoped` names them, a weight belongs to: `layers.0.mlp` for `layers.0.mlp.hidden`."""
+    words = name.split(".")
+    if words[0] == "layers":
+        return ".".join(words[:3] if len(words) > 3 else words[:2])
+    if len(words) > 1:
+        return words[0]
+    return OUTPUT if name == OUTPUT else EMBEDDINGS

@@ -1,0 +1,131 @@
+"""Progress on a terminal: a panel that is redrawn in place, or one line where there is little room."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from gptlab.progress.curve import ASCII, BLOCKS, Curve, sparkline
+from gptlab.progress.plain import rate
+
+ROOM = (64, 12)  # columns and lines of a terminal that has room for the panel
+MOST = 100  # columns of the panel
+REMEMBERED = 50  # chunks that the time left is judged by
+REDRAWN = 4  # times a second
+
+
+class LivePanel:
+    """Step, bar and time left; loss (smoothed) with its curve, validation loss, tokens/s; the latest sample.
+
+    It is drawn for the terminal's size at that moment, and gone once it is closed: notes stay.
+    """
+
+    def __init__(self, console: Console, total: int, start: int = 0):
+        self._console = console
+        self._total = total
+        self._step = start
+        self._losses = Curve()
+        self._logged = start  # the last step whose loss is in the curve
+        self._validation: tuple[int, float] | None = None
+        self._sample = ""
+        self._rate = math.nan
+        self._times: deque[tuple[float, int]] = deque(maxlen=REMEMBERED)
+        self._live = Live(
+            console=console, transient=True, refresh_per_second=REDRAWN, get_renderable=self.picture
+        )
+        self._live.start(refresh=True)
+
+    def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
+        if "train/loss" in metrics:
+            self._losses.add(metrics["train/loss"])
+            self._logged = step
+        if "val/loss" in metrics:
+            self._validation = (step, metrics["val/loss"])
+        self._sample = next((text for text in samples if text), self._sample)
+
+    def update(self, step: int, loss: float, tokens_per_second: float) -> None:
+        if step > self._logged:
+            self._losses.add(loss)
+        self._step, self._rate = step, tokens_per_second
+        self._times.append((time.monotonic(), step))
+
+    def note(self, text: str) -> None:
+        self._console.print(self._writable(text), markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def picture(self) -> RenderableType:
+        """What is on the terminal now; the thread that redraws asks for it."""
+        width, height = self._console.size
+        if width < ROOM[0] or height < ROOM[1]:
+            return self._line()
+        return self._panel(min(width, MOST))
+
+    def _panel(self, width: int) -> Panel:
+        inner = width - 4
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        done = Text(f"step {self._step:,}/{self._total:,}")
+        left = Text(self._left())
+        room = max(10, inner - done.cell_len - left.cell_len - 4)
+        grid.add_row(done, ProgressBar(total=self._total, completed=self._step, width=room), left)
+
+        numbers = [f"loss {self._loss()}", self._validation_loss(), rate(self._rate)]
+        words = Text("  ".join(filter(None, numbers)), style="bold")
+        line = Text.assemble(words, "  ", (self._curve(inner - words.cell_len - 2), "cyan"))
+        sample = Text(self._writable(self._sample).replace("\n", " "), style="italic")
+        for text in (line, sample):
+            text.no_wrap, text.overflow = True, "ellipsis"
+        rows = Table.grid()
+        for row in (grid, line, sample):
+            rows.add_row(row)
+        return Panel(rows, width=width, border_style="dim")
+
+    def _line(self) -> Text:
+        parts = [f"{self._step:,}/{self._total:,}", f"loss {self._loss()}", self._left()]
+        parts += [self._validation_loss(), rate(self._rate)]
+        return Text("  ".join(filter(None, parts)), no_wrap=True, overflow="ellipsis")
+
+    def _loss(self) -> str:
+        return "compiling" if math.isnan(self._losses.smoothed) else f"{self._losses.smoothed:.3f}"
+
+    def _validation_loss(self) -> str:
+        return "" if self._validation is None else f"validation {self._validation[1]:.3f}"
+
+    def _curve(self, width: int) -> str:
+        # The list is replaced as it grows; this one does not change under the drawing.
+        return sparkline(list(self._losses.means), width, BLOCKS if self._unicode() else ASCII)
+
+    def _left(self) -> str:
+        """The time left at the speed of the last chunks; nothing before there are two."""
+        times = list(self._times)
+        if len(times) < 2 or times[-1][1] == times[0][1]:
+            return ""
+        (began, first), (ended, last) = times[0], times[-1]
+        seconds = (ended - began) / (last - first) * (self._total - last) - (time.monotonic() - ended)
+        return f"{duration(max(0.0, seconds))} left"
+
+    def _unicode(self) -> bool:
+        return self._console.encoding.startswith("utf")
+
+    def _writable(self, text: str) -> str:
+        """What the terminal has letters for; a sample must not move its cursor."""
+        encoding = self._console.encoding
+        shown = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
+        return shown.encode(encoding, "replace").decode(encoding)
+
+
+def duration(seconds: float) -> str:
+    """`0:07`, `12:34`, `1:02:03`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

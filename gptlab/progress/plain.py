@@ -1,0 +1,73 @@
+"""Progress where nothing can be redrawn: a line now and then, or silence."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+
+class Progress(Protocol):
+    def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
+        """A logged step's numbers, in order; of an evaluation with val/loss, and what was sampled then."""
+        ...
+
+    def update(self, step: int, loss: float, tokens_per_second: float) -> None:
+        """How far it has come, after each chunk of steps."""
+        ...
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Silence:
+    """progress=none."""
+
+    def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
+        pass
+
+    def update(self, step: int, loss: float, tokens_per_second: float) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class PlainLines:
+    """For a file, a pipe, or a terminal that cannot redraw: at most one line each ten seconds, and the notes."""
+
+    def __init__(self, total: int, interval: float = 10.0, start: int = 0):
+        self._total = total
+        self._start = start
+        self._interval = interval
+        self._began = self._last = time.monotonic()
+
+    def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
+        pass  # the notes say it
+
+    def update(self, step: int, loss: float, tokens_per_second: float) -> None:
+        now = time.monotonic()
+        if now - self._last >= self._interval:
+            self._last = now
+            left = (now - self._began) / (step - self._start) * (self._total - step)
+            print(
+                f"step {step}/{self._total}  loss {loss:.3f}  {rate(tokens_per_second)}  {left:.0f} s left",
+                flush=True,
+            )
+
+    def note(self, text: str) -> None:
+        print(text, flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+def rate(tokens_per_second: float) -> str:
+    return "" if math.isnan(tokens_per_second) else f"{tokens_per_second:,.0f} tokens/s"

@@ -1,0 +1,117 @@
+"""Runs as `compare` sets them side by side, read from their folders."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gptlab.checkpoint import CONFIG, METRICS, RUN, WEIGHTS, checkpoint_folders, read_json
+from gptlab.errors import UserError
+from gptlab.sweeps.record import RECORD, RUNNING, JobRecord, Metrics, losses_in, read_record, read_records
+from gptlab.sweeps.values import ranked
+
+# The same reader with the same restrictions, in C where PyYAML was built with it: a sweep has a thousand of them.
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """config: flat, `{"model.nEmbd": "16"}`. The record's folder is relative to the current one; its status is
+    empty where nobody knows it."""
+
+    record: JobRecord
+    config: Mapping[str, str]
+
+
+def sweep_in(folder: Path) -> list[Compared]:
+    """The jobs of a sweep's folder, best first, those that still run included."""
+    found = []
+    for record in ranked(read_records(folder, running=True)):
+        inner = folder / record.folder
+        # A job whose config was refused has none.
+        found.append(Compared(up_to_now(record, inner), config_in(inner) or record.overrides))
+    return found
+
+
+def up_to_now(record: JobRecord, folder: Path) -> JobRecord:
+    """With what a job that still runs, or was killed, has logged; its folder as it is typed from here."""
+    record = replace(record, folder=os.path.relpath(folder))
+    if record.status != RUNNING:
+        return record
+    return replace(record, parameters=parameters_in(folder), **losses_in(metrics_in(folder)))
+
+
+def run_in(folder: Path) -> Compared:
+    """A run's folder. Raises UserError for files that are broken."""
+    config = config_in(folder)
+    if config is None:
+        raise UserError(f"a run's folder must hold {CONFIG}: {folder} does not.")
+    try:
+        return Compared(up_to_now(read_record(folder / RECORD), folder), config)
+    except (UserError, OSError, LookupError, TypeError, ValueError):
+        pass  # not a sweep's job
+    identity = read_json(folder / RUN) if (folder / RUN).is_file() else {}
+    record = JobRecord(
+        number=0,
+        name=str(identity.get("name") or folder.name),
+        overrides={},
+        folder=os.path.relpath(folder),
+        status="",
+        runId=str(identity.get("id") or ""),
+        parameters=parameters_in(folder),
+        **losses_in(metrics_in(folder)),
+    )
+    return Compared(record, config)
+
+
+def config_in(folder: Path) -> dict[str, str] | None:
+    """None if there is no config. Raises UserError for one that cannot be read."""
+    from gptlab.tracking.facts import flat_params
+
+    path = folder / CONFIG
+    try:
+        config = yaml.load(path.read_bytes(), Loader=Loader)
+    except FileNotFoundError:
+        return None
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path} must be YAML: {str(error).splitlines()[0]}.") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{path} must hold a config's keys, and does not.")
+    return flat_params(config)
+
+
+def metrics_in(folder: Path) -> Metrics:
+    """The rows of metrics.jsonl; a last one that was cut off is left out."""
+    try:
+        lines = (folder / METRICS).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    rows: Metrics = []
+    for line in lines:
+        try:
+            row: dict[str, Any] = json.loads(line)
+            rows.append((int(row.pop("step")), {name: float(value) for name, value in row.items()}))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            continue
+    return rows
+
+
+def parameters_in(folder: Path) -> int | None:
+    """Of the newest weights; None if there are none that can be read."""
+    from math import prod
+
+    from safetensors import SafetensorError, safe_open
+
+    for checkpoint in reversed(checkpoint_folders(folder)):
+        try:
+            with safe_open(checkpoint / WEIGHTS, framework="numpy") as weights:
+                return sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+        except (OSError, SafetensorError):
+            continue
+    return None

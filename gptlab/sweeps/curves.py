@@ -1,0 +1,143 @@
+"""The loss curves of many runs in one picture: the best in colour, the rest faint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gptlab.figures import FAINT, smoothed
+from gptlab.sweeps.record import FAILED, JobRecord, Points
+from gptlab.sweeps.style import BAD, COLORS, LABEL, as_png, cut, new_figure, plain, scale, style
+from gptlab.sweeps.values import ranked
+
+COLOURED = 20
+FEW = 10  # failed runs that may be drawn as plainly as the others
+PANELS = {"train/loss": "training loss, smoothed", "val/loss": "validation loss"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A run in the picture. curves: by metric; best: drawn thick; failed: marked where it ended."""
+
+    label: str
+    curves: dict[str, Points]
+    best: bool = False
+    failed: bool = False
+
+
+def curves_of_jobs(records: Sequence[JobRecord], title: str) -> bytes:
+    """The curves of a sweep as a PNG; empty if no job has one."""
+    order = ranked(records)
+    lines = [
+        Line(
+            cut(record.name, LABEL) + (f"  {record.score:.3f}" if record.score is not None else ""),
+            record.curves,
+            best=rank == 0,
+            failed=record.status == FAILED,
+        )
+        for rank, record in enumerate(order)
+    ]
+    return curves_picture(lines, title)
+
+
+def curves_picture(lines: Sequence[Line], title: str) -> bytes:
+    """`lines` are in their order: the first COLOURED get a colour and a label. Empty if none has a curve."""
+    panels = [name for name in PANELS if any(line.curves.get(name) for line in lines)]
+    if not panels:
+        return b""
+    good = [line for line in lines if not line.failed]
+    coloured = good[:COLOURED]
+    colors = list(COLORS[: len(coloured)]) if len(coloured) <= len(COLORS) else scale(len(coloured))
+    figure = new_figure(4.6 * len(panels) + 3.4, 4.8)
+    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, name in zip(all_axes, panels, strict=True):
+        _draw_panel(axes, name, lines, dict(zip(map(id, coloured), colors, strict=True)))
+        style(axes, "step", "loss (nats a token)" if axes is all_axes[0] else "", "")
+        axes.set_title(PANELS[name], loc="left", fontsize=10)
+    _legend(figure, lines, coloured, colors)
+    figure.suptitle(plain(cut(title, 100)), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    return as_png(figure)
+
+
+def _draw_panel(axes: Any, name: str, lines: Sequence[Line], colors: dict[int, Any]) -> None:
+    from matplotlib.collections import LineCollection
+
+    drawn = [(line, _shown(name, line.curves[name])) for line in lines if line.curves.get(name)]
+    faint = [points for line, points in drawn if id(line) not in colors and not line.failed]
+    alpha = max(0.08, min(0.5, 30 / max(1, len(faint))))
+    axes.add_collection(LineCollection(faint, colors=FAINT, linewidths=0.7, alpha=alpha, zorder=1))
+    failed = [points for line, points in drawn if line.failed]
+    axes.add_collection(
+        LineCollection(
+            failed,
+            colors=BAD,
+            linewidths=0.8,
+            alpha=max(alpha / 2, 0.5 * FEW / max(FEW, len(failed))),
+            linestyles=":",
+            zorder=2,
+        )
+    )
+    if failed:
+        ends = [points[-1] for points in failed]
+        axes.plot(
+            *zip(*ends, strict=True),
+            "x",
+            color=BAD,
+            markersize=5,
+            alpha=max(0.15, 0.8 * FEW / max(FEW, len(ends))),
+            zorder=2,
+        )
+    # The best last, on top.
+    for line, points in sorted(reversed(drawn), key=lambda item: item[0].best):
+        if id(line) in colors:
+            marked = name == "val/loss" and len(points) <= 30 and len(colors) <= len(COLORS)
+            axes.plot(
+                *zip(*points, strict=True),
+                color=colors[id(line)],
+                linewidth=2.2 if line.best else 1.4,
+                marker="o" if marked or len(points) == 1 else None,
+                markersize=3.5,
+                zorder=3,
+            )
+    _limits(axes, drawn, colors)
+
+
+def _shown(name: str, points: Points) -> Points:
+    """Training losses as running means, since a step's own is noise at small batches."""
+    if name != "train/loss" or len(points) < 3:
+        return points
+    means = smoothed([value for _, value in points], max(1, len(points) // 12))
+    return [(step, mean) for (step, _), mean in zip(points, means, strict=True)]
+
+
+def _limits(axes: Any, drawn: Sequence[tuple[Line, Points]], colors: dict[int, Any]) -> None:
+    """What the coloured runs need; one that runs far away from the better half of them leaves the frame."""
+    chosen = [points for line, points in drawn if id(line) in colors] or [points for _, points in drawn]
+    better = chosen[: max(1, (len(chosen) + 1) // 2)]
+    highest = 1.5 * max(value for points in better for _, value in points)
+    values = [value for points in chosen for _, value in points]
+    low, high = min(values), max(value for value in values if value <= highest)
+    room = 0.05 * (high - low) or 0.1
+    axes.set_ylim(low - room, high + room)
+    steps = [step for _, points in drawn for step, _ in points]
+    if min(steps) < max(steps):
+        axes.set_xlim(min(0, *steps), max(steps) * 1.01)
+
+
+def _legend(figure: Any, lines: Sequence[Line], coloured: Sequence[Line], colors: Sequence[Any]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=color, linewidth=2.2 if line.best else 1.4, label=plain(line.label))
+        for line, color in zip(coloured, colors, strict=True)
+    ]
+    failed = sum(line.failed for line in lines)
+    rest = len(lines) - failed - len(coloured)
+    if rest:
+        handles.append(Line2D([], [], color=FAINT, linewidth=1, label=f"{rest:,} more"))
+    if failed:
+        handles.append(Line2D([], [], color=BAD, linestyle=":", marker="x", label=f"{failed:,} failed"))
+    figure.legend(
+        handles=handles, loc="outside right upper", frameon=False, fontsize=8 if len(handles) > 10 else 9
+    )

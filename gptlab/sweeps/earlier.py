@@ -1,0 +1,62 @@
+"""What is there of a job of a sweep that goes on: its record, its checkpoint, its MLflow run."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from gptlab.checkpoint import CHECKPOINTS, METRICS, SAMPLES, Checkpoint
+from gptlab.errors import UserError
+from gptlab.resuming import id_of, lines_of, newest_of
+from gptlab.sweeps.record import DONE, FINISHED, JobRecord, losses_in, read_records
+
+
+@lru_cache(maxsize=1)
+def records_before(sweep_folder: Path, resumed: str) -> dict[tuple[tuple[str, str], ...], list[JobRecord]]:
+    """The records that were there when the sweep was `resumed`, by their overrides: read once for all jobs."""
+    found: dict[tuple[tuple[str, str], ...], list[JobRecord]] = {}
+    for record in read_records(sweep_folder, running=True):
+        found.setdefault(key_of(record.overrides), []).append(record)
+    return found
+
+
+def key_of(overrides: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(overrides.items()))
+
+
+def earlier_of(sweep_folder: Path, resumed: str, overrides: dict[str, str], output: Path) -> JobRecord | None:
+    """The record of the job with these overrides, if it has begun: that in `output`, or else a finished one."""
+    same = records_before(sweep_folder, resumed).get(key_of(overrides), [])
+    mine = os.path.relpath(output, sweep_folder)
+    return min(same, key=lambda record: (record.folder != mine, record.status not in DONE), default=None)
+
+
+def trained_whole(checkpoint: Checkpoint, record: JobRecord) -> JobRecord | None:
+    """The record of a job that was killed after its last step: all of it is on disk. None if steps are left."""
+    if checkpoint.step < checkpoint.state["config"]["train"]["numSteps"]:
+        return None
+    run = checkpoint.folder.parent.parent
+    rows = [json.loads(line) for line in lines_of(run / METRICS)]
+    parameters = sum(int(weight.size) for weight in checkpoint.training.values())
+    told = losses_in([(row.pop("step"), row) for row in rows])
+    run_id = record.runId or checkpoint.state["run"]["id"] or id_of(run)
+    return replace(record, status=FINISHED, runId=run_id, parameters=parameters, **told)
+
+
+def restartable(folder: Path, earlier: JobRecord) -> tuple[Checkpoint | None, str]:
+    """The checkpoint to go on from; without one the folder is cleared, and the MLflow run to begin again is told.
+
+    Raises UserError if there are checkpoints and all of them are damaged.
+    """
+    if any((folder / CHECKPOINTS).glob("step-*")):
+        return newest_of(folder), ""
+    for name in (METRICS, SAMPLES):
+        (folder / name).unlink(missing_ok=True)
+    known = earlier.runId
+    with suppress(UserError):
+        known = known or id_of(folder)
+    return None, known

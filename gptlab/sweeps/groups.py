@@ -1,0 +1,131 @@
+"""Jobs that differ in nothing but their seed, as one: the mean of their losses, and how far they lie apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from gptlab.sweeps.record import JobRecord
+from gptlab.sweeps.values import SEED, finished, labels, shown_value
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Group:
+    """overrides: what its jobs have in common of what was swept. losses: the scores of those that finished."""
+
+    overrides: dict[str, str]
+    losses: list[float]
+    jobs: int
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.losses)
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation over the seeds, with n - 1; NaN for a single one."""
+        return stdev(self.losses) if len(self.losses) > 1 else math.nan
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean."""
+        return self.deviation / math.sqrt(len(self.losses))
+
+    @property
+    def name(self) -> str:
+        called = labels(self.overrides)
+        return (
+            " ".join(f"{called[key]}={shown_value(value)}" for key, value in self.overrides.items())
+            or "all jobs"
+        )
+
+
+def groups_over_seeds(records: Sequence[JobRecord], keys: Sequence[str]) -> list[Group]:
+    """The groups that `keys`, without the seed, make; lowest mean first. A group where none finished is none."""
+    others = [key for key in keys if key != SEED]
+    jobs: dict[tuple[str, ...], int] = {}
+    losses: dict[tuple[str, ...], list[float]] = {}
+    for record in records:
+        values = tuple(record.overrides.get(key, "") for key in others)
+        jobs[values] = jobs.get(values, 0) + 1
+    for record in finished(records):
+        values = tuple(record.overrides.get(key, "") for key in others)
+        losses.setdefault(values, []).append(record.score or 0.0)
+    found = [Group(dict(zip(others, values, strict=True)), of, jobs[values]) for values, of in losses.items()]
+    return sorted(found, key=lambda group: group.mean)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Between the means of two groups, by Welch's unequal-variances t-test (Welch, 1947).
+
+    error: the standard error of the difference. freedom: the degrees of freedom (Welch-Satterthwaite).
+    margin: half of the CONFIDENCE interval of a difference that is zero.
+    """
+
+    size: float
+    error: float
+    freedom: float
+    margin: float
+
+    @property
+    def within_spread(self) -> bool:
+        """True if seeds alone could have made it."""
+        return self.size <= self.margin
+
+
+def difference(first: Group, second: Group) -> Difference | None:
+    """None where a group has one seed only, which shows no spread."""
+    if min(len(first.losses), len(second.losses)) < 2:
+        return None
+    squares = [(group.error**2, len(group.losses)) for group in (first, second)]
+    total = sum(square for square, _ in squares)
+    size = abs(second.mean - first.mean)
+    if total == 0.0:
+        return Difference(size, 0.0, math.inf, 0.0)
+    from scipy.special import stdtrit  # Student's t, inverted: scipy.stats would take a second to import
+
+    freedom = total**2 / sum(square**2 / (n - 1) for square, n in squares)
+    error = math.sqrt(total)
+    return Difference(size, error, freedom, float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error)
+
+
+def verdict(groups: Sequence[Group]) -> str:
+    """Whether the best group is better than the next by more than seeds do; empty if there is but one."""
+    if len(groups) < 2:
+        return ""
+    first, second = groups[:2]
+    between = difference(first, second)
+    if between is None:
+        return f"Which is the best cannot be told apart from luck: {one_seeded(first, second)} one seed only."
+    how = (
+        f"Welch's standard error of the difference is {between.error:.4f} (n = {len(first.losses)} and "
+        f"{len(second.losses)}), which puts 95% of what seeds alone would do within {between.margin:.4f}"
+    )
+    few = "; so few seeds tell little" if min(len(first.losses), len(second.losses)) < 5 else ""
+    apart = f"The best two, {first.name} and {second.name}, differ by {between.size:.4f}"
+    spread = max(first.deviation, second.deviation)
+    if between.within_spread:
+        alike = [group for group in groups[1:] if is_within_spread(first, group)]
+        others = f" The same holds for {len(alike) - 1:,} more." if len(alike) > 1 else ""
+        return f"{apart}: smaller than the spread over seeds, it may be chance. {how}{few}.{others}"
+    if between.size < spread:
+        return (
+            f"{apart}: smaller than the spread over seeds ({spread:.4f}), so that single runs often come the other "
+            f"way round, but larger than chance explains in the means. {how}{few}."
+        )
+    return f"{apart}: larger than the spread over seeds ({spread:.4f}). {how}{few}."
+
+
+def is_within_spread(first: Group, other: Group) -> bool:
+    between = difference(first, other)
+    return between is not None and between.within_spread
+
+
+def one_seeded(first: Group, second: Group) -> str:
+    names = [group.name for group in (first, second) if len(group.losses) < 2]
+    return f"{' and '.join(names)} {'have' if len(names) > 1 else 'has'}"

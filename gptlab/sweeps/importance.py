@@ -1,0 +1,101 @@
+"""What a study of Optuna's shows beside the summary: its trials as a table, and which keys the loss depends on.
+
+Importance: the share of the loss's variance that each key explains over the whole space, estimated with a random
+forest (functional ANOVA: Hutter et al., 2014), by Optuna and scikit-learn, which MLflow brings anyway.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from gptlab.figures import INK
+from gptlab.sweeps.study import study_of
+from gptlab.sweeps.style import LABEL, as_png, cut, new_figure, plain, shades, style
+from gptlab.sweeps.values import labels
+
+TRIALS, IMPORTANCE, PICTURE = "trials.csv", "importance.csv", "importance.png"
+FEWEST = 4  # trials that an importance is computed from
+SHOWN = 20  # bars at most
+
+
+def study_results(folder: Path) -> tuple[str, dict[str, bytes]]:
+    """A sentence for the summary, and files by name, of the study in a sweep's folder.
+
+    Raises ValueError if there is no study in it.
+    """
+    study = study_of(folder)
+    trials = study.get_trials(deepcopy=False)
+    files = {TRIALS: trials_table(trials)}
+    shares = importance_of(study)
+    pruned = sum(trial.state == TrialState.PRUNED for trial in trials)
+    text = f"Optuna: {len(trials):,} trials, {pruned:,} pruned"
+    if shares:
+        called = labels(key.lstrip("+") for key in shares)
+        names = [f"{called[key.lstrip('+')]} {share:.2f}" for key, share in shares.items()]
+        text += f"; importance for the loss (fANOVA): {', '.join(names[:SHOWN])}"
+        files[IMPORTANCE] = as_csv([("key", "importance"), *shares.items()])
+        files[PICTURE] = picture(shares, len(losses(trials)))
+    return text, files
+
+
+def trials_table(trials: list[FrozenTrial]) -> bytes:
+    """As CSV: number, state, value, the last step reported, and a column for each key."""
+    keys = sorted({key for trial in trials for key in trial.params})
+    rows: list[tuple[Any, ...]] = [("trial", "state", "value", "lastReport", *keys)]
+    for trial in trials:
+        value = "" if trial.values is None else trial.values[0]
+        step = "" if trial.last_step is None else trial.last_step
+        params = [trial.params.get(key, "") for key in keys]
+        rows.append((trial.number, trial.state.name, value, step, *params))
+    return as_csv(rows)
+
+
+def importance_of(study: optuna.Study) -> dict[str, float]:
+    """The share of each key, the largest first; empty if too few trials, or none that differ, have a loss."""
+    found = losses(study.get_trials(deepcopy=False))
+    if len(found) < FEWEST or min(found) == max(found):
+        return {}
+    # Of 1,000 trials Optuna's own 64 trees of any depth take most of a minute, and give the same shares.
+    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
+    try:
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        return {key: float(share) for key, share in shares.items()}
+    except (ValueError, RuntimeError):  # every key has one value only
+        return {}
+
+
+def losses(trials: list[FrozenTrial]) -> list[float]:
+    """Those of trials that went to their end."""
+    values = [trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE and trial.values]
+    return [value for value in values if math.isfinite(value)]
+
+
+def picture(shares: dict[str, float], trials: int) -> bytes:
+    """A bar for each key, the largest on top, as a PNG."""
+    shown = dict(list(shares.items())[:SHOWN])
+    called = labels(key.lstrip("+") for key in shown)
+    figure = new_figure(8, 1.6 + 0.45 * len(shown))
+    axes = figure.add_subplot()
+    names = [plain(cut(called[key.lstrip("+")], LABEL)) for key in shown]
+    bars = axes.barh(range(len(shown)), list(shown.values()), color=shades(1)[0], height=0.6)
+    axes.bar_label(bars, [f"{share:.2f}" for share in shown.values()], padding=4, color=INK, fontsize=9)
+    axes.set_yticks(range(len(shown)), names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.08)
+    title = f"what the loss depends on (fANOVA over {trials:,} finished jobs)"
+    style(axes, "share of the loss's variance", "", title)
+    axes.grid(visible=False)
+    return as_png(figure)
+
+
+def as_csv(rows: list[tuple[Any, ...]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8")

@@ -1,0 +1,120 @@
+"""What is kept of a job of a sweep once it is over: job.json in its folder, written by whatever process ran it.
+
+A sweep's summary is made of these alone, so that its cost does not grow with what each run has logged.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from gptlab.checkpoint import read_json, write_json
+from gptlab.errors import UserError
+from gptlab.run import Run
+
+RECORD = "job.json"
+POINTS = 200  # that a curve keeps at most
+FINISHED, FAILED, KILLED, PRUNED = "FINISHED", "FAILED", "KILLED", "PRUNED"
+DONE = (FINISHED, PRUNED)  # not to be done again
+RUNNING = "RUNNING"  # while it goes on; stays if its process is killed
+
+Points = list[tuple[int, float]]
+Metrics = list[tuple[int, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """One job. Losses are in nats a token; None where there is none, or where it is not finite.
+
+    overrides: what sets this job apart, as typed: `{"model.nEmbd": "16", "seed": "0"}`.
+    folder: relative to the sweep's. refused: failed before it began to train, for what a person can mend.
+    trainLoss: the mean over the last tenth of the logged steps, since a
+    step's own is noise at small batches. curves: `{"train/loss": [(step, value), ...], "val/loss": ...}`,
+    thinned to POINTS.
+    """
+
+    number: int
+    name: str
+    overrides: dict[str, str]
+    folder: str
+    status: str
+    reason: str = ""
+    refused: bool = False
+    runId: str = ""
+    parameters: int | None = None
+    steps: int = 0
+    trainLoss: float | None = None
+    valLoss: float | None = None
+    bestValLoss: float | None = None
+    bestStep: int | None = None
+    seconds: float = 0.0
+    curves: dict[str, Points] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float | None:
+        """What jobs are ranked by, the lower the better: the best validation loss, or else the training loss."""
+        return self.trainLoss if self.bestValLoss is None else self.bestValLoss
+
+    def write(self, folder: Path) -> None:
+        """Keep it in the job's folder, which is made if it is not there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / RECORD, asdict(self))
+
+
+def read_record(file: Path) -> JobRecord:
+    """Raises UserError, LookupError or TypeError for a file that is no record."""
+    kept = read_json(file)
+    known = {f.name for f in fields(JobRecord)}
+    curves = {name: [(int(s), float(v)) for s, v in points] for name, points in kept["curves"].items()}
+    return JobRecord(**{**{key: value for key, value in kept.items() if key in known}, "curves": curves})
+
+
+def read_records(sweep_folder: Path, running: bool = False) -> list[JobRecord]:
+    """Those of a sweep that are over, by number; unreadable ones are left out. running: those that are not, too."""
+    found = []
+    for file in sweep_folder.rglob(RECORD):
+        try:
+            record = read_record(file)
+        except (UserError, OSError, ValueError, KeyError, TypeError):
+            continue
+        if running or record.status != RUNNING:
+            found.append(record)
+    return sorted(found, key=lambda record: record.number)
+
+
+def losses_of(run: Run) -> dict[str, Any]:
+    """The fields of a record that a run tells."""
+    return {"parameters": run.parameter_counts()["total"], **losses_in(run.metrics)}
+
+
+def losses_in(metrics: Metrics) -> dict[str, Any]:
+    """The fields of a record that `[(step, {name: value}), ...]` tell."""
+    train = finite(metrics, "train/loss")
+    validation = finite(metrics, "val/loss")
+    last = [value for _, value in train[-max(1, len(train) // 10) :]]
+    best = min(validation, key=lambda point: point[1], default=(None, None))
+    curves = {"train/loss": thinned(train), "val/loss": thinned(validation)}
+    return {
+        "steps": metrics[-1][0] if metrics else 0,
+        "trainLoss": sum(last) / len(last) if last else None,
+        "valLoss": validation[-1][1] if validation else None,
+        "bestValLoss": best[1],
+        "bestStep": best[0],
+        "curves": {name: points for name, points in curves.items() if points},
+    }
+
+
+def finite(metrics: Metrics, name: str) -> Points:
+    return [(step, row[name]) for step, row in metrics if name in row and math.isfinite(row[name])]
+
+
+def thinned(points: Points) -> Points:
+    """At most POINTS of them, each the mean of its neighbours; the last one kept as it is."""
+    if len(points) <= POINTS:
+        return points
+    size = -(-len(points) // (POINTS - 1))
+    groups = [points[i : i + size] for i in range(0, len(points) - 1, size)]
+    means = [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
+    return [*means, points[-1]]

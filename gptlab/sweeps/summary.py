@@ -1,0 +1,123 @@
+"""What a sweep showed, made of its jobs' records alone: a text, a table, pictures, and the best job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gptlab.checkpoint import write_atomic
+from gptlab.sweeps.by_key import by_key
+from gptlab.sweeps.by_parameters import best_of_sizes, by_parameters, law_sentence
+from gptlab.sweeps.curves import COLOURED, curves_of_jobs
+from gptlab.sweeps.groups import groups_over_seeds, verdict
+from gptlab.sweeps.power_law import PowerLaw, fit_power_law
+from gptlab.sweeps.record import JobRecord
+from gptlab.sweeps.style import drawing
+from gptlab.sweeps.table import (
+    CSV,
+    SHOWN,
+    as_csv,
+    as_mlflow,
+    counts,
+    failures,
+    printed,
+    printed_groups,
+    shown_loss,
+)
+from gptlab.sweeps.values import SEED, file_name, finished, labels, ranked, swept_values
+
+LOSSES, BY_PARAMETERS = "losses.png", "by-parameters.png"
+# Losses are in nats a token: of other tokens, or of other texts, they are other quantities.
+INCOMPARABLE = ("data", "tokenizer")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """text: what is printed. files: by name, each the whole content. table: the jobs as
+    `mlflow.log_table` keeps them. best: the finished job with the lowest score; None if none has one."""
+
+    text: str
+    files: dict[str, bytes]
+    table: dict[str, list[Any]]
+    best: JobRecord | None
+
+
+def summarize(folder: Path, records: Sequence[JobRecord], name: str = "") -> Summary:
+    """The summary of a sweep's jobs; its files are written into `folder` too.
+
+    name: what the sweep is called. Raises OSError if the files cannot be written.
+    """
+    best = next(iter(ranked(finished(records))), None)
+    swept = swept_values(records)
+    sizes = best_of_sizes(records, list(swept))
+    law = fit_power_law(sizes)
+    files = {CSV: as_csv(records).encode("utf-8"), **pictures(records, swept, sizes, law, name)}
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, content in files.items():
+        write_file(folder / file, content)
+    return Summary(
+        text_of(records, swept, law_sentence(sizes, law), name, best), files, as_mlflow(records), best
+    )
+
+
+def text_of(
+    records: Sequence[JobRecord], swept: dict[str, list[str]], law: str, name: str, best: JobRecord | None
+) -> str:
+    """What is printed: jobs by rank, groups over seeds, what can be said of them, and what failed."""
+    paragraphs = [f"{name}: {counts(records)}" if name else counts(records)]
+    if records:
+        paragraphs.append(printed(records, list(swept), 10 if SEED in swept else SHOWN))
+    if SEED in swept:
+        groups = groups_over_seeds(records, list(swept))
+        if groups:
+            paragraphs.append("\n".join(filter(None, [printed_groups(groups), verdict(groups)])))
+    said = [law, *incomparable(swept), *failures(records)]
+    if best is not None:
+        said.append(f"best: {best.name}, {measured(records)} {shown_loss(best.score)}")
+    paragraphs.append("\n".join(filter(None, said)))
+    return "\n\n".join(filter(None, paragraphs))
+
+
+def pictures(
+    records: Sequence[JobRecord],
+    swept: dict[str, list[str]],
+    sizes: Sequence[tuple[int, float]],
+    law: PowerLaw | None,
+    name: str,
+) -> dict[str, bytes]:
+    """By file name; those that there is nothing to show in are left out."""
+    title = name or "sweep"
+    measure = measured(records)
+    shown = f"best {COLOURED} of {len(records):,} jobs" if len(records) > COLOURED else f"{len(records)} jobs"
+    called = labels(swept)
+    with drawing():
+        made = {LOSSES: curves_of_jobs(records, f"{title}: {shown}")}
+        for key in swept:
+            made[file_name(called[key])] = by_key(records, key, swept, title, measure)
+        made[BY_PARAMETERS] = by_parameters(records, sizes, law, title, measure)
+    return {file: content for file, content in made.items() if content}
+
+
+def measured(records: Sequence[JobRecord]) -> str:
+    """What the score of these jobs is."""
+    if any(record.bestValLoss is not None for record in records):
+        return "best validation loss"
+    return "training loss"
+
+
+def incomparable(swept: dict[str, list[str]]) -> list[str]:
+    found = [key for key in swept if key.lstrip("+").partition(".")[0] in INCOMPARABLE]
+    if not found:
+        return []
+    return [
+        f"Swept: {', '.join(found)}. Losses in nats a token compare only between the same data and tokens."
+    ]
+
+
+def write_file(path: Path, content: bytes) -> None:
+    def write(beside: Path) -> None:
+        beside.write_bytes(content)
+
+    write_atomic(path, write)

@@ -1,0 +1,89 @@
+"""What was swept: the keys that differ from job to job, and their values as numbers or as names."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+from gptlab.sweeps.record import FAILED, FINISHED, JobRecord
+
+SEED = "seed"
+GROUP_PREFIXES = ("model.", "train.", "optimizer.", "schedule.", "data.", "tokenizer.", "engine.")
+
+
+def short(key: str) -> str:
+    """`nEmbd` for `model.nEmbd`: what a key is called where there is little room."""
+    key = key.lstrip("+~").removeprefix("model/")
+    for prefix in GROUP_PREFIXES:
+        key = key.removeprefix(prefix)
+    return key
+
+
+def shown_value(value: str) -> str:
+    """`0.04195` for `0.041945884226982144`, which a sweeper chose: no more digits than tell jobs apart."""
+    if len(value) <= 10 or not (found := numbers([value])) or found[0].is_integer():
+        return value
+    return f"{found[0]:.4g}"
+
+
+def labels(keys: Iterable[str]) -> dict[str, str]:
+    """`{key: short(key)}`; the whole key where two would be called the same."""
+    found = {key: short(key) for key in keys}
+    called = list(found.values())
+    return {key: label if called.count(label) == 1 else key for key, label in found.items()}
+
+
+def ranked(records: Iterable[JobRecord]) -> list[JobRecord]:
+    """Best first; those that were stopped after those that finished, and the failed ones last."""
+
+    def place(record: JobRecord) -> tuple[int, float, int]:
+        group = {FINISHED: 0, FAILED: 2}.get(record.status, 1)
+        return group, math.inf if record.score is None else record.score, record.number
+
+    return sorted(records, key=place)
+
+
+def finished(records: Iterable[JobRecord]) -> list[JobRecord]:
+    """Those that went to their end and have a loss: what means, curves and fits are made of."""
+    return [r for r in records if r.status == FINISHED and r.score is not None]
+
+
+def swept_values(records: Sequence[JobRecord]) -> dict[str, list[str]]:
+    """`{key: [value, ...]}` for each key with two values or more; numbers ascending, names as they come."""
+    values: dict[str, dict[str, None]] = {}
+    for record in records:
+        for key, value in record.overrides.items():
+            values.setdefault(key, {})[value] = None
+    return {key: in_order(list(found)) for key, found in values.items() if len(found) > 1}
+
+
+def in_order(values: list[str]) -> list[str]:
+    found = numbers(values)
+    if found is None:
+        return values
+    return [value for _, value in sorted(zip(found, values, strict=True))]
+
+
+def numbers(values: Iterable[str]) -> list[float] | None:
+    """The values as finite numbers; None if one of them is a name."""
+    found = []
+    for value in values:
+        try:
+            number = float(value)
+        except ValueError:
+            return None
+        if not math.isfinite(number):
+            return None
+        found.append(number)
+    return found
+
+
+def spans_decades(found: Iterable[float]) -> bool:
+    """Whether numbers are read better on a log axis: all above 0, and more than a factor of ten apart."""
+    low, high = min(found), max(found)
+    return low > 0 and high > 10 * low
+
+
+def file_name(label: str) -> str:
+    return f"by-{re.sub(r'[^A-Za-z0-9._-]+', '-', label).strip('-')}.png"

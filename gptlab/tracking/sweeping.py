@@ -1,0 +1,111 @@
+"""A sweep's side of MLflow, without loading it: what the process of MLflow is asked for a parent run.
+
+Beside a run's own `Tracker`: these ask once and wait for the answer.
+"""
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from gptlab.errors import UserError
+from gptlab.tracking import orphans
+from gptlab.tracking.link import take_link, warm_up
+from gptlab.tracking.messages import write_store
+from gptlab.tracking.parent import PARENT
+from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store
+from gptlab.tracking.tracker import command_typed
+
+Settings = dict[str, Any]
+OPENING_SECONDS = 60.0
+NOTING_SECONDS = 60.0
+CLOSING_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class ParentRun:
+    """The MLflow run that a sweep's jobs are children of."""
+
+    store: Store
+    experiment: str
+    id: str
+
+    def close(self, status: str, told: Settings) -> str:
+        """Log the summary that `told` is (see parent.close_parent) and close the run; what went wrong, if anything."""
+        told = {**told, "status": status}
+        return _asked(self.store, CLOSING_SECONDS, do="close_parent", run_id=self.id, told=told)[1]
+
+    def delete(self, children: list[str]) -> str:
+        """Take it back, for a sweep that no job of began; what went wrong, if anything."""
+        ids = [*children, self.id]
+        return _asked(self.store, NOTING_SECONDS, do="delete_runs", run_ids=ids)[1]
+
+
+def prepare() -> None:
+    """Begin to load MLflow, in its process."""
+    warm_up()
+
+
+def open_parent(tracking: Settings, name: str, description: str, run_id: str = "") -> ParentRun:
+    """Make the parent run, or open `run_id` again. Raises UserError if the store refuses, or does not answer."""
+    store = find_store(tracking["uri"])
+    check_store(store)
+    if store.is_server:
+        check_server(store)
+    told = {**_told(name, description), "id": run_id}
+    experiment = tracking["experimentName"]
+    found, error = _asked(store, OPENING_SECONDS, do="open_parent", experiment=experiment, told=told)
+    if error:
+        raise UserError(error)
+    return ParentRun(store, experiment, found)
+
+
+def note_child(
+    tracking: Settings, parent: str, name: str, config: Settings, status: str, reason: str, run_id: str = ""
+) -> str:
+    """Have MLflow know a job that ended before it began to train, or the run `run_id` as over; its id.
+
+    Empty if the store does not take it: the job's record keeps the reason anyway.
+    """
+    try:
+        store = find_store(tracking["uri"])
+        told = {**_told(name, reason), "id": run_id, "config": config, "status": status, "reason": reason}
+        told["tags"] = {PARENT: parent} if parent else {}
+        experiment = tracking["experimentName"]
+        found, error = _asked(store, NOTING_SECONDS, do="note_child", experiment=experiment, told=told)
+    except UserError as refusal:
+        found, error = "", str(refusal)
+    if error:
+        print(f"mlflow: {name} is not noted there: {error}", file=sys.stderr, flush=True)
+    return found
+
+
+def _told(name: str, description: str) -> Settings:
+    return {
+        "name": name,
+        "description": description,
+        "tags": {},
+        "process": orphans.own_process(),
+        "command": command_typed(),
+        "began": int(time.time() * 1000),
+    }
+
+
+def _asked(store: Store, timeout: float, **message: Any) -> tuple[str, str]:
+    """What MLflow's process answers: a run's id, and what went wrong; one of them is empty."""
+    link = take_link()
+    link.send(store=write_store(store), **message)
+    reply = link.receive(timeout)
+    if reply is None or reply["is"] == "gone":
+        link.close(0.0)
+        reason = (
+            f"does not answer within {timeout:g} s"
+            if reply is None
+            else f"cannot be asked: {reply['message']}"
+        )
+        return "", f"the MLflow store {store.shown} {reason}. {WITHOUT}"
+    link.release()
+    if reply["is"] == "refused":
+        whose = "" if reply["user"] else f"the MLflow store {store.shown} refuses: "
+        return "", f"{whose}{reply['message']}{'' if reply['user'] else f'. {WITHOUT}'}"
+    return str(reply["id"]), ""
