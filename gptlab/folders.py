@@ -1,8 +1,12 @@
-"""The folder that Hydra makes for a run before the run is known to be possible."""
+"""Folders of runs and sweeps: made by Hydra before the run is known to be possible, held by one process at a time."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gptlab.checkpoint import CHECKPOINTS, RUN
+from gptlab.errors import UserError
 
 SWEEP = "multirun.yaml"  # what Hydra itself leaves in the folder of a sweep
 
@@ -26,3 +30,19 @@ def remove(folder: Path, files: set[Path]) -> None:
             directory.rmdir()  # only if empty
         except OSError:
             return
+
+
+@contextmanager
+def held(folder: Path, refusal: str) -> Iterator[None]:
+    """Raises UserError with the words of `refusal` if another process holds the folder."""
+    import fcntl  # here: there is none on Windows
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(refusal) from None
+        yield
+    finally:
+        os.close(descriptor)

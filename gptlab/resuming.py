@@ -6,13 +6,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gptlab import folders
 from gptlab.assembly import Data
 from gptlab.checkpoint import (
     CHECKPOINTS,
@@ -197,23 +198,13 @@ def lines_of(path: Path) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
 
 
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> AbstractContextManager[None]:
     """Raises UserError if another process trains the run of this folder."""
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"a run must be trained by one process at a time: another one is training {folder}. "
-                "Wait until it ends, or stop it with Ctrl-C."
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
+    return folders.held(
+        folder,
+        f"a run must be trained by one process at a time: another one is training {folder}. "
+        "Wait until it ends, or stop it with Ctrl-C.",
+    )
 
 
 def check_writable(folder: Path) -> None:

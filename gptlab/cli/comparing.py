@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab.cli.command_line import quoted, read_command_line, read_flags
+from gptlab.cli.command_line import read_command_line, read_flags
+from gptlab.cli.typed_text import as_written, output_file
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def compare(arguments: list[str]) -> int:
     if line.shows:
         return show("compare", rest)
     settings = settings_of("compare", line, prepared())
-    output = output_file(settings["output"])
+    output = output_file(settings["output"], "compare.png", "a picture", lambda start: start.startswith(PNG))
     if not words:
         raise UserError(
             "compare takes runs, or a sweep: got none. Type python -m gptlab compare RUN RUN, each a run's "
@@ -56,31 +57,7 @@ def split(arguments: list[str]) -> tuple[list[str], list[str]]:
     # A path may have a sign of equality in it.
     words = [word for word in overrides if word[:1] not in "+~" and ("=" not in word or os.path.exists(word))]
     rest = [argument for argument in arguments if argument not in words]
-    key = "output="
-    as_it_is = ("'", '"')
-    return words, [
-        quoted("output", a.removeprefix(key))
-        if a.startswith(key) and a[len(key) :][:1] not in as_it_is
-        else a
-        for a in rest
-    ]
-
-
-def output_file(output: str) -> Path:
-    """Raises UserError for what is no PNG's name, has no folder, or is a file that is something else."""
-    path = Path(os.path.expanduser(output))
-    if path.suffix.lower() != ".png":
-        raise UserError(f"output must be a file that ends in .png: got '{output}'. Try output=compare.png.")
-    if not os.path.isdir(path.parent):
-        raise UserError(f"output must be in a folder that is there: {path.parent} is none.")
-    if os.path.isdir(path):
-        raise UserError(f"output must be a file: {path} is a folder. Try output=compare.png.")
-    with suppress(FileNotFoundError), path.open("rb") as file:
-        if file.read(len(PNG)) not in (PNG, b""):
-            raise UserError(
-                f"output is replaced if it is a picture, and {path} is none. Choose another name."
-            )
-    return path
+    return words, [as_written(argument, ["output"]) for argument in rest]
 
 
 def found_runs(words: Sequence[str], tracking: dict[str, Any]) -> list[Compared]:

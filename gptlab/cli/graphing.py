@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
-from gptlab.cli.command_line import quoted, read_command_line
+from gptlab.cli.command_line import read_command_line
+from gptlab.cli.typed_text import as_written, output_file
 from gptlab.errors import UserError, nearest
 
 EXPR = "expr="
 TEXTS = ("param", "text", "output", "data.path", "tokenizer.path")  # any signs may be in these
+PICTURE = "graph.svg"
 MOST_VALUES = 400  # that a picture shows
 
 
@@ -42,7 +42,7 @@ def expression(arguments: list[str]) -> int:
     from gptlab.plugins import load_plugins
 
     read = parse(given.pop("expr"))
-    output = picture_file(given.pop("output", "graph.svg"))
+    output = output_file(given.pop("output", PICTURE), PICTURE, "an SVG", is_svg)
     registry = load_plugins().registry
     slots = {key.removeprefix("ops."): given.pop(key) for key in list(given) if key.startswith("ops.")}
     ops = OpTable(
@@ -91,7 +91,7 @@ def model(arguments: list[str]) -> int:
     from gptlab.cli.asked import asked_of
     from gptlab.cli.composing import prepared, settings_of
 
-    arguments = [as_written(argument) for argument in arguments]
+    arguments = [as_written(argument, TEXTS) for argument in arguments]
     line = read_command_line(arguments)
     if line.shows:
         return show("graph", arguments)
@@ -108,7 +108,7 @@ def model(arguments: list[str]) -> int:
 
     step = step_of(settings, plugins.registry, asked_of(settings, line.flags.overrides), settings["text"])
     place = checked(step, settings["param"])
-    output = None if place is None else picture_file(settings["output"])
+    output = None if place is None else output_file(settings["output"], PICTURE, "an SVG", is_svg)
     console = console_here()
     layers = step.definition.sizes.nLayer
     texts = step.texts
@@ -134,33 +134,9 @@ def model(arguments: list[str]) -> int:
     return 0
 
 
-def as_written(argument: str) -> str:
-    """An override of a text in quotes, so that no sign in it is Hydra's."""
-    key, equals, value = argument.partition("=")
-    if not equals or key not in TEXTS or value[:1] in ("'", '"'):
-        return argument
-    return quoted(key, value)
-
-
 def unquoted(value: str) -> str:
     """Without the quotes that Hydra's grammar would have wanted."""
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
-
-
-def picture_file(output: str) -> Path:
-    """Raises UserError for what is no SVG's name, has no folder, or is a file that is something else."""
-    path = Path(os.path.expanduser(output))
-    if path.suffix.lower() != ".svg":
-        raise UserError(f"output must be a file that ends in .svg: got '{output}'. Try output=graph.svg.")
-    if not os.path.isdir(path.parent):
-        raise UserError(f"output must be in a folder that is there: {path.parent} is none.")
-    if os.path.isdir(path):
-        raise UserError(f"output must be a file: {path} is a folder. Try output=graph.svg.")
-    with suppress(FileNotFoundError), path.open("rb") as file:
-        start = file.read(256)
-        if start and b"<svg" not in start:
-            raise UserError(f"output is replaced if it is an SVG, and {path} is none. Choose another name.")
-    return path
 
 
 def write_picture(path: Path, content: str) -> None:
@@ -170,3 +146,7 @@ def write_picture(path: Path, content: str) -> None:
         write_text(path, content + "\n")
     except OSError as error:
         raise UserError(f"output must be a file that can be written: {path}: {error.strerror}.") from None
+
+
+def is_svg(start: bytes) -> bool:
+    return b"<svg" in start

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from pathlib import Path
-
-from gptlab.cli.command_line import quoted, read_command_line
+from gptlab.cli.command_line import read_command_line
+from gptlab.cli.typed_text import as_written, output_file
 from gptlab.errors import UserError
 
 TEXTS = ("run", "text", "output", "tokenizer.path")  # any signs may be in these
@@ -18,7 +15,7 @@ def inspect(arguments: list[str]) -> int:
     from gptlab.cli import show
     from gptlab.cli.composing import prepared, settings_of
 
-    arguments = [as_written(argument) for argument in arguments]
+    arguments = [as_written(argument, TEXTS) for argument in arguments]
     line = read_command_line(arguments)
     if line.shows:
         return show("inspect", arguments)
@@ -28,7 +25,11 @@ def inspect(arguments: list[str]) -> int:
         raise UserError(f"to must be {' or '.join(FORMS)}: got {settings['to']}. Try to=html.")
     if settings["candidates"] < 1:
         raise UserError(f"candidates must be at least 1: got {settings['candidates']}. Try candidates=5.")
-    output = page_file(settings["output"]) if settings["to"] == "html" else None
+    output = (
+        output_file(settings["output"], "inspect.html", "a page", is_page)
+        if settings["to"] == "html"
+        else None
+    )
     from gptlab.inspection.source import inspect_source, title_of
     from gptlab.runs import found_source, with_corpus
 
@@ -52,27 +53,5 @@ def inspect(arguments: list[str]) -> int:
     return 0
 
 
-def as_written(argument: str) -> str:
-    """An override of a text in quotes, so that no sign in it is Hydra's."""
-    key, equals, value = argument.partition("=")
-    if not equals or key not in TEXTS or value[:1] in ("'", '"'):
-        return argument
-    return quoted(key, value)
-
-
-def page_file(output: str) -> Path:
-    """Raises UserError for what is no page's name, has no folder, or is a file that is something else."""
-    path = Path(os.path.expanduser(output))
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"output must be a file that ends in .html: got '{output}'. Try output=inspect.html.")
-    if not os.path.isdir(path.parent):
-        raise UserError(f"output must be in a folder that is there: {path.parent} is none.")
-    if os.path.isdir(path):
-        raise UserError(f"output must be a file: {path} is a folder. Try output=inspect.html.")
-    with suppress(FileNotFoundError), path.open("rb") as file:
-        if (
-            not file.read(32).lstrip().lower().startswith((b"<!doctype html", b"<html"))
-            and path.stat().st_size
-        ):
-            raise UserError(f"output is replaced if it is a page, and {path} is none. Choose another name.")
-    return path
+def is_page(start: bytes) -> bool:
+    return start.lstrip().lower().startswith((b"<!doctype html", b"<html"))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from gptlab import folders
 from gptlab.checkpoint import read_json, write_json
 from gptlab.errors import UserError
 from gptlab.sweeps.record import RUNNING
@@ -78,20 +78,10 @@ def sweep_folder_of(reference: str) -> Path:
     )
 
 
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> AbstractContextManager[None]:
     """Raises UserError if another process runs the sweep of this folder."""
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"a sweep must be run by one process at a time: another one runs that of {os.path.relpath(folder)}. "
-                "Wait until it ends, stop it with Ctrl-C, or choose another folder with hydra.sweep.dir="
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
+    return folders.held(
+        folder,
+        f"a sweep must be run by one process at a time: another one runs that of {os.path.relpath(folder)}. "
+        "Wait until it ends, stop it with Ctrl-C, or choose another folder with hydra.sweep.dir=",
+    )

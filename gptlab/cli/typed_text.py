@@ -1,0 +1,41 @@
+"""Texts and files that are typed after a verb, whatever signs are in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from pathlib import Path
+
+from gptlab.cli.command_line import quoted
+from gptlab.errors import UserError
+
+HEAD = 256  # bytes that tell what a file is
+
+
+def as_written(argument: str, keys: Collection[str]) -> str:
+    """The override of one of these keys, its text in quotes, so that no sign in it is Hydra's."""
+    key, equals, value = argument.partition("=")
+    if not equals or key not in keys or value[:1] in ("'", '"'):
+        return argument
+    return quoted(key, value)
+
+
+def output_file(output: str, example: str, what: str, is_one: Callable[[bytes], bool]) -> Path:
+    """The file to write. example: `graph.svg`; what: `an SVG`; is_one: of a file's first bytes, whether it is that.
+
+    Raises UserError for another suffix than the example's, for a file whose folder is not there, and for
+    one that is there and something else.
+    """
+    path, suffix = Path(os.path.expanduser(output)), Path(example).suffix
+    if path.suffix.lower() != suffix:
+        raise UserError(f"output must be a file that ends in {suffix}: got '{output}'. Try output={example}.")
+    if not os.path.isdir(path.parent):
+        raise UserError(f"output must be in a folder that is there: {path.parent} is none.")
+    if os.path.isdir(path):
+        raise UserError(f"output must be a file: {path} is a folder. Try output={example}.")
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        start = file.read(HEAD)
+        if start and not is_one(start):
+            raise UserError(f"output is replaced if it is {what}, and {path} is none. Choose another name.")
+    return path
