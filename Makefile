@@ -5,6 +5,8 @@ FOLDER ?= .
 
 # Every path is relative, and so a space in the checkout's own path does no harm.
 PY := .venv/bin/python
+# A file of tests to a process, as many processes as there are cores; each holds about 1 GB.
+PYTEST := $(PY) -m pytest -q -n auto --maxprocesses 8 --dist loadfile
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 # The stamps are written last: a set-up that was interrupted is begun anew. .ready holds the
@@ -34,10 +36,10 @@ tiny: setup ## train the smallest experiment: a few seconds (FOLDER=... says whe
 	@here=$$(pwd) && cd "$(FOLDER)" && "$$here/$(PY)" -m gptlab +experiment=tiny
 
 test: setup ## the quick tests
-	@$(PY) -m pytest -q -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 slow: setup ## the slow tests: the wheel in a fresh environment, whole experiments, the browser
-	@$(PY) -m pytest -q -m slow
+	@$(PYTEST) -m slow
 
 ray: setup .venv-ray/.ready ## the tests of sweeps on Ray, which has an environment of its own beside .venv
 	@$(RAY) -m pytest -q tests/test_launcher_ray.py

@@ -83,7 +83,7 @@ def main() -> None:
             f"| {kind} | {rounds[0].runs} | {whole:.1f} | {within:.1f} | {whole / rounds[0].runs:.2f} |"
         )
     table = "\n".join(lines)
-    how = f"{options.steps:,} steps a run, median of {options.rounds} rounds; {machine.sentence(described)}."
+    how = f"{options.steps:,} steps a run, median of {options.rounds} rounds; {machine.sentence(described)}"
     measured = f"\n{how}\n\n{table}\n"
     print(measured)
     if (options.runs, options.steps) == (100, 1000):

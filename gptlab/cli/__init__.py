@@ -19,14 +19,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
-from gptlab.cli.comparing import compare
 from gptlab.cli.files import export, import_file, with_paths
-from gptlab.cli.graphing import graph
 from gptlab.cli.help import VERBS, help_of
-from gptlab.cli.inspecting import inspect
-from gptlab.cli.summarizing import summary
 from gptlab.errors import TrainingStopped, UserError, nearest
 from gptlab.signals import ending_at_once
 
@@ -78,13 +75,23 @@ def dispatch(arguments: list[str]) -> int:
         "check": check,
         "export": export,
         "import": import_file,
-        "compare": compare,
-        "inspect": inspect,
-        "summary": summary,
-        "graph": graph,
+        "compare": at_first_use("comparing", "compare"),
+        "inspect": at_first_use("inspecting", "inspect"),
+        "summary": at_first_use("summarizing", "summary"),
+        "graph": at_first_use("graphing", "graph"),
         "send": send,
     }
     return commands[verb](rest)
+
+
+def at_first_use(module: str, name: str) -> Callable[[list[str]], int]:
+    """A verb whose file is imported when it is typed: `--help` must not wait for what others need."""
+
+    def verb(arguments: list[str]) -> int:
+        status: int = getattr(import_module(f"gptlab.cli.{module}"), name)(arguments)
+        return status
+
+    return verb
 
 
 def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
