@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,15 +98,10 @@ def runs_of(word: str, tracking: dict[str, Any]) -> list[Compared]:
 
 def sweep_folder(word: str) -> Path | None:
     """The sweep's folder that a folder, or the MLflow id of a parent run, names; None if it is another thing."""
-    from gptlab.runs import RUNS, path_of
-    from gptlab.sweeps.sweep import SWEEP, read_sweep
+    from gptlab.runs import path_of
+    from gptlab.sweeps.sweep import SWEEP, sweep_with_id
 
     folder = path_of(word)
     if os.path.isdir(folder):
         return folder if os.path.isfile(folder / SWEEP) else None
-    run_id = word.removeprefix("runs:/").strip("/")
-    for file in Path(RUNS).rglob(SWEEP):
-        with suppress(UserError):
-            if run_id and read_sweep(file.parent).id == run_id:
-                return file.parent
-    return None
+    return sweep_with_id(word)

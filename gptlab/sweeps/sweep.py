@@ -55,6 +55,16 @@ def read_sweep(folder: Path) -> Sweep:
     return sweep
 
 
+def sweep_with_id(run_id: str) -> Path | None:
+    """The folder below ./runs of the sweep whose parent run has this MLflow id, be it written as runs:/ID or not."""
+    wanted = run_id.removeprefix("runs:/").strip("/")
+    for file in Path(RUNS).rglob(SWEEP):
+        with suppress(UserError):
+            if wanted and read_sweep(file.parent).id == wanted:
+                return file.parent
+    return None
+
+
 def sweep_folder_of(reference: str) -> Path:
     """The folder of the sweep that `latest`, its parent's MLflow id or the folder itself names.
 
@@ -66,10 +76,9 @@ def sweep_folder_of(reference: str) -> Path:
     sweeps = list(Path(RUNS).rglob(SWEEP))
     if reference == "latest" and sweeps:
         return max(sweeps, key=lambda file: file.stat().st_mtime_ns).parent.absolute()
-    for file in sweeps:
-        with suppress(UserError):
-            if reference.removeprefix("runs:/") == read_sweep(file.parent).id:
-                return file.parent.absolute()
+    with_id = sweep_with_id(reference)
+    if with_id is not None:
+        return with_id.absolute()
     found = f"there is no '{reference}'" if reference != "latest" else "there is none"
     what = f"{folder} has no {SWEEP}" if os.path.isdir(folder) else found
     raise UserError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,7 @@ from gptlab.errors import UserError
 from gptlab.sweeps.compared import Compared
 from gptlab.sweeps.record import JobRecord, Metrics, losses_in
 from gptlab.sweeps.values import ranked
-from gptlab.tracking.link import ENVIRONMENT
-from gptlab.tracking.store import check_server, find_store, open_store
+from gptlab.tracking.existing import existing_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,18 +25,9 @@ def runs_in_store(run_id: str, uri: str | None) -> list[Compared]:
 
     Raises UserError if there is no store, or no such run in it. Makes no store.
     """
-    store = find_store(uri)
-    if store.database is not None and not store.database.exists():
-        raise UserError(
-            f"'{run_id}' is looked for in an MLflow store, and there is none at {store.database}. Run in the "
-            "folder that it was made in, or name it with tracking.uri="
-        )
-    if store.is_server:
-        check_server(store)
-    os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
+    store, client = existing_store(uri, run_id)
     from mlflow.exceptions import MlflowException
 
-    client = open_store(store)
     try:
         run = client.get_run(run_id)
         children = _children(client, run)

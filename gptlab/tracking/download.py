@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptlab.checkpoint import CHECKPOINTS, CONFIG, PLUGINS, STATE, SUMS, TOKENIZER, WEIGHTS
 from gptlab.errors import UserError, nearest
-from gptlab.tracking.link import ENVIRONMENT
-from gptlab.tracking.store import check_server, find_store, open_store
+from gptlab.tracking.existing import existing_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,16 +37,7 @@ def download_reference(reference: str, uri: str | None, destination: Path) -> Pa
             "an address in MLflow must read runs:/ID, models:/NAME@ALIAS or models:/NAME/VERSION: "
             f"got '{reference}'."
         )
-    store = find_store(uri)
-    if store.database is not None and not store.database.exists():
-        raise UserError(
-            f"'{reference}' is looked for in an MLflow store, and there is none at {store.database}. Run in the "
-            "folder that it was made in, or name it with tracking.uri="
-        )
-    if store.is_server:
-        check_server(store)
-    os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
-    client = open_store(store)
+    store, client = existing_store(uri, reference)
     if model is not None:
         return _model(
             client, store.shown, reference, model["name"], model["alias"], model["version"], destination
