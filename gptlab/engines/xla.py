@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +37,9 @@ CHUNK_NUMBERS = 1 << 20  # tokens that one compiled call takes at most: 4 MiB
 CHUNK_STEPS = 1024
 EVALUATION_ROWS = 64
 TOGETHER = 128  # samples that one call draws
-SMALL = 2_000_000  # positions times parameters of a pass that one thread does best alone
-TINY = 20_000
+# Positions times parameters: what has less of them at once one thread does best alone. A swapped product is a
+# broadcast and a sum, which cores share well.
+SMALL, SMALL_SWAPPED = 30_000_000, 400_000
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class XlaSession:
     ):
         import jax
 
-        from gptlab.engines import xla_programs
+        from gptlab.engines import xla_devices, xla_programs
         from gptlab.engines.xla_cache import keep_compiled_programs
         from gptlab.engines.xla_compilations import start_counting
 
@@ -79,6 +82,7 @@ class XlaSession:
         start_counting()
         self._jax = jax
         self._programs = xla_programs
+        self._devices = xla_devices
         self.definition = definition
         self.arrays = arrays
         self.dtype = arrays.dtype
@@ -88,11 +92,31 @@ class XlaSession:
         # What is equal for all values of the run-time fields is the key of the compiled program.
         self.template = with_fields(optimizer, dict.fromkeys(self.hyper, 0.0))
 
-    def _precision(self) -> Any:
-        return self._jax.enable_x64(self.dtype == "float64")
+    @contextmanager
+    def _computing(self, weights: Arrays | None = None) -> Iterator[None]:
+        """In the engine's precision, and where these weights are; jax keeps both by thread."""
+        device = None if weights is None else self._devices.device_of(weights)
+        with self._jax.enable_x64(self.dtype == "float64"), self._jax.default_device(device):
+            yield
+
+    def _best_device(self, weights: Arrays, positions: int) -> Any:
+        """Where a program runs that takes so many positions at once."""
+        size = positions * sum(array.size for array in weights.values())
+        small = size < (SMALL if self.arrays.native_dot else SMALL_SWAPPED)
+        return (self._devices.one_thread() if small else None) or self._jax.devices()[0]
+
+    def _moved(self, arrays: Arrays, device: Any) -> Arrays:
+        if not arrays or self._devices.device_of(arrays) is device:
+            return arrays
+        with self._computing():
+            return {name: self._jax.device_put(array, device) for name, array in arrays.items()}
+
+    def _alone(self, weights: Arrays) -> bool:
+        """Whether these are on the device of one thread."""
+        return self._devices.device_of(weights) is self._devices.one_thread()
 
     def init(self, weights: Arrays, optimizer: dict[str, Arrays], step: int = 0) -> State:
-        with self._precision():
+        with self._computing():
             return State(
                 {name: self._array(array) for name, array in weights.items()},
                 {
@@ -107,9 +131,13 @@ class XlaSession:
         capacity = max(1, min(CHUNK_STEPS, CHUNK_NUMBERS // (batch * span)))
         shape = self._shape(batches)
         losses, norms = [], []
-        with self._precision():
+        positions = batch * (span - 1) if shape is None else shape.rows * shape.width
+        device = self._best_device(state.weights, positions)
+        moments = {key: self._moved(named, device) for key, named in state.optimizer.items()}
+        state = State(self._moved(state.weights, device), moments, state.step)
+        with self._computing(state.weights):
             program = self._programs.train_program(
-                self.definition, self.template, self.arrays, for_one_thread(state.weights, batches, shape)
+                self.definition, self.template, self.arrays, self._alone(state.weights)
             )
             hyper = {name: self._array(value) for name, value in self.hyper.items()}
             # Apart, so that no gradient is computed of what stays as it is.
@@ -146,12 +174,14 @@ class XlaSession:
         return choose_shape(batches.population, batches.tokens.shape[1], batches.tokens.shape[2] - 1)
 
     def for_evaluation(self, state: State) -> State:
-        with self._precision():
+        with self._computing(state.weights):
             weights = evaluation_weights(
                 self.optimizer, self._jax.numpy, state.weights, state.optimizer, self.frozen
             )
             if hasattr(self.definition, "merged"):
-                program = self._programs.merge_program(self.definition, self.arrays)
+                program = self._programs.merge_program(
+                    self.definition, self.arrays, self._alone(state.weights)
+                )
                 named = state.weights if weights is None else weights
                 found = program(named)
                 weights = {name: found[name] for name in named if name in found}
@@ -172,15 +202,19 @@ class XlaSession:
         at_once = max(1, EVALUATION_ROWS // max(1, tokens.shape[1] // EVALUATION_ROWS) ** 2)
         rows = -(-len(tokens) // at_once) * at_once
         batched = padded(tokens, rows).reshape(-1, at_once, tokens.shape[1])
-        with self._precision():
-            program = self._programs.evaluate_program(self.definition, self.arrays)
-            totals = program(state.weights, batched, padded(lengths, rows).reshape(-1, at_once))
+        weights = self._moved(
+            state.weights, self._best_device(state.weights, at_once * (tokens.shape[1] - 1))
+        )
+        with self._computing(weights):
+            program = self._programs.evaluate_program(self.definition, self.arrays, self._alone(weights))
+            totals = program(weights, batched, padded(lengths, rows).reshape(-1, at_once))
             return float(np.sum(np.asarray(totals), dtype=np.float64)), int(lengths.sum())
 
     def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
-        with self._precision():
-            program = self._programs.logits_program(self.definition, self.arrays)
-            return np.asarray(program(state.weights, np.asarray(tokens, dtype=np.int32)))
+        weights = self._moved(state.weights, self._best_device(state.weights, len(tokens)))
+        with self._computing(weights):
+            program = self._programs.logits_program(self.definition, self.arrays, self._alone(weights))
+            return np.asarray(program(weights, np.asarray(tokens, dtype=np.int32)))
 
     def generate(
         self,
@@ -190,19 +224,24 @@ class XlaSession:
         uniforms: np.ndarray,
         settings: dict[str, float],
     ) -> np.ndarray:
-        with self._precision():
-            program = self._programs.generate_program(self.definition, self.arrays, choose)
+        # The products of one position are too small for XLA to share them between cores; whole samples are not.
+        grouped = len(uniforms) > TOGETHER
+        device = self._jax.devices()[0] if grouped else self._best_device(state.weights, len(uniforms))
+        weights = self._moved(state.weights, device)
+        with self._computing(weights):
+            program = self._programs.generate_program(
+                self.definition, self.arrays, choose, self._alone(weights)
+            )
             whole = padded(np.asarray(prompt, dtype=np.int32), uniforms.shape[1])
             values = {name: self._array(value) for name, value in settings.items()}
 
             def some(drawn: np.ndarray) -> np.ndarray:
-                with self._precision():  # jax keeps it by thread
+                with self._computing(weights):
                     known = np.int32(len(prompt))
-                    return np.asarray(program(state.weights, whole, known, self._array(drawn), values))
+                    return np.asarray(program(weights, whole, known, self._array(drawn), values))
 
-            if len(uniforms) <= TOGETHER:
+            if not grouped:
                 return some(uniforms)
-            # The products of one position are too small for XLA to share them between cores; whole samples are not.
             groups = padded(uniforms, -(-len(uniforms) // TOGETHER) * TOGETHER)
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 found = list(pool.map(some, groups.reshape(-1, TOGETHER, uniforms.shape[1])))
@@ -211,16 +250,6 @@ class XlaSession:
     def _array(self, values: Any) -> Any:
         # A copy: training gives its state away, and must not write into the caller's numbers.
         return self._jax.numpy.array(values, dtype=self.dtype, copy=True)
-
-
-def for_one_thread(weights: Arrays, batches: Batches, shape: PassShape | None) -> bool:
-    """Whether a pass is too little work for a pool of threads to be worth it."""
-    count = sum(array.size for array in weights.values())
-    if shape is None:
-        # A few rows of a tiny model are no batch of products: told so, XLA takes a third longer for them.
-        _, rows, span = batches.tokens.shape
-        return count > TINY and rows * (span - 1) * count < SMALL
-    return shape.rows * shape.width * count < SMALL
 
 
 def packed(lengths: np.ndarray, span: int, shape: PassShape, capacity: int) -> tuple[np.ndarray, np.ndarray]:

@@ -32,18 +32,18 @@ def tensors(weights: Weights, arrays: XlaArrays) -> dict[str, Tensor]:
 # XLA's newer fusions on the CPU do the sums of a broadcast product badly: a swapped mul took 42 times
 # as long as the standard one, and 3 times with them held to products that are dots by themselves.
 ONLY_DOTS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
-# Handing small products and kernels to a pool of threads costs more than they do: 10% of a step of packed names,
-# 25% of one of the book's. Scheduled for little memory, hardly any kernel can run beside another.
-ONE_THREAD = {
-    "xla_cpu_multi_thread_eigen": False,
-    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
-}
+# It keeps a program for a device of one thread apart from that for any other in jax's cache on disk, which knows no
+# such difference; on the device itself nothing depends on it.
+ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
 
 
 def compiled(
-    run: Callable[..., Any], arrays: XlaArrays, one_thread: bool = False, **options: Any
+    run: Callable[..., Any], arrays: XlaArrays, one_thread: bool, **options: Any
 ) -> Callable[..., Any]:
-    """jax.jit, with the compiler told where products and sums are not XLA's own, and where they are small."""
+    """jax.jit, with the compiler told where products and sums are not XLA's own.
+
+    one_thread: whether it is to run on a device of one thread.
+    """
     told: dict[str, Any] = {}
     if jax.default_backend() == "cpu":
         told |= {} if arrays.native_dot else ONLY_DOTS
@@ -171,7 +171,7 @@ def train_program(
 
 
 @lru_cache(maxsize=PROGRAMS)
-def evaluate_program(definition: Definition, arrays: XlaArrays) -> Callable[..., Any]:
+def evaluate_program(definition: Definition, arrays: XlaArrays, one_thread: bool) -> Callable[..., Any]:
     """(weights, tokens (C, B, T+1), lengths (C, B)) -> the summed cross-entropy, by true arithmetic."""
 
     def document_loss(weights: Weights, row: jax.Array, predictions: jax.Array) -> jax.Array:
@@ -184,27 +184,27 @@ def evaluate_program(definition: Definition, arrays: XlaArrays) -> Callable[...,
         batch = jax.vmap(document_loss, in_axes=(None, 0, 0))
         return lax.map(lambda rows: jnp.sum(batch(weights, *rows)), (tokens, lengths))
 
-    return compiled(run, arrays)
+    return compiled(run, arrays, one_thread)
 
 
 @lru_cache(maxsize=PROGRAMS)
-def merge_program(definition: Any, arrays: XlaArrays) -> Callable[..., Any]:
+def merge_program(definition: Any, arrays: XlaArrays, one_thread: bool) -> Callable[..., Any]:
     """weights -> what the definition's `merged` makes of them."""
 
     def run(weights: Weights) -> Weights:
         return {name: tensor.data for name, tensor in definition.merged(tensors(weights, arrays)).items()}
 
-    return compiled(run, arrays)
+    return compiled(run, arrays, one_thread)
 
 
 @lru_cache(maxsize=PROGRAMS)
-def logits_program(definition: Definition, arrays: XlaArrays) -> Callable[..., Any]:
+def logits_program(definition: Definition, arrays: XlaArrays, one_thread: bool) -> Callable[..., Any]:
     def run(weights: Weights, tokens: jax.Array) -> jax.Array:
         context = causal_context(tokens.shape[0])
         result: jax.Array = definition.logits(tensors(weights, arrays), tokens, context).data
         return result
 
-    return compiled(run, arrays)
+    return compiled(run, arrays, one_thread)
 
 
 class RecordingPast:
@@ -237,7 +237,9 @@ class BufferPast:
 
 
 @lru_cache(maxsize=PROGRAMS)
-def generate_program(definition: Definition, arrays: XlaArrays, choose: Choose) -> Callable[..., Any]:
+def generate_program(
+    definition: Definition, arrays: XlaArrays, choose: Choose, one_thread: bool
+) -> Callable[..., Any]:
     """(weights, prompt (S,), known, uniforms (n, S), settings) -> (n, S) tokens.
 
     Stops as soon as every sample has ended. The prompt's first `known` tokens are given, not drawn.
@@ -282,4 +284,4 @@ def generate_program(definition: Definition, arrays: XlaArrays, choose: Choose) 
         result: jax.Array = done[-1]
         return result
 
-    return compiled(run, arrays)
+    return compiled(run, arrays, one_thread)

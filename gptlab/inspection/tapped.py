@@ -69,4 +69,4 @@ def look_program(definition: GPT, arrays: XlaArrays) -> Callable[..., Any]:
         hidden, lens = jnp.stack(tapped.hidden), jax.nn.softmax(jnp.stack(read))
         return losses.mean(), (losses, logits, jnp.stack(tapped.shares), lens, hidden)
 
-    return compiled(jax.value_and_grad(mean_loss, argnums=(0, 1), has_aux=True), arrays)
+    return compiled(jax.value_and_grad(mean_loss, argnums=(0, 1), has_aux=True), arrays, one_thread=False)
