@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.task import Task
 from gptlab.autograd.ops import OpTable
+from gptlab.data.ahead import Ahead
 from gptlab.data.batches import Documents, Epochs
 from gptlab.model.gpt import GPT
 from gptlab.optim.optimizers import Adam
@@ -22,11 +23,15 @@ def trainer(task: Task, definition: GPT, engine: Any) -> Callable[[int], np.ndar
     documents = Documents(task.tokens[:, : longest + 1], task.lengths)
     epochs = Epochs(documents, task.batchSize, seed=0, shuffle=False)
     state = [session.init(task.weights, optimizer.init(task.weights))]
+    prepare = getattr(session, "prepare", lambda batches: batches)
+    ahead = Ahead(lambda start, steps: prepare(epochs.chunk(start, steps)))
 
     def run(steps: int) -> np.ndarray:
         start = state[0].step
         rates = task.learningRate * (1 - np.arange(start, start + steps) / task.numSteps)
-        state[0], metrics = session.train(state[0], epochs.chunk(start, steps), rates)
+        batches = ahead.take(start, steps)
+        ahead.begin(start + steps, steps)
+        state[0], metrics = session.train(state[0], batches, rates)
         return metrics.loss
 
     return run

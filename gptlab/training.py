@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gptlab.data.ahead import Ahead
 from gptlab.data.batches import Documents, Epochs
 from gptlab.engines.engine import Batches, Metrics, Session, State
 from gptlab.errors import TrainingStopped
@@ -41,6 +42,11 @@ class Plan:
     def rates(self, start: int, steps: int) -> np.ndarray:
         factors = [self.schedule(s, self.numSteps) for s in range(start, start + steps)]
         return self.learningRate * np.array(factors)
+
+
+def size_after(size: int, seconds: float) -> int:
+    """How many steps the next chunk may have, if one of `size` has taken so long."""
+    return size * 2 if seconds < QUICK else max(1, size // 2) if seconds > SLOW else size
 
 
 Logged = Callable[[int, dict[str, float]], None]
@@ -86,22 +92,37 @@ class Training:
 
         Raises TrainingStopped if a loss is not finite; what was logged before it has been reported.
         """
-        size, first = 1, True
+        with Ahead(self.prepared) as ahead:
+            self.run_chunks(ahead)
+        return self.state
+
+    def run_chunks(self, ahead: Ahead) -> None:
+        size, a_step, first = 1, math.nan, self.state.step
         while self.state.step < self.plan.numSteps:
             self.stop()
             start = self.state.step
-            steps = min(size, self.next_edge(start) - start)
-            batches, rates = self.epochs.chunk(start, steps), self.plan.rates(start, steps)
+            steps = self.steps_from(start, size)
+            batches, rates = ahead.take(start, steps), self.plan.rates(start, steps)
+            # How many come next is known for sure only when these are done; as a rule they take as long as the last.
+            end = start + steps
+            ahead.begin(end, self.steps_from(end, size_after(size, a_step * steps)))
             began = time.perf_counter()
             self.state, metrics = self.session.train(self.state, batches, rates)
             seconds = time.perf_counter() - began
             # The first call compiles: its time says nothing of the speed.
-            tokens_per_second = math.nan if first else float(batches.lengths.sum()) / seconds
+            tokens_per_second = float(batches.lengths.sum()) / seconds if start != first else math.nan
             val_loss = self.report(start, batches, rates, metrics, tokens_per_second)
             self.on_whole(self.state, val_loss)
-            size = size * 2 if seconds < QUICK else max(1, size // 2) if seconds > SLOW else size
-            first = False
-        return self.state
+            size, a_step = size_after(size, seconds), seconds / steps
+
+    def prepared(self, start: int, steps: int) -> Batches:
+        """The batches of steps start+1 ... start+steps, as ready as the engine can have them."""
+        batches = self.epochs.chunk(start, steps)
+        prepare = getattr(self.session, "prepare", None)  # a plugin's engine may have nothing to prepare
+        return batches if prepare is None else prepare(batches)
+
+    def steps_from(self, step: int, size: int) -> int:
+        return min(size, self.next_edge(step) - step)
 
     def next_edge(self, step: int) -> int:
         """Where a chunk must end: at the next evaluation or checkpoint, or the end."""

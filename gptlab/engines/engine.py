@@ -137,12 +137,13 @@ class Batches:
 
     Position t of a document predicts tokens[t+1]; positions from `lengths` on are padding.
     population: lengths of the documents that batches are drawn from, (N,) or a sample of them; an
-    engine may choose by it how it lays documents out.
+    engine may choose by it how it lays documents out. prepared: what the engine's `prepare` has added.
     """
 
     tokens: np.ndarray
     lengths: np.ndarray
     population: np.ndarray | None = None
+    prepared: Any = None
 
 
 @dataclass
@@ -167,6 +168,13 @@ class Session(Protocol):
 
     def init(self, weights: Arrays, optimizer: dict[str, Arrays], step: int = 0) -> State:
         """The engine's own state from numpy arrays, e.g. of a checkpoint that another engine wrote."""
+        ...
+
+    def prepare(self, batches: Batches) -> Batches:
+        """The batches with what `train` would first work out of them as `prepared`; `train` takes either.
+
+        Called by another thread while `train` runs. An engine may leave it out.
+        """
         ...
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,15 +126,22 @@ class XlaSession:
                 step,
             )
 
-    def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
-        steps, batch, span = batches.tokens.shape
-        capacity = max(1, min(CHUNK_STEPS, CHUNK_NUMBERS // (batch * span)))
+    def prepare(self, batches: Batches) -> Batches:
+        """`prepared`: how documents share rows, None where each has its own; and so for each compiled call."""
         shape = self._shape(batches)
-        losses, norms = [], []
+        span, capacity = batches.tokens.shape[2], capacity_of(batches)
+        slots = shape and [packed(batches.lengths[p], span, shape, capacity) for p in parts_of(batches)]
+        return replace(batches, prepared=(shape, slots))
+
+    def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
+        shape, slots = (batches if batches.prepared else self.prepare(batches)).prepared
+        _, batch, span = batches.tokens.shape
         positions = batch * (span - 1) if shape is None else shape.rows * shape.width
         device = self._best_device(state.weights, positions)
         moments = {key: self._moved(named, device) for key, named in state.optimizer.items()}
         state = State(self._moved(state.weights, device), moments, state.step)
+        capacity = capacity_of(batches)
+        losses, norms = [], []
         with self._computing(state.weights):
             program = self._programs.train_program(
                 self.definition, self.template, self.arrays, self._alone(state.weights)
@@ -142,8 +149,7 @@ class XlaSession:
             hyper = {name: self._array(value) for name, value in self.hyper.items()}
             # Apart, so that no gradient is computed of what stays as it is.
             fixed = {name: array for name, array in state.weights.items() if name in self.frozen}
-            for start in range(0, steps, capacity):
-                part = slice(start, min(start + capacity, steps))
+            for i, part in enumerate(parts_of(batches)):
                 count = part.stop - part.start
                 weights, moments, loss, norm = program(
                     trained(state.weights, self.frozen),
@@ -154,7 +160,7 @@ class XlaSession:
                     padded(batches.lengths[part], capacity, 1),
                     self._array(padded(learning_rates[part], capacity)),
                     np.int32(count),
-                    None if shape is None else packed(batches.lengths[part], span, shape, capacity),
+                    slots and slots[i],
                     fixed,
                 )
                 # jax hands dicts back with sorted keys; the order of the names is that of `params`
@@ -250,6 +256,18 @@ class XlaSession:
     def _array(self, values: Any) -> Any:
         # A copy: training gives its state away, and must not write into the caller's numbers.
         return self._jax.numpy.array(values, dtype=self.dtype, copy=True)
+
+
+def capacity_of(batches: Batches) -> int:
+    """How many steps one compiled call takes at most."""
+    _, batch, span = batches.tokens.shape
+    return max(1, min(CHUNK_STEPS, CHUNK_NUMBERS // (batch * span)))
+
+
+def parts_of(batches: Batches) -> list[slice]:
+    """The steps of each compiled call."""
+    steps, capacity = len(batches.tokens), capacity_of(batches)
+    return [slice(start, min(start + capacity, steps)) for start in range(0, steps, capacity)]
 
 
 def packed(lengths: np.ndarray, span: int, shape: PassShape, capacity: int) -> tuple[np.ndarray, np.ndarray]:
