@@ -47,7 +47,7 @@ class TrainConfig:
     numSteps: int = 1000
     batchSize: int = 1
     learningRate: float = 0.01
-    logEvery: int = 10
+    logEvery: int | None = None  # so that a run has at most some 1,000 rows
     evalEvery: int = 250
     freeze: list[str] = field(default_factory=list)
 
@@ -350,7 +350,7 @@ def check_values(config: dict[str, Any]) -> None:
         ("logEvery", 1, 10),
         ("evalEvery", 0, 250),
     ):
-        if train[key] < least:
+        if train[key] is not None and train[key] < least:
             raise UserError(
                 f"train.{key} must be at least {least}: got {train[key]}. Try train.{key}={example}."
             )

@@ -48,7 +48,7 @@ from gptlab.run import Run
 from gptlab.saving import Saver
 from gptlab.signals import Stopped, ending_between_steps
 from gptlab.sweeps.member import Member
-from gptlab.training import Plan, Training
+from gptlab.training import Plan, Training, log_every
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def built(config: Settings, registry: Registry, tracker: Any, begun: Start | Non
         train["numSteps"],
         train["learningRate"],
         schedule,
-        train["logEvery"],
+        train["logEvery"] or log_every(train["numSteps"]),
         train["evalEvery"],
         config["checkpoint"]["every"] or 0,
         config["inspect"]["every"] or 0,

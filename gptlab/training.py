@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 
@@ -15,7 +16,19 @@ from gptlab.engines.engine import Batches, Metrics, Session, State
 from gptlab.errors import TrainingStopped
 
 QUICK = 0.25  # seconds; a chunk of steps that takes less may be longer, so that calls cost nothing
+ROWS = 1000
 SLOW = 1.0  # seconds; one that takes more is too long to wait for after Ctrl-C
+
+
+def log_every(numSteps: int) -> int:
+    """Steps between two logged ones where nobody has said so: 10, 20, 50, 100, ..., for at most ROWS rows.
+
+    A step takes microseconds, MLflow as long to store each of its numbers, and a chart shows a thousand points at best.
+    """
+    every, factors = 10, cycle((2, 2.5, 2))
+    while numSteps > every * ROWS:
+        every = int(every * next(factors))
+    return every
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def make_run(folder: Path, **changes) -> Run:
         "config": {
             "seed": 1,
             "model": {"nEmbd": 16, "norm": {"name": "rmsnorm", "eps": 1e-5}},
+            "train": {"numSteps": 3000},
             "resume": None,
         },
         "matrices": [
@@ -90,6 +91,7 @@ def test_a_run_reads_back_whole(mlflow_folder, monkeypatch):
     assert client().get_experiment(found.info.experiment_id).name == "grammar"
     assert found.data.params == {
         "seed": "1",
+        "train.numSteps": "3000",
         "model.nEmbd": "16",
         "model.norm.name": "rmsnorm",
         "model.norm.eps": "1e-05",

@@ -17,6 +17,7 @@ from gptlab.tracking.facts import PARAM_LENGTH, flat_params
 from gptlab.tracking.messages import read_run, read_store, write_run, write_store
 from gptlab.tracking.store import find_store
 from gptlab.tracking.worker import Conversation
+from gptlab.tracking.writes import Writer
 
 # A conversation with a client that fails at will
 
@@ -82,6 +83,26 @@ def test_what_could_not_be_written_is_written_at_the_end(flaky, mlflow_folder, m
     history = flaky.get_metric_history(replies[0]["id"], "train/loss")
     assert [m.step for m in history] == [1, 2, 3]
     assert [f.path for f in flaky.list_artifacts(replies[0]["id"], "samples")] == ["samples/step-000002.txt"]
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["answers", "away at the last step"])
+def test_what_a_run_has_to_show_is_written_at_its_last_checkpoint_and_once(
+    flaky, mlflow_folder, monkeypatch, away
+):
+    run = make_run(mlflow_folder)
+    (run.folder / "tokenizer.json").write_text("{}")
+    written = []
+    monkeypatch.setattr(Writer, "_curve", lambda self: written.append("curve"))
+    monkeypatch.setattr(Writer, "_model", lambda self, path: written.append(path))
+    last = {"do": "checkpoint", "path": "checkpoints/step-000001", "removed": [], "last": True}
+    weights = str(run.folder / "checkpoints/step-000001/weights.safetensors")
+    actions = (TIME, away, metrics(1), {**last, "last": False}, TIME, last)
+    converse(flaky, run, *actions)  # and is killed
+    assert written == (["curve"] if away else ["curve", "checkpoints/step-000001"])
+    written.clear()
+    flaky.down = False
+    converse(flaky, make_run(mlflow_folder), *actions, False, {**END, "weights": weights})
+    assert written == ["curve", "checkpoints/step-000001"]
 
 
 def test_an_end_with_much_to_write_says_that_it_goes_on(flaky, mlflow_folder):

@@ -14,7 +14,7 @@ from gptlab.engines.xla import XlaEngine
 from gptlab.errors import TrainingStopped
 from gptlab.optim.optimizers import Adam
 from gptlab.optim.schedules import Linear
-from gptlab.training import Plan, Training
+from gptlab.training import Plan, Training, log_every
 from tests.models import make_gpt
 
 TINY = {"nLayer": 1, "nEmbd": 4, "nHead": 2, "headDim": None, "blockSize": 4, "vocabSize": 6}
@@ -259,3 +259,11 @@ def test_it_learns(engine):
     losses = [metrics["train/loss"] for _, metrics in logged]
     assert losses[0] == pytest.approx(math.log(TINY["vocabSize"]), rel=0.1)
     assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("numSteps", [1, 3000, 10_000, 10_001, 30_000, 123_456, 10**7])
+def test_where_nobody_says_how_often_a_run_has_hundreds_of_rows_and_not_many_thousands(numSteps):
+    every = log_every(numSteps)
+    assert numSteps / every <= 1000
+    assert every == 10 or numSteps / every > 400
+    assert str(every).rstrip("0") in ("1", "2", "5"), "a step that is easily read"

@@ -27,6 +27,7 @@ overrides; send, plugins, check. Each has --help.
 
 --cfg job        print the whole config and train nothing (--info defaults: what it is made of)
 -m               a sweep over values given as 1,2,3; sweep.resume=latest goes on with one that was stopped
+train.logEvery   steps between two that are logged; left out, so many that a run has at most 1,000 rows
 checkpoint.every steps between checkpoints, by time if left out; checkpoint.keep of them stay, and the best
 register=NAME    the finished model into MLflow's model registry: generate run=models:/NAME@newest
 tracking=none    without MLflow

@@ -71,6 +71,7 @@ class Recorder:
         self._logged: set[str] = set()  # samples that are in the store
         self._in_doubt = False  # a batch may be in the store although no answer said so
         self._started = False
+        self._has_results = False  # those of `results` are queued
         self._continues = False
         self._unsent: Unsent | None = None  # all that this one is to send, if the run has ended
 
@@ -147,6 +148,21 @@ class Recorder:
             else:
                 self._writes.append({"write": "remove", "path": gone})
 
+    def results(self, weights: str | None) -> None:
+        """Queue what a run has to show once its last step is done; `weights` is the folder of the final ones.
+
+        Before `end`, so that it is written while the rest of the run still goes on.
+        """
+        if self._has_results:
+            return
+        self._has_results = True
+        self._writes.append({"write": "file", "path": "tokenizer.json"})
+        if any(name.endswith("/loss") for name in self.history):
+            self._writes.append({"write": "curve"})
+        settings: Any = self.run.config.get("tracking") or {}
+        if weights is not None and settings.get("logModel", True):
+            self._writes.append({"write": "model", "path": weights})
+
     def inspection(self, path: str, step: int) -> None:
         """Queue what an inspection's file shows: a page and a picture."""
         self._writes.append({"write": "inspection", "path": path, "step": step})
@@ -177,7 +193,8 @@ class Recorder:
         `weights` is the file of the final ones. The first error, if any: what could not be written is
         still queued, and `keep_unsent` keeps it. `on_written` as in `flush`.
         """
-        self._queue_results(status, weights)
+        folder = None if weights is None else os.path.relpath(Path(weights).parent, self.run.folder)
+        self.results(folder if status == "FINISHED" else None)
         if reason:
             note = f"{self.run.description}\n\n{status}: {reason}".strip()
             self._writes.append({"write": "tag", "name": "error", "value": reason})
@@ -306,12 +323,3 @@ class Recorder:
             self._writes.append({"write": "dataset"})
             self._writes.append({"write": "table"})
             self._writes += [{"write": "file", "path": path} for path in ("config.yaml", "plugins.json")]
-
-    def _queue_results(self, status: str, weights: str | None) -> None:
-        self._writes.append({"write": "file", "path": "tokenizer.json"})
-        if any(name.endswith("/loss") for name in self.history):
-            self._writes.append({"write": "curve"})
-        settings: Any = self.run.config.get("tracking") or {}
-        if status == "FINISHED" and weights is not None and settings.get("logModel", True):
-            folder = os.path.relpath(Path(weights).parent, self.run.folder)
-            self._writes.append({"write": "model", "path": folder})

@@ -124,7 +124,8 @@ class Tracker:
         """Have a checkpoint's folder logged as an artifact, and those that are gone removed."""
         if self._link is not None:
             paths = [os.path.relpath(path, run.folder) for path in (folder, *removed)]
-            self._link.send(do="checkpoint", path=paths[0], removed=paths[1:])
+            last = step == run.config["train"]["numSteps"]
+            self._link.send(do="checkpoint", path=paths[0], removed=paths[1:], last=last)
 
     @hookimpl
     def gptlab_inspected(self, run: Run, step: int, inspection: Inspection) -> None:

@@ -21,6 +21,8 @@ from contextlib import suppress
 from functools import cache, partial
 from typing import TextIO
 
+import numpy as np
+
 from gptlab.errors import UserError
 from gptlab.tracking.lock import Lock, alone
 from gptlab.tracking.messages import Message, read_run, read_store
@@ -29,13 +31,13 @@ from gptlab.tracking.parent import close_parent, delete_runs, note_child, open_p
 from gptlab.tracking.recorder import Recorder
 from gptlab.tracking.store import answers, connect, open_store, settle
 
-FLUSH_SECONDS = 1.0
+FLUSH_SECONDS = 0.5
 FLUSH_QUEUED = 1000
 LONGEST_PAUSE = 30.0  # between attempts while the store does not answer
 
 
 class Conversation:
-    """Answers messages until its input ends; writes what is queued about each second.
+    """Answers messages until its input ends; writes what is queued about twice a second.
 
     `inbox` gives messages, and None when the parent is gone; `reply` takes the answers.
     """
@@ -112,10 +114,14 @@ class Conversation:
         self.recorder.samples(step, texts)
         self._expect_flush()
 
-    def _checkpoint(self, path: str, removed: list[str]) -> None:
+    def _checkpoint(self, path: str, removed: list[str], last: bool) -> None:
         assert self.recorder is not None
         self.recorder.checkpoint(path, removed)
         self._expect_flush()
+        if last and self._pause == 0.0:
+            # At once: until the run ends it is looked into, and whoever waits for the end waits for less.
+            self.recorder.results(path)
+            self._flush_at = 0.0
 
     def _inspection(self, path: str, step: int) -> None:
         assert self.recorder is not None
@@ -220,11 +226,14 @@ class Conversation:
 
 @cache
 def load_for_end() -> None:
-    """Load what the figure and the model need, which are made when a run is over and somebody waits."""
+    """Load what the pictures and the model need, which are made when a run is over and somebody waits."""
     from gptlab.figures import loss_curve
+    from gptlab.inspection.pictures import attention_figure
     from gptlab.tracking import inspections, logged_model  # noqa: F401
 
+    # The first picture of its kind takes matplotlib twice as long as the next.
     loss_curve({"train/loss": [(1, 1.0)]}, {}, "")
+    attention_figure(np.eye(2)[None, None], ["", ""], "", [0], [0]).png()
 
 
 def said(error: Exception) -> str:
