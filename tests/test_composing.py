@@ -10,7 +10,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from gptlab.cli import composing, main
+from gptlab.cli.command_line import read_command_line
 from gptlab.cli.composing import one_job, prepared, through_hydra
+from gptlab.cli.typed_keys import check_typed_keys
+from gptlab.config import ROOTS
 
 ARGUMENTS = [
     "+experiment=tiny",
@@ -65,8 +68,40 @@ def test_a_config_is_composed_once(folder: Path, monkeypatch: pytest.MonkeyPatch
         "compose_config",
         lambda self, *args, **kwargs: composed.append(1) or compose(self, *args, **kwargs),
     )
-    assert main(["train.numStep=3"]) == 2
+    assert main(["train.learningRate=fast"]) == 2
     assert len(composed) == 1
+    assert main(["train.numStep=3"]) == 2
+    assert len(composed) == 1, "what the schema alone tells needs no config"
+
+
+WRONG_KEYS = ("train.numStep=3", "nmSteps=3", "ops.mull=mul", "samples.m=2", "checkpoint.evry=null")
+
+
+@pytest.mark.parametrize(
+    "wrong", [*WRONG_KEYS, "model.norm.epss=3", "train.numSteps.x=3", "++train.numStep=3"]
+)
+def test_a_wrong_key_is_told_in_the_same_words_before_a_config_is_composed_and_by_composing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    assert main([wrong]) == 2
+    early = capsys.readouterr().err
+    monkeypatch.setattr("gptlab.cli.typed_keys.check_typed_keys", lambda line, root: None)
+    assert main([wrong]) == 2
+    assert capsys.readouterr().err == early != ""
+
+
+def test_only_what_the_schema_knows_is_told_before(folder: Path) -> None:
+    overrides = [
+        "train.numSteps=3",
+        "+experiment=tiny",
+        "model/norm=layernorm",
+        "model.norm.anything=1",
+        "seed=1",
+    ]
+    overrides += ["hydra.run.dir=x", "+train.new=1", "original.whatever=1", "train={numSteps: 3}"]
+    check_typed_keys(read_command_line(overrides), ROOTS["train"])
+    elsewhere = read_command_line(["anything=1", "--config-name", "mine"])
+    check_typed_keys(elsewhere, ROOTS["train"])
 
 
 def test_configs_that_are_not_selected_are_not_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,14 +112,18 @@ def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
 def train(arguments: list[str]) -> int:
     """Train what the arguments describe: one run, or a sweep's."""
     from gptlab.cli.command_line import read_command_line
-    from gptlab.cli.composing import explained, makes_sweep, one_job, prepared, through_hydra
-    from gptlab.cli.jobs import OneRun
     from gptlab.cli.sweepers import with_ready_sweeper
+    from gptlab.cli.typed_keys import check_typed_keys
+    from gptlab.config import ROOTS
 
     arguments = with_ready_sweeper(arguments)
     line = read_command_line(arguments)
     if line.shows:
         return show("train", arguments)
+    check_typed_keys(line, ROOTS["train"])
+    from gptlab.cli.composing import explained, makes_sweep, one_job, prepared, through_hydra
+    from gptlab.cli.jobs import OneRun
+
     plugins = prepared()
     job = OneRun(plugins)
     try:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gptlab.cli.composed_once import composed_once
+from gptlab.cli.typed_keys import check_typed_keys
 from gptlab.config import ROOTS, plain, schema_nodes, unknown_key
 from gptlab.errors import UserError
 from gptlab.experiments import brought_nodes, experiment_nodes, folder_of
@@ -56,6 +57,7 @@ def settings_of(verb: str, line: CommandLine, plugins: Plugins) -> dict[str, Any
         root = override.key_or_group.partition("/")[0].partition(".")[0]
         if root in GROUP_ROOTS and root not in known:
             raise unknown_key(override.key_or_group, known, place=f" of {verb}")
+    check_typed_keys(line, ROOTS[verb])
     with explained(plugins, flags.overrides):
         return plain(compose(verb, flags.overrides))
 
