@@ -101,12 +101,17 @@ def cost(rows: int, width: int) -> float:
 class Packed:
     """A chunk in passes. Step i has the passes first[i] ... first[i + 1] - 1 (first: (C + 1,)).
 
-    slots (P, R, W): which number of its step's tokens (B, T + 1), flattened, stands there; -1 where
-    there is none.
+    slots (P, R, W): which token of its step's documents (B, T + 1) stands there: the document times
+    `stride_of(T + 1)`, and the position in it; -1 where there is none.
     """
 
     slots: np.ndarray
     first: np.ndarray
+
+
+def stride_of(span: int) -> int:
+    """The power of two from `span` up: told apart by it, XLA needs no division, which is slow for whole numbers."""
+    return 1 << (span - 1).bit_length()
 
 
 def pack(lengths: np.ndarray, span: int, shape: PassShape) -> Packed:
@@ -120,6 +125,6 @@ def pack(lengths: np.ndarray, span: int, shape: PassShape) -> Packed:
     starts = (first[:-1, None] * shape.rows + placement.row) * shape.width + placement.column
     offsets = np.arange(int(lengths.max(initial=0)), dtype=np.int32)
     kept = offsets < lengths[..., None]
-    source = (np.arange(batch, dtype=np.int32) * span)[None, :, None] + offsets
+    source = (np.arange(batch, dtype=np.int32) * stride_of(span))[None, :, None] + offsets
     slots.reshape(-1)[(starts[..., None] + offsets)[kept]] = np.broadcast_to(source, kept.shape)[kept]
     return Packed(slots.reshape(-1, shape.rows, shape.width), first)

@@ -15,6 +15,7 @@ from jax import lax
 
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import Choose, Context, Definition, causal_context, with_fields
+from gptlab.engines.packing import stride_of
 from gptlab.engines.xla_arrays import XlaArrays
 from gptlab.engines.xla_joined import Layout, layout_of
 
@@ -90,17 +91,20 @@ def padded_loss(
 def unpacked(slots: jax.Array, tokens: jax.Array, lengths: jax.Array, dtype: str) -> Any:
     """What stands at slots (R, W) of a step's documents (B, T+1), as `losses_of_rows` takes it."""
     batch, span = tokens.shape
+    stride = stride_of(span)
     used = slots >= 0
-    at = jnp.maximum(slots, 0)
+    documents = slots >> (stride.bit_length() - 1)  # -1 where nothing stands
+    positions = jnp.where(used, slots & (stride - 1), 0)
+    known = jnp.maximum(documents, 0)
+    at = known * span + positions
     flat = tokens.reshape(-1)
-    documents = jnp.where(used, at // span, -1)
     shares = 1.0 / (batch * lengths.astype(dtype))
     return (
         flat.at[at].get(mode="promise_in_bounds"),
         flat.at[at + 1].get(mode="promise_in_bounds"),
-        jnp.where(used, at % span, 0),
+        positions,
         documents,
-        jnp.where(used, shares.at[jnp.maximum(documents, 0)].get(mode="promise_in_bounds"), 0.0),
+        jnp.where(used, shares.at[known].get(mode="promise_in_bounds"), 0.0),
     )
 
 
