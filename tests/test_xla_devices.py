@@ -118,9 +118,10 @@ for one_thread, device in ((False, None), (True, xla_devices.one_thread())):
         compiled(run, XlaArrays(OpTable(), "float32"), one_thread)(np.ones((64, 64), np.float32))
 print(sum(name.startswith("jit_run") and name.endswith("-cache") for name in os.listdir(folder)), end=" ")
 print(os.environ.get("NPROC"), end=" ")
+print(xla_devices.has_one_thread(jax.devices()[0]), xla_devices.has_one_thread(xla_devices.one_thread()), end=" ")
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 xla_devices.one_thread.cache_clear()
-print(xla_devices.one_thread())
+print(xla_devices.one_thread(), xla_devices.has_one_thread(jax.devices()[0]))
 """
 
 
@@ -133,4 +134,4 @@ def test_each_device_has_programs_of_its_own_on_disk_and_the_environment_stays_a
     said = subprocess.run(
         [sys.executable, "-c", IN_A_PROCESS], env=environment, capture_output=True, text=True, check=True
     )
-    assert said.stdout.split() == ["2", str(given), "None"]
+    assert said.stdout.split() == ["2", str(given), "False", "True", "None", "True"]

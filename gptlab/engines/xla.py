@@ -112,8 +112,8 @@ class XlaSession:
             return {name: self._jax.device_put(array, device) for name, array in arrays.items()}
 
     def _alone(self, weights: Arrays) -> bool:
-        """Whether these are on the device of one thread."""
-        return self._devices.device_of(weights) is self._devices.one_thread()
+        """Whether these are where there is one thread."""
+        return self._devices.has_one_thread(self._devices.device_of(weights))
 
     def init(self, weights: Arrays, optimizer: dict[str, Arrays], step: int = 0) -> State:
         with self._computing():

@@ -39,6 +39,11 @@ def one_thread() -> Any | None:
             os.environ[POOL_SIZE] = given
 
 
+def has_one_thread(device: Any) -> bool:
+    """Whether what runs there has no other thread to hand work to."""
+    return device is one_thread() or (device.platform == "cpu" and cores() == 1)
+
+
 def cores() -> int:
     """How many this process may use."""
     if hasattr(os, "sched_getaffinity"):

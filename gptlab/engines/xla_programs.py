@@ -33,8 +33,8 @@ def tensors(weights: Weights, arrays: XlaArrays) -> dict[str, Tensor]:
 # XLA's newer fusions on the CPU do the sums of a broadcast product badly: a swapped mul took 42 times
 # as long as the standard one, and 3 times with them held to products that are dots by themselves.
 ONLY_DOTS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
-# It keeps a program for a device of one thread apart from that for any other in jax's cache on disk, which knows no
-# such difference; on the device itself nothing depends on it.
+# Where there is one thread, products need not ask for others: 0.85 of a step of packed names on one core. It also
+# keeps such a program apart from that for more threads in jax's cache on disk, which knows no such difference.
 ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
 
 
@@ -43,7 +43,7 @@ def compiled(
 ) -> Callable[..., Any]:
     """jax.jit, with the compiler told where products and sums are not XLA's own.
 
-    one_thread: whether it is to run on a device of one thread.
+    one_thread: whether it is to run where there is one thread.
     """
     told: dict[str, Any] = {}
     if jax.default_backend() == "cpu":
