@@ -62,7 +62,8 @@ def loss_figure(history: dict[str, Curve], facts: dict[str, float], title: str) 
         if name in facts:
             axes.axhline(facts[name], color=INK, linewidth=1.1, linestyle=style, zorder=1)
             axes.lines[-1].set_label(f"{label}: {facts[name]:.3f}")
-    axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold", pad=10)
+    # y is given, since matplotlib would otherwise measure every label to see where the title has room.
+    axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold", pad=10, y=1.0)
     axes.set_xlabel("step", color=INK)
     axes.set_ylabel("loss (nats a token)", color=INK)
     axes.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.8)

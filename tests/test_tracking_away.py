@@ -57,6 +57,24 @@ def test_what_is_kept_is_sent_once_however_often_it_is_sent(flaky: FlakyClient, 
     assert client().get_run(run_id).info.end_time == json.loads(copy.splitlines()[-1])["ended"]
 
 
+def test_samples_that_waited_are_written_in_one_go_and_as_an_earlier_version_kept_them(
+    flaky: FlakyClient, mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(mlflow_folder)
+    samples = [{"do": "samples", "step": step, "texts": [f"é {step}"]} for step in (2, 4)]
+    run_id = converse(flaky, run, TIME, True, *samples, END)[0]["id"]
+    lines = [json.loads(line) for line in (run.folder / UNSENT).read_text().splitlines()]
+    texts = [line for line in lines if line.get("write") == "texts"]
+    assert [list(line["texts"]) for line in texts] == [["samples/step-000002.txt", "samples/step-000004.txt"]]
+    lines.append({"write": "text", "path": "samples/step-000006.txt", "text": "old\n"})
+    (run.folder / UNSENT).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    send(run.folder)
+    artifacts = Path(client().get_run(run_id).info.artifact_uri.removeprefix("file://"))
+    written = {path.name: path.read_text(encoding="utf-8") for path in (artifacts / "samples").iterdir()}
+    expected = {"step-000002.txt": "é 2\n", "step-000004.txt": "é 4\n", "step-000006.txt": "old\n"}
+    assert written == expected
+
+
 def test_what_is_still_refused_stays(
     flaky: FlakyClient, mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,7 +86,7 @@ def test_what_could_not_be_written_is_written_at_the_end(flaky, mlflow_folder, m
 
 
 @pytest.mark.parametrize("away", [False, True], ids=["answers", "away at the last step"])
-def test_what_a_run_has_to_show_is_written_at_its_last_checkpoint_and_once(
+def test_what_a_run_has_to_show_is_written_at_its_last_step_and_checkpoint_and_once(
     flaky, mlflow_folder, monkeypatch, away
 ):
     run = make_run(mlflow_folder)
@@ -94,15 +94,18 @@ def test_what_a_run_has_to_show_is_written_at_its_last_checkpoint_and_once(
     written = []
     monkeypatch.setattr(Writer, "_curve", lambda self: written.append("curve"))
     monkeypatch.setattr(Writer, "_model", lambda self, path: written.append(path))
+    monkeypatch.setattr(Writer, "_texts", lambda self, texts: written.extend(texts))
+    samples = {"do": "samples", "step": 1, "texts": ["a"]}
     last = {"do": "checkpoint", "path": "checkpoints/step-000001", "removed": [], "last": True}
     weights = str(run.folder / "checkpoints/step-000001/weights.safetensors")
-    actions = (TIME, away, metrics(1), {**last, "last": False}, TIME, last)
+    actions = (TIME, away, metrics(1), {**last, "last": False}, TIME, {"do": "last_step"}, samples, last)
     converse(flaky, run, *actions)  # and is killed
-    assert written == (["curve"] if away else ["curve", "checkpoints/step-000001"])
+    in_order = ["curve", "samples/step-000001.txt", "checkpoints/step-000001"]
+    assert written == (in_order[1::-1] if away else in_order)
     written.clear()
     flaky.down = False
     converse(flaky, make_run(mlflow_folder), *actions, False, {**END, "weights": weights})
-    assert written == ["curve", "checkpoints/step-000001"]
+    assert written == ([in_order[1], in_order[0], in_order[2]] if away else in_order)
 
 
 def test_an_end_with_much_to_write_says_that_it_goes_on(flaky, mlflow_folder):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gptlab.figures import INK
 from gptlab.inspection.inspection import Inspection
+from gptlab.inspection.lettering import lettering
 
 if TYPE_CHECKING:
     from gptlab.picture import Picture
@@ -19,6 +21,7 @@ LEGIBLE = 0.42  # inches, of a share with its number in it
 MOST_NUMBERS = 16  # positions up to which the shares of a head that is shown alone have their numbers
 BETWEEN, TITLE, MARGIN = 0.3, 0.7, 0.2  # inches
 LETTER = 0.065  # inches
+PAD = 2 / 72  # inches, between a square and its labels
 MOST_LABELS = 32  # positions up to which each is labelled with its token
 LABEL = 12  # characters of a token that are shown
 
@@ -53,6 +56,7 @@ def attention_figure(
     axes = figure.add_axes(
         (margin / width, margin / height, columns * cell / width, rows * cell / height), frameon=False
     )
+    axes.set(xticks=[], yticks=[])
     axes.imshow(mosaic, cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="auto")
     starts = [[i * (length + gap) for i in range(count)] for count in (len(layers), len(heads))]
     for i, top in enumerate(starts[0]):
@@ -64,12 +68,15 @@ def attention_figure(
             if s <= t:
                 color = "white" if share > 0.5 else INK
                 axes.text(s, t, f"{share:.2f}", fontsize=7, color=color, ha="center", va="center")
-    axes.tick_params(length=0, colors=INK, labelsize=7, pad=2)
-    axes.set_yticks(*ticks(starts[0], names))
-    axes.set_xticks(*ticks(starts[1], names), rotation=90)
-    # A text may hold a dollar sign, which matplotlib takes for the beginning of a formula.
-    shown = title.replace("$", r"\$")
-    figure.text(MARGIN / width, 1 - 0.3 / height, shown, color=INK, fontsize=9, fontweight="bold")
+    if names:
+        middles = [start + t + 0.5 for start in starts[0] for t in range(length)]
+        beside = [(margin - PAD, margin + (rows - middle) * cell, 0.0) for middle in middles]
+        middles = [start + t + 0.5 for start in starts[1] for t in range(length)]
+        below = [(margin + middle * cell, margin - PAD, 90.0) for middle in middles]
+        figure.add_artist(lettering(cycle(names), [*beside, *below], figure.dpi_scale_trans))
+    # A text may hold a dollar sign, which would be taken for the beginning of a formula.
+    heading = figure.text(MARGIN / width, 1 - 0.3 / height, title, color=INK, fontsize=9, fontweight="bold")
+    heading.set_parse_math(False)
     return figure
 
 
@@ -82,10 +89,6 @@ def mosaic_of(attention: np.ndarray, gap: int) -> np.ndarray:
     return mosaic.reshape(layers * span, heads * span)[:-gap, :-gap]
 
 
-def ticks(starts: list[int], tokens: list[str]) -> tuple[list[int], list[str]]:
-    return [start + t for start in starts for t in range(len(tokens))], tokens * len(starts)
-
-
 def labels(tokens: Sequence[str]) -> list[str]:
-    names = [token if len(token) <= LABEL else f"{token[: LABEL - 1]}…" for token in tokens]
-    return [name.replace("$", r"\$") for name in names]
+    names = ["".join(c if c.isprintable() else "·" for c in token) for token in tokens]
+    return [name if len(name) <= LABEL else f"{name[: LABEL - 1]}…" for name in names]

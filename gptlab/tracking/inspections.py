@@ -53,4 +53,5 @@ def log_picture(client: MlflowClient, run_id: str, picture: bytes, step: int) ->
     known = [file.path for file in client.list_artifacts(run_id, "images")]
     if not any(path.startswith(f"images/{SERIES}+step+{step}+") for path in known):
         with Image.open(io.BytesIO(picture)) as image:
-            client.log_image(run_id, image, key=SERIES, step=step, synchronous=True)
+            # Without transparency, of which there is none: MLflow encodes the picture anew, twice.
+            client.log_image(run_id, image.convert("RGB"), key=SERIES, step=step, synchronous=True)

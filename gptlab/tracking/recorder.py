@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 METRICS_A_BATCH = 1000  # MLflow's limits
 PARAMS_A_BATCH = 100
 LASTING = (
+    "texts",
     "text",
     "folder",
     "remove",
@@ -71,7 +72,7 @@ class Recorder:
         self._logged: set[str] = set()  # samples that are in the store
         self._in_doubt = False  # a batch may be in the store although no answer said so
         self._started = False
-        self._has_results = False  # those of `results` are queued
+        self._has_curve = self._has_results = False  # queued
         self._continues = False
         self._unsent: Unsent | None = None  # all that this one is to send, if the run has ended
 
@@ -135,8 +136,9 @@ class Recorder:
         """Queue the texts sampled at a step, one a line, as an artifact of that step."""
         path = f"samples/step-{step:06d}.txt"
         if path not in self._logged:
-            text = "".join(f"{line}\n" for line in texts)
-            self._writes.append({"write": "text", "path": path, "text": text})
+            if not self._writes or kind_of(self._writes[-1]) != "texts":
+                self._writes.append({"write": "texts", "texts": {}})
+            self._writes[-1]["texts"][path] = "".join(f"{line}\n" for line in texts)
 
     def checkpoint(self, path: str, removed: list[str]) -> None:
         """Queue a checkpoint's folder as an artifact of the same path, and the removal of others."""
@@ -148,17 +150,22 @@ class Recorder:
             else:
                 self._writes.append({"write": "remove", "path": gone})
 
+    def curve(self) -> None:
+        """Queue the loss curve, once no more metrics come. Before `end`, as `results`: it is drawn meanwhile."""
+        if not self._has_curve and any(name.endswith("/loss") for name in self.history):
+            self._has_curve = True
+            self._writes.append({"write": "curve"})
+
     def results(self, weights: str | None) -> None:
         """Queue what a run has to show once its last step is done; `weights` is the folder of the final ones.
 
         Before `end`, so that it is written while the rest of the run still goes on.
         """
+        self.curve()
         if self._has_results:
             return
         self._has_results = True
         self._writes.append({"write": "file", "path": "tokenizer.json"})
-        if any(name.endswith("/loss") for name in self.history):
-            self._writes.append({"write": "curve"})
         settings: Any = self.run.config.get("tracking") or {}
         if weights is not None and settings.get("logModel", True):
             self._writes.append({"write": "model", "path": weights})

@@ -113,6 +113,8 @@ class Tracker:
         self._link.send_metrics(step, int(time.time() * 1000), metrics)
         if len(run.samples) > self._samples_sent:
             self._send_samples(run)
+        if step == run.config["train"]["numSteps"]:
+            self._link.send(do="last_step")
         if not self._link.has_answer:
             return
         with self._giving_up():

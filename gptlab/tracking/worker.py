@@ -4,12 +4,13 @@ Importing MLflow takes seconds of pure Python. In a thread it would take them fr
 process, whose Python runs one thread at a time (measured: 3-4 s a run); here it has its own core.
 It outlives its parent by one flush, so that a run whose process is killed is closed as well.
 
-What comes in: `start`, `metrics`, `samples`, `checkpoint`, `inspection`, `end`, `sweep` (close orphaned runs), each
-with its fields, and of a sweep of jobs `open_parent`, `close_parent`, `note_child`, `delete`; what goes out: `started`,
-`refused`, `failed`, `writing` (the end takes its time), `ended`, `swept`, `done`.
+What comes in: `start`, `metrics`, `samples`, `last_step`, `checkpoint`, `inspection`, `end`, `sweep` (close
+orphaned runs), each with its fields, and of a sweep of jobs `open_parent`, `close_parent`, `note_child`, `delete`;
+what goes out: `started`, `refused`, `failed`, `writing` (the end takes its time), `ended`, `swept`, `done`.
 See `Conversation`.
 """
 
+import gc
 import json
 import os
 import queue
@@ -117,11 +118,15 @@ class Conversation:
     def _checkpoint(self, path: str, removed: list[str], last: bool) -> None:
         assert self.recorder is not None
         self.recorder.checkpoint(path, removed)
-        self._expect_flush()
         if last and self._pause == 0.0:
-            # At once: until the run ends it is looked into, and whoever waits for the end waits for less.
             self.recorder.results(path)
-            self._flush_at = 0.0
+        self._expect_flush(at_once=last)
+
+    def _last_step(self) -> None:
+        assert self.recorder is not None
+        if self._pause == 0.0:
+            self.recorder.curve()
+        self._expect_flush(at_once=True)
 
     def _inspection(self, path: str, step: int) -> None:
         assert self.recorder is not None
@@ -187,9 +192,10 @@ class Conversation:
         except Exception as error:
             self.reply({"is": "refused", "message": said(error), "user": isinstance(error, UserError)})
 
-    def _expect_flush(self) -> None:
+    def _expect_flush(self, at_once: bool = False) -> None:
+        """At once: after the last step, while the run is saved and looked into, and nobody waits for its end yet."""
         assert self.recorder is not None
-        if self._pause == 0.0 and self.recorder.queued >= FLUSH_QUEUED:
+        if self._pause == 0.0 and (at_once or self.recorder.queued >= FLUSH_QUEUED):
             self._flush_at = 0.0
         self._flush_at = min(self._flush_at, time.monotonic() + (self._pause or FLUSH_SECONDS))
 
@@ -227,13 +233,18 @@ class Conversation:
 @cache
 def load_for_end() -> None:
     """Load what the pictures and the model need, which are made when a run is over and somebody waits."""
+    from PIL import Image
+
     from gptlab.figures import loss_curve
     from gptlab.inspection.pictures import attention_figure
     from gptlab.tracking import inspections, logged_model  # noqa: F401
 
     # The first picture of its kind takes matplotlib twice as long as the next.
-    loss_curve({"train/loss": [(1, 1.0)]}, {}, "")
-    attention_figure(np.eye(2)[None, None], ["", ""], "", [0], [0]).png()
+    loss_curve({"train/loss": [(1, 1.0)]}, {}, "title")
+    attention_figure(np.eye(2)[None, None], ["a", "b"], "title", [0], [0]).png()
+    Image.init()  # all formats: MLflow writes a picture as WebP as well
+    # What was loaded stays: one look of Python's through it, for what could be thrown away, takes 0.1 s.
+    gc.freeze()
 
 
 def said(error: Exception) -> str:

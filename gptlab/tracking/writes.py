@@ -62,8 +62,18 @@ class Writer:
         listed = json.dumps([{"path": "parameters.json", "type": "table"}])
         self.client.set_tag(self.run.id, "mlflow.loggedArtifacts", listed)
 
+    def _texts(self, texts: dict[str, str]) -> None:
+        """Files by their paths, in one go: MLflow looks up the run for each time something is logged."""
+        with tempfile.TemporaryDirectory() as folder:
+            for path, text in texts.items():
+                file = Path(folder, path)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8")
+            self.client.log_artifacts(self.run.id, folder)
+
     def _text(self, path: str, text: str) -> None:
-        self.client.log_text(self.run.id, text, path)
+        """As an earlier gptlab kept it."""
+        self._texts({path: text})
 
     def _file(self, path: str) -> None:
         if (file := self.run.folder / path).exists():
