@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AGAIN = 0.02  # seconds after which a signal comes again that came while a module in C was being made
 
 
 class Stopped(KeyboardInterrupt):
@@ -40,14 +43,38 @@ class AtOnce:
 
     Python swallows what is raised inside a callback of its own, such as the one that JAX hangs on the
     garbage collector: whoever polls later must still learn of it.
+
+    While a module in C is being made, nothing is raised until it is: JAX's calls Python from C++ that
+    ends the process, with a core dump, if an exception comes back.
     """
 
     def __init__(self) -> None:
         self.received: list[int] = []
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.received.append(number)
-        raise Stopped(number)
+        if number not in self.received:
+            self.received.append(number)
+        if makes_extension(frame):
+            again = threading.Timer(AGAIN, self._send, [number])
+            again.daemon = True
+            again.start()
+        else:
+            raise Stopped(number)
+
+    def _send(self, number: int) -> None:
+        """Unless another handler has taken over, which knows of the signal from `received`."""
+        if signal.getsignal(number) is self:
+            os.kill(os.getpid(), number)
+
+
+def makes_extension(frame: FrameType | None) -> bool:
+    """Whether Python was called, directly or not, by a module in C that is being imported."""
+    while frame is not None:
+        making = frame.f_code.co_name in ("create_module", "exec_module")
+        if making and isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager

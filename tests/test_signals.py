@@ -188,6 +188,35 @@ def test_a_signal_that_python_swallows_is_not_lost(capfd: pytest.CaptureFixture[
     assert capfd.readouterr() == ("", "")
 
 
+IN_CPP = """
+import enum, os, signal, sys, time
+import numpy, ml_dtypes  # which jax's module in C++ would import: a Stopped in these does no harm
+from gptlab.signals import Stopped, ending_at_once, makes_extension
+
+call = enum.EnumType.__call__
+
+def interrupted(*args, **kwargs):
+    if makes_extension(sys._getframe()):
+        enum.EnumType.__call__ = call
+        os.kill(os.getpid(), signal.SIGINT)
+    return call(*args, **kwargs)
+
+try:
+    with ending_at_once():
+        enum.EnumType.__call__ = interrupted
+        import jaxlib.xla_client
+        print("imported", flush=True)
+        time.sleep(60)
+except Stopped as stopped:
+    print(stopped, enum.EnumType.__call__ is call)
+"""
+
+
+def test_a_signal_within_a_module_in_c_waits_until_it_is_made() -> None:
+    done = subprocess.run([sys.executable, "-c", IN_CPP], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "imported\nCtrl-C True\n", "")
+
+
 def test_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in STATUS]
     with ending_at_once(), ending_between_steps():
