@@ -7,9 +7,6 @@ FOLDER ?= .
 PY := .venv/bin/python
 # A file of tests to a process, as many processes as there are cores; each holds about 1 GB.
 PYTEST := $(PY) -m pytest -q -n auto --maxprocesses 8 --dist loadfile
-# Seven tenths of the quick tests' time is XLA compiling hundreds of programs that then run for milliseconds. Without LLVM's
-# optimizations it is done with them in two thirds; `make slow` and `make tiny` run programs as users have them.
-UNOPTIMIZED := XLA_FLAGS="--xla_backend_optimization_level=0 $$XLA_FLAGS"
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 # The stamps are written last: a set-up that was interrupted is begun anew. .ready holds the
@@ -39,7 +36,7 @@ tiny: setup ## train the smallest experiment: a few seconds (FOLDER=... says whe
 	@here=$$(pwd) && cd "$(FOLDER)" && "$$here/$(PY)" -m gptlab +experiment=tiny
 
 test: setup ## the quick tests
-	@$(UNOPTIMIZED) $(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 slow: setup ## the slow tests: the wheel in a fresh environment, whole experiments, the browser
 	@$(PYTEST) -m slow
