@@ -24,13 +24,41 @@ class Stopped(KeyboardInterrupt):
         self.status = 128 + number
 
 
+class Handler:
+    """Calls `call`, which may raise; while a module in C is being made, only once it is.
+
+    JAX's calls Python from C++ that ends the process, with a core dump, if an exception comes back.
+    """
+
+    def __init__(self, call: Callable[[int, FrameType | None], Any]) -> None:
+        self.call = call
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if makes_extension(frame):
+            again = threading.Timer(AGAIN, os.kill, [os.getpid(), number])
+            again.daemon = True
+            again.start()
+        else:
+            self.call(number, frame)
+
+
+def makes_extension(frame: FrameType | None) -> bool:
+    """Whether Python was called, directly or not, by a module in C that is being imported."""
+    while frame is not None:
+        making = frame.f_code.co_name in ("create_module", "exec_module")
+        if making and isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextmanager
-def handled(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """Meanwhile SIGINT and SIGTERM call `handler`; outside the main thread nothing changes."""
+def handled(call: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """Meanwhile SIGINT and SIGTERM do `call`; outside the main thread nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.signal(number, handler) for number in SIGNALS}
+    previous = {number: signal.signal(number, Handler(call)) for number in SIGNALS}
     try:
         yield
     finally:
@@ -43,38 +71,14 @@ class AtOnce:
 
     Python swallows what is raised inside a callback of its own, such as the one that JAX hangs on the
     garbage collector: whoever polls later must still learn of it.
-
-    While a module in C is being made, nothing is raised until it is: JAX's calls Python from C++ that
-    ends the process, with a core dump, if an exception comes back.
     """
 
     def __init__(self) -> None:
         self.received: list[int] = []
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if number not in self.received:
-            self.received.append(number)
-        if makes_extension(frame):
-            again = threading.Timer(AGAIN, self._send, [number])
-            again.daemon = True
-            again.start()
-        else:
-            raise Stopped(number)
-
-    def _send(self, number: int) -> None:
-        """Unless another handler has taken over, which knows of the signal from `received`."""
-        if signal.getsignal(number) is self:
-            os.kill(os.getpid(), number)
-
-
-def makes_extension(frame: FrameType | None) -> bool:
-    """Whether Python was called, directly or not, by a module in C that is being imported."""
-    while frame is not None:
-        making = frame.f_code.co_name in ("create_module", "exec_module")
-        if making and isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
-            return True
-        frame = frame.f_back
-    return False
+        self.received.append(number)
+        raise Stopped(number)
 
 
 @contextmanager
@@ -114,7 +118,7 @@ def reraise_if_stopped(error: BaseException) -> None:
 @contextmanager
 def ending_between_steps() -> Iterator[Callable[[], None]]:
     """Gives a function to poll, which raises Stopped once a signal has come. A second signal ends at once."""
-    outer = signal.getsignal(signal.SIGINT)
+    outer = getattr(signal.getsignal(signal.SIGINT), "call", None)
     received = list(outer.received) if isinstance(outer, AtOnce) else []
 
     def remember(number: int, frame: FrameType | None) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gptlab.figures import INK
 from gptlab.inspection.inspection import Inspection
-from gptlab.inspection.lettering import lettering
+from gptlab.inspection.lettering import POINT, SIZE, lettering
 
 if TYPE_CHECKING:
     from gptlab.picture import Picture
@@ -21,7 +21,7 @@ LEGIBLE = 0.42  # inches, of a share with its number in it
 MOST_NUMBERS = 16  # positions up to which the shares of a head that is shown alone have their numbers
 BETWEEN, TITLE, MARGIN = 0.3, 0.7, 0.2  # inches
 LETTER = 0.065  # inches
-PAD = 2 / 72  # inches, between a square and its labels
+PAD = 2 * POINT  # inches, between a square and its labels
 MOST_LABELS = 32  # positions up to which each is labelled with its token
 LABEL = 12  # characters of a token that are shown
 
@@ -62,12 +62,12 @@ def attention_figure(
     for i, top in enumerate(starts[0]):
         for j, left in enumerate(starts[1]):
             name = f"layer {layers[i]}, head {heads[j]}"
-            axes.text(left - 0.5, top - 0.5 - 0.04 / cell, name, fontsize=7, color=INK)
+            axes.text(left - 0.5, top - 0.5 - 0.04 / cell, name, fontsize=SIZE, color=INK)
     if with_numbers:
         for (t, s), share in np.ndenumerate(mosaic):
             if s <= t:
                 color = "white" if share > 0.5 else INK
-                axes.text(s, t, f"{share:.2f}", fontsize=7, color=color, ha="center", va="center")
+                axes.text(s, t, f"{share:.2f}", fontsize=SIZE, color=color, ha="center", va="center")
     if names:
         middles = [start + t + 0.5 for start in starts[0] for t in range(length)]
         beside = [(margin - PAD, margin + (rows - middle) * cell, 0.0) for middle in middles]

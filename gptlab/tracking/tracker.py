@@ -113,7 +113,7 @@ class Tracker:
         self._link.send_metrics(step, int(time.time() * 1000), metrics)
         if len(run.samples) > self._samples_sent:
             self._send_samples(run)
-        if step == run.config["train"]["numSteps"]:
+        if _is_last(run, step):
             self._link.send(do="last_step")
         if not self._link.has_answer:
             return
@@ -126,8 +126,7 @@ class Tracker:
         """Have a checkpoint's folder logged as an artifact, and those that are gone removed."""
         if self._link is not None:
             paths = [os.path.relpath(path, run.folder) for path in (folder, *removed)]
-            last = step == run.config["train"]["numSteps"]
-            self._link.send(do="checkpoint", path=paths[0], removed=paths[1:], last=last)
+            self._link.send(do="checkpoint", path=paths[0], removed=paths[1:], last=_is_last(run, step))
 
     @hookimpl
     def gptlab_inspected(self, run: Run, step: int, inspection: Inspection) -> None:
@@ -246,6 +245,10 @@ class Tracker:
         if not self._reported:
             print(f"mlflow: {self._store.shown}: {message}", file=sys.stderr)
         self._reported = True
+
+
+def _is_last(run: Run, step: int) -> bool:
+    return bool(step == run.config["train"]["numSteps"])
 
 
 def _status(error: BaseException | None) -> tuple[str, str]:
