@@ -309,11 +309,11 @@ def stopped_at(saver: Saver, state: State, plan: Plan, reason: TrainingStopped |
     except OSError as failed:
         if isinstance(reason, TrainingStopped):
             raise TrainingStopped(f"{reason} Besides, {saver.failure(state.step, failed)}") from None
-        reason.add_note(f"at step {state.step} of {plan.numSteps}; {saver.failure(state.step, failed)}")
+        reason.told.append(f"at step {state.step} of {plan.numSteps}; {saver.failure(state.step, failed)}")
     else:
-        if saved is not None:
+        if saved is not None and isinstance(reason, Stopped):
             folder = reports.shown(run.folder)
-            reason.add_note(
+            reason.told.append(
                 f"at step {state.step} of {plan.numSteps}; kept in {folder}; go on with resume={folder}"
             )
     run.weights = saver.newest_weights

@@ -17,11 +17,16 @@ AGAIN = 0.02  # seconds after which a signal comes again that came while a modul
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked to end; `status` is the exit status that says which (128 + number)."""
+    """A signal asked to end; `status` is the exit status that says which (128 + number).
+
+    told: what a person is to know besides. Not the notes of an exception: Python adds its own to those, of
+    the place that it came through.
+    """
 
     def __init__(self, number: int):
         super().__init__("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
         self.status = 128 + number
+        self.told: list[str] = []
 
 
 class Handler:

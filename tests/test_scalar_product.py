@@ -128,14 +128,31 @@ def test_constants_are_no_children_and_leave_no_node():
     assert data_of(product(mixed, as_values(W))).tolist() == plain.tolist()
 
 
-def test_a_long_chain_of_products_meets_no_recursion_limit_and_is_freed_without_the_collector():
+ONE = as_values(np.ones((1, 1)))
+SEEN = np.ones((1, 1), dtype=bool)
+# What makes the next (1, 1) Value of a chain: every kind of node, and every place in a product.
+LINKS = {
+    "operator": lambda arrays, x: np.array([[x[0, 0] * 1.0]], dtype=object),
+    "op": lambda arrays, x: arrays.apply("mul", x, 1.0),
+    "sum": lambda arrays, x: arrays.sum(x, 0, True),
+    "difference": lambda arrays, x: arrays.subtract(x, 0.0),
+    "quotient": lambda arrays, x: arrays.divide(x, 1.0),
+    "product from the left": lambda arrays, x: arrays.matmul(x, ONE),
+    "product from the right": lambda arrays, x: arrays.matmul(ONE, x),
+    "masked product": lambda arrays, x: arrays.matmul(x, ONE, SEEN),
+    "product with a constant": lambda arrays, x: arrays.matmul(x, np.ones((1, 1))),
+}
+
+
+@pytest.mark.parametrize("kinds", [*([kind] for kind in LINKS), list(LINKS)], ids=[*LINKS, "all in turn"])
+def test_a_chain_of_any_depth_meets_no_recursion_limit_and_is_freed_without_the_collector(kinds):
     class Watched(Value):
         __slots__ = ("__weakref__",)
 
+    arrays = ScalarArrays(OpTable())
     start = chain = np.array([[Watched(1.0)]], dtype=object)
-    one = as_values(np.ones((1, 1)))
-    for _ in range(5_000):
-        chain = product(chain, one)
+    for i in range(12_000):  # beyond what Python 3.13 lets C recurse to, 10,000
+        chain = LINKS[kinds[i % len(kinds)]](arrays, chain)
     gc.disable()
     try:
         chain[0, 0].backward()
@@ -145,6 +162,13 @@ def test_a_long_chain_of_products_meets_no_recursion_limit_and_is_freed_without_
         assert watched() is None
     finally:
         gc.enable()
+
+
+def test_no_array_of_objects_holds_the_graph():
+    # Nothing limits the depth at which arrays of objects are freed, on any Python.
+    shared = product(as_values(X), as_values(W), MASK)[0, 0]._children
+    held = [getattr(shared, name) for name in MatrixProduct.__slots__]
+    assert not [array for array in held if isinstance(array, np.ndarray) and array.dtype == object]
 
 
 def test_there_is_one_product_for_all_entries():

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TrainingStopped as error:
         return complain(str(error), FAILED)
     except KeyboardInterrupt as stop:
-        words = ["stopped by", str(stop) or "Ctrl-C", *getattr(stop, "__notes__", [])]
+        words = ["stopped by", str(stop) or "Ctrl-C", *getattr(stop, "told", [])]
         return complain(" ".join(words), getattr(stop, "status", 130))
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain when it flushes at exit.

@@ -53,7 +53,8 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
             over(plan.folder, KILLED, "stopped with the sweep")
             closed(going, KILLED)
             again = command_to_go_on(arguments, going.sweep, plan.folder)
-            stop.__notes__ = [f"with {finished(plan.folder)}; go on with: {again}"]
+            if isinstance(stop, Stopped):
+                stop.told = [f"with {finished(plan.folder)}; go on with: {again}"]
             raise
         except UserError:
             if over(plan.folder, FAILED, "the process that ran it was killed") or plan.resume:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import compress
 from operator import attrgetter
 
 import numpy as np
@@ -18,17 +19,24 @@ class MatrixProduct(Joint):
 
     x_data: the numbers of x. kept: (N, K) booleans; where False an entry of x takes no part, and need
     not be a Value.
+
+    rows: the entries of x, row by row; columns: those of w, column by column. They are tuples, whose
+    freeing Python limits to some depth at a time. Nothing limits that of an array of objects: with
+    arrays here a long chain of products would overflow C's stack when it is freed.
     """
 
-    __slots__ = ("columns", "columns_made", "kept", "rows", "rows_made", "w_data", "x_data")
+    __slots__ = ("columns", "columns_made", "kept", "rows", "rows_made", "terms", "w_data", "x_data")
 
     def __init__(self, x: np.ndarray, w: np.ndarray, x_data: np.ndarray, kept: np.ndarray | None = None):
-        self.rows, self.columns, self.kept = x.copy(), w.T.copy(), kept
-        values = self.columns.ravel().tolist()  # most of the numbers, and mostly parameters
+        self.rows: tuple[Value, ...] = tuple(x.ravel().tolist())
+        # Most of the numbers, and mostly parameters.
+        self.columns: tuple[Value, ...] = tuple(w.T.ravel().tolist())
+        self.terms = len(w)
+        self.kept = kept
         self.x_data = x_data
-        self.w_data = np.fromiter(map(DATA, values), float, len(values)).reshape(self.columns.shape).T
-        self.columns_made = any(map(CHILDREN, values))
-        self.rows_made = kept is not None or any(map(CHILDREN, self.rows.ravel().tolist()))
+        self.w_data = np.fromiter(map(DATA, self.columns), float, w.size).reshape(w.shape[::-1]).T
+        self.columns_made = any(map(CHILDREN, self.columns))
+        self.rows_made = kept is not None or any(map(CHILDREN, self.rows))
 
     def entries(self) -> np.ndarray:
         """(N, M) Values."""
@@ -39,31 +47,39 @@ class MatrixProduct(Joint):
         ]
         return out
 
+    def row(self, i: int) -> tuple[Value, ...]:
+        return self.rows[i * self.terms : (i + 1) * self.terms]
+
+    def column(self, j: int) -> tuple[Value, ...]:
+        return self.columns[j * self.terms : (j + 1) * self.terms]
+
     def children(self, place: int) -> tuple[Value, ...]:
-        i, j = divmod(place, len(self.columns))
-        kept = slice(None) if self.kept is None else self.kept[i]
-        return (*self.rows[i, kept].tolist(), *self.columns[j, kept].tolist())
+        i, j = divmod(place, self.w_data.shape[1])
+        if self.kept is None:
+            return self.row(i) + self.column(j)
+        kept = self.kept[i].tolist()
+        return (*compress(self.row(i), kept), *compress(self.column(j), kept))
 
     def local_grads(self, place: int) -> tuple[float, ...]:
-        i, j = divmod(place, len(self.columns))
+        i, j = divmod(place, self.w_data.shape[1])
         kept = slice(None) if self.kept is None else self.kept[i]
         return (*self.w_data[kept, j].tolist(), *self.x_data[i, kept].tolist())
 
     def inputs(self, place: int, given: set[int]) -> Sequence[Value]:
         if self.kept is not None:
             return self.children(place)  # a column's share differs from row to row
-        i, j = divmod(place, len(self.columns))
-        inputs: list[Value] = []
+        i, j = divmod(place, self.w_data.shape[1])
+        inputs: tuple[Value, ...] = ()
         if i not in given and self.rows_made:
             given.add(i)
-            inputs = self.rows[i].tolist()
+            inputs = self.row(i)
         if self.columns_made and ~j not in given:  # columns count from -1 down
             given.add(~j)
-            inputs += self.columns[j].tolist()
+            inputs += self.column(j)
         return inputs
 
     def pass_on(self, values: Collection[Value]) -> None:
-        grads = np.zeros((len(self.rows), len(self.columns)))
+        grads = np.zeros((len(self.x_data), self.w_data.shape[1]))
         if len(values) < grads.size and not (
             np.isfinite(self.x_data).all() and np.isfinite(self.w_data).all()
         ):
@@ -99,8 +115,9 @@ def folded_product(x: np.ndarray, w: np.ndarray, kept: np.ndarray | None = None)
     return total
 
 
-def add_grads(values: np.ndarray, grads: np.ndarray, kept: np.ndarray | None = None) -> None:
+def add_grads(values: Iterable[Value], grads: np.ndarray, kept: np.ndarray | None = None) -> None:
+    """To each value, in the order of the rows of grads; only where `kept` is True."""
     if kept is not None:
-        values, grads = values[kept], grads[kept]
-    for value, grad in zip(values.ravel().tolist(), grads.ravel().tolist(), strict=True):
+        values, grads = compress(values, kept.ravel().tolist()), grads[kept]
+    for value, grad in zip(values, grads.ravel().tolist(), strict=True):
         value.grad += grad
