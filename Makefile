@@ -1,18 +1,22 @@
 # Needs Python 3.11 or newer (with venv and pip) and make. Another Python: make PYTHON=python3.13 setup
 PYTHON ?= python3
+# The environment; another one stays beside it: make VENV=.venv-3.13 PYTHON=python3.13 core
+VENV ?= .venv
 # Where `make tiny` leaves its runs and their MLflow store.
 FOLDER ?= .
 
 # Every path is relative, and so a space in the checkout's own path does no harm.
-PY := .venv/bin/python
+PY := $(VENV)/bin/python
 # A file of tests to a process, as many processes as there are cores; each holds about 1 GB.
 PYTEST := $(PY) -m pytest -q -n auto --maxprocesses 8 --dist loadfile
+# What depends on the Python itself; few of these compile a model.
+CORE := $(patsubst %,tests/test_%.py,cli composing imports ops scalar_product signals tensor value)
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 # The stamps are written last: a set-up that was interrupted is begun anew. .ready holds the
 # checkout's path, so that a checkout that was moved or copied does not run the code at its old place.
-LOCKED := .venv/.locked
-READY := .venv/.ready
+LOCKED := $(VENV)/.locked
+READY := $(VENV)/.ready
 # Ray's launcher wants older packages than the rest: they lie over those of .venv, in an environment that
 # reads all others there.
 RAY := .venv-ray/bin/python
@@ -23,9 +27,16 @@ ifeq ($(wildcard $(PY)),)
 .PHONY: $(LOCKED)
 endif
 endif
+# A Python that was asked for is the one that is used: an environment of another one is made anew.
+WHICH := -c 'import sys; print(sys.version)'
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell $(PY) $(WHICH) 2>/dev/null),$(shell $(PYTHON) $(WHICH) 2>/dev/null || echo missing))
+.PHONY: $(LOCKED) $(READY)
+endif
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tiny test slow ray check bench notebook lock clean
+.PHONY: help setup tiny test core slow ray check bench notebook lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -37,6 +48,9 @@ tiny: setup ## train the smallest experiment: a few seconds (FOLDER=... says whe
 
 test: setup ## the quick tests
 	@$(PYTEST) -m "not slow"
+
+core: setup ## those of the core, the command and signals: what .ci/run asks of each further Python
+	@$(PYTEST) -m "not slow" $(CORE)
 
 slow: setup ## the slow tests: the wheel in a fresh environment, whole experiments, the browser
 	@$(PYTEST) -m slow
@@ -69,7 +83,7 @@ lock: ## pin in requirements.txt and requirements-ray.txt what pyproject.toml as
 	done
 
 clean: ## remove .venv and the tools' caches; runs and their store stay
-	rm -rf .venv .venv-ray .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find gptlab tests benchmarks plugins -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(LOCKED): requirements.txt
@@ -77,8 +91,8 @@ $(LOCKED): requirements.txt
 	    echo "gptlab needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing). Name another: make PYTHON=python3.13 setup" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "gptlab needs Python's venv and ensurepip, which '$(PYTHON)' lacks. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@echo "Setting up .venv: $$(grep -c == requirements.txt) pinned packages, 1.4 GB on disk; a minute or two, once."
-	@$(PYTHON) -m venv --clear .venv
+	@echo "Setting up $(VENV): $$(grep -c == requirements.txt) pinned packages, 1.4 GB on disk; a minute or two, once."
+	@$(PYTHON) -m venv --clear $(VENV)
 	@$(INSTALL) --require-hashes --requirement requirements.txt
 	@touch $@
 
@@ -86,7 +100,7 @@ $(READY): $(LOCKED) pyproject.toml
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@pwd -P > $@
 
-.venv-ray/.ready: requirements-ray.txt | $(READY)
+.venv-ray/.ready: requirements-ray.txt $(LOCKED) | $(READY)
 	@$(PY) -m venv --clear .venv-ray
 	@cd .venv-ray/lib/python3*/site-packages && echo ../../../../.venv/lib/python3*/site-packages > below.pth
 	@$(RAY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-ray.txt

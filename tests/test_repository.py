@@ -1,5 +1,6 @@
 """The repository as a whole: pins, file sizes, and nothing that is true of one machine only."""
 
+import os
 import re
 import subprocess
 import tomllib
@@ -128,3 +129,51 @@ def test_documents_name_only_targets_that_the_makefile_has(document: str) -> Non
 
 def test_readme_shows_the_two_commands() -> None:
     assert {"tiny", "test"} <= set(make_targets((ROOT / "README.md").read_text("utf-8")))
+
+
+def write_python(path: Path, says: str) -> None:
+    """A command that answers as a Python does which is asked with `-c CODE PATH`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{says}\n")
+    path.chmod(0o755)
+
+
+def test_ci_finds_every_python_that_works_oldest_first(tmp_path: Path) -> None:
+    path, pyenv = tmp_path / "bin", tmp_path / "pyenv"
+    write_python(path / "python3.97", 'echo "3.97 $3"')
+    write_python(path / "python3.100", 'echo "3.100 $3"')
+    write_python(path / "python3.98", "echo not chosen >&2; exit 127")
+    write_python(path / "python3.99-config", 'echo "3.99 $3"')
+    write_python(pyenv / "versions" / "3.98.1" / "bin" / "python3.98", 'echo "3.98 $3"')
+    environment = {"PATH": f"{path}:/usr/bin:/bin", "PYENV_ROOT": str(pyenv), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [ROOT / ".ci" / "pythons"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-3:] == [
+        f"3.97 {path}/python3.97",
+        f"3.98 {pyenv}/versions/3.98.1/bin/python3.98",
+        f"3.100 {path}/python3.100",
+    ]
+    assert "3.99 " not in done.stdout
+
+
+def test_make_uses_the_python_that_it_is_given(tmp_path: Path) -> None:
+    for file in ("Makefile", "requirements.txt", "pyproject.toml"):
+        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
+    write_python(tmp_path / ".venv" / "bin" / "python", "echo 3.11")
+    (tmp_path / ".venv" / ".locked").touch()
+    (tmp_path / ".venv" / ".ready").write_text(f"{tmp_path.resolve()}\n")
+    write_python(tmp_path / "same", "echo 3.11")
+    write_python(tmp_path / "other", "echo 3.98")
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHON", "VENV", "MAKEFLAGS")}
+
+    def made(*arguments: str) -> str:
+        command = ["make", "--dry-run", "test", *arguments]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    assert "venv --clear" not in made() + made("PYTHON=./same")
+    assert "./other -m venv --clear .venv\n" in made("PYTHON=./other")
+    assert "./other -m venv --clear .venv-other\n" in made("PYTHON=./other", "VENV=.venv-other")

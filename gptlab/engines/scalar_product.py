@@ -34,7 +34,7 @@ class MatrixProduct(Joint):
         self.terms = len(w)
         self.kept = kept
         self.x_data = x_data
-        self.w_data = np.fromiter(map(DATA, self.columns), float, w.size).reshape(w.shape[::-1]).T
+        self.w_data: np.ndarray = np.fromiter(map(DATA, self.columns), float, w.size).reshape(w.shape[::-1]).T
         self.columns_made = any(map(CHILDREN, self.columns))
         self.rows_made = kept is not None or any(map(CHILDREN, self.rows))
 
