@@ -33,21 +33,23 @@ class FloatNamespace:
     isnan = staticmethod(math.isnan)
     isfinite = staticmethod(math.isfinite)
 
+    # The sign is that of x: a zero has one, which the whole numbers of Python lack.
     @staticmethod
     def floor(x: float) -> float:
-        return float(math.floor(x))
+        return math.copysign(math.floor(x), x)
 
     @staticmethod
     def ceil(x: float) -> float:
-        return float(math.ceil(x))
+        return math.copysign(math.ceil(x), x)
 
     @staticmethod
     def round(x: float) -> float:
-        return float(round(x))  # to even, as IEEE 754 and numpy do
+        return math.copysign(round(x), x)  # to even, as IEEE 754 and numpy do
 
+    # What is not equal to itself is NaN, of which all three make NaN, as IEEE 754 and numpy do.
     @staticmethod
     def sign(x: float) -> float:
-        return float((x > 0) - (x < 0))
+        return float((x > 0) - (x < 0)) if x == x else x
 
     @staticmethod
     def where(condition: Any, x: Any, y: Any) -> Any:
@@ -55,14 +57,26 @@ class FloatNamespace:
 
     @staticmethod
     def maximum(x: float, y: float) -> float:
-        return x if x >= y else y
+        return x if x >= y or x != x else y
 
     @staticmethod
     def minimum(x: float, y: float) -> float:
-        return x if x <= y else y
+        return x if x <= y or x != x else y
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(np, name)
+        return quiet(getattr(np, name))
+
+
+def quiet(function: Any) -> Any:
+    """numpy's function without its warnings: an infinity or NaN is a number here."""
+    if not isinstance(function, np.ufunc):
+        return function
+
+    def computed(*xs: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*xs)
+
+    return computed
 
 
 FLOATS = FloatNamespace()
@@ -71,8 +85,11 @@ FLOATS = FloatNamespace()
 def call(op: Op, *xs: float) -> tuple[float, Sequence[float]]:
     """The op's value and local gradients at these numbers, infinities and NaN included."""
     try:
-        return op.forward(FLOATS, *xs)
+        made = op.forward(FLOATS, *xs)
+        if type(made[0]) is not complex:  # what Python makes of the root of a negative number: NaN elsewhere
+            return made
     except (ArithmeticError, ValueError):
-        with np.errstate(all="ignore"):
-            y, gradients = op.forward(np, *(np.float64(x) for x in xs))
-        return float(y), tuple(float(g) for g in gradients)
+        pass
+    with np.errstate(all="ignore"):
+        y, gradients = op.forward(np, *(np.float64(x) for x in xs))
+    return float(y), tuple(float(g) for g in gradients)

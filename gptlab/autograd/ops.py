@@ -25,11 +25,17 @@ def mul(xp: Any, a: Any, b: Any) -> Any:
 
 @op(samples=[(0.5, -1.5), (2.0, 3.0), (1.7, -0.5)])
 def pow_(xp: Any, a: Any, b: Any) -> Any:
-    """a ** b; the gradient to b is taken as 0 where a <= 0, since log(a) is not real there."""
+    """a ** b; the gradient to b is taken as 0 where a <= 0, since log(a) is not real there.
+
+    a ** 0 is 1 for every a, NaN and infinities too, and its gradient to a is 0.
+    """
     y = xp.pow(a, b)
-    positive = a > 0
-    log_a = xp.log(xp.where(positive, a, 1.0))
-    return y, (b * xp.pow(a, b - 1.0), y * log_a)
+    is_zero = b == 0  # of one number a plain bool
+    # Not a ** -1, which may be infinite, where it is multiplied by b = 0.
+    to_a = b * xp.pow(a, b - 1.0 if is_zero is False else xp.where(is_zero, b, b - 1.0))
+    log_a = xp.log(xp.where(a > 0, a, 1.0))
+    # Not 0 times y, which may be infinite at a = 0.
+    return y, (to_a, xp.where((a <= 0) & (y == y), 0.0, y * log_a))
 
 
 @op(samples=[(0.3,), (1.0,), (7.5,)])
@@ -47,9 +53,9 @@ def exp(xp: Any, a: Any) -> Any:
 
 @op(samples=[(-1.2,), (0.7,), (3.0,)])
 def relu(xp: Any, a: Any) -> Any:
-    """max(a, 0), with gradient 0 at 0."""
-    positive = a > 0
-    return xp.where(positive, a, 0.0), (xp.where(positive, 1.0, 0.0),)
+    """max(a, 0), with gradient 0 at 0; NaN, and so is its gradient, at NaN."""
+    y = xp.where(a <= 0, 0.0, a)
+    return y, (xp.where(y > 0, 1.0, y),)
 
 
 @op(samples=[(-1.2,), (0.0,), (0.7,)])
@@ -61,9 +67,11 @@ def tanh(xp: Any, a: Any) -> Any:
 
 @op(samples=[(0.5, -1.5), (2.0, 3.0)])
 def maximum(xp: Any, a: Any, b: Any) -> Any:
-    """The larger of a and b; where they are equal the gradient goes to a."""
+    """The larger of a and b; where they are equal the gradient goes to a. NaN, gradients too, if one is."""
     first = a >= b
-    return xp.where(first, a, b), (xp.where(first, 1.0, 0.0), xp.where(first, 0.0, 1.0))
+    y = xp.where(first | (a != a), a, b)
+    to_a = xp.where(first, 1.0, xp.where(y == y, 0.0, y))
+    return y, (to_a, 1.0 - to_a)
 
 
 BUILTIN_OPS: dict[str, Op] = {o.name: o for o in (add, mul, pow_, log, exp, relu, tanh, maximum)}

@@ -21,6 +21,7 @@ from gptlab.autograd.value import Value, apply
 from gptlab.engines.scalar_product import MatrixProduct, folded_product
 
 DATA = attrgetter("data")
+OWN = frozenset(BUILTIN_OPS.values())
 # What numpy computes of many numbers to the same bits as Python of one.
 EXACT = {BUILTIN_OPS[name] for name in ("add", "mul", "relu", "maximum")}
 
@@ -131,6 +132,8 @@ def nodes(op: Op, *columns: list[Any]) -> list[Any]:
     forward = op.forward
     try:
         results = list(map(forward, repeat(FLOATS), *numbers))
+        if op not in OWN and complex in (type(y) for y, _ in results):
+            raise ValueError  # as `call` says
     except (ArithmeticError, ValueError):
         results = [call(op, *xs) for xs in zip(*numbers, strict=True)]
     if all(map(only_values, columns)):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from gptlab.autograd.ops import OpTable
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
 from gptlab.model.gpt import GPT
+
+if TYPE_CHECKING:
+    from gptlab.inspection.tapped import Seen
 
 BOS = "BOS"
 
@@ -27,10 +31,12 @@ class Inspection:
     losses (T,): -log of the target's probability, in nats. logits, probabilities: (T, V).
     attention (L, H, T, T): the share of its attention that position t (the third axis) gives position s
     (the last one); rows sum to 1, and are 0 after t. H counts every softmax over the positions that a
-    layer takes, and is 0 for a model whose attention is none.
+    layer takes, and is 0 for a model whose attention is none; what a layer lacks of the largest H is 0.
     lens (L+1, T, V): what each hidden state would predict, sent through the final norm, if there is one,
-    and the output matrix (nostalgebraist 2020, "logit lens"); the last equals `probabilities`.
-    hidden (L+1, T, E): the embeddings as the first block gets them, then what each block makes of them.
+    and the output matrix (nostalgebraist 2020, "logit lens"); the last equals `probabilities`. NaN for a
+    hidden state that the output does not take.
+    hidden (L+1, T, E): the embeddings as the first block gets them, then what each block makes of them. E is
+    the largest size where they differ, and a smaller one ends in zeros; NaN for what is not of positions.
     hiddenNorms (L+1, T): their lengths. gradientNorms (L+1, T): those of the gradient of the mean loss
     with respect to them.
     attributions (T,): gradient times input (Shrikumar et al. 2016), summed over the E numbers of hidden[0]. Their
@@ -102,10 +108,7 @@ def inspect_ids(
     found = look(definition, ops, weights, np.array(ids[:-1], np.int32), np.array(ids[1:], np.int32))
     names = [shown(tokenizer, i) for i in range(tokenizer.vocabSize)]
     hidden, gradients = found.hidden, found.gradients
-    notes: tuple[str, ...] = ()
-    if not found.attention.shape[1]:
-        part = type(definition.attention).__name__
-        notes = (f"attention is not shown: {part} asks no Tensor for attend(...) or softmax(...).",)
+    notes = notes_on(found, definition)
     return Inspection(
         text=tokenizer.decode(ids[1:]),
         tokens=[names[i] for i in ids[:-1]],
@@ -124,6 +127,32 @@ def inspect_ids(
         weightGradientNorms={n: float(np.linalg.norm(found.weight_gradients[n])) for n in weights},
         notes=notes,
     )
+
+
+def notes_on(found: Seen, definition: GPT) -> tuple[str, ...]:
+    """What of a model is not shown, since its components have it otherwise than the standard ones."""
+    notes = []
+    heads, widths = found.heads, found.widths
+    if not any(heads):
+        part = type(definition.attention).__name__
+        notes.append(f"attention is not shown: {part} asks no Tensor for attend(...) or softmax(...).")
+    elif len(set(heads)) > 1:
+        counts = ", ".join(f"{count} in layer {layer}" for layer, count in enumerate(heads))
+        notes.append(f"the layers have different numbers of heads ({counts}): what a layer lacks is empty.")
+    if None in widths:
+        places = " and ".join(place_of(depth) for depth, width in enumerate(widths) if width is None)
+        notes.append(f"the hidden state {places} is not shown: it is not of the text's positions.")
+    elif len(set(widths)) > 1:
+        counts = ", ".join(f"{width} {place_of(depth)}" for depth, width in enumerate(widths))
+        notes.append(f"the hidden states have different sizes: {counts}.")
+    if found.unread:
+        places = " and ".join(map(place_of, found.unread))
+        notes.append(f"the logit lens is not shown {places}: the output takes no hidden state of that shape.")
+    return tuple(notes)
+
+
+def place_of(depth: int) -> str:
+    return f"after layer {depth - 1}" if depth else "at the embedding"
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -41,19 +41,24 @@ def numbers(inspection: Inspection) -> dict[str, Any]:
         "candidates": candidates(inspection.probabilities, best),
         "ranks": ranks(inspection.probabilities, ids),
         "attention": packed_shares(inspection.attention),
-        "lens": [
-            {
-                "candidates": candidates(depth, top),
-                "shares": listed(depth[np.arange(len(ids)), ids]),
-                "ranks": ranks(depth, ids),
-            }
-            for depth, top in zip(inspection.lens, lens, strict=True)
-        ],
+        "lens": [lens_entry(depth, top, ids) for depth, top in zip(inspection.lens, lens, strict=True)],
         "hiddenNorms": [listed(row) for row in inspection.hiddenNorms],
         "gradientNorms": [listed(row) for row in inspection.gradientNorms],
         "attributions": listed(inspection.attributions),
         "attributionsSum": number(inspection.attributions.sum()),
         "weights": weight_entries(inspection),
+    }
+
+
+def lens_entry(depth: np.ndarray, best: np.ndarray, ids: np.ndarray) -> dict[str, Any]:
+    """What the page shows of a hidden state's predictions (T, V); no candidates if there are none."""
+    if not np.isfinite(depth).any():
+        none: list[None] = [None] * len(ids)
+        return {"candidates": [[] for _ in ids], "shares": none, "ranks": none}
+    return {
+        "candidates": candidates(depth, best),
+        "shares": listed(depth[np.arange(len(ids)), ids]),
+        "ranks": ranks(depth, ids),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -25,7 +25,12 @@ from gptlab.model.gpt import GPT
 @dataclass(frozen=True)
 class Seen:
     """losses (T,); logits (T, V); attention (L, H, T, T); lens (L+1, T, V) probabilities; hidden and the
-    gradient of the mean loss with respect to it, (L+1, T, E); that with respect to each weight."""
+    gradient of the mean loss with respect to it, (L+1, T, W); that with respect to each weight.
+
+    H and W are the largest of any layer: what is smaller ends in zeros. What cannot be had of a layer is
+    NaN. heads (L): of each layer. widths (L+1): numbers a position, None for a hidden state that is not of
+    positions. unread: of which hidden states the model's readout makes no logits.
+    """
 
     losses: np.ndarray
     logits: np.ndarray
@@ -34,6 +39,9 @@ class Seen:
     hidden: np.ndarray
     gradients: np.ndarray
     weight_gradients: dict[str, np.ndarray]
+    heads: list[int]
+    widths: list[int | None]
+    unread: list[int]
 
 
 def look(
@@ -41,32 +49,101 @@ def look(
 ) -> Seen:
     """The pass over tokens (T,), each followed by its target; in float64 if the weights are."""
     dtype = "float64" if any(np.asarray(w).dtype == np.float64 for w in weights.values()) else "float32"
-    sizes = definition.sizes
     keep_compiled_programs()
     with jax.enable_x64(dtype == "float64"):
         # numpy, not jax: each small thing that jax makes apart from the program would be compiled, too.
         given = {name: np.asarray(array, dtype) for name, array in weights.items()}
-        shifts = np.zeros((sizes.nLayer + 1, len(tokens), sizes.nEmbd), dtype)
-        program = look_program(definition, XlaArrays(ops, dtype))
+        arrays, length = XlaArrays(ops, dtype), len(tokens)
+        shapes = hidden_shapes(definition, arrays, length)
+        shifts = [None if shape is None else np.zeros(shape, dtype) for shape in shapes]
+        program = look_program(definition, arrays)
         (_, parts), (weight_gradients, gradients) = program(given, shifts, tokens, targets)
-        losses, logits, shares, lens, hidden = map(np.asarray, parts)
-        named = {name: np.asarray(weight_gradients[name]) for name in weights}
-        return Seen(losses, logits, shares, lens, hidden, np.asarray(gradients), named)
+    losses, logits, shares, lens, states = jax.tree.map(np.asarray, parts)
+    hidden = [by_position(state, length) for state in states]
+    return Seen(
+        losses,
+        logits,
+        padded(shares, (0, length, length)),
+        padded([lens.get(depth) for depth in range(len(hidden))], logits.shape),
+        padded(hidden, (length, 0)),
+        padded([by_position(gradient, length) for gradient in gradients], (length, 0)),
+        {name: np.asarray(weight_gradients[name]) for name in weights},
+        [len(share) for share in shares],
+        [None if state is None else state.shape[1] for state in hidden],
+        [depth for depth in range(len(hidden)) if depth not in lens],
+    )
+
+
+@lru_cache(maxsize=8)
+def hidden_shapes(definition: GPT, arrays: XlaArrays, length: int) -> list[tuple[int, ...] | None]:
+    """Of the hidden state that the first block gets and those that each block makes, by a trial on shapes alone."""
+    shapes: list[tuple[int, ...] | None] = []
+
+    def forward(weights: dict[str, jax.Array], tokens: Any) -> None:
+        tapped, model, named = tapped_model(definition, arrays, weights, ())
+        model.logits(named, tokens, causal_context(length))
+        shapes.extend(None if x is None else x.shape for x in tapped.hidden)
+
+    declared = definition.declared_weights()
+    weights = {n: jax.ShapeDtypeStruct(w.shape, arrays.dtype) for n, w in declared.items()}
+    jax.eval_shape(forward, weights, jax.ShapeDtypeStruct((length,), np.int32))
+    return shapes
 
 
 @lru_cache(maxsize=8)  # a compiled program each
 def look_program(definition: GPT, arrays: XlaArrays) -> Callable[..., Any]:
-    """(weights, shifts (L+1, T, E), tokens, targets) -> (mean loss, parts of Seen), gradients by the first two."""
+    """(weights, L+1 shifts, tokens, targets) -> (mean loss, parts of Seen), gradients by the first two."""
 
-    def mean_loss(weights: dict[str, jax.Array], shifts: jax.Array, tokens: Any, targets: Any) -> Any:
-        recording = RecordingArrays(arrays.ops, arrays.dtype)
-        tapped = TappedBlock(definition.block, shifts, recording)
-        model = dataclasses.replace(definition, block=tapped)
-        named = tensors(weights, recording)
+    def mean_loss(weights: dict[str, jax.Array], shifts: Any, tokens: Any, targets: Any) -> Any:
+        tapped, model, named = tapped_model(definition, arrays, weights, shifts)
         logits = model.logits(named, tokens, causal_context(len(tokens))).data
         losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[:, None], -1)[:, 0]
-        read = [definition.readout(named, Tensor(x, recording)).data for x in tapped.hidden]
-        hidden, lens = jnp.stack(tapped.hidden), jax.nn.softmax(jnp.stack(read))
-        return losses.mean(), (losses, logits, jnp.stack(tapped.shares), lens, hidden)
+        none = jnp.zeros((0, len(tokens), len(tokens)), logits.dtype)
+        shares = [jnp.concatenate([none, *layer]) for layer in tapped.shares]
+        read = {depth: read_out(definition, named, x) for depth, x in enumerate(tapped.hidden)}
+        lens = {d: jax.nn.softmax(x) for d, x in read.items() if x is not None and x.shape == logits.shape}
+        return losses.mean(), (losses, logits, shares, lens, tapped.hidden)
 
     return compiled(jax.value_and_grad(mean_loss, argnums=(0, 1), has_aux=True), arrays, one_thread=False)
+
+
+def tapped_model(
+    definition: GPT, arrays: XlaArrays, weights: dict[str, jax.Array], shifts: Sequence[jax.Array | None]
+) -> tuple[TappedBlock, GPT, dict[str, Tensor]]:
+    """Its block, the model with that block, and the weights for it."""
+    recording = RecordingArrays(arrays.ops, arrays.dtype)
+    tapped = TappedBlock(definition.block, definition, shifts, recording)
+    return tapped, dataclasses.replace(definition, block=tapped), tensors(weights, recording)
+
+
+def read_out(definition: GPT, weights: dict[str, Tensor], hidden: jax.Array | None) -> jax.Array | None:
+    """The logits that the model's readout makes of a hidden state; None if it is not of the readout's shape."""
+    if hidden is None:
+        return None
+    try:
+        read: jax.Array = definition.readout(weights, Tensor(hidden, weights["tokenEmbedding"].arrays)).data
+        return read
+    except Exception:  # whatever a component makes of a shape that it does not expect
+        return None
+
+
+def by_position(state: np.ndarray | None, length: int) -> np.ndarray | None:
+    """(T, W) of (T, W), of (..., T, E) and of (T, ...); None of what is not of positions."""
+    if state is None or length not in (state.shape[-2:-1] + state.shape[:1]):
+        return None
+    if state.ndim > 1 and state.shape[-2] == length:
+        state = np.moveaxis(state, -2, 0)
+    return state.reshape(length, -1)
+
+
+def padded(parts: Sequence[np.ndarray | None], smallest: tuple[int, ...]) -> np.ndarray:
+    """The parts as one array, the smaller ones with zeros at the end of each axis; NaN for None."""
+    known = [part for part in parts if part is not None]
+    shape = tuple(map(max, zip(smallest, *(part.shape for part in known), strict=True)))
+    whole = np.zeros((len(parts), *shape), known[0].dtype if known else float)
+    for place, part in zip(whole, parts, strict=True):
+        if part is None:
+            place[...] = np.nan
+        else:
+            place[tuple(map(slice, part.shape))] = part
+    return whole

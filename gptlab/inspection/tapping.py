@@ -5,6 +5,7 @@ Legend: L layers, H heads, T positions, S positions that may be attended to, E n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,30 +43,35 @@ class RecordingArrays(XlaArrays):
 class TappedBlock:
     """A block that keeps what comes in and goes out, and adds to it what its gradient is wanted at.
 
-    shifts: (L+1, T, E), zeros, added to the hidden states by true arithmetic: the gradient with
-    respect to them is that of the hidden states. arrays: those that the weights of the trace have.
-    After a forward pass: hidden, L+1 arrays (T, E); shares, L arrays (any number of heads, T, T).
+    model: the one that it is a block of, as it was. shifts: L+1 arrays of zeros, each of the shape of its
+    hidden state, added to the hidden states by true arithmetic: the gradient with respect to them is that
+    of the hidden states; None for what takes none. arrays: those that the weights of the trace have.
+    After a forward pass: hidden, L+1 arrays, (T, E) where no component changes that, None for what is no
+    Tensor; shares, for each of L layers what it took a softmax over, (any number of heads, T, T) each.
     """
 
     block: Any
-    shifts: jax.Array
+    model: Any
+    shifts: Sequence[jax.Array | None]
     arrays: RecordingArrays
-    hidden: list[jax.Array] = field(default_factory=list)
-    shares: list[jax.Array] = field(default_factory=list)
+    hidden: list[jax.Array | None] = field(default_factory=list)
+    shares: list[list[jax.Array]] = field(default_factory=list)
 
     def __call__(self, weights: Part, x: Tensor, model: Any, context: Context) -> Tensor:
         if not self.hidden:
             x = self._tap(x)
         before = len(self.arrays.shares)
-        x = self._tap(self.block(weights, x, model, context))
-        none = jnp.zeros((0, x.shape[0], x.shape[0]), self.arrays.dtype)
-        self.shares.append(jnp.concatenate([none, *self.arrays.shares[before:]]))
+        x = self._tap(self.block(weights, x, self.model, context))
+        self.shares.append(self.arrays.shares[before:])
         return x
 
-    def _tap(self, x: Tensor) -> Tensor:
-        shifted = x.data + self.shifts[len(self.hidden)]
-        self.hidden.append(shifted)
-        return Tensor(shifted, x.arrays)
+    def _tap(self, x: Any) -> Any:
+        if not isinstance(x, Tensor):  # what goes from block to block is the block's own business
+            self.hidden.append(None)
+            return x
+        shift = self.shifts[len(self.hidden)] if self.shifts else None
+        self.hidden.append(x.data if shift is None else x.data + shift)
+        return Tensor(self.hidden[-1], x.arrays)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.block, name)

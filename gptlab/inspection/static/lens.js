@@ -32,6 +32,7 @@ function drawLens() {
 }
 
 function guess(depth, t) {
+  if (!seen.lens[depth].candidates[t].length) return el("td", { class: "guess" }, "–"); // see the notes
   const [id, share] = seen.lens[depth].candidates[t][0];
   const right = word(id) === seen.targets[t];
   const cell = el(
