@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gptlab.autograd.check import evaluate
+from gptlab.autograd.op import Op
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
 from gptlab.data.batches import split
 from gptlab.data.content import content_of
@@ -132,9 +133,34 @@ def digest(texts: Iterable[str]) -> str:
 
 
 def brought_by_plugins(config: Settings, registry: Registry) -> dict[str, str]:
-    """Of the names that a config selects, `"op halfmul": "half"`: those that a plugin brought, and which."""
-    selected = [("op", name) for name in config["ops"].values()]
+    """Of the names that a config uses, `"op halfmul": "half"`: those that a plugin brought, and which.
+
+    Besides, `"plugin half": DIGEST` of each of those plugins. Listeners are none: they change nothing of a model.
+    """
+    selected = [("op", name) for name in (*config["ops"].values(), *ops_applied(config, registry))]
     selected += [(kind, config["model"][kind]["name"]) for kind in (*COMPONENT_KINDS, "adapter")]
     selected += [(kind, config[group]["name"]) for kind, group in GROUPS.items() if "/" not in group]
     owners = {f"{kind} {name}": registry.owner(kind, name) for kind, name in selected}
-    return {name: owner for name, owner in owners.items() if owner != OWN}
+    brought = {name: owner for name, owner in owners.items() if owner != OWN}
+    digests = {f"plugin {owner}": registry.digest(owner) for owner in brought.values()}
+    return brought | {name: digest for name, digest in digests.items() if digest}
+
+
+def ops_applied(config: Settings, registry: Registry) -> list[str]:
+    """The ops that the model's components apply by names of their own, beside the slots."""
+    ops = AskedOps(op_table(config, registry))
+    try_shapes(definition_of(config, registry, vocabSize=1), ops)
+    return [name for name in ops.asked if name not in BUILTIN_OPS]
+
+
+class AskedOps(OpTable):
+    """A table of ops that keeps which of them were asked for."""
+
+    def __init__(self, ops: OpTable):
+        vars(self).update(vars(ops))
+        self.asked: dict[str, None] = {}
+
+    def __getitem__(self, name: str) -> Op:
+        op = super().__getitem__(name)
+        self.asked[name] = None
+        return op

@@ -98,15 +98,17 @@ class Config:
 
     initFrom: a run or a file of weights to start from; its model, ops and vocabulary are then the config's.
     resume: latest, an MLflow run id, or a run's folder: go on with that run, whose config is then the config.
+    anyway: go on with a run or a sweep although a plugin of it has changed since.
     register: the name in MLflow's model registry that the finished model goes under; registerAlias: its alias there.
     original: set by initFrom: the run that the weights come from, and its data.
-    sweep: of the command, and in no run's own config.
+    sweep, anyway: of the command, and in no run's own config.
     """
 
     seed: int = 0
     description: str = ""
     initFrom: str | None = None
     resume: str | None = None
+    anyway: bool = False
     register: str | None = None
     registerAlias: str = "newest"
     progress: str = "auto"

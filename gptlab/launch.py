@@ -126,7 +126,7 @@ def launch(
         write_run_folder(folder, config, parts.data, brought)
     with resuming.held(folder):
         if checkpoint is not None:
-            take_up(run, checkpoint)
+            take_up(run, checkpoint, brought)
         saver = saver_of(config, parts, run, listeners, brought, checkpoint)
         progress = make_progress(config["progress"], parts.plan.numSteps, run.resumed_from or 0)
         error: BaseException | None = None
@@ -167,11 +167,13 @@ def beginning(config: Settings, parts: Parts, checkpoint: Checkpoint | None, beg
     return parts.session.init(*resuming.continued(checkpoint, weights, optimizer), checkpoint.step)
 
 
-def take_up(run: Run, checkpoint: Checkpoint) -> None:
+def take_up(run: Run, checkpoint: Checkpoint, brought: dict[str, str]) -> None:
     """Bring the run and its folder to where they were at the checkpoint."""
     resuming.check_writable(run.folder)
     remove_leftovers(run.folder)
     resuming.cut_back(checkpoint, run)
+    if brought != checkpoint.state["plugins"]:
+        write_json(run.folder / PLUGINS, brought)
     run.id = checkpoint.state["run"]["id"] or resuming.id_of(run.folder)
     run.resumed_from = checkpoint.step
 

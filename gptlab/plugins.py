@@ -15,6 +15,7 @@ import pluggy
 from gptlab import builtins, discovery, hookspecs
 from gptlab.discovery import Source
 from gptlab.errors import UserError, nearest, unknown_name
+from gptlab.plugin_code import digest_of
 from gptlab.registry import OWN, Entry, Registry
 from gptlab.signals import reraise_if_stopped
 
@@ -57,6 +58,14 @@ class Plugins:
     manager: pluggy.PluginManager
     registry: Registry
     found: list[Plugin] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)  # of the code that was loaded
+
+    def digest(self, name: str) -> str:
+        """What the code of the plugin of this name was when it was loaded; "" for one that has no file."""
+        loaded = next((p for p in self.found if p.source.name == name and not p.failure), None)
+        if loaded is not None and name not in self.digests:
+            self.digests[name] = digest_of_plugin(loaded)
+        return self.digests.get(name, "")
 
     def listener(self, name: str) -> Any:
         """The plugin of this name, if it has a listener hook. Raises UserError if not."""
@@ -89,6 +98,7 @@ def load_plugins(extra: Iterable[Source] = (), discover: bool = True, quiet: boo
         by_name[source.name] = source
         load_one(plugins, source, silently if quiet else warn)
     plugins.registry.hint = partial(hint_from_failures, plugins.found)
+    plugins.registry.digest = plugins.digest
     return plugins
 
 
@@ -106,11 +116,24 @@ def load_one(plugins: Plugins, source: Source, warn: Callable[[str], None]) -> N
         return
     plugin = Plugin(source, module)
     plugins.found.append(plugin)
+    if source.file is not None:  # may be edited while this process goes on; what is installed hardly is
+        plugins.digest(source.name)
     if not plugin.listens and not any(entry.owner == source.name for entry in plugins.registry):
         warn(
             f"the plugin '{source.name}' ({source.where}) registers nothing. "
             "Is @gptlab.hookimpl missing above a function gptlab_register_...?"
         )
+
+
+def digest_of_plugin(plugin: Plugin) -> str:
+    source, module = plugin.source, plugin.module
+    file, folder = source.file, source.folder
+    if file is None and (place := getattr(module, "__file__", None)) is not None:
+        file = Path(place)
+        package = sys.modules.get(module.__name__.partition(".")[0])
+        folder = next(iter(map(Path, getattr(package, "__path__", []))), None)
+    digest = digest_of(source.name, file, folder)
+    return f"{source.version} {digest}".strip() if digest else ""
 
 
 def add_plugin(plugins: Plugins, source: Source, module: Any) -> None:

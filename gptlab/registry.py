@@ -52,6 +52,8 @@ class Registry:
         self._entries: dict[tuple[str, str], Entry] = {}
         # What more to say of a name that is not here, by (kind, name); set by whoever fills the registry.
         self.hint: Callable[[str, str], str] = lambda kind, name: ""
+        # What the code of a plugin is, by its name, as a digest; "" where that is not known.
+        self.digest: Callable[[str], str] = lambda owner: ""
 
     def check(self, kind: str, name: str, value: Any, owner: str) -> None:
         """Make sure that `register` can take this.

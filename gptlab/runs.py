@@ -30,6 +30,7 @@ from gptlab.errors import UserError
 from gptlab.exchange import FILES, read_file
 from gptlab.exchange.standard import standard_config
 from gptlab.model.gpt import GPT
+from gptlab.plugin_changes import say_changed_plugins
 from gptlab.registry import Registry, build
 from gptlab.source import Source, from_checkpoint, with_vocabulary
 
@@ -200,6 +201,7 @@ def with_model(source: Source, registry: Registry) -> tuple[Source, GPT]:
     Raises UserError for a config that describes none, and for weights that are not of that model.
     """
     config = source.config or standard_config(source.sizes)
+    say_changed_plugins(registry, source.plugins, source.name)
     with known_plugins(registry, source.plugins), sense_of(source.name):
         definition = definition_of(config, registry, source.sizes["vocabSize"])
         shapes = {name: weight.shape for name, weight in definition.declared_weights().items()}

@@ -206,7 +206,7 @@ def test_a_signal_that_python_swallows_is_not_lost(capfd: pytest.CaptureFixture[
 IN_CPP = """
 import enum, os, signal, sys, time
 import numpy, ml_dtypes  # which jax's module in C++ would import: a Stopped in these does no harm
-from gptlab.signals import Stopped, ending_at_once, makes_extension
+from gptlab.signals import Stopped, ending_at_once, ending_between_steps, makes_extension
 
 call = enum.EnumType.__call__
 
@@ -220,7 +220,10 @@ try:
     with ending_at_once():
         enum.EnumType.__call__ = interrupted
         import jaxlib.xla_client
-        time.sleep(60)
+        with ending_between_steps() as poll:  # where Python has swallowed it, it is still known of
+            while True:
+                poll()
+                time.sleep(0.01)
 except Stopped as stopped:
     print(stopped, enum.EnumType.__call__ is call, "jaxlib._jax" in sys.modules)
 """

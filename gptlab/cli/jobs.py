@@ -63,6 +63,7 @@ class OneRun:
             from gptlab.launch import launch
 
             if checkpoint is None:
+                settings.pop("anyway")
                 outcome = launch(settings, self.plugins, folder, name, asked=asked)
             else:
                 run_folder, name = checkpoint.folder.parent.parent, checkpoint.state["run"]["name"]

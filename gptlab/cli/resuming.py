@@ -16,8 +16,9 @@ from gptlab.plugins import Plugins
 from gptlab.registry import Registry
 
 Settings = dict[str, Any]
+OF_COMMAND = ("resume", "anyway", "sweep")  # and of no run
 # What may differ from one part of a run to the next: it changes nothing of what is learnt.
-FREE = ("resume", "progress", "checkpoint", "inspect", "tracking", "listeners", "sweep")
+FREE = ("resume", "anyway", "progress", "checkpoint", "inspect", "tracking", "listeners", "sweep")
 
 
 def settings_to_resume(
@@ -28,13 +29,18 @@ def settings_to_resume(
     asked: the config as the command line alone makes it. Raises UserError for a config that this gptlab
     does not know, and for what would make it another run, by name.
     """
+    from gptlab.plugin_changes import refuse_changed_plugins
     from gptlab.runs import known_plugins
 
+    brought = checkpoint.state["plugins"]
+    refuse_changed_plugins(
+        plugins.registry, brought, os.path.relpath(checkpoint.folder.parent.parent), asked["anyway"]
+    )
     with known_plugins(plugins.registry, checkpoint.state["plugins"]):
         saved = checked(checkpoint, plugins.registry)
     refuse_changes(checkpoint, saved, asked, overrides, plugins)
     typed = {key_of(override).partition(".")[0] for override in overrides}
-    return saved | {key: asked[key] for key in FREE if key in typed and key not in ("resume", "sweep")}
+    return saved | {key: asked[key] for key in FREE if key in typed and key not in OF_COMMAND}
 
 
 def checked(checkpoint: Checkpoint, registry: Registry) -> Settings:
@@ -51,7 +57,7 @@ def checked(checkpoint: Checkpoint, registry: Registry) -> Settings:
     try:
         merged = OmegaConf.merge(compose("train", choices), OmegaConf.create(without_interpolations(config)))
         settings = with_texts_of(config, plain(merged))  # type: ignore[arg-type]
-        del settings["sweep"]  # of the command, and of no run
+        del settings["sweep"], settings["anyway"]
         return settings
     except CONFIG_ERRORS as error:
         place = f"{key}: " if (key := getattr(error, "full_key", None)) else ""

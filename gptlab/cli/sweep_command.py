@@ -12,7 +12,7 @@ from gptlab.errors import UserError
 from gptlab.sweeps.sweep import RUNS, Sweep
 
 # What may differ when a sweep goes on: where and how its jobs run, nothing of what they learn.
-FREE = re.compile(r"(sweep|progress|tracking|checkpoint|listeners|hydra(?!.sweeper))\b")
+FREE = re.compile(r"(sweep|anyway|progress|tracking|checkpoint|listeners|hydra(?!.sweeper))\b")
 RESUME = "sweep.resume"
 
 

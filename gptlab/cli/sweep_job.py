@@ -171,6 +171,7 @@ class Job:
                 return replace(done, runId=self._noted(config, done))
             settings = self._continued(checkpoint, settings, plugins)
         asked = asked_of(settings, self.overrides) if settings["initFrom"] is not None else None
+        settings.pop("anyway", None)
         outcome = launch(settings, plugins, self.folder, name, checkpoint, asked, member)
         if settings["progress"] != "none":
             print(closing(outcome.run, in_sweep=True), flush=True)
@@ -233,5 +234,6 @@ class Job:
 
         told = typing.cast("Settings", OmegaConf.to_container(config))
         told.pop("sweep", None)
+        told.pop("anyway", None)
         parent, tracking = self.sweep.parent, self.sweep.tracking
         return note_child(tracking, parent, record.name, told, record.status, record.reason, record.runId)

@@ -32,6 +32,7 @@ class Plan:
     """folder: absolute. swept: keys as typed, with a `+` if they have one. tracking: the first job's.
 
     in_process: whether the jobs run in this process. resume: whether the folder has been begun before.
+    anyway: whether it is gone on with although a plugin has changed.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class Plan:
     tracking: Settings
     in_process: bool
     resume: bool
+    anyway: bool
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def planned(line: CommandLine, plugins: Plugins) -> Plan:
         settings["tracking"],
         facts.launcher == BASIC,
         reference is not None,
+        settings["anyway"],
     )
 
 

@@ -6,11 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+from gptlab.checkpoint import PLUGINS, checkpoint_folders, read_json
 from gptlab.cli import composing
 from gptlab.cli.command_line import CommandLine, choices_of
 from gptlab.cli.sweep_closing import Going, closed, over, taken_back
@@ -19,6 +21,7 @@ from gptlab.cli.sweep_job import SweepJob
 from gptlab.cli.sweep_plan import Plan, planned
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.folders import remove
+from gptlab.plugin_changes import refuse_changed_plugins
 from gptlab.plugins import Plugins
 from gptlab.signals import Stopped, handled
 from gptlab.sweeps.record import DONE, FAILED, FINISHED, KILLED, RUNNING, read_records
@@ -42,6 +45,8 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
     fresh = made(plan.folder)
     with held(plan.folder):
         try:
+            if plan.resume:
+                refuse_other_plugins(plan, plugins)
             going = begun(plan, fresh, tracked)
         except BaseException:
             remove(plan.folder, set())  # only if it is empty
@@ -87,6 +92,18 @@ def made(folder: Path) -> bool:
         return not any(folder.iterdir())
     except OSError as error:
         raise UserError(f"the sweep's folder must be writable: {folder}: {error.strerror}.") from None
+
+
+def refuse_other_plugins(plan: Plan, plugins: Plugins) -> None:
+    """Raises UserError if a plugin is not what it was for the jobs that have begun, unless that is to be anyway."""
+    brought: dict[str, Any] = {}
+    for record in read_records(plan.folder, running=True):
+        if not checkpoint_folders(plan.folder / record.folder):
+            continue  # it begins anew
+        with suppress(UserError):  # none was used, or the job's own resuming says what is wrong
+            found = read_json(plan.folder / record.folder / PLUGINS)
+            brought = (found if isinstance(found, dict) else {}) | brought
+    refuse_changed_plugins(plugins.registry, brought, os.path.relpath(plan.folder), plan.anyway)
 
 
 def begun(plan: Plan, fresh: bool, tracked: bool) -> Going:

@@ -17,6 +17,7 @@ from gptlab.exchange.standard import standard_config
 from gptlab.finetuning.agreement import check_agrees
 from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
+from gptlab.plugin_changes import say_changed_plugins
 from gptlab.registry import COMPONENT_KINDS, Registry, build
 from gptlab.runs import found_source, known_plugins, restored, sense_of
 from gptlab.source import Source, with_vocabulary
@@ -90,6 +91,7 @@ def starting_weights(config: Settings, registry: Registry, asked: Mapping[str, A
         pass  # in memory by now
     name = source.name if reference == "latest" else reference
     theirs = source.config or standard_config(source.sizes)
+    say_changed_plugins(registry, source.plugins, name)
     with known_plugins(registry, source.plugins):
         with sense_of(name):
             model = taken_model(config["model"], theirs["model"], registry)

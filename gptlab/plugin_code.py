@@ -1,0 +1,94 @@
+"""What a plugin's code is, as a digest: by it a run knows again the plugins that it was trained with."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+FOUND = "gptlab.found"
+INSTALLED = ("site-packages", "dist-packages")
+
+
+def digest_of(name: str, file: Path | None, folder: Path | None) -> str:
+    """16 hex digits of the SHA-256 of the plugin's files and of the user's own modules that they import.
+
+    name: the plugin's. file: where its import begins; "" without one. folder: its own, if it is a package:
+    all Python files in it count. Installed packages do not, of which a plugin may import any.
+    """
+    if file is None:
+        return ""
+    code = {name: file}
+    if folder is not None:
+        code |= {f"{name}/{path.relative_to(folder)}": path for path in sorted(folder.rglob("*.py"))}
+    waiting, total = list(code.items()), hashlib.sha256()
+    while waiting:
+        label, path = waiting.pop()
+        for module, other in imported(path, label):
+            if module not in code and other not in code.values():
+                code[module] = other
+                waiting.append((module, other))
+    for label, path in sorted(code.items()):
+        content = content_of(path)
+        total.update(f"{label}\0{len(content)}\0".encode() + content)
+    return total.hexdigest()[:16]
+
+
+def content_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def imported(path: Path, label: str) -> Iterator[tuple[str, Path]]:
+    """The user's own modules that a file imports, and where they are."""
+    try:
+        tree = ast.parse(content_of(path))
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module or ''}.{alias.name}" for alias in node.names] + [node.module or ""]
+        else:
+            continue
+        level = node.level if isinstance(node, ast.ImportFrom) else 0
+        for name in names:
+            if found := place_of(name.strip("."), level, path, inside="/" in label):
+                yield name.strip("."), found
+
+
+def place_of(name: str, level: int, path: Path, inside: bool) -> Path | None:
+    """The file of a module that is the user's own: beside the plugin, or wherever Python finds it."""
+    if level or name.startswith(f"{FOUND}."):
+        folder = path.parent
+        for _ in range(level - 1):
+            folder = folder.parent
+        return module_in(folder, name.removeprefix(f"{FOUND}."))
+    top = name.partition(".")[0]
+    if not top or top == "gptlab" or top in sys.stdlib_module_names:
+        return None
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    if any(part in INSTALLED for part in Path(spec.origin).parts):
+        return None
+    return module_in(
+        Path(spec.origin).parent.parent if spec.submodule_search_locations else Path(spec.origin).parent, name
+    )
+
+
+def module_in(folder: Path, name: str) -> Path | None:
+    """`a.b` as a/b.py or a/b/__init__.py."""
+    place = folder.joinpath(*filter(None, name.split(".")))
+    return next(
+        (file for file in (place.with_suffix(".py"), place / "__init__.py") if name and file.is_file()), None
+    )
