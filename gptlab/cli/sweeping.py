@@ -20,7 +20,7 @@ from gptlab.cli.sweep_plan import Plan, planned
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.folders import remove
 from gptlab.plugins import Plugins
-from gptlab.signals import Stopped, handled
+from gptlab.signals import Stopped, handled, is_repeated, received_so_far
 from gptlab.sweeps.record import DONE, FAILED, FINISHED, KILLED, RUNNING, read_records
 from gptlab.sweeps.sweep import STOP, SWEEP, Sweep, held, read_sweep
 from gptlab.tracking.ending import in_background
@@ -53,7 +53,8 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
             over(plan.folder, KILLED, "stopped with the sweep")
             closed(going, KILLED)
             again = command_to_go_on(arguments, going.sweep, plan.folder)
-            stop.__notes__ = [f"with {finished(plan.folder)}; go on with: {again}"]
+            if isinstance(stop, Stopped):
+                stop.told = [f"with {finished(plan.folder)}; go on with: {again}"]
             raise
         except UserError:
             if over(plan.folder, FAILED, "the process that ran it was killed") or plan.resume:
@@ -149,9 +150,11 @@ def stopping(plan: Plan) -> Iterator[None]:
     if plan.in_process:
         yield
         return
-    received: list[int] = []
+    received = received_so_far()
 
     def ask(number: int, frame: FrameType | None) -> None:
+        if is_repeated(number, received):
+            return
         received.append(number)
         if len(received) > 1:
             raise Stopped(number)
