@@ -128,10 +128,10 @@ def launch(
         if checkpoint is not None:
             take_up(run, checkpoint)
         saver = saver_of(config, parts, run, listeners, brought, checkpoint)
-        progress = make_progress(config["progress"], parts.plan.numSteps, run.resumed_from or 0)
         error: BaseException | None = None
         # Until the run is closed: a signal must not cut off what is being written.
         with ending_between_steps() as signalled:
+            progress = make_progress(config["progress"], parts.plan.numSteps, run.resumed_from or 0)
 
             def poll() -> None:
                 signalled()

@@ -10,7 +10,9 @@ from pathlib import Path
 from gptlab.run import Run
 
 # A path that Hydra's grammar and the shell both leave as it is, and that is no number, true or null.
-PLAIN = re.compile(r"[\w.-]+(/[\w.-]+)+", re.ASCII)
+PLAIN = re.compile(
+    r"[\w.-]+(/[\w.-]+)+|(?!(true|false|null|nan|inf)$)[a-z][\w.-]*", re.ASCII | re.IGNORECASE
+)
 
 
 def opening(run: Run, vocabSize: int) -> str:
@@ -87,7 +89,8 @@ def between(run: Run) -> str:
 def command(**override: Path) -> str:
     """The whole command with one override whose value is a path, such as `resume=`, as it is typed."""
     ((key, path),) = override.items()
-    return f"python -m gptlab {typed(key, shown(path))}"
+    known = shown(path)
+    return f"python -m gptlab {typed(key, './latest' if known == 'latest' else known)}"
 
 
 def typed(key: str, value: str) -> str:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gptlab.progress.curve import ASCII, BLOCKS, Curve, sparkline
+from gptlab.progress.echo import set_echo
 from gptlab.progress.pace import Pace
 from gptlab.progress.plain import rate
 
@@ -24,7 +25,8 @@ REDRAWN = 4  # times a second
 class LivePanel:
     """Step, bar and time left; loss (smoothed) with its curve, validation loss, tokens/s; the latest sample.
 
-    It is drawn for the terminal's size at that moment, and gone once it is closed: notes stay.
+    It is drawn for the terminal's size at that moment, and gone once it is closed: notes stay. What is typed
+    meanwhile is not shown: an Enter would move the cursor away from where the panel is looked for.
     """
 
     def __init__(self, console: Console, total: int, start: int = 0):
@@ -37,6 +39,7 @@ class LivePanel:
         self._sample = ""
         self._rate = math.nan
         self._pace = Pace(total, start)
+        self._silenced = False  # whether the terminal had shown what is typed
         self._live = Live(
             console=console, transient=True, refresh_per_second=REDRAWN, get_renderable=self.picture
         )
@@ -60,7 +63,11 @@ class LivePanel:
         self._console.print(self._writable(text), markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        self._live.stop()
+        try:
+            self._live.stop()
+        finally:
+            if self._silenced:
+                set_echo(self._console.file, on=True)
 
     def picture(self) -> RenderableType:
         """What is on the terminal now; the thread that redraws asks for it.
@@ -68,6 +75,8 @@ class LivePanel:
         The cursor stands on a line of its own below: the `^C` that a terminal shows at Ctrl-C would go on in
         the next line where there is no room for it, and what is drawn would be looked for a line too low.
         """
+        # Each time: a shell that brings a stopped command back to the foreground gives it its own modes.
+        self._silenced |= set_echo(self._console.file, on=False)
         width, height = self._console.size
         if width < ROOM[0] or height < ROOM[1]:
             return Group(self._line(), "") if height > 1 else self._line()
