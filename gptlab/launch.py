@@ -46,7 +46,7 @@ from gptlab.provenance import tags_of
 from gptlab.registry import Registry, build
 from gptlab.run import Run
 from gptlab.saving import Saver
-from gptlab.signals import Stopped, ending_between_steps
+from gptlab.signals import ending_between_steps
 from gptlab.sweeps.member import Member
 from gptlab.training import Plan, Training, log_every
 
@@ -314,7 +314,7 @@ def stopped_at(saver: Saver, state: State, plan: Plan, reason: BaseException) ->
         if saver.save(state) is not None:
             told = f"{at}; kept in {reports.shown(run.folder)}"
             if state.step < plan.numSteps:
-                told += f"; go on with {reports.command(resume=run.folder)}"
+                told += f"; go on with: {reports.command(resume=run.folder)}"
     except Exception as failed:  # what ended the run may keep it from being saved: no memory, no device
         if isinstance(reason, TrainingStopped):
             raise TrainingStopped(f"{reason} Besides, {saver.failure(state.step, failed)}") from None

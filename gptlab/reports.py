@@ -10,9 +10,7 @@ from pathlib import Path
 from gptlab.run import Run
 
 # A path that Hydra's grammar and the shell both leave as it is, and that is no number, true or null.
-PLAIN = re.compile(
-    r"[\w.-]+(/[\w.-]+)+|(?!(true|false|null|nan|inf)$)[a-z][\w.-]*", re.ASCII | re.IGNORECASE
-)
+PLAIN = re.compile(r"[\w.-]+(/[\w.-]+)+|(?!(true|false|null|nan|inf)$)[a-z][\w.-]*", re.ASCII | re.IGNORECASE)
 
 
 def opening(run: Run, vocabSize: int) -> str:
@@ -100,7 +98,8 @@ def typed(key: str, value: str) -> str:
 
 def quoted(key: str, value: str) -> str:
     """An override whose value is one string, whatever signs are in it."""
-    inner = value.replace("\\", "\\\\").replace('"', '\\"')
+    # In Hydra's grammar a backslash is only a sign like others unless a quote follows.
+    inner = re.sub(r'(\\+)(?="|\Z)', r"\1\1", value).replace('"', '\\"')
     return f'{key}="{inner}"'
 
 

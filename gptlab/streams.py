@@ -43,6 +43,12 @@ class Guarded:
         with self._passing_over():
             self._stream.flush()
 
+    def isatty(self) -> bool:
+        try:
+            return self._stream.isatty()
+        except GONE:
+            return False
+
     def close(self) -> None:
         """The stream is whoever's opened it: a library that was given this one must not end it for all."""
         self.flush()
