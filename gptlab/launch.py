@@ -46,7 +46,7 @@ from gptlab.provenance import tags_of
 from gptlab.registry import Registry, build
 from gptlab.run import Run
 from gptlab.saving import Saver
-from gptlab.signals import Stopped, ending_between_steps
+from gptlab.signals import ending_between_steps
 from gptlab.sweeps.member import Member
 from gptlab.training import Plan, Training, log_every
 
@@ -87,8 +87,8 @@ def launch(
 
     asked: what of the model is no default, for initFrom to refuse if it must. member: what a job of a
     sweep brings with it.
-    Raises UserError before step 1; TrainingStopped and Stopped after it has saved what there is and
-    closed the run.
+    Raises UserError before step 1; TrainingStopped, Stopped and whatever else ends the loop after it has
+    saved what there is and closed the run.
     """
     registry = plugins.registry
     in_sweep, member = member is not None, member or Member()
@@ -128,10 +128,10 @@ def launch(
         if checkpoint is not None:
             take_up(run, checkpoint, brought)
         saver = saver_of(config, parts, run, listeners, brought, checkpoint)
-        progress = make_progress(config["progress"], parts.plan.numSteps, run.resumed_from or 0)
         error: BaseException | None = None
         # Until the run is closed: a signal must not cut off what is being written.
         with ending_between_steps() as signalled:
+            progress = make_progress(config["progress"], parts.plan.numSteps, run.resumed_from or 0)
 
             def poll() -> None:
                 signalled()
@@ -150,8 +150,10 @@ def launch(
                 error = reason
                 raise
             finally:
-                progress.close()
-                listeners.run_ended(run, error)
+                try:
+                    progress.close()
+                finally:
+                    listeners.run_ended(run, error)
 
 
 def beginning(config: Settings, parts: Parts, checkpoint: Checkpoint | None, begun: Start | None) -> State:
@@ -252,14 +254,16 @@ def fit(
     def on_logged(step: int, metrics: dict[str, float]) -> None:
         run.metrics.append((step, metrics))
         texts: list[str] = []
-        if "val/loss" in metrics or step == plan.numSteps:
-            if parts.sampling is not None:
-                state = session.for_evaluation(training.state)
-                texts = generate(session, state, data.tokenizer, blockSize, parts.sampling)
-                run.samples.append((step, texts))
-            progress.note(reports.milestone(run, plan.numSteps))
-        progress.logged(step, metrics, texts)
-        listeners.step_ended(run, step, metrics)
+        try:
+            if "val/loss" in metrics or step == plan.numSteps:
+                if parts.sampling is not None:
+                    state = session.for_evaluation(training.state)
+                    texts = generate(session, state, data.tokenizer, blockSize, parts.sampling)
+                    run.samples.append((step, texts))
+                progress.note(reports.milestone(run, plan.numSteps))
+            progress.logged(step, metrics, texts)
+        finally:
+            listeners.step_ended(run, step, metrics)
 
     def on_whole(state: State, val_loss: float | None) -> None:
         saver.chunk_ended(state, val_loss)
@@ -284,13 +288,13 @@ def fit(
             progress.note(reports.before(first))
             listeners.step_ended(run, 0, first)
         training.run()
-    except (TrainingStopped, Stopped) as reason:
+    except BaseException as reason:
         stopped_at(saver, training.state, plan, reason)
         raise
     try:
         saved = saver.save(training.state)
     except OSError as failed:
-        resume = f"go on from there: python -m gptlab resume={reports.shown(run.folder)}"
+        resume = f"go on from there: {reports.command(resume=run.folder)}"
         mend = f"Make room, then {resume if saver.newest else 'train it again.'}"
         raise TrainingStopped(f"{saver.failure(training.state.step, failed)} {mend}") from None
     run.weights = saver.newest_weights
@@ -303,22 +307,30 @@ def fit(
     return Outcome(run, training.state.step)
 
 
-def stopped_at(saver: Saver, state: State, plan: Plan, reason: TrainingStopped | Stopped) -> None:
-    """Save what there is; a signal's message says where it is, or why it is not."""
+def stopped_at(saver: Saver, state: State, plan: Plan, reason: BaseException) -> None:
+    """Save what there is; the message of a signal, or of a fault, says where it is, or why it is not."""
     run = saver.run
+    at = f"at step {state.step} of {plan.numSteps}"
+    told = ""
     try:
-        saved = saver.save(state)
-    except OSError as failed:
+        if saver.save(state) is not None:
+            told = f"{at}; kept in {reports.shown(run.folder)}"
+            if state.step < plan.numSteps:
+                told += f"; go on with: {reports.command(resume=run.folder)}"
+    except Exception as failed:  # what ended the run may keep it from being saved: no memory, no device
         if isinstance(reason, TrainingStopped):
             raise TrainingStopped(f"{reason} Besides, {saver.failure(state.step, failed)}") from None
-        reason.told.append(f"at step {state.step} of {plan.numSteps}; {saver.failure(state.step, failed)}")
+        told = f"{at}; {saver.failure(state.step, failed)}"
+    finally:
+        run.weights = saver.newest_weights
+    if not told or isinstance(reason, TrainingStopped):
+        return
+    if isinstance(reason, UserError):
+        raise UserError(f"{reason} Training ended {told}") from None
+    if isinstance(reason, KeyboardInterrupt):
+        reason.told = [told]  # type: ignore[attr-defined]  # as Stopped has it, a plugin's own too
     else:
-        if saved is not None and isinstance(reason, Stopped):
-            folder = reports.shown(run.folder)
-            reason.told.append(
-                f"at step {state.step} of {plan.numSteps}; kept in {folder}; go on with resume={folder}"
-            )
-    run.weights = saver.newest_weights
+        reason.add_note(f"Training ended {told}")
 
 
 def samples_of(config: Settings) -> Sampling | None:
@@ -335,7 +347,7 @@ def write_run_folder(folder: Path, config: Settings, data: Data, brought: dict[s
     if any((folder / CHECKPOINTS).glob("step-*")):
         raise UserError(
             f"a new run needs a folder of its own: {reports.shown(folder)} has the checkpoints of another. "
-            f"Choose another with hydra.run.dir=, or go on with that run: resume={reports.shown(folder)}"
+            f"Choose another with hydra.run.dir=, or go on with that run: {reports.command(resume=folder)}"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from pathlib import Path
 
 from gptlab.run import Run
+
+# A path that Hydra's grammar and the shell both leave as it is, and that is no number, true or null.
+PLAIN = re.compile(r"[\w.-]+(/[\w.-]+)+|(?!(true|false|null|nan|inf)$)[a-z][\w.-]*", re.ASCII | re.IGNORECASE)
 
 
 def opening(run: Run, vocabSize: int) -> str:
@@ -77,6 +82,25 @@ def between(run: Run) -> str:
         f"validation loss {evaluated[-1]:.3f} nats a word: word frequencies alone give "
         f"{facts['unigramEntropy']:.3f}, and nothing gets below {facts['entropyPerWord']:.3f}"
     )
+
+
+def command(**override: Path) -> str:
+    """The whole command with one override whose value is a path, such as `resume=`, as it is typed."""
+    ((key, path),) = override.items()
+    known = shown(path)
+    return f"python -m gptlab {typed(key, './latest' if known == 'latest' else known)}"
+
+
+def typed(key: str, value: str) -> str:
+    """`key=value` as it is typed: in quotes of Hydra's, and around them of the shell's, if they are needed."""
+    return shlex.quote(f"{key}={value}" if PLAIN.fullmatch(value) else quoted(key, value))
+
+
+def quoted(key: str, value: str) -> str:
+    """An override whose value is one string, whatever signs are in it."""
+    # In Hydra's grammar a backslash is only a sign like others unless a quote follows.
+    inner = re.sub(r'(\\+)(?="|\Z)', r"\1\1", value).replace('"', '\\"')
+    return f'{key}="{inner}"'
 
 
 def shown(path: Path) -> str:

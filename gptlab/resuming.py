@@ -34,6 +34,7 @@ from gptlab.checkpoint import (
 from gptlab.checkpoint import RUN as IDENTITY
 from gptlab.engines.engine import Arrays
 from gptlab.errors import UserError
+from gptlab.reports import command
 from gptlab.run import Run
 from gptlab.runs import RUNS, folder_of, newest_with
 from gptlab.source import IMPORTED
@@ -58,7 +59,7 @@ def run_to_resume(reference: str) -> Checkpoint:
         raise UserError(
             f"resume goes on from a run's newest whole checkpoint, and {os.path.relpath(checkpoint.folder)} is "
             f"newer than {path}: the steps between would only be taken again. Type "
-            f"resume={os.path.relpath(checkpoint.folder.parent.parent)}"
+            f"{command(resume=checkpoint.folder.parent.parent)}"
         )
     return checkpoint
 

@@ -157,12 +157,13 @@ class Saver:
     def newest_weights(self) -> Path | None:
         return None if self.newest is None else self.newest / WEIGHTS
 
-    def failure(self, step: int, error: OSError) -> str:
+    def failure(self, step: int, error: Exception) -> str:
         """What happened, and what there is."""
+        reason = getattr(error, "strerror", None) or error
         whole = (
             f"The newest whole one is {shown(self.newest)}." if self.newest else "There is no earlier one."
         )
-        return f"the checkpoint at step {step} could not be written ({error.strerror or error}). {whole}"
+        return f"the checkpoint at step {step} could not be written ({reason}). {whole}"
 
 
 def bytes_of(state: State) -> int:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a run that is asked to end does so in order, with what it has."""
+"""Ctrl-C, SIGTERM and SIGHUP: a run that is asked to end does so in order, with what it has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN = 0.02  # seconds after which a signal comes again that came while a module in C was being made
 
 
@@ -59,16 +59,25 @@ def makes_extension(frame: FrameType | None) -> bool:
 
 @contextmanager
 def handled(call: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """Meanwhile SIGINT and SIGTERM do `call`; outside the main thread nothing changes."""
+    """Meanwhile the signals do `call`; outside the main thread nothing changes, and a SIGHUP that is ignored stays so.
+
+    That is how nohup has a command outlive its terminal.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.signal(number, Handler(call)) for number in SIGNALS}
+    numbers = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, Handler(call)) for number in numbers}
     try:
         yield
     finally:
         for number, before in previous.items():
             signal.signal(number, before)
+
+
+def is_repeated(number: int, received: list[int]) -> bool:
+    """Whether a signal only says once more what was said: a terminal that goes has the shell and Linux send SIGHUP."""
+    return number == signal.SIGHUP and bool(received)
 
 
 class AtOnce:
@@ -82,6 +91,8 @@ class AtOnce:
         self.received: list[int] = []
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        if is_repeated(number, self.received):
+            return
         self.received.append(number)
         raise Stopped(number)
 
@@ -120,13 +131,20 @@ def reraise_if_stopped(error: BaseException) -> None:
         raise reason
 
 
+def received_so_far() -> list[int]:
+    """The signals that the command in which this is has received, to be added to; a list of its own outside of one."""
+    outer = getattr(signal.getsignal(signal.SIGINT), "call", None)
+    return outer.received if isinstance(outer, AtOnce) else []
+
+
 @contextmanager
 def ending_between_steps() -> Iterator[Callable[[], None]]:
     """Gives a function to poll, which raises Stopped once a signal has come. A second signal ends at once."""
-    outer = getattr(signal.getsignal(signal.SIGINT), "call", None)
-    received = list(outer.received) if isinstance(outer, AtOnce) else []
+    received = received_so_far()
 
     def remember(number: int, frame: FrameType | None) -> None:
+        if is_repeated(number, received):
+            return
         received.append(number)
         if len(received) > 1:
             raise Stopped(number)

@@ -69,7 +69,8 @@ class Training:
     """A run of the loop. `state` is whole between any two chunks, also when `run` ends with an error.
 
     on_logged(step, metrics): a logged step, in order; an evaluation's numbers come with its step.
-    on_chunk(step, loss, tokens_per_second): after each chunk, for a progress line.
+    on_chunk(step, loss, tokens_per_second, seconds): after each chunk, for a progress line. seconds: a step's
+    share of what the chunk and its evaluation took; nan where programs may have been compiled for it.
     on_whole(state, val_loss): after each chunk, once all of it is reported: what may be saved, with its
     validation loss if it has just been evaluated.
     stop(): polled between chunks; raises what should end the run.
@@ -84,7 +85,7 @@ class Training:
         epochs: Epochs,
         held_out: Documents,
         on_logged: Logged,
-        on_chunk: Callable[[int, float, float], None] = lambda step, loss, rate: None,
+        on_chunk: Callable[[int, float, float, float], None] = lambda step, loss, rate, seconds: None,
         stop: Callable[[], None] = lambda: None,
         on_whole: Callable[[State, float | None], None] = lambda state, val_loss: None,
         others: Mapping[str, Documents] | None = None,
@@ -110,7 +111,9 @@ class Training:
         return self.state
 
     def run_chunks(self, ahead: Ahead) -> None:
-        size, a_step, first = 1, math.nan, self.state.step
+        size, a_step = 1, math.nan
+        # What is done for the first time is compiled: its time says nothing of the speed.
+        compiled, evaluation_compiled = False, False
         while self.state.step < self.plan.numSteps:
             self.stop()
             start = self.state.step
@@ -122,9 +125,13 @@ class Training:
             began = time.perf_counter()
             self.state, metrics = self.session.train(self.state, batches, rates)
             seconds = time.perf_counter() - began
-            # The first call compiles: its time says nothing of the speed.
-            tokens_per_second = float(batches.lengths.sum()) / seconds if start != first else math.nan
-            val_loss = self.report(start, batches, rates, metrics, tokens_per_second)
+            tokens_per_second = float(batches.lengths.sum()) / seconds if compiled else math.nan
+            val_loss = self.report(start, rates, metrics, tokens_per_second)
+            evaluated = self.plan.is_evaluated(end)
+            known = compiled and (evaluation_compiled or not evaluated)
+            took = (time.perf_counter() - began) / steps if known else math.nan
+            self.on_chunk(end, float(metrics.loss[-1]), tokens_per_second, took)
+            compiled, evaluation_compiled = True, evaluation_compiled or evaluated
             self.on_whole(self.state, val_loss)
             size, a_step = size_after(size, seconds), seconds / steps
 
@@ -143,7 +150,7 @@ class Training:
         return min([self.plan.numSteps, *((step // n + 1) * n for n in intervals if n)])
 
     def report(
-        self, start: int, batches: Batches, rates: np.ndarray, metrics: Metrics, tokens_per_second: float
+        self, start: int, rates: np.ndarray, metrics: Metrics, tokens_per_second: float
     ) -> float | None:
         """The chunk's logged steps, one by one; the validation loss at its end, if it ends with an evaluation."""
         end = start + len(rates)
@@ -161,9 +168,12 @@ class Training:
             }
             if not math.isnan(tokens_per_second):
                 row["train/tokensPerSecond"] = tokens_per_second
-            if evaluated:
-                row |= self.evaluate()
-            self.on_logged(step, row)
+            try:
+                if evaluated:
+                    row |= self.evaluate()
+            finally:
+                # Also if the evaluation fails: the step was taken, and what it gave is saved.
+                self.on_logged(step, row)
             # The last update may break the weights with no step after it to show it in its loss.
             for loss, name in (("train/loss", "loss"), ("val/loss", "validation loss")):
                 if not math.isfinite(row.get(loss, 0.0)):
@@ -171,7 +181,6 @@ class Training:
                         f"the {name} became {row[loss]} at step {step}. "
                         f"Try a lower learning rate: train.learningRate={self.plan.learningRate / 10:g}."
                     )
-        self.on_chunk(end, float(metrics.loss[-1]), tokens_per_second)
         return row.get("val/loss") if self.plan.is_evaluated(end) else None
 
     def evaluate(self) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pty
 import pytest
 from rich.console import Console
 
-from gptlab.progress import PlainLines, Silence, live, make_progress, plain
+from gptlab.progress import PlainLines, Silence, make_progress, pace, plain
 from gptlab.progress.curve import BLOCKS, LIMIT, Curve, sparkline
 from gptlab.progress.live import LivePanel, duration
 
@@ -19,7 +19,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 1000.0
-        for module in (plain, live):
+        for module in (plain, pace):
             monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
 
 
@@ -35,7 +35,7 @@ def test_plain_lines_come_at_most_one_each_ten_seconds(monkeypatch, capsys, paus
     lines, printed = PlainLines(200), []
     for step in range(1, 101):
         clock.now += pause
-        lines.update(step, 2.0, 1234.0)
+        lines.update(step, 2.0, 1234.0, pause)
         printed += [clock.now] * len(lines_of(capsys))
     assert all(later - earlier >= 10 for earlier, later in zip([1000.0, *printed], printed, strict=False))
     assert count - 1 <= len(printed) <= count
@@ -45,17 +45,35 @@ def test_a_plain_line_says_step_loss_speed_and_time_left(monkeypatch, capsys):
     clock = Clock(monkeypatch)
     lines = PlainLines(400)
     clock.now += 30
-    lines.update(100, 2.34567, 1234.5)
+    lines.update(100, 2.34567, 1234.5, 0.3)
     assert lines_of(capsys) == ["step 100/400  loss 2.346  1,234 tokens/s  90 s left"]
+
+
+def test_what_was_compiled_says_nothing_of_the_time_left(monkeypatch, capsys):
+    clock = Clock(monkeypatch)
+    lines = PlainLines(1001)
+    clock.now += 30
+    lines.update(1, 2.0, math.nan, math.nan)
+    clock.now += 10
+    lines.update(101, 2.0, 1234.0, 0.1)
+    clock.now += 100
+    lines.update(201, 2.0, 1234.0, math.nan)  # with the first evaluation
+    clock.now += 30
+    lines.update(301, 2.0, 1234.0, 0.3)
+    assert [line.partition("1,234 tokens/s  ")[2] for line in lines_of(capsys)] == [
+        "",
+        "90 s left",
+        "80 s left",
+        "140 s left",
+    ]
 
 
 def test_a_plain_line_before_the_speed_is_known_and_of_a_loss_that_is_no_number(monkeypatch, capsys):
     clock = Clock(monkeypatch)
     lines = PlainLines(2)
     clock.now += 30
-    lines.update(1, math.nan, math.nan)
-    (line,) = lines_of(capsys)
-    assert line.startswith("step 1/2  loss nan") and "tokens/s" not in line
+    lines.update(1, math.nan, math.nan, math.nan)
+    assert lines_of(capsys) == ["step 1/2  loss nan"]
 
 
 def test_notes_stay_whatever_the_time(capsys):
@@ -70,7 +88,7 @@ def test_silence_is_silent(capsys):
     silence = make_progress("none", 10)
     assert isinstance(silence, Silence)
     silence.logged(1, {"train/loss": 2.0}, ["text"])
-    silence.update(1, 2.0, 3.0)
+    silence.update(1, 2.0, 3.0, 4.0)
     silence.note("text")
     silence.close()
     assert lines_of(capsys) == []
@@ -112,7 +130,7 @@ def on_terminal(monkeypatch):
 def progressed():
     progress = make_progress("auto", 10)
     progress.logged(4, {"train/loss": 2.5, "val/loss": 2.25}, ["", "the cat eats"])
-    progress.update(4, 2.5, 1234.0)
+    progress.update(4, 2.5, 1234.0, 0.5)
     progress.note("step 4: loss 2.500  e.g. [bold]the cat[/bold]")
     progress.close()
     return progress
@@ -169,9 +187,9 @@ def test_a_panel_fits_the_terminal_and_what_comes_first_is_shown(monkeypatch, pa
     for step in range(1, 201):
         clock.now += 0.25
         panel.logged(step, {"train/loss": 5 - step / 100, "val/loss": 3.25}, ["the cat eats " * 20])
-        panel.update(step, 5 - step / 100, 1234.0)
+        panel.update(step, 5 - step / 100, 1234.0, 0.25)
     lines = drawn(panel, console)
-    assert len(lines) <= min(size[1], 5) and all(len(line) <= size[0] for line in lines)
+    assert len(lines) <= min(size[1], 6) and all(len(line) <= size[0] for line in lines)
     text = "\n".join(lines)
     if size >= (30, 5):
         assert "200/400" in text and "loss 3.0" in text
@@ -182,10 +200,10 @@ def test_a_panel_fits_the_terminal_and_what_comes_first_is_shown(monkeypatch, pa
 
 def test_a_panel_follows_the_size_of_its_terminal(panels):
     panel, console = panels(100, 30)
-    panel.update(1, 2.0, math.nan)
-    assert len(drawn(panel, console)) == 5
+    panel.update(1, 2.0, math.nan, math.nan)
+    assert len(drawn(panel, console)) == 6
     console.width = 40
-    assert len(drawn(panel, console)) == 1
+    assert len(drawn(panel, console)) == 2
 
 
 def test_where_there_are_no_blocks_the_curve_and_the_sample_are_ascii(panels):
@@ -209,7 +227,7 @@ def test_a_panel_shows_the_mean_of_the_last_losses_and_leaves_out_what_is_no_num
     for step, loss in enumerate([4.0] * 100 + [math.nan, math.inf] + [2.0] * 100, start=1):
         panel.logged(step, {"train/loss": loss}, [])
     assert "loss 2.000" in drawn(panel, console)[2]
-    panel.update(202, 9.0, math.nan)  # of a step that was logged already
+    panel.update(202, 9.0, math.nan, math.nan)  # of a step that was logged already
     assert "loss 2.000" in drawn(panel, console)[2] and "tokens/s" not in drawn(panel, console)[2]
 
 

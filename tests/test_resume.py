@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -10,9 +11,13 @@ import pytest
 
 from gptlab.checkpoint import checkpoint_folders, read_checkpoint
 from gptlab.cli import main
+from gptlab.cli.command_line import parsed
 from gptlab.engines.packing import choose_shape
+from gptlab.errors import UserError
 from gptlab.plugins import load_plugins
+from gptlab.reports import command
 from tests.resuming import TINY, as_killed, assert_same_end, logged, result, write_corpus
+from tests.sweeping import at_step, command_in
 
 OPTIMIZERS = ["adam", "adamw", "sgd", "schedulefree", "lion", "muon", "optax"]
 SOME = [
@@ -109,7 +114,7 @@ def gptlab_checkpoint_saved(run, folder, step, removed):
 """
 
 
-@pytest.mark.parametrize(("signal", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("signal", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_after_a_signal(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], signal: str, status: int
 ) -> None:
@@ -123,12 +128,144 @@ def test_after_a_signal(
     (saved,) = checkpoint_folders(run)
     step = read_checkpoint(saved).step
     assert 5 <= step < 11
-    assert f"kept in {run}; go on with resume={run}\n" in capfd.readouterr().err
+    told = capfd.readouterr().err.strip()
+    assert told.endswith(f"kept in {run}; go on with: python -m gptlab resume={run}")
     assert logged(run) == logged(whole)[:step]
-    assert main(["resume=latest", "listeners=[]", "checkpoint.keep=1"]) == 0
+    assert main([*command_in(told), "listeners=[]", "checkpoint.keep=1"]) == 0
     assert result(run) == result(whole)
     assert logged(run) == logged(whole)
     assert Path("saved.txt").read_text() == f"{step} {saved.name} [] True\n"
+
+
+FAULTS = [MemoryError(), RuntimeError("device lost"), KeyboardInterrupt(), SystemExit(3), OSError(28, "full")]
+
+
+@pytest.mark.parametrize(
+    "fault", [*FAULTS, UserError("no such thing.")], ids=lambda fault: type(fault).__name__
+)
+def test_whatever_ends_the_loop_what_there_is_is_saved_and_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], fault: BaseException
+) -> None:
+    whole = train("whole", "engine=scalar")
+    capfd.readouterr()
+    (folder / "plugins").mkdir()
+    (folder / "plugins/ending.py").write_text(ENDING)
+    asked = [
+        *TINY,
+        *SOME,
+        "engine=scalar",
+        "checkpoint.every=100",
+        "hydra.run.dir=a run",
+        "listeners=[ending]",
+    ]
+
+    def fail() -> None:
+        raise fault
+
+    with monkeypatch.context() as patch:
+        at_step(patch, 1, 5, fail)
+        try:
+            status = main(asked)
+        except BaseException as raised:
+            assert raised is fault
+            told = "".join(getattr(raised, "__notes__", []))
+        else:
+            assert status == (130 if isinstance(fault, KeyboardInterrupt) else 2)
+            told = capfd.readouterr().err
+    (saved,) = checkpoint_folders(Path("a run"))
+    assert f"at step {read_checkpoint(saved).step} of 11; kept in a run; go on with: " in told
+    assert Path("ended.txt").read_text() == f"{type(fault).__name__}\n"
+    assert main([*command_in(told.strip()), "listeners=[]"]) == 0
+    assert result(Path("a run")) == result(whole)
+
+
+ENDING = """import gptlab
+
+@gptlab.hookimpl
+def gptlab_run_ended(run, error):
+    with open("ended.txt", "w") as file:
+        print(type(error).__name__, file=file)
+"""
+
+
+def test_a_sample_or_an_evaluation_that_fails_costs_neither_steps_nor_their_numbers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train("whole", "engine=scalar", "train.logEvery=1")
+    asked = [*TINY, *SOME, "engine=scalar", "train.logEvery=1", "checkpoint.every=100", "hydra.run.dir=run"]
+    for name in ("gptlab.launch.generate", "gptlab.training.Training.evaluate"):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, lambda *arguments: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                main(asked)
+        (saved,) = checkpoint_folders(Path("run"))
+        step = read_checkpoint(saved).step
+        assert step == 4
+        rows = [{k: v for k, v in row.items() if k.startswith("train/")} for row in logged(Path("run"))]
+        assert rows == [
+            {k: v for k, v in row.items() if k.startswith("train/")} for row in logged(whole)[:step]
+        ]
+        shutil.rmtree("run")
+
+
+def test_what_can_not_be_saved_is_told_beside_what_ended_the_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a step that fails has used up the weights that it began from."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the device is lost")
+
+    asked = [*TINY, *SOME, "engine=scalar", "hydra.run.dir=run"]
+    at_step(monkeypatch, 1, 5, fail)
+    monkeypatch.setattr("gptlab.saving.Saver.save", lambda self, state: 1 / 0)
+    with pytest.raises(RuntimeError) as raised:
+        main([*asked, "checkpoint.every=100"])
+    (note,) = raised.value.__notes__
+    assert note.startswith("Training ended at step ") and note.endswith("There is no earlier one.")
+    assert "could not be written (division by zero)" in note
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runs/a",
+        "a b",
+        "r,1",
+        "x='y'",
+        'say "x"',
+        "größe",
+        "010",
+        "1.10",
+        "true",
+        "NaN",
+        "latest",
+        "a=b",
+        "$HOME",
+    ]
+    + [
+        "back\\slash",
+        'b\\"q',
+        "end\\",
+        "two\\\\",
+        "[1]",
+        "(a)",
+        "{b}",
+        "-x",
+        "~",
+        "a;b",
+        "a&b",
+        "100%",
+        "#a",
+        "a:b",
+    ],
+)
+def test_the_command_that_is_told_names_the_folder_whatever_it_is_called(folder: Path, name: str) -> None:
+    python, m, gptlab, override = shlex.split(command(resume=folder / name))
+    assert (python, m, gptlab) == ("python", "-m", "gptlab")
+    read = parsed(override)
+    assert read.key_or_group == "resume"
+    assert Path(str(read.value())) == Path(name) and str(read.value()) != "latest"
 
 
 def test_the_hook_hears_of_each_checkpoint_and_of_what_went_for_it(

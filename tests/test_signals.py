@@ -1,6 +1,8 @@
-"""Ctrl-C and SIGTERM, sent to a true process: what is left, and what is said."""
+"""Ctrl-C, SIGTERM and SIGHUP, sent to a true process: what is left, and what is said."""
 
+import contextlib
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -14,8 +16,12 @@ from gptlab import cli
 from gptlab.signals import Stopped, ending_at_once, ending_between_steps
 
 LONG = ["data=questions", "model.nEmbd=8", "model.nHead=2", "train.numSteps=10000000", "train.evalEvery=500"]
-STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
-WORDS = {signal.SIGINT: "stopped by Ctrl-C", signal.SIGTERM: "stopped by SIGTERM"}
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+WORDS = {
+    signal.SIGINT: "stopped by Ctrl-C",
+    signal.SIGTERM: "stopped by SIGTERM",
+    signal.SIGHUP: "stopped by SIGHUP",
+}
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -138,6 +144,58 @@ def test_between_steps_and_the_second_at_once() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)
     assert stop.value.status == 143
+
+
+@pytest.fixture
+def hang_up_ignored() -> Iterator[None]:
+    """As nohup has it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored(hang_up_ignored: None) -> None:
+    with ending_at_once(), ending_between_steps() as poll:
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        os.kill(os.getpid(), signal.SIGHUP)
+        poll()
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+@pytest.mark.parametrize("first", STATUS, ids=lambda number: number.name)
+def test_a_hang_up_that_follows_a_signal_only_says_it_again(first: signal.Signals) -> None:
+    """The shell sends SIGHUP to its jobs, and then Linux, as the shell ends."""
+    with pytest.raises(Stopped) as stop, ending_at_once():
+        with pytest.raises(Stopped), ending_between_steps() as poll:
+            os.kill(os.getpid(), first)
+            os.kill(os.getpid(), signal.SIGHUP)
+            poll()
+        os.kill(os.getpid(), signal.SIGHUP)  # while a sweep is closed, say
+        raise Stopped(first)
+    assert stop.value.status == STATUS[first]
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_costs_nothing(tmp_path: Path) -> None:
+    child, master = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.environ |= {"TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[1])}
+        os.execv(sys.executable, [sys.executable, "-m", "gptlab", *LONG, "tracking=none"])
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("runs/*/*/samples.txt")):
+        with contextlib.suppress(BlockingIOError):
+            os.set_blocking(master, False)
+            os.read(master, 1 << 16)
+        assert os.waitpid(child, os.WNOHANG) == (0, 0) and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.close(master)
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert os.waitstatus_to_exitcode(ended[1]) == STATUS[signal.SIGHUP]
+    assert len(list(tmp_path.glob("runs/*/*/checkpoints/step-*/SHA256SUMS"))) == 1
+    assert not list(tmp_path.rglob("*.part"))
 
 
 class Wrapping:

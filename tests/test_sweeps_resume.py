@@ -16,8 +16,8 @@ from tests.resuming import assert_same_end, write_corpus
 from tests.sweeping import SEEDS, command_in, records_of, signal_at, sweep_of
 
 COMMAND = [*SEEDS, "tracking=none"]
-STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
-WORDS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+WORDS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def test_logged_are_the_first_each_nth_the_evaluated_and_the_last_step(
 def test_an_evaluation_is_of_the_weights_after_its_step(engine):
     losses = {}
 
-    def on_chunk(step, loss, rate):
+    def on_chunk(step, loss, rate, seconds):
         total, count = training.session.evaluate(training.state, held_out.tokens, held_out.lengths)
         losses[step] = total / count
 
@@ -165,6 +165,27 @@ def test_the_speed_is_told_once_the_first_chunk_has_compiled():
     assert "train/tokensPerSecond" not in logged[0][1] and math.isnan(seen[0][2])
     assert all(metrics["train/tokensPerSecond"] > 0 for _, metrics in logged[1:])
     assert seen[-1][0] == 12 and seen[-1][2] > 0
+
+
+def test_what_a_step_takes_is_told_of_what_has_been_done_before(monkeypatch):
+    monkeypatch.setattr(training_module, "QUICK", -1.0)  # chunks of one step
+    seen = {}
+
+    def on_chunk(step, loss, rate, seconds):
+        seen[step] = seconds
+
+    training, _ = make_training(ENGINES["scalar"], evalEvery=4, on_chunk=on_chunk)
+    training.run()
+    assert {step for step, seconds in seen.items() if math.isnan(seconds)} == {1, 4}
+    assert len(seen) == 12 and all(seconds > 0 for seconds in seen.values() if not math.isnan(seconds))
+
+
+def test_a_step_is_logged_though_its_evaluation_fails():
+    training, logged = make_training(ENGINES["scalar"], logEvery=1, evalEvery=4)
+    training.evaluate = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        training.run()
+    assert [step for step, _ in logged] == [1, 2, 3, 4] and training.state.step == 4
 
 
 @each_engine

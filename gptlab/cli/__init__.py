@@ -16,16 +16,21 @@ python -m gptlab check halfmul                try everything that can go wrong w
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gptlab.cli.files import export, import_file, with_paths
 from gptlab.cli.help import VERBS, help_of
 from gptlab.errors import TrainingStopped, UserError, nearest
 from gptlab.signals import ending_at_once
+from gptlab.streams import guarded
+
+if TYPE_CHECKING:
+    from gptlab.cli.command_line import CommandLine
+    from gptlab.plugins import Plugins
 
 USER_ERROR = 2
 FAILED = 1
@@ -34,22 +39,25 @@ FAILED = 1
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status: 0, 1 for a failed run, 2 for a mistake, 128 + n for a signal."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        with ending_at_once():
-            status = dispatch(given)
-            sys.stdout.flush()
-            return status
-    except UserError as error:
-        return complain(str(error), USER_ERROR)
-    except TrainingStopped as error:
-        return complain(str(error), FAILED)
-    except KeyboardInterrupt as stop:
-        words = ["stopped by", str(stop) or "Ctrl-C", *getattr(stop, "told", [])]
-        return complain(" ".join(words), getattr(stop, "status", 130))
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+    with guarded(forgives=False) as output:
+        try:
+            with ending_at_once():
+                status = dispatch(given)
+                output.flush()
+                return status
+        except UserError as error:
+            return complain(str(error), USER_ERROR)
+        except TrainingStopped as error:
+            return complain(str(error), FAILED)
+        except KeyboardInterrupt as stop:
+            words = ["stopped by", str(stop) or "Ctrl-C", *getattr(stop, "told", [])]
+            return complain(" ".join(words), getattr(stop, "status", 130))
+        except OSError as error:
+            if error is not output.failure:
+                raise
+            if not isinstance(error, BrokenPipeError):  # then whoever read it has gone, and knows
+                complain(f"standard output must be writable: {error.strerror}.", FAILED)
+            return FAILED
 
 
 def complain(message: str, status: int) -> int:
@@ -121,10 +129,19 @@ def train(arguments: list[str]) -> int:
     if line.shows:
         return show("train", arguments)
     check_typed_keys(line, ROOTS["train"])
-    from gptlab.cli.composing import explained, makes_sweep, one_job, prepared, through_hydra
-    from gptlab.cli.jobs import OneRun
+    from gptlab.cli.composing import prepared
 
     plugins = prepared()
+    # What a run prints is no reason to end it.
+    with guarded(forgives=True):
+        return trained(line, arguments, plugins)
+
+
+def trained(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
+    """What `train` does once the plugins are loaded."""
+    from gptlab.cli.composing import explained, makes_sweep, one_job, through_hydra
+    from gptlab.cli.jobs import OneRun
+
     job = OneRun(plugins)
     try:
         with explained(plugins, line.flags.overrides):

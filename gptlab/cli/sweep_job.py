@@ -17,6 +17,7 @@ from gptlab.cli.sweep_plan import settings_of_job
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.experiments import GROUP as EXPERIMENT
 from gptlab.plugins import Plugins
+from gptlab.streams import guarded
 from gptlab.sweeps.earlier import earlier_of, restartable, trained_whole
 from gptlab.sweeps.record import (
     DONE,
@@ -61,12 +62,17 @@ class SweepJob:
 
     def __call__(self, config: DictConfig) -> float:
         """The job's score, which a sweeper may learn from; infinity if it has none."""
-        from hydra.core.hydra_config import HydraConfig
-        from omegaconf import OmegaConf
-
         here = own_process() == self.process
         if not here and os.getcwd() != self.cwd:
             os.chdir(self.cwd)
+        # In another process, too, what a run prints is no reason to end it.
+        with guarded(forgives=True):
+            return objective(self._record(config, here))
+
+    def _record(self, config: DictConfig, here: bool) -> JobRecord | None:
+        from hydra.core.hydra_config import HydraConfig
+        from omegaconf import OmegaConf
+
         hydra = HydraConfig.get()
         # Unresolved: as typed.
         overrides = typing.cast("list[str]", OmegaConf.to_container(hydra.overrides.task))
@@ -74,12 +80,11 @@ class SweepJob:
         number = int(hydra.job.num)
         job = Job(self, overrides, number, output, trial_of(hydra.sweeper, Path(self.folder), number))
         try:
-            record = job.run(config)
+            return job.run(config)
         except KeyboardInterrupt:
             if here:
                 raise
-            record = None  # the launching process has been asked to stop, too, and says so
-        return objective(record)
+            return None  # the launching process has been asked to stop, too, and says so
 
     def differing(self, overrides: list[str]) -> dict[str, str]:
         """What sets a job apart: `{"model.nEmbd": "16"}`."""

@@ -23,7 +23,7 @@ from gptlab.errors import TrainingStopped, UserError
 from gptlab.folders import remove
 from gptlab.plugin_changes import refuse_changed_plugins
 from gptlab.plugins import Plugins
-from gptlab.signals import Stopped, handled
+from gptlab.signals import Stopped, handled, is_repeated, received_so_far
 from gptlab.sweeps.record import DONE, FAILED, FINISHED, KILLED, RUNNING, read_records
 from gptlab.sweeps.sweep import STOP, SWEEP, Sweep, held, read_sweep
 from gptlab.tracking.ending import in_background
@@ -167,9 +167,11 @@ def stopping(plan: Plan) -> Iterator[None]:
     if plan.in_process:
         yield
         return
-    received: list[int] = []
+    received = received_so_far()
 
     def ask(number: int, frame: FrameType | None) -> None:
+        if is_repeated(number, received):
+            return
         received.append(number)
         if len(received) > 1:
             raise Stopped(number)

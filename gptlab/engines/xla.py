@@ -180,6 +180,7 @@ class XlaSession:
         return choose_shape(batches.population, batches.tokens.shape[1], batches.tokens.shape[2] - 1)
 
     def for_evaluation(self, state: State) -> State:
+        check_there(state)
         with self._computing(state.weights):
             weights = evaluation_weights(
                 self.optimizer, self._jax.numpy, state.weights, state.optimizer, self.frozen
@@ -194,6 +195,7 @@ class XlaSession:
         return state if weights is None else State(weights, state.optimizer, state.step)
 
     def export(self, state: State) -> State:
+        check_there(state)
         return State(
             {name: np.array(array) for name, array in state.weights.items()},
             {
@@ -256,6 +258,12 @@ class XlaSession:
     def _array(self, values: Any) -> Any:
         # A copy: training gives its state away, and must not write into the caller's numbers.
         return self._jax.numpy.array(values, dtype=self.dtype, copy=True)
+
+
+def check_there(state: State) -> None:
+    """Raises RuntimeError for a state that was given to a training call which failed, or was cut off."""
+    if any(array.is_deleted() for array in state.weights.values()):
+        raise RuntimeError("the steps that were cut off had used up the weights before them")
 
 
 def capacity_of(batches: Batches) -> int:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -15,18 +13,20 @@ from rich.table import Table
 from rich.text import Text
 
 from gptlab.progress.curve import ASCII, BLOCKS, Curve, sparkline
+from gptlab.progress.echo import set_echo
+from gptlab.progress.pace import Pace
 from gptlab.progress.plain import rate
 
 ROOM = (64, 12)  # columns and lines of a terminal that has room for the panel
 MOST = 100  # columns of the panel
-REMEMBERED = 50  # chunks that the time left is judged by
 REDRAWN = 4  # times a second
 
 
 class LivePanel:
     """Step, bar and time left; loss (smoothed) with its curve, validation loss, tokens/s; the latest sample.
 
-    It is drawn for the terminal's size at that moment, and gone once it is closed: notes stay.
+    It is drawn for the terminal's size at that moment, and gone once it is closed: notes stay. What is typed
+    meanwhile is not shown: an Enter would move the cursor away from where the panel is looked for.
     """
 
     def __init__(self, console: Console, total: int, start: int = 0):
@@ -38,7 +38,8 @@ class LivePanel:
         self._validation: tuple[int, float] | None = None
         self._sample = ""
         self._rate = math.nan
-        self._times: deque[tuple[float, int]] = deque(maxlen=REMEMBERED)
+        self._pace = Pace(total, start)
+        self._silenced = False  # whether the terminal had shown what is typed
         self._live = Live(
             console=console, transient=True, refresh_per_second=REDRAWN, get_renderable=self.picture
         )
@@ -52,24 +53,34 @@ class LivePanel:
             self._validation = (step, metrics["val/loss"])
         self._sample = next((text for text in samples if text), self._sample)
 
-    def update(self, step: int, loss: float, tokens_per_second: float) -> None:
+    def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
         if step > self._logged:
             self._losses.add(loss)
         self._step, self._rate = step, tokens_per_second
-        self._times.append((time.monotonic(), step))
+        self._pace.add(step, seconds)
 
     def note(self, text: str) -> None:
         self._console.print(self._writable(text), markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        self._live.stop()
+        try:
+            self._live.stop()
+        finally:
+            if self._silenced:
+                set_echo(self._console.file, on=True)
 
     def picture(self) -> RenderableType:
-        """What is on the terminal now; the thread that redraws asks for it."""
+        """What is on the terminal now; the thread that redraws asks for it.
+
+        The cursor stands on a line of its own below: the `^C` that a terminal shows at Ctrl-C would go on in
+        the next line where there is no room for it, and what is drawn would be looked for a line too low.
+        """
+        # Each time: a shell that brings a stopped command back to the foreground gives it its own modes.
+        self._silenced |= set_echo(self._console.file, on=False)
         width, height = self._console.size
         if width < ROOM[0] or height < ROOM[1]:
-            return self._line()
-        return self._panel(min(width, MOST))
+            return Group(self._line(), "") if height > 1 else self._line()
+        return Group(self._panel(min(width, MOST)), "")
 
     def _panel(self, width: int) -> Panel:
         inner = width - 4
@@ -106,13 +117,9 @@ class LivePanel:
         return sparkline(list(self._losses.means), width, BLOCKS if self._unicode() else ASCII)
 
     def _left(self) -> str:
-        """The time left at the speed of the last chunks; nothing before there are two."""
-        times = list(self._times)
-        if len(times) < 2 or times[-1][1] == times[0][1]:
-            return ""
-        (began, first), (ended, last) = times[0], times[-1]
-        seconds = (ended - began) / (last - first) * (self._total - last) - (time.monotonic() - ended)
-        return f"{duration(max(0.0, seconds))} left"
+        """The time left at the speed of the last chunks; nothing before it is known."""
+        seconds = self._pace.left()
+        return "" if math.isnan(seconds) else f"{duration(seconds)} left"
 
     def _unicode(self) -> bool:
         return self._console.encoding.startswith("utf")

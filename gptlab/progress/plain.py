@@ -7,14 +7,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from gptlab.progress.pace import Pace
+
 
 class Progress(Protocol):
     def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
         """A logged step's numbers, in order; of an evaluation with val/loss, and what was sampled then."""
         ...
 
-    def update(self, step: int, loss: float, tokens_per_second: float) -> None:
-        """How far it has come, after each chunk of steps."""
+    def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
+        """How far it has come, after each chunk of steps; what a step of it took, nan if nobody knows."""
         ...
 
     def note(self, text: str) -> None:
@@ -30,7 +32,7 @@ class Silence:
     def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
         pass
 
-    def update(self, step: int, loss: float, tokens_per_second: float) -> None:
+    def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
         pass
 
     def note(self, text: str) -> None:
@@ -45,22 +47,22 @@ class PlainLines:
 
     def __init__(self, total: int, interval: float = 10.0, start: int = 0):
         self._total = total
-        self._start = start
+        self._pace = Pace(total, start)
         self._interval = interval
-        self._began = self._last = time.monotonic()
+        self._last = time.monotonic()
 
     def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
         pass  # the notes say it
 
-    def update(self, step: int, loss: float, tokens_per_second: float) -> None:
+    def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
+        self._pace.add(step, seconds)
         now = time.monotonic()
         if now - self._last >= self._interval:
             self._last = now
-            left = (now - self._began) / (step - self._start) * (self._total - step)
-            print(
-                f"step {step}/{self._total}  loss {loss:.3f}  {rate(tokens_per_second)}  {left:.0f} s left",
-                flush=True,
-            )
+            left = self._pace.left()
+            words = [f"step {step}/{self._total}", f"loss {loss:.3f}", rate(tokens_per_second)]
+            words += [] if math.isnan(left) else [f"{left:.0f} s left"]
+            print("  ".join(filter(None, words)), flush=True)
 
     def note(self, text: str) -> None:
         print(text, flush=True)
