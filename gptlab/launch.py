@@ -20,9 +20,9 @@ from gptlab.assembly import (
     trained_model,
 )
 from gptlab.checkpoint import (
-    CHECKPOINTS,
     CONFIG,
     PLUGINS,
+    RUN,
     TOKENIZER,
     Checkpoint,
     remove_leftovers,
@@ -35,16 +35,17 @@ from gptlab.data.documents import Documents
 from gptlab.engines.engine import Frozen, Session, State, trained
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.finetuning import Start, beginning_of, original_data
+from gptlab.folders import claimed
 from gptlab.generation import Sampling, generate
 from gptlab.inspection.watch import Watch, watch_of
-from gptlab.listeners import FolderListener, IdentityListener, Listeners
+from gptlab.listeners import FolderListener, IdentityListener, Listeners, identity_of
 from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
 from gptlab.plugins import Plugins
 from gptlab.progress import Progress, make_progress
 from gptlab.provenance import tags_of
 from gptlab.registry import Registry, build
-from gptlab.run import Run
+from gptlab.run import STARTING, Run
 from gptlab.saving import Saver
 from gptlab.signals import ending_between_steps
 from gptlab.sweeps.member import Member
@@ -82,14 +83,18 @@ def launch(
     checkpoint: Checkpoint | None = None,
     asked: Mapping[str, Any] | None = None,
     member: Member | None = None,
+    held: bool = False,
 ) -> Outcome:
     """Train what the config describes, in `folder`; from a checkpoint of the run in it on, if one is given.
 
     asked: what of the model is no default, for initFrom to refuse if it must. member: what a job of a
-    sweep brings with it.
+    sweep brings with it. held: whether the caller has claimed the folder, or holds the run in it.
     Raises UserError before step 1; TrainingStopped, Stopped and whatever else ends the loop after it has
     saved what there is and closed the run.
     """
+    if not held:
+        with claimed(folder) if checkpoint is None else resuming.held(folder):
+            return launch(config, plugins, folder, name, checkpoint, asked, member, held=True)
     registry = plugins.registry
     in_sweep, member = member is not None, member or Member()
     listeners = Listeners()
@@ -97,8 +102,8 @@ def launch(
     for listener in config["listeners"]:
         listeners.add(listener, plugins.listener(listener))
     check_values(config)
-    if checkpoint is not None:
-        resuming.check_unfinished(checkpoint, config["train"]["numSteps"])
+    if checkpoint is not None and not in_sweep:
+        resuming.check_not_over(checkpoint, config["train"]["numSteps"])
     begun = beginning_of(config, registry, asked, checkpoint)
     config = config if begun is None else begun.config
     # Wrong sizes and ops, and names of no weight, show before data is read.
@@ -123,37 +128,36 @@ def launch(
     watch = watch_of(config, registry, parts, run, listeners, in_sweep)
     brought = brought_by_plugins(config, registry)
     if checkpoint is None:
-        write_run_folder(folder, config, parts.data, brought)
-    with resuming.held(folder):
-        if checkpoint is not None:
-            take_up(run, checkpoint, brought)
-        saver = saver_of(config, parts, run, listeners, brought, checkpoint)
-        error: BaseException | None = None
-        # Until the run is closed: a signal must not cut off what is being written.
-        with ending_between_steps() as signalled:
-            progress = make_progress(config["progress"], parts.plan.numSteps, run.resumed_from or 0)
+        write_run_folder(run, parts.data, brought)
+    else:
+        take_up(run, checkpoint, brought)
+    saver = saver_of(config, parts, run, listeners, brought, checkpoint)
+    error: BaseException | None = None
+    # Until the run is closed: a signal must not cut off what is being written.
+    with ending_between_steps() as signalled:
+        progress = make_progress(config["progress"], parts.plan.numSteps, run.resumed_from or 0)
 
-            def poll() -> None:
-                signalled()
-                member.stop()
+        def poll() -> None:
+            signalled()
+            member.stop()
 
+        try:
+            listeners.run_started(run)
+            tracker.wait_until_reachable()
+            progress.note(reports.opening(run, parts.data.tokenizer.vocabSize))
+            if checkpoint is not None:
+                progress.note(reports.resumed(checkpoint.step, parts.plan.numSteps))
+            for note in parts.notes:
+                progress.note(note)
+            return fit(config, parts, start, run, listeners, saver, watch, progress, poll)
+        except BaseException as reason:
+            error = reason
+            raise
+        finally:
             try:
-                listeners.run_started(run)
-                tracker.wait_until_reachable()
-                progress.note(reports.opening(run, parts.data.tokenizer.vocabSize))
-                if checkpoint is not None:
-                    progress.note(f"resumed at step {checkpoint.step:,}")
-                for note in parts.notes:
-                    progress.note(note)
-                return fit(config, parts, start, run, listeners, saver, watch, progress, poll)
-            except BaseException as reason:
-                error = reason
-                raise
+                progress.close()
             finally:
-                try:
-                    progress.close()
-                finally:
-                    listeners.run_ended(run, error)
+                listeners.run_ended(run, error)
 
 
 def beginning(config: Settings, parts: Parts, checkpoint: Checkpoint | None, begun: Start | None) -> State:
@@ -298,6 +302,8 @@ def fit(
         mend = f"Make room, then {resume if saver.newest else 'train it again.'}"
         raise TrainingStopped(f"{saver.failure(training.state.step, failed)} {mend}") from None
     run.weights = saver.newest_weights
+    if saved is not None and start.step == training.state.step:
+        saver.tell(start.step)
     if saved is None:
         raise TrainingStopped(
             f"the weights after the last step, {plan.numSteps}, are not finite, and are not kept. "
@@ -343,14 +349,11 @@ def samples_of(config: Settings) -> Sampling | None:
         raise UserError(f"in samples: {error}") from None
 
 
-def write_run_folder(folder: Path, config: Settings, data: Data, brought: dict[str, str]) -> None:
-    if any((folder / CHECKPOINTS).glob("step-*")):
-        raise UserError(
-            f"a new run needs a folder of its own: {reports.shown(folder)} has the checkpoints of another. "
-            f"Choose another with hydra.run.dir=, or go on with that run: {reports.command(resume=folder)}"
-        )
+def write_run_folder(run: Run, data: Data, brought: dict[str, str]) -> None:
+    """The first files of a run, in a folder that is claimed for it: run.json, the mark of whose it is, before all."""
+    folder, config = run.folder, run.config
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / RUN, identity_of(run, STARTING))
         write_text(folder / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
         write_json(folder / TOKENIZER, {"name": config["tokenizer"]["name"], **data.tokenizer.state()})
         if brought:

@@ -15,7 +15,7 @@ from gptlab import hookspecs
 from gptlab.checkpoint import METRICS, RUN, SAMPLES, append_whole, write_json
 from gptlab.errors import UserError
 from gptlab.hookspecs import hookimpl
-from gptlab.run import Run
+from gptlab.run import RUNNING, Run, status_of
 
 
 class Listeners:
@@ -111,9 +111,9 @@ class GrowingFile:
 
 
 class IdentityListener:
-    """Keeps run.json, the run's name and its MLflow id, from step 1 on: a run that is killed can be found by it.
+    """Keeps run.json: the run's name, its MLflow id, and from step 1 on how it is: RUNNING until it has ended.
 
-    Comes after the tracker, which sets the id.
+    Comes after the tracker, which sets the id: what is FINISHED here has been told to MLflow as well.
     """
 
     def __init__(self) -> None:
@@ -121,16 +121,21 @@ class IdentityListener:
 
     @hookimpl
     def gptlab_step_ended(self, run: Run) -> None:
-        self._keep(run)
+        self._keep(run, RUNNING)
 
     @hookimpl
-    def gptlab_run_ended(self, run: Run) -> None:
+    def gptlab_run_ended(self, run: Run, error: BaseException | None) -> None:
         if run.metrics:
-            self._keep(run)
+            self._keep(run, status_of(error))
 
-    def _keep(self, run: Run) -> None:
-        identity = {"id": run.id, "name": run.name}
+    def _keep(self, run: Run, status: str) -> None:
+        identity = identity_of(run, status)
         if identity != self._written:
             with suppress(OSError):  # a full disk; what it says of the metrics is enough
                 write_json(run.folder / RUN, identity)
                 self._written = identity
+
+
+def identity_of(run: Run, status: str) -> dict[str, str]:
+    """What run.json holds."""
+    return {"id": run.id, "name": run.name, "status": status}

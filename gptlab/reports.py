@@ -27,6 +27,13 @@ def opening(run: Run, vocabSize: int) -> str:
     )
 
 
+def resumed(step: int, numSteps: int) -> str:
+    """Where a run goes on."""
+    if step >= numSteps:
+        return f"its {numSteps:,} steps are done: what is missing after them is done now"
+    return f"resumed at step {step:,}"
+
+
 def milestone(run: Run, numSteps: int) -> str:
     """One line for the step that was logged last: the losses, and the first sample.
 

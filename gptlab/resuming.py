@@ -27,6 +27,7 @@ from gptlab.checkpoint import (
     check_shapes,
     checkpoint_folders,
     newest_whole,
+    put_back,
     read_checkpoint,
     read_json,
     step_of,
@@ -35,27 +36,22 @@ from gptlab.checkpoint import RUN as IDENTITY
 from gptlab.engines.engine import Arrays
 from gptlab.errors import UserError
 from gptlab.reports import command
-from gptlab.run import Run
+from gptlab.run import FINISHED, Run
 from gptlab.runs import RUNS, folder_of, newest_with
 from gptlab.source import IMPORTED
 
 SAMPLE = re.compile(r"step (\d+): (.*)")
 
 
-def run_to_resume(reference: str) -> Checkpoint:
-    """The newest whole checkpoint of the run that `latest`, an MLflow run id or a folder names.
+def checkpoint_to_resume(folder: Path, reference: str) -> Checkpoint:
+    """The newest whole checkpoint of the run in `folder`, which `reference` named.
 
-    Warns of newer ones that are damaged. Raises UserError if there is no such run, or no whole checkpoint.
+    Warns of newer ones that are damaged. Raises UserError if there is none, or an older one was named.
     """
-    path = Path(reference).expanduser()
-    if reference == "latest":
-        return newest_of(latest())
-    if not path.is_dir():
-        return newest_of(by_id(reference))
-    if step_of(path.absolute()) is None:
-        return newest_of(path)
-    checkpoint = newest_of(path.absolute().parent.parent)
-    if step_of(path.absolute()) < checkpoint.step:  # type: ignore[operator]
+    checkpoint = newest_of(folder)
+    path = Path(reference).expanduser().absolute()
+    step = step_of(path) if path.is_dir() else None
+    if step is not None and step < checkpoint.step:
         raise UserError(
             f"resume goes on from a run's newest whole checkpoint, and {os.path.relpath(checkpoint.folder)} is "
             f"newer than {path}: the steps between would only be taken again. Type "
@@ -64,7 +60,19 @@ def run_to_resume(reference: str) -> Checkpoint:
     return checkpoint
 
 
+def folder_to_resume(reference: str) -> Path:
+    """The folder of the run that `latest`, an MLflow run id or a folder names. Raises UserError if there is none."""
+    path = Path(reference).expanduser()
+    if reference == "latest":
+        return latest()
+    if not path.is_dir():
+        return by_id(reference)
+    return path if step_of(path.absolute()) is None else path.absolute().parent.parent
+
+
 def newest_of(folder: Path) -> Checkpoint:
+    """The newest whole checkpoint of a run whose folder this process holds, and what to say of newer ones."""
+    put_back(folder)
     checkpoint = newest_whole(folder)
     for damaged in checkpoint.damaged:
         message = f"{damaged.reason} Going on from the newest whole one, {checkpoint.folder}."
@@ -101,20 +109,34 @@ def id_of(folder: Path) -> str:
     return found if isinstance(found, str) else ""
 
 
-def check_unfinished(checkpoint: Checkpoint, numSteps: int) -> None:
-    """Raises UserError for a run that has no step left."""
+def check_not_over(checkpoint: Checkpoint, numSteps: int) -> None:
+    """Raises UserError for a run that has no step left and was closed after its last one."""
     if IMPORTED in checkpoint.state:
         folder = os.path.relpath(checkpoint.folder.parent.parent)
         raise UserError(
             f"resume needs a run that was trained here: {folder} was imported from a file of weights. "
             f"To train on from them, in a run of its own: initFrom={folder}"
         )
-    if checkpoint.step >= numSteps:
+    if checkpoint.step >= numSteps and folders.status_in(checkpoint.folder.parent.parent) == FINISHED:
         folder = os.path.relpath(checkpoint.folder.parent.parent)
         raise UserError(
             f"resume needs a run that has steps left: {folder} has finished its {numSteps}. "
             f"To train on from its weights, in a run of its own: initFrom={folder}"
         )
+
+
+def lacks_its_end(folder: Path) -> bool:
+    """Whether the run there has taken all its steps, and was killed before it was closed."""
+    if folders.status_in(folder) in (None, "", FINISHED):  # an older one does not say
+        return False
+    try:
+        checkpoint = newest_whole(folder)
+    except UserError:
+        return False
+    return (
+        IMPORTED not in checkpoint.state
+        and checkpoint.step >= checkpoint.state["config"]["train"]["numSteps"]
+    )
 
 
 def check_same_data(checkpoint: Checkpoint, data: Data) -> None:
@@ -201,11 +223,7 @@ def lines_of(path: Path) -> list[str]:
 
 def held(folder: Path) -> AbstractContextManager[None]:
     """Raises UserError if another process trains the run of this folder."""
-    return folders.held(
-        folder,
-        f"a run must be trained by one process at a time: another one is training {folder}. "
-        "Wait until it ends, or stop it with Ctrl-C.",
-    )
+    return folders.held(folder, folders.training(folder))
 
 
 def check_writable(folder: Path) -> None:

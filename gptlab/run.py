@@ -4,6 +4,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+# What run.json says of a run; of one that ends before its first step nothing is left to say it of.
+STARTING, RUNNING, FINISHED, FAILED, KILLED = "STARTING", "RUNNING", "FINISHED", "FAILED", "KILLED"
+
+
+def status_of(error: BaseException | None) -> str:
+    """How a run has ended that this error ended, or none."""
+    if error is None:
+        return FINISHED
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return KILLED
+    return str(getattr(error, "run_status", FAILED))
+
 
 @dataclass(frozen=True)
 class Matrix:

@@ -115,6 +115,10 @@ class Saver:
         self.on_saved(folder, step, self._removed())
         return folder
 
+    def tell(self, step: int) -> None:
+        """Tell of a checkpoint that is there: whoever wrote it was killed before it could, or before others went."""
+        self.on_saved(step_folder(self.run.folder, step), step, self._removed())
+
     def _removed(self) -> list[Path]:
         """Delete what need not stay; what cannot be deleted is tried again the next time."""
         removed = []

@@ -93,7 +93,7 @@ ARROWS = {
     "training": {"data", "engines"},
     "checkpoint": set(),
     "source": {"checkpoint"},
-    "exchange": {"assembly", "autograd", "checkpoint", "create", "registry", "source"},
+    "exchange": {"assembly", "autograd", "checkpoint", "create", "registry", "run", "source"},
     "signals": set(),
     "progress": set(),
     "provenance": set(),

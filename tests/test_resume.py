@@ -242,8 +242,6 @@ def test_what_can_not_be_saved_is_told_beside_what_ended_the_run(
         "latest",
         "a=b",
         "$HOME",
-    ]
-    + [
         "back\\slash",
         'b\\"q',
         "end\\",

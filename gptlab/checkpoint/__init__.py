@@ -31,6 +31,7 @@ from gptlab.checkpoint.folder import (
     write_checkpoint,
 )
 from gptlab.checkpoint.keeping import remove_checkpoint, remove_leftovers, to_remove
+from gptlab.checkpoint.naming import name_run, put_back
 from gptlab.checkpoint.newest import newest_or_refuse, newest_whole
 from gptlab.checkpoint.state import FORMAT
 
@@ -56,8 +57,10 @@ __all__ = [
     "check_finite",
     "check_shapes",
     "checkpoint_folders",
+    "name_run",
     "newest_or_refuse",
     "newest_whole",
+    "put_back",
     "read_checkpoint",
     "read_json",
     "remove_checkpoint",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,25 @@ def read_verified(folder: Path) -> dict[str, bytes]:
     What is read is what was checked: a file that changes afterwards makes no difference.
     Raises UserError that names the file for one that is changed, missing, too many or not readable.
     """
+    while True:
+        before = identity(folder)
+        try:
+            return read_once(folder)
+        except UserError:
+            # Another may have taken its place meanwhile: the same checkpoint, with the id of its MLflow run.
+            if identity(folder) == before:
+                raise
+
+
+def identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def read_once(folder: Path) -> dict[str, bytes]:
     try:
         names = sorted(path.name for path in folder.iterdir())
         content = {name: (folder / name).read_bytes() for name in names}

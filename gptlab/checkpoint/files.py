@@ -12,7 +12,7 @@ from gptlab.errors import UserError
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "config.yaml"
-RUN = "run.json"  # its name and MLflow id; written once step 1 is done
+RUN = "run.json"  # its name, MLflow id and status; the first file that is written
 PLUGINS = "plugins.json"  # which of the config's names came from which plugin
 METRICS = "metrics.jsonl"  # a line a logged step
 SAMPLES = "samples.txt"

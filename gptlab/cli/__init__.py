@@ -139,16 +139,19 @@ def train(arguments: list[str]) -> int:
 
 def trained(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
     """What `train` does once the plugins are loaded."""
-    from gptlab.cli.composing import explained, makes_sweep, one_job, through_hydra
+    from gptlab.cli.composing import compose_job, explained, makes_sweep, one_job, through_hydra
     from gptlab.cli.jobs import OneRun
 
     job = OneRun(plugins)
     try:
         with explained(plugins, line.flags.overrides):
-            if not line.sweeps and line.is_single and one_job(line.flags.overrides, job.run):
-                sweeps = False
-            elif not (sweeps := line.sweeps or makes_sweep(line.flags)):
-                through_hydra("train", arguments, job.run)
+            sweeps = line.sweeps
+            if not sweeps and not (line.is_single and one_job(line.flags.overrides, job.run, job.place)):
+                config = compose_job(line.flags, line.flags.overrides)
+                sweeps = makes_sweep(config)
+                if not sweeps:
+                    with job.place(config):
+                        through_hydra("train", arguments, job.run)
     except (OSError, ValueError) as error:
         # Of the run it would be a fault of gptlab's; before it, it is what Hydra could not read or write.
         if job.begun:
@@ -223,14 +226,22 @@ def ui(arguments: list[str]) -> int:
 
 
 def send(arguments: list[str]) -> int:
-    """Write to MLflow what a run's folder keeps of what could not be written while the run went on."""
+    """Write to MLflow what a run's folder keeps of what could not be written while the run went on.
+
+    A run that was killed after its last step is ended, as by `resume`, which writes all that is missing.
+    """
+    from gptlab.cli.command_line import quoted
+    from gptlab.resuming import lacks_its_end
     from gptlab.tracking.send import send as send_rest
 
     if len(arguments) != 1 or arguments[0].startswith("-"):
         raise UserError(
             f"send takes one run's folder: got '{' '.join(arguments)}'. Type python -m gptlab send runs/..."
         )
-    print(send_rest(Path(arguments[0]).expanduser()))
+    folder = Path(arguments[0]).expanduser()
+    if lacks_its_end(folder):
+        return train([quoted("resume", str(folder))])
+    print(send_rest(folder))
     return 0
 
 

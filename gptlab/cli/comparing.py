@@ -98,8 +98,9 @@ def runs_of(word: str, tracking: dict[str, Any]) -> list[Compared]:
 
 def sweep_folder(word: str) -> Path | None:
     """The sweep's folder that a folder, or the MLflow id of a parent run, names; None if it is another thing."""
+    from gptlab.folders import SWEEP
     from gptlab.runs import path_of
-    from gptlab.sweeps.sweep import SWEEP, sweep_with_id
+    from gptlab.sweeps.sweep import sweep_with_id
 
     folder = path_of(word)
     if os.path.isdir(folder):

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from gptlab.cli.composed_once import composed_once
@@ -95,11 +95,11 @@ def compose(name: str, overrides: list[str], with_hydra: bool = False) -> DictCo
         return hydra.compose(name, overrides, return_hydra_config=with_hydra)
 
 
-def makes_sweep(flags: argparse.Namespace) -> bool:
+def makes_sweep(config: DictConfig) -> bool:
     """Whether the config, such as an experiment's file, asks for a sweep."""
     from hydra.types import RunMode
 
-    return compose_job(flags, flags.overrides).hydra.mode == RunMode.MULTIRUN
+    return bool(config.hydra.mode == RunMode.MULTIRUN)
 
 
 def through_hydra(name: str, arguments: list[str], job: Callable[[DictConfig], object]) -> None:
@@ -122,8 +122,14 @@ def through_hydra(name: str, arguments: list[str], job: Callable[[DictConfig], o
             os.environ["HYDRA_FULL_ERROR"] = saved[1]
 
 
-def one_job(overrides: list[str], job: Callable[[DictConfig], None]) -> bool:
+def one_job(
+    overrides: list[str],
+    job: Callable[[DictConfig], None],
+    place: Callable[[DictConfig], AbstractContextManager[None]] = nullcontext,  # type: ignore[assignment]
+) -> bool:
     """What `@hydra.main` makes of a single run, from one composed config; False if it is left to `through_hydra`.
+
+    place: is entered before Hydra makes the run's folder and writes its own files there, if it is told to.
 
     `@hydra.main` composes first to learn the mode and then again to run: the time of a wrong config is
     mostly that. What needs more of Hydra than a folder and a config (a mode set in an experiment,
@@ -143,7 +149,8 @@ def one_job(overrides: list[str], job: Callable[[DictConfig], None]) -> bool:
         asked.mode = RunMode.RUN
         configure_log(asked.hydra_logging, asked.verbose)
         context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks())
-        run_job(job, config, "hydra.run.dir", None, context).return_value  # noqa: B018 - raises what the job raised
+        with place(config):
+            run_job(job, config, "hydra.run.dir", None, context).return_value  # noqa: B018 - raises what the job raised
     return True
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +19,7 @@ from gptlab.plugins import Plugins
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from gptlab.checkpoint import Checkpoint
+    from gptlab.launch import Outcome
 
 
 class OneRun:
@@ -26,6 +29,28 @@ class OneRun:
         self.plugins = plugins
         self.begun = False
         self.error: UserError | TrainingStopped | None = None
+        self._claimed: Path | None = None
+
+    @contextmanager
+    def place(self, config: DictConfig) -> Iterator[None]:
+        """Claim the folder that Hydra is about to make, before Hydra writes anything there.
+
+        A run that is resumed has a folder already: what Hydra makes goes again.
+        """
+        from omegaconf import OmegaConf
+
+        from gptlab.folders import check_free_for_run, claimed, made
+
+        folder = Path(os.path.abspath(str(OmegaConf.select(config, "hydra.run.dir"))))
+        if config.resume is None:
+            with claimed(folder):
+                self._claimed = folder
+                yield
+            return
+        if config.hydra.output_subdir is not None and folder.is_dir():
+            check_free_for_run(folder)  # Hydra would write its own files there
+        with made(folder):
+            yield
 
     def run(self, config: DictConfig) -> None:
         """The job."""
@@ -43,40 +68,38 @@ class OneRun:
             self.error = error
 
     def _launch(self, config: DictConfig, folder: Path, name: str, overrides: list[str]) -> None:
-        from gptlab.folders import remove_if_unused
         from gptlab.reports import closing
 
-        before = set(folder.iterdir())
-        try:
-            with explained(self.plugins, overrides):
-                settings = plain(config)
-            if settings.pop("sweep")["resume"] is not None:
-                raise UserError(
-                    "sweep.resume goes on with a sweep, by the command that began it: type python -m gptlab -m ... "
-                    "To go on with one run: resume="
-                )
+        with explained(self.plugins, overrides):
+            settings = plain(config)
+        if settings.pop("sweep")["resume"] is not None:
+            raise UserError(
+                "sweep.resume goes on with a sweep, by the command that began it: type python -m gptlab -m ... "
+                "To go on with one run: resume="
+            )
+        if settings["resume"] is not None:
+            outcome = self._resumed(settings, overrides)
+        else:
             asked = asked_of(settings, overrides) if settings["initFrom"] is not None else None
-            checkpoint = None
-            if settings["resume"] is not None:
-                settings, checkpoint = self._to_resume(settings, overrides)
             # Only now: a wrong config must not wait for what training needs to be imported.
             from gptlab.launch import launch
 
-            if checkpoint is None:
-                settings.pop("anyway")
-                outcome = launch(settings, self.plugins, folder, name, asked=asked)
-            else:
-                run_folder, name = checkpoint.folder.parent.parent, checkpoint.state["run"]["name"]
-                outcome = launch(settings, self.plugins, run_folder, name, checkpoint)
-        finally:
-            remove_if_unused(folder, before)
+            held = folder == self._claimed
+            settings.pop("anyway")
+            outcome = launch(settings, self.plugins, folder, name, asked=asked, held=held)
         if settings["progress"] != "none":
             print(closing(outcome.run, in_sweep=False))
 
-    def _to_resume(self, settings: dict[str, Any], overrides: list[str]) -> tuple[dict[str, Any], Checkpoint]:
-        """The config and the checkpoint of the run that `resume` names."""
+    def _resumed(self, settings: dict[str, Any], overrides: list[str]) -> Outcome:
+        """Go on with the run that `resume` names, which nobody else may do meanwhile, its checkpoint being read."""
         from gptlab.cli.resuming import settings_to_resume
-        from gptlab.resuming import run_to_resume
+        from gptlab.resuming import checkpoint_to_resume, folder_to_resume, held
 
-        checkpoint = run_to_resume(settings["resume"])
-        return settings_to_resume(checkpoint, settings, overrides, self.plugins), checkpoint
+        folder = folder_to_resume(settings["resume"])
+        with held(folder):
+            checkpoint = checkpoint_to_resume(folder, settings["resume"])
+            settings = settings_to_resume(checkpoint, settings, overrides, self.plugins)
+            from gptlab.launch import launch
+
+            name = checkpoint.state["run"]["name"]
+            return launch(settings, self.plugins, folder, name, checkpoint, held=True)

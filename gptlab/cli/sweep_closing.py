@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,27 +11,25 @@ from typing import TYPE_CHECKING, Any
 from gptlab.cli.sweep_plan import Plan
 from gptlab.engines.xla_compilations import compilations
 from gptlab.errors import UserError
-from gptlab.folders import SWEEP as HYDRAS
-from gptlab.folders import remove
+from gptlab.folders import HYDRAS, SWEEP, remove_empty
 from gptlab.resuming import id_of
 from gptlab.sweeps.record import FAILED, FINISHED, RECORD, RUNNING, JobRecord, read_records
-from gptlab.sweeps.sweep import STOP, SWEEP, Sweep
+from gptlab.sweeps.sweep import STOP, Sweep
+from gptlab.sweeps.trial import JOURNAL, STUDY_FILES
 
 if TYPE_CHECKING:
     from gptlab.sweeps.summary import Summary
     from gptlab.tracking.sweeping import ParentRun
 
-PICTURES_AND_TABLES = (".png", ".csv")
-
 
 @dataclass(frozen=True)
 class Going:
-    """A sweep that goes on: where, and in which MLflow run, if any. fresh: its folder was not there before."""
+    """A sweep that goes on: where, and in which MLflow run, if any. there: the names in its folder before it."""
 
     plan: Plan
     sweep: Sweep
     parent: ParentRun | None
-    fresh: bool
+    there: tuple[str, ...]
 
 
 def over(folder: Path, status: str, reason: str) -> list[JobRecord]:
@@ -102,7 +99,7 @@ def told(folder: Path, records: list[JobRecord], summary: Summary | None) -> dic
         metrics |= {key: float(value) for key, value in numbers.items() if value is not None}
         overrides = " ".join(f"{key}={value}" for key, value in best.overrides.items())
         tags = {"bestOverrides": overrides, "bestRun": best.runId or sent_later(folder / best.folder)}
-    files = sorted(file.name for file in folder.iterdir() if file.suffix in PICTURES_AND_TABLES)
+    files = [] if summary is None else sorted({*summary.files, *STUDY_FILES})
     return {
         "metrics": metrics,
         "tags": {key: value for key, value in tags.items() if value},
@@ -121,15 +118,19 @@ def sent_later(run_folder: Path) -> str:
 
 
 def taken_back(going: Going) -> None:
-    """Leave nothing of a sweep that no job of began: not its folder, nor what MLflow has of it."""
+    """Leave nothing of a sweep that no job of began: none of the files that it made, nor what MLflow has of it.
+
+    By name, never a folder with all that is in it: what is not known to be of this sweep stays.
+    """
     folder = going.plan.folder
     records = read_records(folder, running=True)
     runs = [record.runId for record in records if record.runId]
     if going.parent is not None and (error := going.parent.delete(runs)):
         print(f"mlflow: the run of the sweep stays there: {error}", file=sys.stderr, flush=True)
-    if going.fresh:
-        for entry in folder.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     for record in records:
-        remove(folder / record.folder, {folder / record.folder / RECORD})
-    remove(folder, {folder / SWEEP, folder / HYDRAS})
+        place = folder / record.folder
+        (place / RECORD).unlink(missing_ok=True)
+        if Path(record.folder).parts[0] not in going.there:
+            remove_empty([one for one in (place, *place.parents) if folder in one.parents])
+    for name in (HYDRAS, JOURNAL, SWEEP):
+        (folder / name).unlink(missing_ok=True)

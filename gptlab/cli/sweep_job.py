@@ -7,7 +7,10 @@ import sys
 import time
 import traceback
 import typing
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,7 @@ from gptlab.errors import TrainingStopped, UserError
 from gptlab.experiments import GROUP as EXPERIMENT
 from gptlab.plugins import Plugins
 from gptlab.streams import guarded
-from gptlab.sweeps.earlier import earlier_of, restartable, trained_whole
+from gptlab.sweeps.earlier import earlier_of, restartable
 from gptlab.sweeps.record import (
     DONE,
     FAILED,
@@ -49,7 +52,8 @@ class SweepJob:
 
     folder: the sweep's, absolute. parent: the MLflow run of the sweep, if any. swept: the keys that
     differ from job to job. tracking: the sweep's own. process: the launching one, see orphans.own_process.
-    resumed: when, if it goes on with an earlier one.
+    resumed: when, if it goes on with an earlier one. there: the names in the sweep's folder before it began: what
+    else Hydra makes in it is nobody's but the sweep's.
     """
 
     folder: str
@@ -59,6 +63,7 @@ class SweepJob:
     process: str
     cwd: str
     resumed: str
+    there: tuple[str, ...]
 
     def __call__(self, config: DictConfig) -> float:
         """The job's score, which a sweeper may learn from; infinity if it has none."""
@@ -122,10 +127,8 @@ class Job:
 
     def run(self, config: DictConfig) -> JobRecord | None:
         """The record that it leaves; None if the sweep was asked to stop before it began."""
-        from gptlab.folders import remove
-
         if self.folder != self.output:
-            remove(self.output, set())
+            self._remove_output()
         if self.earlier is not None and self.earlier.status in DONE:
             print(f"{self.record.name}: finished before", flush=True)
             if self.trial is not None:
@@ -133,15 +136,56 @@ class Job:
             return self.earlier
         if (self.root / STOP).exists():
             if self.earlier is None:
-                remove(self.output, set())  # which Hydra has made
+                self._remove_output()
             return None
+        with ExitStack() as place:
+            try:
+                place.enter_context(self._held())
+            except UserError as error:
+                return self._without_folder(error, config)
+            return self._run(config)
+
+    def _remove_output(self) -> None:
+        """Take back the folder that Hydra has made, unless somebody else may have, or it is of use."""
+        from gptlab.folders import remove_empty
+
+        below = [place for place in (self.output, *self.output.parents) if self.root in place.parents]
+        if below and below[-1].name not in self.sweep.there:
+            remove_empty(below)
+
+    def _held(self) -> AbstractContextManager[None]:
+        """The job's folder, claimed for its run; or held, if it is to go on there."""
+        from gptlab.folders import check_free_for_run, claimed, held, training
+
+        if self.earlier is not None:
+            return held(self.folder, training(self.folder))
+        if self.root not in self.folder.parents:
+            raise UserError(outside(self.folder, self.root))
+        return claimed(self.folder, partial(check_free_for_run, key="hydra.sweep.subdir="))
+
+    def _without_folder(self, error: UserError, config: DictConfig) -> JobRecord:
+        """The record of a job whose folder is another's, or not to be had: in one that is nobody's."""
+        from gptlab.sweeps.member import Seen
+
+        self._say(str(error))
+        if self.earlier is None:
+            self._remove_output()
+            self.folder = unused_folder(self.root, self.record.number)
+        place = os.path.relpath(self.folder, self.root)
+        record = replace(self.record, folder=place, status=FAILED, reason=str(error), refused=True)
+        if self.earlier is not None:
+            return record  # whoever holds its folder keeps its record, too
+        return self._left(record, Seen(), config, 0.0)
+
+    def _run(self, config: DictConfig) -> JobRecord:
         from gptlab.sweeps.member import Seen
 
         began = time.monotonic()
         seen = Seen()
         self.record.write(self.folder)
         try:
-            record = self._train(config, seen) or replace(self.record, status=FINISHED)
+            self._train(config, seen)
+            record = replace(self.record, status=FINISHED)
         except Pruned as reason:
             print(f"{self.record.name}: {reason}", flush=True)
             record = replace(self.record, status=PRUNED, reason=str(reason))
@@ -158,8 +202,8 @@ class Job:
             record = replace(self.record, status=FAILED, reason=f"{type(error).__name__}: {error}")
         return self._left(record, seen, config, time.monotonic() - began)
 
-    def _train(self, config: DictConfig, seen: Seen) -> JobRecord | None:
-        """Train; the whole record if that had been done already, and had only not been noted."""
+    def _train(self, config: DictConfig, seen: Seen) -> None:
+        """Train, or go on, were it only to close what has taken its last step."""
         plugins = plugins_here()
         settings = settings_of_job(config, plugins, self.overrides)
         settings.pop("sweep")
@@ -172,15 +216,12 @@ class Job:
         checkpoint, known = (None, "") if self.earlier is None else restartable(self.folder, self.earlier)
         member = self._member(seen, known)
         if checkpoint is not None:
-            if (done := trained_whole(checkpoint, self.record)) is not None:
-                return replace(done, runId=self._noted(config, done))
             settings = self._continued(checkpoint, settings, plugins)
         asked = asked_of(settings, self.overrides) if settings["initFrom"] is not None else None
         settings.pop("anyway", None)
-        outcome = launch(settings, plugins, self.folder, name, checkpoint, asked, member)
+        outcome = launch(settings, plugins, self.folder, name, checkpoint, asked, member, held=True)
         if settings["progress"] != "none":
             print(closing(outcome.run, in_sweep=True), flush=True)
-        return None
 
     def _continued(self, checkpoint: Checkpoint, settings: Settings, plugins: Plugins) -> Settings:
         from gptlab.cli.resuming import settings_to_resume
@@ -207,11 +248,9 @@ class Job:
 
     def _stopped(self, stop: KeyboardInterrupt, seen: Seen, seconds: float) -> None:
         """Keep that it was interrupted; of one that had not begun, nothing."""
-        from gptlab.folders import remove_if_unused
-
         if seen.run is None and self.earlier is None:
             (self.folder / RECORD).unlink(missing_ok=True)
-            remove_if_unused(self.folder, set())
+            self._remove_output()
             return
         reason = " ".join(["stopped by", str(stop) or "Ctrl-C"])
         self._write(replace(self.record, status=KILLED, reason=reason), seen, seconds)
@@ -242,3 +281,20 @@ class Job:
         told.pop("anyway", None)
         parent, tracking = self.sweep.parent, self.sweep.tracking
         return note_child(tracking, parent, record.name, told, record.status, record.reason, record.runId)
+
+
+def outside(folder: Path, root: Path) -> str:
+    """Why a job cannot have this folder."""
+    return (
+        f"a job's folder must lie in its sweep's, {os.path.relpath(root)}: {os.path.relpath(folder)} does not. "
+        "Leave hydra.sweep.subdir out, or choose another"
+    )
+
+
+def unused_folder(root: Path, number: int) -> Path:
+    """A folder of the sweep's that was not there before, for the record of a job that got none of its own."""
+    for name in chain([f"refused-{number}"], (f"refused-{number}-{n}" for n in count(2))):
+        with suppress(FileExistsError):
+            (root / name).mkdir()
+            return root / name
+    raise AssertionError("count ends")

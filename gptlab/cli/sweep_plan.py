@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,7 @@ from gptlab.cli.command_line import CommandLine
 from gptlab.cli.composing import compose_job, explained
 from gptlab.cli.launchers import check_launcher
 from gptlab.cli.naming import run_name
+from gptlab.cli.sweep_folders import check_folders_of_jobs
 from gptlab.cli.sweepers import check_sweeper
 from gptlab.config import check_values, plain
 from gptlab.errors import UserError
@@ -51,6 +53,7 @@ class HydraFacts:
     """What Hydra's own part of a config says of a sweep: its folder, its launcher, the keys that it sweeps."""
 
     folder: str
+    subdir: str  # as written: it may differ from job to job
     launcher: str
     params: list[str]
     sweeper: DictConfig
@@ -58,7 +61,8 @@ class HydraFacts:
 
 def facts_of(hydra: DictConfig) -> HydraFacts:
     params = [str(key) for key in hydra.sweeper.get("params", None) or {}]
-    return HydraFacts(str(hydra.sweep.dir), str(hydra.launcher._target_), params, hydra.sweeper)
+    subdir = str(hydra.sweep._get_node("subdir"))
+    return HydraFacts(str(hydra.sweep.dir), subdir, str(hydra.launcher._target_), params, hydra.sweeper)
 
 
 def planned(line: CommandLine, plugins: Plugins) -> Plan:
@@ -75,7 +79,8 @@ def planned(line: CommandLine, plugins: Plugins) -> Plan:
     swept += [key for key in facts.params if key not in swept]
     check_sweeper(facts.sweeper, line.overrides, swept)
     reference = settings["sweep"]["resume"]
-    folder = Path(facts.folder).absolute() if reference is None else sweep_folder_of(reference)
+    folder = Path(os.path.abspath(facts.folder if reference is None else sweep_folder_of(reference)))
+    check_folders_of_jobs(line, facts.sweeper, facts.subdir, folder, new=reference is None)
     fixed = [str(o.input_line) for o in line.overrides if o.get_key_element() not in swept]
     return Plan(
         folder,

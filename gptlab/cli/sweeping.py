@@ -20,12 +20,11 @@ from gptlab.cli.sweep_command import command_to_go_on, refuse_other_command, wit
 from gptlab.cli.sweep_job import SweepJob
 from gptlab.cli.sweep_plan import Plan, planned
 from gptlab.errors import TrainingStopped, UserError
-from gptlab.folders import remove
 from gptlab.plugin_changes import refuse_changed_plugins
 from gptlab.plugins import Plugins
 from gptlab.signals import Stopped, handled, is_repeated, received_so_far
-from gptlab.sweeps.record import DONE, FAILED, FINISHED, KILLED, RUNNING, read_records
-from gptlab.sweeps.sweep import STOP, SWEEP, Sweep, held, read_sweep
+from gptlab.sweeps.record import DONE, FAILED, FINISHED, KILLED, RUNNING, read_records, record_files
+from gptlab.sweeps.sweep import STOP, Sweep, held, read_sweep
 from gptlab.tracking.ending import in_background
 from gptlab.tracking.orphans import own_process
 
@@ -42,15 +41,10 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
         from gptlab.tracking.sweeping import prepare
 
         prepare()  # MLflow loads meanwhile, in a process of its own
-    fresh = made(plan.folder)
-    with held(plan.folder):
-        try:
-            if plan.resume:
-                refuse_other_plugins(plan, plugins)
-            going = begun(plan, fresh, tracked)
-        except BaseException:
-            remove(plan.folder, set())  # only if it is empty
-            raise
+    with held(plan.folder, new=not plan.resume):
+        if plan.resume:
+            refuse_other_plugins(plan, plugins)
+        going = begun(plan, tracked)
         try:
             choices = [text for override in line.overrides for text in choices_of(override)]
             launched(going, with_folder(line, arguments, plan.folder), choices, plugins)
@@ -85,15 +79,6 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
     return 1 if status == FAILED else 0
 
 
-def made(folder: Path) -> bool:
-    """Make the folder; whether there was nothing in it. Raises UserError if it cannot be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return not any(folder.iterdir())
-    except OSError as error:
-        raise UserError(f"the sweep's folder must be writable: {folder}: {error.strerror}.") from None
-
-
 def refuse_other_plugins(plan: Plan, plugins: Plugins) -> None:
     """Raises UserError if a plugin is not what it was for the jobs that have begun, unless that is to be anyway."""
     brought: dict[str, Any] = {}
@@ -106,20 +91,21 @@ def refuse_other_plugins(plan: Plan, plugins: Plugins) -> None:
     refuse_changed_plugins(plugins.registry, brought, os.path.relpath(plan.folder), plan.anyway)
 
 
-def begun(plan: Plan, fresh: bool, tracked: bool) -> Going:
+def begun(plan: Plan, tracked: bool) -> Going:
     """The sweep with its parent run, made or opened again, and sweep.json.
 
-    Raises UserError if the folder has another sweep, the one to resume was begun with another command, or
+    Raises UserError if jobs of another lie in its folder, the one to resume was begun with another command, or
     MLflow refuses.
     """
     folder = plan.folder
+    there = () if plan.resume else tuple(path.name for path in folder.iterdir())
     if plan.resume:
         sweep = read_sweep(folder)
         refuse_other_command(sweep, plan.command, folder)
-    elif (folder / SWEEP).exists():
+    elif there and (other := next(record_files(folder), None)) is not None:
         raise UserError(
-            f"a new sweep needs a folder of its own: {os.path.relpath(folder)} has one. Choose another with "
-            f"hydra.sweep.dir=, or go on with that one: sweep.resume={os.path.relpath(folder)}"
+            f"a new sweep needs a folder of its own: {os.path.relpath(folder)} has a job of another, "
+            f"{os.path.relpath(other)}. Choose another with hydra.sweep.dir="
         )
     else:
         sweep = Sweep(plan.name, plan.command, list(plan.swept))
@@ -131,7 +117,7 @@ def begun(plan: Plan, fresh: bool, tracked: bool) -> Going:
     sweep = replace(sweep, id=sweep.id if parent is None else parent.id, status=RUNNING)
     (folder / STOP).unlink(missing_ok=True)
     sweep.write(folder)
-    return Going(plan, sweep, parent, fresh)
+    return Going(plan, sweep, parent, there)
 
 
 def launched(going: Going, arguments: list[str], choices: list[str], plugins: Plugins) -> None:
@@ -145,6 +131,7 @@ def launched(going: Going, arguments: list[str], choices: list[str], plugins: Pl
         own_process(),
         os.getcwd(),
         str(time.time_ns()) if plan.resume else "",
+        going.there,
     )
     try:
         with stopping(plan), in_background(), composing.explained(plugins, choices):

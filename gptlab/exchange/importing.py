@@ -12,6 +12,7 @@ import yaml
 
 from gptlab.checkpoint import CONFIG, PLUGINS, RUN, TOKENIZER, write_checkpoint, write_json, write_text
 from gptlab.errors import UserError
+from gptlab.run import FINISHED
 from gptlab.source import IMPORTED, Source
 
 
@@ -38,7 +39,7 @@ def import_weights(source: Source, config: dict[str, Any], runs: Path) -> Path:
         folder.mkdir(parents=True)
         write_text(folder / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
         write_json(folder / TOKENIZER, source.tokenizer)
-        write_json(folder / RUN, {"id": "", "name": name})
+        write_json(folder / RUN, {"id": "", "name": name, "status": FINISHED})
         if source.plugins:
             write_json(folder / PLUGINS, source.plugins)
         write_checkpoint(folder, state, source.weights, {})

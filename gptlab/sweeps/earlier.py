@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from gptlab.checkpoint import CHECKPOINTS, METRICS, SAMPLES, Checkpoint
 from gptlab.errors import UserError
-from gptlab.resuming import id_of, lines_of, newest_of
-from gptlab.sweeps.record import DONE, FINISHED, JobRecord, losses_in, read_records
+from gptlab.resuming import id_of, newest_of
+from gptlab.sweeps.record import DONE, JobRecord, read_records
 
 
 @lru_cache(maxsize=1)
@@ -33,18 +31,6 @@ def earlier_of(sweep_folder: Path, resumed: str, overrides: dict[str, str], outp
     same = records_before(sweep_folder, resumed).get(key_of(overrides), [])
     mine = os.path.relpath(output, sweep_folder)
     return min(same, key=lambda record: (record.folder != mine, record.status not in DONE), default=None)
-
-
-def trained_whole(checkpoint: Checkpoint, record: JobRecord) -> JobRecord | None:
-    """The record of a job that was killed after its last step: all of it is on disk. None if steps are left."""
-    if checkpoint.step < checkpoint.state["config"]["train"]["numSteps"]:
-        return None
-    run = checkpoint.folder.parent.parent
-    rows = [json.loads(line) for line in lines_of(run / METRICS)]
-    parameters = sum(int(weight.size) for weight in checkpoint.training.values())
-    told = losses_in([(row.pop("step"), row) for row in rows])
-    run_id = record.runId or checkpoint.state["run"]["id"] or id_of(run)
-    return replace(record, status=FINISHED, runId=run_id, parameters=parameters, **told)
 
 
 def restartable(folder: Path, earlier: JobRecord) -> tuple[Checkpoint | None, str]:

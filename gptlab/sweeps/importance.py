@@ -18,9 +18,9 @@ from optuna.trial import FrozenTrial, TrialState
 from gptlab.figures import INK
 from gptlab.sweeps.study import study_of
 from gptlab.sweeps.style import LABEL, as_png, cut, new_figure, plain, shades, style
+from gptlab.sweeps.trial import IMPORTANCE, PICTURE, TRIALS
 from gptlab.sweeps.values import labels
 
-TRIALS, IMPORTANCE, PICTURE = "trials.csv", "importance.csv", "importance.png"
 FEWEST = 4  # trials that an importance is computed from
 SHOWN = 20  # bars at most
 

@@ -6,12 +6,15 @@ A sweep's summary is made of these alone, so that its cost does not grow with wh
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from gptlab.checkpoint import read_json, write_json
+from gptlab.checkpoint import CHECKPOINTS, read_json, write_json
 from gptlab.errors import UserError
+from gptlab.folders import INSPECTIONS, SWEEP
 from gptlab.run import Run
 
 RECORD = "job.json"
@@ -74,14 +77,26 @@ def read_record(file: Path) -> JobRecord:
 def read_records(sweep_folder: Path, running: bool = False) -> list[JobRecord]:
     """Those of a sweep that are over, by number; unreadable ones are left out. running: those that are not, too."""
     found = []
-    for file in sweep_folder.rglob(RECORD):
+    for file in record_files(sweep_folder):
         try:
             record = read_record(file)
         except (UserError, OSError, ValueError, KeyError, TypeError):
             continue
         if running or record.status != RUNNING:
-            found.append(record)
+            # Where it was found, whatever it says of that: a sweep reads and writes in its own folder only.
+            found.append(replace(record, folder=os.path.relpath(file.parent, sweep_folder)))
     return sorted(found, key=lambda record: record.number)
+
+
+def record_files(sweep_folder: Path) -> Iterator[Path]:
+    """The job.json of each job of this sweep; what lies in a sweep of its own below it is that one's."""
+    for place, folders, files in os.walk(sweep_folder):
+        if SWEEP in files and Path(place) != sweep_folder:
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if name not in (CHECKPOINTS, INSPECTIONS)]
+        if RECORD in files:
+            yield Path(place, RECORD)
 
 
 def losses_of(run: Run) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from gptlab import folders
 from gptlab.checkpoint import read_json, write_json
 from gptlab.errors import UserError
+from gptlab.folders import SWEEP
 from gptlab.sweeps.record import RUNNING
 
-SWEEP = "sweep.json"
 STOP = "stop"  # there while jobs are asked to end
 RUNS = "runs"
 FORMAT = 1
@@ -87,10 +87,15 @@ def sweep_folder_of(reference: str) -> Path:
     )
 
 
-def held(folder: Path) -> AbstractContextManager[None]:
-    """Raises UserError if another process runs the sweep of this folder."""
-    return folders.held(
-        folder,
+def held(folder: Path, new: bool = False) -> AbstractContextManager[None]:
+    """Hold the folder of a sweep, or claim it for a `new` one.
+
+    Raises UserError if another process runs the sweep of this folder, or it is not free for a new one.
+    """
+    refusal = (
         f"a sweep must be run by one process at a time: another one runs that of {os.path.relpath(folder)}. "
-        "Wait until it ends, stop it with Ctrl-C, or choose another folder with hydra.sweep.dir=",
+        "Wait until it ends, stop it with Ctrl-C, or choose another folder with hydra.sweep.dir="
     )
+    if new:
+        return folders.claimed(folder, folders.check_free_for_sweep, refusal)
+    return folders.held(folder, refusal)

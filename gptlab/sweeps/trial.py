@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import optuna
 
 JOURNAL = "study.journal"  # in the sweep's folder: a JSON object a line
+STUDY_FILES = TRIALS, IMPORTANCE, PICTURE = "trials.csv", "importance.csv", "importance.png"
 MARK = "pruned"  # the attribute of a trial whose job was ended before its time: the reason
 BEGIN = "gptlab.sweeps.study.begin_study"  # the storage whose trials can be asked
 

@@ -19,7 +19,7 @@ from gptlab.errors import UserError
 from gptlab.hookspecs import hookimpl
 from gptlab.inspection.inspection import Inspection
 from gptlab.inspection.kept import INSPECTIONS, keep
-from gptlab.run import Run
+from gptlab.run import Run, status_of
 from gptlab.tracking import MLflowTracking, ending, orphans
 from gptlab.tracking.link import Link, take_link, warm_up
 from gptlab.tracking.lock import forget
@@ -252,11 +252,9 @@ def _is_last(run: Run, step: int) -> bool:
 
 
 def _status(error: BaseException | None) -> tuple[str, str]:
-    if error is None:
-        return "FINISHED", ""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        return "KILLED", "interrupted"
-    return getattr(error, "run_status", "FAILED"), str(error) or type(error).__name__
+        return status_of(error), "interrupted"
+    return status_of(error), "" if error is None else str(error) or type(error).__name__
 
 
 def command_typed() -> str:

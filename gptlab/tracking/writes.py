@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptlab.checkpoint import name_run
 from gptlab.run import Run
 from gptlab.tracking.facts import TAG_LENGTH, dataset_input, parameter_table
 
@@ -82,6 +83,8 @@ class Writer:
     def _folder(self, path: str) -> None:
         """The files of a folder; `keep` may remove it at any moment, and then has it removed here too."""
         folder = self.run.folder / path
+        with suppress(OSError):  # that it is gone shows below; what has no room for its id is good without
+            name_run(folder, self.run.id)
         try:
             if folder.is_dir():
                 self.client.log_artifacts(self.run.id, str(folder), path)
