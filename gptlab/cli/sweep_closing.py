@@ -15,7 +15,7 @@ from gptlab.errors import UserError
 from gptlab.folders import SWEEP as HYDRAS
 from gptlab.folders import remove
 from gptlab.resuming import id_of
-from gptlab.sweeps.record import FAILED, FINISHED, RECORD, RUNNING, JobRecord, read_records
+from gptlab.sweeps.record import FAILED, FINISHED, KILLED, RECORD, RUNNING, JobRecord, read_records
 from gptlab.sweeps.sweep import STOP, SWEEP, Sweep
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ class Going:
     fresh: bool
 
 
-def over(folder: Path, status: str, reason: str) -> list[JobRecord]:
-    """The jobs' records, once no job runs any more: what still says so was killed, and is told to be `status`."""
+def over(folder: Path, reason: str) -> list[JobRecord]:
+    """The jobs' records, once no job runs any more: what still says so was killed, as MLflow's process says too."""
     (folder / STOP).unlink(missing_ok=True)
     for record in read_records(folder, running=True):
         if record.status == RUNNING:
-            replace(record, status=status, reason=reason).write(folder / record.folder)
+            replace(record, status=KILLED, reason=reason).write(folder / record.folder)
     return read_records(folder)
 
 

@@ -6,6 +6,7 @@ Beside a run's own `Tracker`: these ask once and wait for the answer.
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gptlab.errors import UserError
@@ -46,13 +47,19 @@ def prepare() -> None:
     warm_up()
 
 
-def open_parent(tracking: Settings, name: str, description: str, run_id: str = "") -> ParentRun:
-    """Make the parent run, or open `run_id` again. Raises UserError if the store refuses, or does not answer."""
+def open_parent(
+    tracking: Settings, name: str, description: str, folder: Path, run_id: str = ""
+) -> ParentRun:
+    """Make the parent run of the sweep in `folder`, or open `run_id` again.
+
+    Raises UserError if the store refuses, or does not answer.
+    """
     store = find_store(tracking["uri"])
     check_store(store)
     if store.is_server:
         check_server(store)
-    told = {**_told(name, description), "id": run_id}
+    tags = {orphans.FOLDER: str(folder.absolute())}
+    told = {**_told(name, description), "id": run_id, "tags": tags}
     experiment = tracking["experimentName"]
     found, error = _asked(store, OPENING_SECONDS, do="open_parent", experiment=experiment, told=told)
     if error:
