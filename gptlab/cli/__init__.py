@@ -26,6 +26,7 @@ from gptlab.cli.files import export, import_file, with_paths
 from gptlab.cli.help import VERBS, help_of
 from gptlab.errors import TrainingStopped, UserError, nearest
 from gptlab.signals import ending_at_once
+from gptlab.tracking.addresses import hide_in_arguments
 
 USER_ERROR = 2
 FAILED = 1
@@ -33,7 +34,9 @@ FAILED = 1
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status: 0, 1 for a failed run, 2 for a mistake, 128 + n for a signal."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = hide_in_arguments(list(sys.argv[1:] if arguments is None else arguments))
+    if arguments is None:
+        sys.argv[1:] = given  # what a run keeps of how it was begun
     try:
         with ending_at_once():
             status = dispatch(given)

@@ -31,6 +31,7 @@ from gptlab.sweeps.record import (
 )
 from gptlab.sweeps.sweep import STOP
 from gptlab.sweeps.trial import Pruned, Trial, objective, trial_of
+from gptlab.tracking.addresses import hide_in_config
 from gptlab.tracking.orphans import own_process
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class SweepJob:
         from omegaconf import OmegaConf
 
         here = own_process() == self.process
-        if not here and os.getcwd() != self.cwd:
+        if os.getcwd() != self.cwd:  # a worker's own, or where hydra.job.chdir has gone
             os.chdir(self.cwd)
         hydra = HydraConfig.get()
         # Unresolved: as typed.
@@ -231,7 +232,7 @@ class Job:
 
         from gptlab.tracking.sweeping import note_child
 
-        told = typing.cast("Settings", OmegaConf.to_container(config))
+        told = hide_in_config(typing.cast("Settings", OmegaConf.to_container(config)))
         told.pop("sweep", None)
         parent, tracking = self.sweep.parent, self.sweep.tracking
         return note_child(tracking, parent, record.name, told, record.status, record.reason, record.runId)

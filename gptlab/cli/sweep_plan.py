@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptlab.cli.command_line import CommandLine
 from gptlab.cli.composing import compose_job, explained
+from gptlab.cli.jobs import stay_in
 from gptlab.cli.launchers import check_launcher
 from gptlab.cli.naming import run_name
 from gptlab.cli.sweepers import check_sweeper
@@ -52,11 +54,14 @@ class HydraFacts:
     launcher: str
     params: list[str]
     sweeper: DictConfig
+    chdir: bool
 
 
 def facts_of(hydra: DictConfig) -> HydraFacts:
     params = [str(key) for key in hydra.sweeper.get("params", None) or {}]
-    return HydraFacts(str(hydra.sweep.dir), str(hydra.launcher._target_), params, hydra.sweeper)
+    return HydraFacts(
+        str(hydra.sweep.dir), str(hydra.launcher._target_), params, hydra.sweeper, bool(hydra.job.chdir)
+    )
 
 
 def planned(line: CommandLine, plugins: Plugins) -> Plan:
@@ -69,6 +74,8 @@ def planned(line: CommandLine, plugins: Plugins) -> Plan:
             )
     facts, settings = first_valid(line, plugins)
     check_launcher(facts.launcher)
+    if facts.chdir:
+        stay_in(os.getcwd())
     swept = [o.get_key_element() for o in line.overrides if o.is_sweep_override()]
     swept += [key for key in facts.params if key not in swept]
     check_sweeper(facts.sweeper, line.overrides, swept)

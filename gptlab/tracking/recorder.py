@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -244,7 +245,7 @@ class Recorder:
             self._drop_unsent()
             return True
         head = {
-            "store": write_store(self.store),
+            "store": write_store(replace(self.store, password="")),
             "experiment": self.experiment,
             "run": write_run(self.run),
             "process": self.process,

@@ -11,7 +11,7 @@ from typing import Any
 
 from gptlab.errors import UserError
 from gptlab.tracking import orphans
-from gptlab.tracking.link import take_link, warm_up
+from gptlab.tracking.link import Link, Message, take_link, warm_up
 from gptlab.tracking.messages import write_store
 from gptlab.tracking.parent import PARENT
 from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store
@@ -47,9 +47,7 @@ def prepare() -> None:
     warm_up()
 
 
-def open_parent(
-    tracking: Settings, name: str, description: str, folder: Path, run_id: str = ""
-) -> ParentRun:
+def open_parent(tracking: Settings, name: str, description: str, folder: Path, run_id: str = "") -> ParentRun:
     """Make the parent run of the sweep in `folder`, or open `run_id` again.
 
     Raises UserError if the store refuses, or does not answer.
@@ -98,11 +96,17 @@ def _told(name: str, description: str) -> Settings:
     }
 
 
+def _answer(timeout: float, **message: Any) -> tuple[Link, Message | None]:
+    link = take_link()
+    link.send(**message)
+    return link, link.receive(timeout)
+
+
 def _asked(store: Store, timeout: float, **message: Any) -> tuple[str, str]:
     """What MLflow's process answers: a run's id, and what went wrong; one of them is empty."""
-    link = take_link()
-    link.send(store=write_store(store), **message)
-    reply = link.receive(timeout)
+    link, reply = _answer(timeout, store=write_store(store), **message)
+    if reply is not None and reply["is"] == "gone" and reply["killed"]:
+        link, reply = _answer(timeout, store=write_store(store), **message)  # of another process
     if reply is None or reply["is"] == "gone":
         link.close(0.0)
         reason = (

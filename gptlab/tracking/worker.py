@@ -51,7 +51,9 @@ class Conversation:
         self._pause = 0.0
         self._lock: Lock | None = None
         self._reported_id = ""
-        self.parent: tuple[Message, str, str] | None = None  # of a sweep: its store, its id, the sweep's process
+        self.parent: tuple[Message, str, str] | None = (
+            None  # of a sweep: its store, its id, the sweep's process
+        )
 
     def hold(self) -> None:
         """Answer every message; return when the parent is gone."""
@@ -271,7 +273,7 @@ def main() -> None:
         _load()
         conversation.hold()
     except BaseException as error:
-        reply({"is": "gone", "message": repr(error)})
+        reply({"is": "gone", "message": repr(error), "killed": False})
         os._exit(1)
     os._exit(0)  # Nothing is left to write: skip the second that taking down MLflow's modules costs.
 
