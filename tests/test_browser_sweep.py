@@ -21,7 +21,7 @@ pytestmark = [
 
 SWEEP = ["-m", "+experiment=tiny", "model.nEmbd=16,32,64", "model.nLayer=1,2"]
 QUICK = ["train.numSteps=60", "train.evalEvery=20"]
-NAME = "tiny numSteps=60 evalEvery=20: nEmbd × nLayer"
+NAME = "nEmbd × nLayer of tiny numSteps=60 evalEvery=20"
 
 
 def children(folder: Path) -> list[str]:
@@ -44,7 +44,7 @@ def test_a_sweep_is_one_row_that_opens_and_its_runs_compare(
         browser.open(address)
         text = browser.wait_for_text(NAME, "7 matching runs", "val/loss")
         assert "nEmbd=64 nLayer=2" not in text, "the children are below their parent"
-        browser.click("//*[@role='row' and .//a[starts-with(normalize-space(),'tiny')]]//button[1]")
+        browser.click("//*[@role='row' and .//a[starts-with(normalize-space(),'nEmbd × nLayer')]]//button[1]")
         text = browser.wait_for_text(*(f"nEmbd={n} nLayer={k}" for n in (16, 32, 64) for k in (1, 2)))
         assert text.count("175744") == 2, "the parent shows the best child's numbers"
         browser.screenshot(pictures / "sweep.png")

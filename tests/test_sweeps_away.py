@@ -47,7 +47,7 @@ def test_a_server_that_goes_away_does_not_stop_a_sweep(
         through_server = MlflowClient(f"http://127.0.0.1:{port}")
         assert "summary.csv" in {file.path for file in through_server.list_artifacts(parent)}
     found = client().get_run(parent)
-    assert found.info.status == "FINISHED" and found.data.metrics["jobs/finished"] == 2
+    assert found.info.status == "FINISHED" and found.data.metrics["jobs.finished"] == 2
     best = min(records_of(mlflow_folder).values(), key=lambda record: record.score or 0.0)
     assert (
         found.data.tags["bestRun"] == json.loads((folder / best.folder / "run.json").read_text())["id"] != ""

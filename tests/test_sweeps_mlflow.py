@@ -52,7 +52,7 @@ def test_a_parent_with_a_child_a_job_and_what_they_show_together(
     assert main(["-m", *command, *LIGHT, "optimizer=sgd", rates, "model.nEmbd=4,3"]) == 1
 
     parent, children = family(client())
-    assert parent.info.run_name.endswith(": learningRate × nEmbd")
+    assert parent.info.run_name.startswith("learningRate × nEmbd of data=text")
     assert parent.info.status == "FAILED"
     statuses = {name: run.info.status for name, run in children.items()}
     assert statuses.pop("learningRate=0.01 nEmbd=4") == "FINISHED"
@@ -67,10 +67,10 @@ def test_a_parent_with_a_child_a_job_and_what_they_show_together(
     tags, metrics = parent.data.tags, parent.data.metrics
     assert tags["bestRun"] == best.info.run_id
     assert tags["bestOverrides"] == "train.learningRate=0.01 model.nEmbd=4"
-    assert (metrics["jobs/finished"], metrics["jobs/failed"]) == (1, 3)
+    assert (metrics["jobs.finished"], metrics["jobs.failed"]) == (1, 3)
     values = [m.value for m in client().get_metric_history(best.info.run_id, "val/loss")]
     assert metrics["val/loss"] == pytest.approx(min(values))
-    assert metrics["parameters/total"] == best.data.metrics["parameters/total"]
+    assert metrics["parameters.total"] == best.data.metrics["parameters.total"]
 
     place = Path(client().download_artifacts(parent.info.run_id, ""))
     assert {"summary.csv", "summary.json", "losses.png"} <= {file.name for file in place.iterdir()}
@@ -114,7 +114,7 @@ def test_ctrl_c_closes_the_parent_and_what_goes_on_is_the_same_family(
     for run in after.values():
         steps = [m.step for m in client().get_metric_history(run.info.run_id, "train/loss")]
         assert steps == list(range(1, 21))
-    assert reopened.data.metrics["jobs/finished"] == 3
+    assert reopened.data.metrics["jobs.finished"] == 3
     best = min(records_of(folder).values(), key=lambda record: record.score or 0.0)
     assert reopened.data.tags["bestRun"] == best.runId
     assert reopened.data.metrics["val/loss"] == best.score

@@ -101,7 +101,7 @@ def test_a_run_reads_back_whole(mlflow_folder, monkeypatch):
     assert [(m.step, m.value) for m in losses] == [(step, 1.0 / step) for step in range(1, 1501)]
     assert [m.step for m in client().get_metric_history(run.id, "val/loss")] == [2]
     assert found.data.metrics["val/perplexity"] > 1e308
-    counts = {name: found.data.metrics[f"parameters/{name}"] for name in ("total", "embeddings", "mlp")}
+    counts = {name: found.data.metrics[f"parameters.{name}"] for name in ("total", "embeddings", "mlp")}
     assert counts == {"total": 11600, "embeddings": 9552, "mlp": 2048}
     assert found.data.tags["mlflow.note.content"] == "Is one layer enough?"
     assert found.data.tags["engine"] == "xla"

@@ -79,7 +79,7 @@ def test_what_could_not_be_written_is_written_at_the_end(flaky, mlflow_folder, m
     replies = converse(flaky, run, metrics(1), True, metrics(2), TIME, samples, metrics(3), False, END)
     assert [r["is"] for r in replies] == ["started", "failed", "writing", "ended"]
     assert replies[1]["message"] == "the store is away"
-    assert replies[3] == {"is": "ended", "unsent": 0, "kept": True, "message": ""}
+    assert replies[3] == {"is": "ended", "unsent": 0, "kept": True, "message": "", "registered": ""}
     history = flaky.get_metric_history(replies[0]["id"], "train/loss")
     assert [m.step for m in history] == [1, 2, 3]
     assert [f.path for f in flaky.list_artifacts(replies[0]["id"], "samples")] == ["samples/step-000002.txt"]

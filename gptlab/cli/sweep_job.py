@@ -88,8 +88,9 @@ class SweepJob:
         return {key.lstrip("+"): value for key, _, value in parts if key in self.swept}
 
     def name(self, overrides: list[str]) -> str:
-        """What its run is called: what differs from run to run."""
+        """What its run is called: what differs from run to run, the seed last, since a list cuts long names."""
         differing = [text for text in overrides if text.partition("=")[0] in self.swept]
+        differing.sort(key=lambda text: text.startswith("seed="))
         if not differing:
             return run_name(overrides, in_sweep=True)
         return run_name(differing, in_sweep=f"+{EXPERIMENT}" not in self.swept)

@@ -95,10 +95,10 @@ def planned(line: CommandLine, plugins: Plugins) -> Plan:
 
 
 def name_of(fixed: list[str], swept: list[str]) -> str:
-    """`tiny: nEmbd × nLayer`"""
+    """`nEmbd × nLayer of tiny`: a list of runs cuts names after a few letters."""
     keys = labels(key.lstrip("+") for key in swept).values()
     head = "" if f"+{EXPERIMENT}" in swept else run_name(fixed, in_sweep=False)
-    return ": ".join(filter(None, [head, " × ".join(keys)]))[:250]
+    return " of ".join(filter(None, [" × ".join(keys), head]))[:250]
 
 
 def first_valid(line: CommandLine, plugins: Plugins) -> tuple[HydraFacts, Settings]:

@@ -21,11 +21,13 @@ SQLITE = "sqlite"
 def split_address(uri: str) -> tuple[str, str, str]:
     """The address without user and password, the user, the password: as they are meant, not as they are quoted.
 
-    A password may hold `@`, and also `/`, `?` and `#`, which should be quoted and often are not.
+    A password may hold `@`, and also `/`, `?` and `#`, which should be quoted and often are not: for a server the
+    last `@` ends it.
     """
     scheme, separator, rest = uri.partition("://")
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    whole = rest if _cut_off(authority) else authority
+    to_a_server = scheme.startswith("http") and "@" in authority
+    whole = rest if to_a_server or _cut_off(authority) else authority
     userinfo, at, _ = whole.rpartition("@")
     if not separator or not at or scheme.startswith(SQLITE):
         return uri, "", ""

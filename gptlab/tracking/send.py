@@ -49,7 +49,8 @@ def send(folder: Path) -> str:
             f"{store.shown} must take all that is sent, and did not ({reason}). The rest stays in {folder}: "
             "type the same again later."
         )
-    return f"sent to {store.shown}: MLflow run {recorder.run.id}"
+    registered = f"; registered as {recorder.registered}" if recorder.registered else ""
+    return f"sent to {store.shown}: MLflow run {recorder.run.id}{registered}"
 
 
 def _tell_id(folder: Path, run_id: str) -> None:

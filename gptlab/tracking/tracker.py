@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -215,6 +215,9 @@ class Tracker:
             self._report(f"its process has ended; what is logged from here on is lost. {reply['message']}")
         elif reply["is"] == "ended":
             self._keep_process()
+            if reply["registered"] and self._run.config.get("progress") != "none":
+                with suppress(OSError):  # nobody reads any more
+                    print(f"registered as {reply['registered']}", flush=True)
             if reply["message"]:
                 self._reported = False  # That it was being tried again is not the last word.
                 self._report(f"the run could not be written whole: {reply['message']}{self._rest(reply)}")

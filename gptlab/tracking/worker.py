@@ -146,7 +146,13 @@ class Conversation:
         self._unlock()
         self._report_id(recorder)
         message = "" if error is None else said(error)
-        self.reply({"is": "ended", "unsent": recorder.queued, "kept": kept, "message": message})
+        told = {
+            "unsent": recorder.queued,
+            "kept": kept,
+            "message": message,
+            "registered": recorder.registered,
+        }
+        self.reply({"is": "ended", **told})
 
     def _sweep(self, store: Message) -> None:
         try:

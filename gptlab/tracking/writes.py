@@ -31,6 +31,7 @@ class Writer:
         self.client = client
         self.run = run
         self.history = history
+        self.registered = ""  # what the run's model is called in the registry, once it is there
 
     def do(self, write: Write) -> None:
         """Raises whatever the store raises; a file that is gone is no error."""
@@ -113,7 +114,7 @@ class Writer:
     def _model(self, path: str) -> None:
         from gptlab.tracking.logged_model import log_model
 
-        log_model(self.client, self.run, self.run.folder / path)
+        self.registered = log_model(self.client, self.run, self.run.folder / path)
 
     def _status(self, status: str, ended: int) -> None:
         if status == "FINISHED":
