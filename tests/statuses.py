@@ -45,6 +45,8 @@ def check_statuses(folder: Path) -> None:
 
 def stored_runs(database: Path) -> dict[str, Stored]:
     """Every run of the store that is not deleted, by its id."""
+    if not database.is_file():
+        return {}
     with closing(sqlite3.connect(database)) as store:
         try:
             rows = store.execute(

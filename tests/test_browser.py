@@ -104,6 +104,16 @@ def test_a_fresh_browser_stays_on_the_training_side(shown: Shown) -> None:
     shown.browser.wait("return !document.body?.innerText.includes('Evaluation runs')")
 
 
+def test_the_charts_of_a_run_begin_with_its_curves(shown: Shown) -> None:
+    shown.open_run("Model metrics")
+    text = shown.browser.wait_for_text("train (", "loss")
+    sections = re.findall(r"\n([\w. ]+) *\n\((\d+)\)\n", text)
+    assert [name for name, _ in sections] == ["train", "val", "Model metrics"], text
+    in_order = [text.index(f"\n{name}\n") for name in ("loss", "best", "parameters.total")]
+    assert in_order == sorted(in_order)
+    shown.picture("charts")
+
+
 @pytest.mark.parametrize(("metric", "points"), [("train/loss", POINTS), ("val/loss", 3)])
 def test_the_loss_is_drawn(metric: str, points: int, shown: Shown) -> None:
     shown.open_run("Model metrics")

@@ -52,6 +52,11 @@ def test_a_sweep_is_one_row_that_opens_and_its_runs_compare(
         browser.click(f"//a[normalize-space()='{NAME}']")
         browser.wait_for_text("About this run", "bestOverrides")
         browser.screenshot(pictures / "sweep-parent.png")
+        browser.click("//*[@role='tab' and normalize-space()='Model metrics']")
+        text = browser.wait_for_text("train", "val", "jobs.failed")
+        in_order = [text.index(f"\n{name}\n") for name in ("train", "val", "Model metrics", "jobs.failed")]
+        assert in_order == sorted(in_order)
+        browser.screenshot(pictures / "sweep-charts.png")
         browser.click("//*[@role='tab' and normalize-space()='Artifacts']")
         browser.wait_for_text("losses.png", "by-nEmbd.png", "by-parameters.png", "summary.csv")
         browser.click("//*[normalize-space(text())='summary.json']")
