@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
-from tests.launching import check_store, gptlab
+from tests.launching import SMALL, check_store, gptlab
 from tests.resuming import TINY, write_corpus
 
 QUICK = [*TINY, "engine=scalar", "train.numSteps=3", "hydra.job.chdir=true"]
@@ -40,8 +40,6 @@ def test_relative_paths_are_read_from_where_the_command_is_typed(
     "launcher", [[], ["+sweep=joblib", "hydra.launcher.n_jobs=2"]], ids=["basic", "joblib"]
 )
 def test_children_and_their_parent_are_in_one_store(mlflow_folder: Path, launcher: list[str]) -> None:
-    from tests.launching import SMALL
-
     done = gptlab(
         mlflow_folder,
         *SMALL,
@@ -57,8 +55,6 @@ def test_children_and_their_parent_are_in_one_store(mlflow_folder: Path, launche
 
 @pytest.mark.slow
 def test_a_folder_with_a_percent_sign_has_its_sweep_in_its_store(tmp_path: Path) -> None:
-    from tests.launching import SMALL
-
     folder = tmp_path / "feature%2Ffoo #1 é?"
     folder.mkdir()
     done = gptlab(folder, *SMALL, "seed=1,2")
