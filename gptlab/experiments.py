@@ -12,7 +12,6 @@ import yaml
 from gptlab.config_node import ConfigNode
 from gptlab.discovery import brought_folders, shown
 from gptlab.errors import UserError
-from gptlab.tracking.addresses import hide_password
 
 GROUP = "experiment"
 
@@ -49,9 +48,6 @@ def load_experiment(file: Path) -> Any:
         raise UserError(
             f"an experiment must be YAML that can be read: {shown(file)} is not: {why_unreadable(file)}."
         )
-    uri = OmegaConf.select(content, "tracking.uri", throw_on_resolution_failure=False)
-    if isinstance(uri, str):  # Hydra writes down what it composes of this
-        content.tracking.uri = hide_password(uri)
     return content
 
 

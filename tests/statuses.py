@@ -83,7 +83,7 @@ def _among_themselves(runs: dict[str, Stored]) -> list[str]:
             continue  # made by hand
         if run.ended != (run.status != RUNNING):
             wrong.append(f"{run.name} is {run.status}, and has {'an' if run.ended else 'no'} end")
-        if run.status == FINISHED and "error" in run.tags:
+        if run.status == FINISHED and run.tags.get("error") in (orphans.REASON, orphans.INTERRUPTED):
             wrong.append(f"{run.name} is FINISHED, and has the reason '{run.tags['error']}'")
     return wrong
 

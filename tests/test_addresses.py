@@ -14,7 +14,6 @@ import pytest
 
 from gptlab.cli import main
 from gptlab.errors import UserError
-from gptlab.experiments import load_experiment
 from gptlab.tracking.addresses import (
     SECRET,
     hide_in_arguments,
@@ -89,16 +88,21 @@ def test_a_command_line_is_kept_without_a_password(quote: str) -> None:
     assert with_password("http://me@host") == "http://me:pw@host"
 
 
-def test_a_config_and_a_file_of_an_experiment_are_kept_without_a_password(tmp_path: Path) -> None:
+def test_a_config_and_a_file_of_an_experiment_are_kept_without_a_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     uri = "postgresql://me:pw@host/runs"
     assert hide_in_config({"tracking": {"uri": uri}, "seed": 1}) == {
         "tracking": {"uri": "postgresql://me@host/runs"},
         "seed": 1,
     }
     assert find_store("postgresql://me@host/runs").uri == uri
-    file = tmp_path / "mine.yaml"
-    file.write_text("tracking: {uri: 'http://me:pw@host'}\n")
-    assert load_experiment(file).tracking.uri == "http://me@host"
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments/mine.yaml").write_text("tracking: {uri: 'http://me:pw@host'}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["+experiment=mine", "--cfg", "job"]) == 0
+    printed = capsys.readouterr().out
+    assert "uri: http://me@host" in printed and "pw" not in printed
     assert find_store("http://me@host").password == "pw"
 
 

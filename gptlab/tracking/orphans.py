@@ -22,7 +22,7 @@ HOST = "gptlab.host"
 PROCESS = "gptlab.process"  # that trains, or runs the sweep
 WRITER = "gptlab.writer"  # of MLflow, which writes the run
 FOLDER = "gptlab.folder"  # of a sweep, on its parent run
-REASON = "the process was killed"
+REASON, INTERRUPTED = "the process was killed", "interrupted"  # of a run that is KILLED
 
 
 @cache

@@ -2,13 +2,12 @@
 
 import json
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.tracking.experiment import experiment_id
 from gptlab.tracking.facts import TAG_LENGTH, clean_key, flat_params, user
-from gptlab.tracking.orphans import marks
+from gptlab.tracking.orphans import INTERRUPTED, REASON, marks
 from gptlab.tracking.resuming import continued
 from gptlab.tracking.store import Store
 
@@ -43,7 +42,7 @@ def close_parent(client: "MlflowClient", run_id: str, told: dict[str, Any]) -> s
     metrics = [Metric(clean_key(name), value, now, 0) for name, value in told.get("metrics", {}).items()]
     tags = [RunTag(clean_key(name), text[:TAG_LENGTH]) for name, text in told["tags"].items()]
     client.log_batch(run_id, metrics=metrics, tags=tags, synchronous=True)
-    forget_reason(client, run_id)
+    forget_kill(client, run_id)
     for name in told.get("files", ()):
         if (file := Path(told["folder"]) / name).is_file():
             client.log_artifact(run_id, str(file))
@@ -75,17 +74,14 @@ def note_child(client: "MlflowClient", store: Store, experiment: str, told: dict
     if told["reason"]:
         client.set_tag(run_id, "error", told["reason"][:TAG_LENGTH])
     else:
-        forget_reason(client, run_id)
+        forget_kill(client, run_id)
     client.set_terminated(run_id, told["status"])
     return run_id
 
 
-def forget_reason(client: "MlflowClient", run_id: str) -> None:
-    """What was said of a run's end no longer holds: it has gone on since, or its process had only seemed gone."""
-    from mlflow.exceptions import MlflowException
-
-    # Most runs have none.
-    with suppress(MlflowException):
+def forget_kill(client: "MlflowClient", run_id: str) -> None:
+    """A run that has ended was not killed, though its process may have seemed gone meanwhile."""
+    if client.get_run(run_id).data.tags.get("error") in (REASON, INTERRUPTED):
         client.delete_tag(run_id, "error")
 
 

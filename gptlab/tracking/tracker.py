@@ -285,7 +285,7 @@ def _status(error: BaseException | None) -> tuple[str, str]:
     if error is None:
         return "FINISHED", ""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        return "KILLED", "interrupted"
+        return "KILLED", orphans.INTERRUPTED
     return getattr(error, "run_status", "FAILED"), str(error) or type(error).__name__
 
 

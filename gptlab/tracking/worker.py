@@ -175,7 +175,14 @@ class Conversation:
 
     def _close_parent(self, store: Message, run_id: str, told: Message) -> None:
         self.parent = None
-        self._done(lambda: close_parent(open_store(read_store(store)), run_id, told))
+
+        def work() -> str:
+            client = open_store(read_store(store))
+            # Jobs whose processes were killed, that of MLflow with them: a launcher may do so as it gives up.
+            close_orphans(client, [client.get_run(run_id).info.experiment_id])
+            return close_parent(client, run_id, told)
+
+        self._done(work)
 
     def _close_abandoned(self) -> None:
         """Close the parent run of a sweep whose process is gone, unless another one of MLflow's has closed it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptlab.run import Run
 from gptlab.tracking.facts import TAG_LENGTH, dataset_input, parameter_table
-from gptlab.tracking.parent import forget_reason
+from gptlab.tracking.parent import forget_kill
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -118,5 +118,5 @@ class Writer:
 
     def _status(self, status: str, ended: int) -> None:
         if status == "FINISHED":
-            forget_reason(self.client, self.run.id)
+            forget_kill(self.client, self.run.id)
         self.client.set_terminated(self.run.id, status, end_time=ended)
