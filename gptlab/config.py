@@ -20,6 +20,7 @@ from gptlab.config_node import ConfigNode
 from gptlab.errors import UserError, nearest
 from gptlab.groups import GROUPS
 from gptlab.registry import Registry
+from gptlab.tracking.addresses import hide_in_config
 from gptlab.tracking.registering import check_registering
 
 
@@ -276,7 +277,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
     check_choices(config)
     result = OmegaConf.to_container(config, resolve=True)
     assert isinstance(result, dict)
-    return typing.cast("dict[str, Any]", result)
+    return hide_in_config(typing.cast("dict[str, Any]", result))
 
 
 def check_keys(config: DictConfig, prefix: str = "") -> None:

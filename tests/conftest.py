@@ -2,10 +2,13 @@
 
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import absl.logging
 import pytest
+
+from tests.statuses import check_statuses
 
 # absl (which optax brings) closes the stream that it found at import as soon as logging is configured
 # anew, unless it is the process's own; the one that it finds here would be pytest's.
@@ -29,3 +32,12 @@ def mlflow_folder(mlflow_template: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def statuses_agree(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test MLflow must tell of every run below its folder what the run's own folder tells."""
+    folder: Path | None = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if folder is not None:
+        check_statuses(folder)

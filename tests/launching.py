@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gptlab.tracking.store import find_store
+
 ROOT = Path(__file__).parent.parent
 SMALL = [
     *("-m", "+experiment=tiny", "engine=scalar", "data=questions", "data.valFraction=0"),
@@ -79,7 +81,7 @@ def check_store(folder: Path, status: str = "FINISHED") -> None:
     """One parent; each job its child, closed, with every metric that is in the job's own folder."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    client = MlflowClient(tracking_uri=find_store(None, folder).uri)
     (experiment,) = [e for e in client.search_experiments() if e.name == "gptlab"]
     runs = {run.info.run_id: run for run in client.search_runs([experiment.experiment_id])}
     jobs = jobs_of(folder)

@@ -66,7 +66,7 @@ def test_the_list_shows_the_run_and_how_good_it_is(shown: Shown) -> None:
     shown.browser.open(shown.address)
     shown.browser.find(f"//a[normalize-space()='{NAME}']")
     text = shown.browser.wait_for_text(
-        "1 matching run", "parameters/total", "22432", "train/loss", "val/loss"
+        "1 matching run", "parameters.total", "22432", "train/loss", "val/loss"
     )
     assert "sentences (" in text
     assert shown.browser.script("return [innerWidth, innerHeight]") == list(SIZE)
@@ -79,9 +79,9 @@ def test_the_page_of_the_run_says_what_ran_and_what_came_of_it(shown: Shown) -> 
     assert "How little does it take until a GPT writes sentences?" in text
     assert "Finished" in text and f"python -m gptlab {' '.join(COMMAND)}" in text
     shown_as = {"model.nEmbd": 16, "model.nLayer": 1, "model.norm.name": "rmsnorm", "train.numSteps": 300}
-    for name, value in {**shown_as, "data.name": "sentences", "parameters/total": 22432}.items():
+    for name, value in {**shown_as, "data.name": "sentences", "parameters.total": 22432}.items():
         assert f"\n{name}\n{value}\n" in text
-    for name in ("train/loss", "train/learningRate", "train/gradNorm", "val/perplexity", "parameters/mlp"):
+    for name in ("train/loss", "train/learningRate", "train/gradNorm", "val/perplexity", "parameters.mlp"):
         assert re.search(rf"\n{name}\n[\d.e-]+\n", text), name
     loss = re.search(r"\nval/loss\n([\d.]+)\n", text)
     assert loss and f"validation loss {float(loss[1]):.3f} " in shown.printed
@@ -102,6 +102,16 @@ def test_a_fresh_browser_stays_on_the_training_side(shown: Shown) -> None:
     shown.browser.wait_for_text("Evaluation runs")
     shown.browser.click("//*[normalize-space(text())='Model training']")
     shown.browser.wait("return !document.body?.innerText.includes('Evaluation runs')")
+
+
+def test_the_charts_of_a_run_begin_with_its_curves(shown: Shown) -> None:
+    shown.open_run("Model metrics")
+    text = shown.browser.wait_for_text("train (", "loss")
+    sections = re.findall(r"\n([\w. ]+) *\n\((\d+)\)\n", text)
+    assert [name for name, _ in sections] == ["train", "val", "Model metrics"], text
+    in_order = [text.index(f"\n{name}\n") for name in ("loss", "best", "parameters.total")]
+    assert in_order == sorted(in_order)
+    shown.picture("charts")
 
 
 @pytest.mark.parametrize(("metric", "points"), [("train/loss", POINTS), ("val/loss", 3)])

@@ -21,7 +21,7 @@ pytestmark = [
 
 SWEEP = ["-m", "+experiment=tiny", "model.nEmbd=16,32,64", "model.nLayer=1,2"]
 QUICK = ["train.numSteps=60", "train.evalEvery=20"]
-NAME = "tiny numSteps=60 evalEvery=20: nEmbd × nLayer"
+NAME = "nEmbd × nLayer of tiny numSteps=60 evalEvery=20"
 
 
 def children(folder: Path) -> list[str]:
@@ -44,7 +44,7 @@ def test_a_sweep_is_one_row_that_opens_and_its_runs_compare(
         browser.open(address)
         text = browser.wait_for_text(NAME, "7 matching runs", "val/loss")
         assert "nEmbd=64 nLayer=2" not in text, "the children are below their parent"
-        browser.click("//*[@role='row' and .//a[starts-with(normalize-space(),'tiny')]]//button[1]")
+        browser.click("//*[@role='row' and .//a[starts-with(normalize-space(),'nEmbd × nLayer')]]//button[1]")
         text = browser.wait_for_text(*(f"nEmbd={n} nLayer={k}" for n in (16, 32, 64) for k in (1, 2)))
         assert text.count("175744") == 2, "the parent shows the best child's numbers"
         browser.screenshot(pictures / "sweep.png")
@@ -52,6 +52,11 @@ def test_a_sweep_is_one_row_that_opens_and_its_runs_compare(
         browser.click(f"//a[normalize-space()='{NAME}']")
         browser.wait_for_text("About this run", "bestOverrides")
         browser.screenshot(pictures / "sweep-parent.png")
+        browser.click("//*[@role='tab' and normalize-space()='Model metrics']")
+        text = browser.wait_for_text("train", "val", "jobs.failed")
+        in_order = [text.index(f"\n{name}\n") for name in ("train", "val", "Model metrics", "jobs.failed")]
+        assert in_order == sorted(in_order)
+        browser.screenshot(pictures / "sweep-charts.png")
         browser.click("//*[@role='tab' and normalize-space()='Artifacts']")
         browser.wait_for_text("losses.png", "by-nEmbd.png", "by-parameters.png", "summary.csv")
         browser.click("//*[normalize-space(text())='summary.json']")

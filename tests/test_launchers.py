@@ -22,7 +22,7 @@ def test_joblib_processes_lose_no_metric(mlflow_folder: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert set(jobs_of(mlflow_folder)) == {
-        f"seed={seed} nLayer={depth}" for seed in range(5) for depth in (1, 2)
+        f"nLayer={depth} seed={seed}" for seed in range(5) for depth in (1, 2)
     }
     check_store(mlflow_folder)
     assert "10 jobs: 10 finished" in done.stdout

@@ -37,8 +37,8 @@ def test_a_run_read_back_through_the_mlflow_client(mlflow_folder, capsys):
     metrics = run.data.metrics
     V, E = 597, 8
     counts = {"embeddings": V * E + 16 * E, "output": V * E, "attention": 4 * E * E, "mlp": 8 * E * E}
-    assert {part: metrics[f"parameters/{part}"] for part in counts} == counts
-    assert metrics["parameters/total"] == sum(counts.values())
+    assert {part: metrics[f"parameters.{part}"] for part in counts} == counts
+    assert metrics["parameters.total"] == sum(counts.values())
     steps = {name: [m.step for m in client.get_metric_history(run.info.run_id, name)] for name in metrics}
     assert steps["train/loss"] == [1, *range(5, 61, 5)]
     assert steps["val/loss"] == steps["val/perplexity"] == [20, 40, 60]
@@ -59,7 +59,7 @@ def test_a_run_read_back_through_the_mlflow_client(mlflow_folder, capsys):
     assert {"config.yaml", "tokenizer.json", "parameters.json", "loss.png"} <= files
     folder = client.download_artifacts(run.info.run_id, "")
     (weights,) = Path(folder).glob("checkpoints/step-000060/weights.safetensors")
-    assert sum(array.size for array in load_file(weights).values()) == metrics["parameters/total"]
+    assert sum(array.size for array in load_file(weights).values()) == metrics["parameters.total"]
     table = json.loads((Path(folder) / "parameters.json").read_text())
     assert table["columns"][:3] == ["matrix", "shape", "count"]
     assert table["data"][0][0] == "tokenEmbedding"
@@ -93,7 +93,7 @@ def test_book_learns_more_than_word_frequencies_and_not_more_than_there_is(mlflo
     assert bounds == pytest.approx((1.727, 4.703), abs=0.001)
     loss = run.data.metrics["val/loss"]
     assert bounds[0] < loss < bounds[1] - 1.5
-    assert run.data.metrics["parameters/total"] == 63_296
+    assert run.data.metrics["parameters.total"] == 63_296
     printed = f"validation loss {loss:.3f} nats a word: word frequencies alone give 4.703, and nothing gets below 1.727"
     assert printed in capsys.readouterr().out
 

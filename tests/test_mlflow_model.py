@@ -1,5 +1,6 @@
 """The MLflow model that a run leaves: what is in it, who can load it, and what `register` and addresses make of it."""
 
+import io
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path) -> 
         (folder / "elsewhere").mkdir()
         patch.chdir(folder / "elsewhere")  # not where the store is: MLflow must not look for it here
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert main([*SMALL, f"register={NAME}", f"tracking.uri=sqlite:///{folder}/mlflow.db"]) == 0
+        command = [*SMALL[:-1], f"register={NAME}", f"tracking.uri=sqlite:///{folder}/mlflow.db"]
+        with redirect_stdout(io.StringIO()) as printed:
+            assert main(command) == 0
+        (folder / "printed.txt").write_text(printed.getvalue())
         command = [
             sys.executable,
             "-m",
@@ -50,6 +55,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path) -> 
         (folder / "expected.json").write_text(json.dumps(done.stdout.splitlines()))
         shutil.rmtree(folder / "elsewhere/runs")
     return folder
+
+
+def test_a_run_prints_under_what_name_and_version_its_model_was_registered(trained: Path) -> None:
+    printed = (trained / "printed.txt").read_text().splitlines()
+    assert (
+        f"registered as {NAME}, version 1: models:/{NAME}/1, and models:/{NAME}@newest until the next one"
+        in printed
+    )
 
 
 @pytest.fixture

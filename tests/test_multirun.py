@@ -56,7 +56,7 @@ def test_four_models_in_one_process(folder: Path, capfd: pytest.CaptureFixture[s
     assert out.count("parameters (embeddings") == 4 and out.count("run folder: ") == 4
 
     sweep = read_sweep(sweep_of(folder))
-    assert sweep.name.endswith(": nEmbd × nLayer") and sweep.status == "FINISHED" and sweep.id == ""
+    assert sweep.name.startswith("nEmbd × nLayer of tiny") and sweep.status == "FINISHED" and sweep.id == ""
     records = read_records(sweep_of(folder))
     assert [r.overrides for r in records] == [
         {"model.nEmbd": width, "model.nLayer": depth} for width in ("8", "16") for depth in "12"

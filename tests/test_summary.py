@@ -31,7 +31,7 @@ def test_jobs_are_ranked_best_first_the_failed_last() -> None:
 
 
 def test_the_files_are_returned_and_lie_in_the_folder(tmp_path: Path) -> None:
-    summary = summarize(tmp_path / "sweep", rates_and_seeds(), name="tiny: learningRate × seed")
+    summary = summarize(tmp_path / "sweep", rates_and_seeds(), name="learningRate × seed of tiny")
     expected = {"summary.csv", "losses.png", "by-learningRate.png", "by-seed.png"}
     assert set(summary.files) == expected
     assert {file.name for file in (tmp_path / "sweep").iterdir()} == expected

@@ -1,6 +1,7 @@
 """A sweep whose server goes away, and one whose jobs run in other processes and are to stop."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from test_tracking_away import server
 
 from gptlab.cli import main
 from gptlab.sweeps.sweep import read_sweep
+from gptlab.tracking import orphans
+from gptlab.tracking.parent import PARENT
 from gptlab.tracking.unsent import UNSENT
 from tests.resuming import write_corpus
 from tests.sweeping import QUICK, SEEDS, at_step, records_of, sweep_of
@@ -47,7 +50,7 @@ def test_a_server_that_goes_away_does_not_stop_a_sweep(
         through_server = MlflowClient(f"http://127.0.0.1:{port}")
         assert "summary.csv" in {file.path for file in through_server.list_artifacts(parent)}
     found = client().get_run(parent)
-    assert found.info.status == "FINISHED" and found.data.metrics["jobs/finished"] == 2
+    assert found.info.status == "FINISHED" and found.data.metrics["jobs.finished"] == 2
     best = min(records_of(mlflow_folder).values(), key=lambda record: record.score or 0.0)
     assert (
         found.data.tags["bestRun"] == json.loads((folder / best.folder / "run.json").read_text())["id"] != ""
@@ -86,3 +89,34 @@ def test_jobs_in_other_processes_stop_after_their_step(tmp_path: Path) -> None:
         assert list((sweep_of(tmp_path) / record.folder / "checkpoints").glob("step-*"))
     left = {path.name for path in sweep_of(tmp_path).iterdir()}
     assert "stop" not in left and "2" not in left
+
+
+@pytest.mark.slow
+def test_a_job_whose_process_is_killed_is_killed_in_its_record_and_in_mlflow(mlflow_folder: Path) -> None:
+    """Statuses are compared after the test, as after each; what is asked here is that the sweep has not succeeded."""
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    write_corpus(mlflow_folder)
+    long = [word for word in QUICK if not word.startswith("train.numSteps")]
+    command = [*long, "train.numSteps=10000000", "seed=1,2", "tracking.logModel=false"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gptlab", "-m", "+sweep=joblib", "hydra.launcher.n_jobs=2", *command],
+        cwd=mlflow_folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    def running() -> list[int]:
+        tags = [run.data.tags for run in client().search_runs(["1"], "attributes.status = 'RUNNING'")]
+        return [int(tag[orphans.PROCESS].split()[0]) for tag in tags if PARENT in tag]
+
+    try:
+        wait_until(lambda: len(running()) == 2, 120)
+        os.kill(running()[0], signal.SIGKILL)
+        out, error = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 1, error
+    assert "go on with: python -m gptlab -m" in error.lower()
+    assert {record.status for record in records_of(mlflow_folder).values()} == {"KILLED"}, out
+    assert read_sweep(sweep_of(mlflow_folder)).status == "FAILED"

@@ -12,8 +12,9 @@ from test_tracking import client
 from test_tracking_worker import FlakyClient, flaky
 
 from gptlab.cli import main
-from gptlab.sweeps.sweep import read_sweep
+from gptlab.sweeps.sweep import Sweep, read_sweep
 from gptlab.tracking import orphans
+from gptlab.tracking.link import close_idle
 from gptlab.tracking.messages import write_store
 from gptlab.tracking.parent import PARENT
 from gptlab.tracking.store import find_store
@@ -52,7 +53,7 @@ def test_a_parent_with_a_child_a_job_and_what_they_show_together(
     assert main(["-m", *command, *LIGHT, "optimizer=sgd", rates, "model.nEmbd=4,3"]) == 1
 
     parent, children = family(client())
-    assert parent.info.run_name.endswith(": learningRate × nEmbd")
+    assert parent.info.run_name.startswith("learningRate × nEmbd of data=text")
     assert parent.info.status == "FAILED"
     statuses = {name: run.info.status for name, run in children.items()}
     assert statuses.pop("learningRate=0.01 nEmbd=4") == "FINISHED"
@@ -67,10 +68,10 @@ def test_a_parent_with_a_child_a_job_and_what_they_show_together(
     tags, metrics = parent.data.tags, parent.data.metrics
     assert tags["bestRun"] == best.info.run_id
     assert tags["bestOverrides"] == "train.learningRate=0.01 model.nEmbd=4"
-    assert (metrics["jobs/finished"], metrics["jobs/failed"]) == (1, 3)
+    assert (metrics["jobs.finished"], metrics["jobs.failed"]) == (1, 3)
     values = [m.value for m in client().get_metric_history(best.info.run_id, "val/loss")]
-    assert metrics["val/loss"] == pytest.approx(min(values))
-    assert metrics["parameters/total"] == best.data.metrics["parameters/total"]
+    assert metrics["val/loss"] == metrics["val/best"] == best.data.metrics["val/best"] == min(values)
+    assert metrics["parameters.total"] == best.data.metrics["parameters.total"]
 
     place = Path(client().download_artifacts(parent.info.run_id, ""))
     assert {"summary.csv", "summary.json", "losses.png"} <= {file.name for file in place.iterdir()}
@@ -86,6 +87,16 @@ def test_a_parent_with_a_child_a_job_and_what_they_show_together(
     }
     assert read_sweep(sweep_of(folder)).id == parent.info.run_id
     assert f"MLflow parent run: {parent.info.run_id}" in capfd.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2, 3, 5])
+def test_a_sweep_that_succeeded_is_finished_however_many_jobs_it_has(folder: Path, jobs: int) -> None:
+    quick = ["train.numSteps=2" if word.startswith("train.numSteps") else word for word in QUICK]
+    assert main(["-m", *quick, *LIGHT, f"seed=range(0,{jobs})"]) == 0
+    close_idle()  # what MLflow's processes do at the end of a command
+    parent, children = family(client())
+    assert [run.info.status for run in (parent, *children.values())] == ["FINISHED"] * (jobs + 1)
 
 
 @pytest.mark.slow
@@ -114,7 +125,7 @@ def test_ctrl_c_closes_the_parent_and_what_goes_on_is_the_same_family(
     for run in after.values():
         steps = [m.step for m in client().get_metric_history(run.info.run_id, "train/loss")]
         assert steps == list(range(1, 21))
-    assert reopened.data.metrics["jobs/finished"] == 3
+    assert reopened.data.metrics["jobs.finished"] == 3
     best = min(records_of(folder).values(), key=lambda record: record.score or 0.0)
     assert reopened.data.tags["bestRun"] == best.runId
     assert reopened.data.metrics["val/loss"] == best.score
@@ -181,6 +192,69 @@ def test_a_parent_that_is_closed_stays_as_it_was_closed(mlflow_folder: Path) -> 
     found = client().get_run(opened["id"])
     assert found.info.status == "FINISHED" and "error" not in found.data.tags
     assert found.data.metrics["val/loss"] == 1.0
+
+
+def closing(run_id: str, status: str = "FINISHED") -> dict[str, Any]:
+    told = {"status": status, "tags": {}, "metrics": {}}
+    return {"do": "close_parent", "store": write_store(find_store()), "run_id": run_id, "told": told}
+
+
+def hold_until(act: Any, *messages: dict[str, Any]) -> None:
+    """As `hold`; `act` is called with the answers once all messages are answered, before the sender is gone."""
+    replies: list[dict[str, Any]] = []
+    waiting = iter(messages)
+
+    class Inbox:
+        def get(self, timeout: float) -> dict[str, Any] | None:
+            message = next(waiting, None)
+            if message is None:
+                act(replies)
+            return message
+
+    Conversation(Inbox(), replies.append).hold()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
+def test_what_another_process_has_closed_stays_as_it_is(mlflow_folder: Path, status: str) -> None:
+    """One process of MLflow's opens the parent of a sweep, and another closes it."""
+    ids: list[str] = []
+
+    def close(replies: list[dict[str, Any]]) -> None:
+        ids.append(replies[0]["id"])
+        assert [reply["is"] for reply in hold(closing(ids[0], status))] == ["done"]
+
+    hold_until(close, opening())
+    found = client().get_run(ids[0])
+    assert found.info.status == status and "error" not in found.data.tags
+
+
+def test_what_has_become_another_process_s_is_not_closed(mlflow_folder: Path) -> None:
+    ids: list[str] = []
+
+    def take_over(replies: list[dict[str, Any]]) -> None:
+        ids.append(replies[0]["id"])
+        client().set_tag(ids[0], orphans.PROCESS, "1 of-another-command")
+
+    hold_until(take_over, opening())
+    assert client().get_run(ids[0]).info.status == "RUNNING"
+
+
+def test_a_sweep_killed_while_it_closes_is_closed_as_its_folder_says(mlflow_folder: Path) -> None:
+    sweep = Sweep("s", [], [], status="FAILED")
+    sweep.write(mlflow_folder)
+    message = opening()
+    message["told"]["tags"] = {orphans.FOLDER: str(mlflow_folder)}
+    (reply,) = hold(message)
+    found = client().get_run(reply["id"])
+    assert found.info.status == "FAILED" and "error" not in found.data.tags
+
+
+def test_a_close_that_was_taken_for_a_kill_takes_the_reason_back(mlflow_folder: Path) -> None:
+    (opened,) = hold(opening())
+    assert client().get_run(opened["id"]).data.tags["error"] == orphans.REASON
+    hold(closing(opened["id"]))
+    found = client().get_run(opened["id"])
+    assert found.info.status == "FINISHED" and "error" not in found.data.tags
 
 
 def test_a_store_that_is_away_refuses_and_is_asked_again_later(

@@ -18,6 +18,7 @@ from gptlab.errors import UserError
 from gptlab.run import DatasetFacts, Matrix, Run
 from gptlab.tracking import MLflowTracking, NoTracking
 from gptlab.tracking.store import find_store, open_store
+from gptlab.tracking.tracker import Tracker
 
 ROOT = Path(__file__).parents[1]
 
@@ -101,7 +102,7 @@ def test_a_run_reads_back_whole(mlflow_folder, monkeypatch):
     assert [(m.step, m.value) for m in losses] == [(step, 1.0 / step) for step in range(1, 1501)]
     assert [m.step for m in client().get_metric_history(run.id, "val/loss")] == [2]
     assert found.data.metrics["val/perplexity"] > 1e308
-    counts = {name: found.data.metrics[f"parameters/{name}"] for name in ("total", "embeddings", "mlp")}
+    counts = {name: found.data.metrics[f"parameters.{name}"] for name in ("total", "embeddings", "mlp")}
     assert counts == {"total": 11600, "embeddings": 9552, "mlp": 2048}
     assert found.data.tags["mlflow.note.content"] == "Is one layer enough?"
     assert found.data.tags["engine"] == "xla"
@@ -223,17 +224,67 @@ def test_an_experiment_of_a_server_is_refused(mlflow_folder):
         tracker.wait_until_ready(120)
 
 
-def test_the_run_goes_on_without_the_mlflow_process(mlflow_folder, capsys):
+def kill_mlflow(tracker: Tracker, run: Run, step: int) -> None:
+    """Kill the process of MLflow's, and go on with a step until that is known."""
+    assert tracker._link is not None
+    before = tracker._link
+    os.kill(before.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 20.0
+    while tracker._link is before:
+        assert time.monotonic() < deadline
+        tracker.gptlab_step_ended(run, step, {"train/loss": 1.0 / step})
+        time.sleep(0.01)
+
+
+def log_step(tracker: Tracker, run: Run, step: int) -> None:
+    """As a run does: first into its folder."""
+    with (run.folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": step, "train/loss": 1.0 / step}) + "\n")
+    run.samples.append((step, [f"text {step}"]))
+    tracker.gptlab_step_ended(run, step, {"train/loss": 1.0 / step})
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["started", "not yet"])
+def test_another_process_of_mlflow_s_goes_on_where_one_was_killed(mlflow_folder, capsys, known):
+    run = make_run(mlflow_folder)
+    tracker = MLflowTracking().start()
+    tracker.gptlab_run_started(run)
+    if known:
+        tracker.wait_until_ready(120)
+    log_step(tracker, run, 1)
+    kill_mlflow(tracker, run, 1)
+    log_step(tracker, run, 2)
+    tracker.gptlab_run_ended(run, None)
+    error = capsys.readouterr().err
+    assert error.endswith("its process has ended; another one goes on\n") and error.count("\n") == 1
+    (found,) = client().search_runs(["1"])
+    assert (found.info.run_id, found.info.status) == (run.id, "FINISHED")
+    assert [m.step for m in client().get_metric_history(run.id, "train/loss")] == [1, 2]
+    assert len(client().list_artifacts(run.id, "samples")) == 2
+
+
+def test_a_process_of_mlflow_s_killed_at_the_end_is_followed_by_one_that_ends_the_run(mlflow_folder):
     run = make_run(mlflow_folder)
     tracker = MLflowTracking().start()
     tracker.gptlab_run_started(run)
     tracker.wait_until_ready(120)
+    log_step(tracker, run, 1)
+    assert tracker._link is not None
     os.kill(tracker._link.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 5.0
-    while not capsys.readouterr().err.startswith("mlflow: sqlite:///"):
-        assert time.monotonic() < deadline
-        tracker.gptlab_step_ended(run, 1, {"train/loss": 1.0})
-    tracker.gptlab_step_ended(run, 2, {"train/loss": 1.0})
+    tracker.gptlab_run_ended(run, ValueError("why"))
+    found = client().get_run(run.id)
+    assert (found.info.status, found.data.tags["error"]) == ("FAILED", "why")
+
+
+def test_the_training_goes_on_if_mlflow_s_process_dies_again_and_again(mlflow_folder, capsys):
+    run = make_run(mlflow_folder)
+    tracker = MLflowTracking().start()
+    tracker.gptlab_run_started(run)
+    tracker.wait_until_ready(120)
+    for step in range(1, 4):
+        kill_mlflow(tracker, run, step)
+    assert "what is logged from here on is lost" in capsys.readouterr().err
+    tracker.gptlab_step_ended(run, 4, {"train/loss": 1.0})
     tracker.gptlab_run_ended(run, None)
     assert capsys.readouterr().err == ""
     track(make_run(mlflow_folder))  # and the next one has a new process

@@ -73,7 +73,9 @@ def test_a_long_end_is_waited_for_as_long_as_it_goes_on(monkeypatch: pytest.Monk
     monkeypatch.setattr(
         tracker_module, "time", SimpleNamespace(monotonic=lambda: float(next(clock)), time=lambda: 0.0)
     )
-    replies = [{"is": "writing"}] * 20 + [{"is": "ended", "unsent": 0, "kept": True, "message": ""}]
+    replies = [{"is": "writing"}] * 20 + [
+        {"is": "ended", "unsent": 0, "kept": True, "message": "", "registered": ""}
+    ]
     sent: list[str] = []
 
     class Process:

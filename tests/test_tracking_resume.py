@@ -53,7 +53,7 @@ def test_a_resumed_run_has_every_step_once_and_ends_finished(mlflow_folder: Path
     found = client().get_run(run.id)
     assert history(run.id, "train/loss") == [(step, 6.0 / step) for step in range(1, 11)]
     assert history(run.id, "val/loss") == [(step, 5.0 / step) for step in range(2, 11, 2)]
-    assert len(history(run.id, "parameters/total")) == 1
+    assert len(history(run.id, "parameters.total")) == 1
     assert found.info.status == "FINISHED"
     assert "error" not in found.data.tags
     assert found.data.tags["mlflow.note.content"] == run.description

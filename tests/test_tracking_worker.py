@@ -79,7 +79,7 @@ def test_what_could_not_be_written_is_written_at_the_end(flaky, mlflow_folder, m
     replies = converse(flaky, run, metrics(1), True, metrics(2), TIME, samples, metrics(3), False, END)
     assert [r["is"] for r in replies] == ["started", "failed", "writing", "ended"]
     assert replies[1]["message"] == "the store is away"
-    assert replies[3] == {"is": "ended", "unsent": 0, "kept": True, "message": ""}
+    assert replies[3] == {"is": "ended", "unsent": 0, "kept": True, "message": "", "registered": ""}
     history = flaky.get_metric_history(replies[0]["id"], "train/loss")
     assert [m.step for m in history] == [1, 2, 3]
     assert [f.path for f in flaky.list_artifacts(replies[0]["id"], "samples")] == ["samples/step-000002.txt"]
@@ -158,6 +158,38 @@ def test_only_runs_whose_process_is_gone_are_closed(mlflow_folder):
     assert set(orphans.close_orphans(client(), [experiment])) == {runs["gone"], runs["again"]}
     statuses = {name: client().get_run(run_id).info.status for name, run_id in runs.items()}
     assert statuses == {"gone": "KILLED", "again": "KILLED", "mine": "RUNNING", "elsewhere": "RUNNING"}
+
+
+def test_what_mlflow_s_process_still_writes_is_nobody_else_s_to_close(mlflow_folder):
+    experiment = client().create_experiment("e")
+    tags = {orphans.HOST: orphans.host(), orphans.PROCESS: f"{os.getpid()} long-ago"}
+    writes = {"lives": orphans.own_process(), "gone": f"{os.getpid()} long-ago-too", "unknown": ""}
+    runs = {
+        name: client().create_run(experiment, tags={**tags, orphans.WRITER: mark}).info.run_id
+        for name, mark in writes.items()
+    }
+    assert set(orphans.close_orphans(client(), [experiment])) == {runs["gone"], runs["unknown"]}
+    assert client().get_run(runs["lives"]).info.status == "RUNNING"
+
+
+def test_a_process_that_has_ended_is_gone_though_nobody_has_asked_for_it():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # it stays listed
+    assert orphans.process(ended.pid) is None
+    ended.wait()
+
+
+def test_the_lowest_validation_loss_so_far_is_a_metric(flaky, mlflow_folder):
+    def losses(*points):
+        return {"do": "metrics", "rows": [[step, 1, {"val/loss": loss}] for step, loss in points]}
+
+    run = make_run(mlflow_folder)
+    (run.folder / "metrics.jsonl").write_text('{"step": 1, "val/loss": 3.0}\n{"step": 2, "val/loss": 2.0}\n')
+    run_id = converse(flaky, run, losses((1, 3.0), (2, 2.0)), END)[0]["id"]
+    run.id = run_id  # it goes on
+    converse(flaky, run, losses((2, 2.0), (3, math.nan), (4, 2.5), (5, 1.0)), END)
+    history = [(m.step, m.value) for m in flaky.get_metric_history(run_id, "val/best")]
+    assert history == [(1, 3.0), (2, 2.0), (4, 2.0), (5, 1.0)]
 
 
 def test_the_next_run_closes_the_orphans_of_its_experiment(mlflow_folder):

@@ -5,15 +5,19 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from gptlab.errors import UserError
-from gptlab.tracking import orphans
+from gptlab.tracking import orphans, ui
 from gptlab.tracking.store import find_store, open_store
-from gptlab.tracking.ui import serve_ui
+from gptlab.tracking.ui import _answers, serve_ui
 
 
 def test_without_a_store_it_says_what_makes_one(tmp_path, monkeypatch):
@@ -34,6 +38,80 @@ def test_a_taken_port_is_refused_with_a_free_one(mlflow_folder):
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=rf"port {port} .* must be free.*gptlab ui port=\d+"):
             serve_ui(port=port)
+
+
+@contextmanager
+def another_server() -> Iterator[int]:
+    """One that answers everything as MLflow's would; its port."""
+
+    class Healthy(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"OK")
+
+        def log_message(self, *rest):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Ending:
+    """A process that ends after it has been looked at so many times."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def poll(self) -> int | None:
+        self.looks -= 1
+        return 1 if self.looks < 0 else None
+
+
+def test_the_answer_of_another_server_is_not_taken_for_ones_own():
+    with another_server() as port:
+        assert not _answers(f"http://127.0.0.1:{port}/", Ending(3), "0123")
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_while_the_server_starts_is_refused_with_a_free_one(
+    mlflow_folder, monkeypatch, capsys
+):
+    """Two `ui` that are started together both find it free."""
+    check, looks = ui._check_port, []
+
+    def free_at_first(host, port):
+        looks.append(port)
+        if len(looks) > 1:
+            check(host, port)
+
+    monkeypatch.setattr(ui, "_check_port", free_at_first)
+    refusal = r"port \d+ .* must be free.*gptlab ui port=\d+"
+    with another_server() as port, pytest.raises(UserError, match=refusal):
+        serve_ui(port=port)
+    assert "shows the runs" not in capsys.readouterr().out
+
+
+def test_every_address_of_a_name_must_be_free(mlflow_folder, monkeypatch):
+    """`localhost` has two, and a browser may ask either."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        def both(host, port, **rest):
+            return [
+                (socket.AF_INET, socket.SOCK_STREAM, 0, "", (a, port)) for a in ("127.0.0.2", "127.0.0.1")
+            ]
+
+        monkeypatch.setattr(socket, "getaddrinfo", both)
+        with pytest.raises(UserError, match=f"port {port} of localhost must be free"):
+            serve_ui(host="localhost", port=port)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from gptlab.cli.help import VERBS, help_of
 from gptlab.errors import TrainingStopped, UserError, nearest
 from gptlab.signals import ending_at_once
 from gptlab.streams import guarded
+from gptlab.tracking.addresses import hide_in_arguments
 
 if TYPE_CHECKING:
     from gptlab.cli.command_line import CommandLine
@@ -38,7 +39,9 @@ FAILED = 1
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status: 0, 1 for a failed run, 2 for a mistake, 128 + n for a signal."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = hide_in_arguments(list(sys.argv[1:] if arguments is None else arguments))
+    if arguments is None:
+        sys.argv[1:] = given  # what a run keeps of how it was begun
     with guarded(forgives=False) as output:
         try:
             with ending_at_once():

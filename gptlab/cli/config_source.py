@@ -14,9 +14,10 @@ from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from gptlab.config_node import ConfigNode
+from gptlab.tracking.addresses import hide_password
 
 
 class NodeSource(ConfigSource):
@@ -47,7 +48,7 @@ class NodeSource(ConfigSource):
         return ConfigResult(
             provider=node.provider,
             path=self.full_path(),
-            config=OmegaConf.structured(node.make()),
+            config=without_passwords(OmegaConf.structured(node.make()), config_path),
             header={"package": node.package},
         )
 
@@ -69,6 +70,15 @@ class NodeSource(ConfigSource):
         if results_filter is None:
             return sorted(groups | configs)
         return sorted(groups if results_filter == ObjectType.GROUP else configs)
+
+
+def without_passwords(config: DictConfig, config_path: str) -> DictConfig:
+    """The config, the address of a store in it as it may be kept: Hydra writes down what it composes of this."""
+    key = "uri" if config_path.startswith("tracking/") else "tracking.uri"
+    uri = OmegaConf.select(config, key, throw_on_resolution_failure=False)
+    if isinstance(uri, str) and (kept := hide_password(uri)) != uri:
+        OmegaConf.update(config, key, kept)
+    return config
 
 
 class NodeSearchPath(SearchPathPlugin):

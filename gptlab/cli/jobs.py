@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from gptlab.launch import Outcome
+
+
+def stay_in(folder: str) -> None:
+    """Leave the folder of the run that `hydra.job.chdir` has gone to: what is typed is meant from here."""
+    os.chdir(folder)
+    print(
+        "gptlab: hydra.job.chdir=true changes nothing: paths, and the MLflow store, are those of the folder that the "
+        "command is typed in. A run's own files are in its own folder anyway.",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 class OneRun:
@@ -59,6 +71,8 @@ class OneRun:
 
         self.begun = True
         hydra = HydraConfig.get()
+        if hydra.job.chdir:
+            stay_in(str(hydra.runtime.cwd))
         # Unresolved: as typed.
         overrides = typing.cast("list[str]", OmegaConf.to_container(hydra.overrides.task))
         name = run_name(overrides, in_sweep=False)

@@ -18,5 +18,5 @@ def run_name(overrides: list[str], in_sweep: bool) -> str:
             experiment = value
         elif not re.match(r"(tracking|progress|hydra|sweep|description|listeners)\b", key):
             chosen.append(f"{short(key)}={shown_value(value)}")
-    words = chosen if in_sweep and chosen else [experiment or "train", *chosen]
-    return " ".join(words)[:250]
+    words = [] if in_sweep and chosen else [experiment]
+    return " ".join(filter(None, [*words, *chosen]))[:250] or "train"

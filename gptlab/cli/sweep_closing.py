@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,10 @@ from gptlab.engines.xla_compilations import compilations
 from gptlab.errors import UserError
 from gptlab.folders import HYDRAS, SWEEP, remove_empty
 from gptlab.resuming import id_of
-from gptlab.sweeps.record import FAILED, FINISHED, RECORD, RUNNING, JobRecord, read_records
+from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, RECORD, RUNNING, JobRecord, read_records
 from gptlab.sweeps.sweep import STOP, Sweep
 from gptlab.sweeps.trial import JOURNAL, STUDY_FILES
+from gptlab.tracking.facts import COUNTS, JOBS
 
 if TYPE_CHECKING:
     from gptlab.sweeps.summary import Summary
@@ -32,12 +34,12 @@ class Going:
     there: tuple[str, ...]
 
 
-def over(folder: Path, status: str, reason: str) -> list[JobRecord]:
-    """The jobs' records, once no job runs any more: what still says so was killed, and is told to be `status`."""
+def over(folder: Path, reason: str) -> list[JobRecord]:
+    """The jobs' records, once no job runs any more: what still says so was killed, as MLflow's process says too."""
     (folder / STOP).unlink(missing_ok=True)
     for record in read_records(folder, running=True):
         if record.status == RUNNING:
-            replace(record, status=status, reason=reason).write(folder / record.folder)
+            replace(record, status=KILLED, reason=reason).write(folder / record.folder)
     return read_records(folder)
 
 
@@ -83,18 +85,20 @@ def shown_summary(folder: Path, records: list[JobRecord], name: str) -> Summary 
 def told(folder: Path, records: list[JobRecord], summary: Summary | None) -> dict[str, Any]:
     """What the parent run is told, see tracking.parent.close_parent."""
     best = None if summary is None else summary.best
-    metrics = {
-        "jobs/finished": float(sum(record.status == FINISHED for record in records)),
-        "jobs/failed": float(sum(record.status == FAILED for record in records)),
+    counts = Counter(record.status for record in records)
+    metrics = {f"{JOBS}.{status.lower()}": float(counts[status]) for status in (FINISHED, FAILED)}
+    metrics |= {
+        f"{JOBS}.{status.lower()}": float(counts[status]) for status in (KILLED, PRUNED) if counts[status]
     }
     if count := compilations():
-        metrics["jobs/programsCompiled"] = float(count)
+        metrics[f"{JOBS}.programsCompiled"] = float(count)
     tags = {}
     if best is not None:
         numbers = {
             "val/loss": best.bestValLoss,
+            "val/best": best.bestValLoss,
             "train/loss": best.trainLoss,
-            "parameters/total": best.parameters,
+            f"{COUNTS}.total": best.parameters,
         }
         metrics |= {key: float(value) for key, value in numbers.items() if value is not None}
         overrides = " ".join(f"{key}={value}" for key, value in best.overrides.items())

@@ -35,6 +35,7 @@ from gptlab.sweeps.record import (
 )
 from gptlab.sweeps.sweep import STOP
 from gptlab.sweeps.trial import Pruned, Trial, objective, trial_of
+from gptlab.tracking.addresses import hide_in_config
 from gptlab.tracking.orphans import own_process
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class SweepJob:
     def __call__(self, config: DictConfig) -> float:
         """The job's score, which a sweeper may learn from; infinity if it has none."""
         here = own_process() == self.process
-        if not here and os.getcwd() != self.cwd:
+        if os.getcwd() != self.cwd:  # a worker's own, or where hydra.job.chdir has gone
             os.chdir(self.cwd)
         # In another process, too, what a run prints is no reason to end it.
         with guarded(forgives=True):
@@ -97,8 +98,9 @@ class SweepJob:
         return {key.lstrip("+"): value for key, _, value in parts if key in self.swept}
 
     def name(self, overrides: list[str]) -> str:
-        """What its run is called: what differs from run to run."""
+        """What its run is called: what differs from run to run, the seed last, since a list cuts long names."""
         differing = [text for text in overrides if text.partition("=")[0] in self.swept]
+        differing.sort(key=lambda text: text.startswith("seed="))
         if not differing:
             return run_name(overrides, in_sweep=True)
         return run_name(differing, in_sweep=f"+{EXPERIMENT}" not in self.swept)
@@ -276,7 +278,7 @@ class Job:
 
         from gptlab.tracking.sweeping import note_child
 
-        told = typing.cast("Settings", OmegaConf.to_container(config))
+        told = hide_in_config(typing.cast("Settings", OmegaConf.to_container(config)))
         told.pop("sweep", None)
         told.pop("anyway", None)
         parent, tracking = self.sweep.parent, self.sweep.tracking

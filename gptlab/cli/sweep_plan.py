@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptlab.cli.command_line import CommandLine
 from gptlab.cli.composing import compose_job, explained
+from gptlab.cli.jobs import stay_in
 from gptlab.cli.launchers import check_launcher
 from gptlab.cli.naming import run_name
 from gptlab.cli.sweep_folders import check_folders_of_jobs
@@ -57,12 +58,20 @@ class HydraFacts:
     launcher: str
     params: list[str]
     sweeper: DictConfig
+    chdir: bool
 
 
 def facts_of(hydra: DictConfig) -> HydraFacts:
     params = [str(key) for key in hydra.sweeper.get("params", None) or {}]
     subdir = str(hydra.sweep._get_node("subdir"))
-    return HydraFacts(str(hydra.sweep.dir), subdir, str(hydra.launcher._target_), params, hydra.sweeper)
+    return HydraFacts(
+        str(hydra.sweep.dir),
+        subdir,
+        str(hydra.launcher._target_),
+        params,
+        hydra.sweeper,
+        bool(hydra.job.chdir),
+    )
 
 
 def planned(line: CommandLine, plugins: Plugins) -> Plan:
@@ -75,6 +84,8 @@ def planned(line: CommandLine, plugins: Plugins) -> Plan:
             )
     facts, settings = first_valid(line, plugins)
     check_launcher(facts.launcher)
+    if facts.chdir:
+        stay_in(os.getcwd())
     swept = [o.get_key_element() for o in line.overrides if o.is_sweep_override()]
     swept += [key for key in facts.params if key not in swept]
     check_sweeper(facts.sweeper, line.overrides, swept)
@@ -96,10 +107,10 @@ def planned(line: CommandLine, plugins: Plugins) -> Plan:
 
 
 def name_of(fixed: list[str], swept: list[str]) -> str:
-    """`tiny: nEmbd × nLayer`"""
+    """`nEmbd × nLayer of tiny`: a list of runs cuts names after a few letters."""
     keys = labels(key.lstrip("+") for key in swept).values()
     head = "" if f"+{EXPERIMENT}" in swept else run_name(fixed, in_sweep=False)
-    return ": ".join(filter(None, [head, " × ".join(keys)]))[:250]
+    return " of ".join(filter(None, [" × ".join(keys), head]))[:250]
 
 
 def first_valid(line: CommandLine, plugins: Plugins) -> tuple[HydraFacts, Settings]:

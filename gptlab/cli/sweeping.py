@@ -49,20 +49,20 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
             choices = [text for override in line.overrides for text in choices_of(override)]
             launched(going, with_folder(line, arguments, plan.folder), choices, plugins)
         except KeyboardInterrupt as stop:
-            over(plan.folder, KILLED, "stopped with the sweep")
+            over(plan.folder, "stopped with the sweep")
             closed(going, KILLED)
             again = command_to_go_on(arguments, going.sweep, plan.folder)
             if isinstance(stop, Stopped):
                 stop.told = [f"with {finished(plan.folder)}; go on with: {again}"]
             raise
         except UserError:
-            if over(plan.folder, FAILED, "the process that ran it was killed") or plan.resume:
+            if over(plan.folder, "the process that ran it was killed") or plan.resume:
                 closed(going, FAILED)
             else:
                 taken_back(going)
             raise
         except BaseException as error:
-            over(plan.folder, FAILED, "the process that ran it was killed")
+            over(plan.folder, "the process that ran it was killed")
             closed(going, FAILED)
             if plan.in_process or not isinstance(error, Exception):
                 raise
@@ -70,11 +70,11 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
             raise TrainingStopped(
                 f"the launcher has given up ({type(error).__name__}: {error}). Go on with: {again}"
             ) from None
-        records = over(plan.folder, FAILED, "the process that ran it was killed")
+        records = over(plan.folder, "the process that ran it was killed")
         if records and all(record.refused for record in records) and not plan.resume:
             taken_back(going)
             raise UserError(f"none of the jobs can be trained. The first: {records[0].reason}")
-        status = FAILED if any(record.status == FAILED for record in records) else FINISHED
+        status = FINISHED if all(record.status in DONE for record in records) else FAILED
         closed(going, status)
     return 1 if status == FAILED else 0
 
@@ -113,7 +113,7 @@ def begun(plan: Plan, tracked: bool) -> Going:
     if tracked:
         from gptlab.tracking.sweeping import open_parent
 
-        parent = open_parent(plan.tracking, sweep.name, plan.description, sweep.id)
+        parent = open_parent(plan.tracking, sweep.name, plan.description, folder, sweep.id)
     sweep = replace(sweep, id=sweep.id if parent is None else parent.id, status=RUNNING)
     (folder / STOP).unlink(missing_ok=True)
     sweep.write(folder)

@@ -10,6 +10,7 @@ from gptlab.sweeps.compared import Compared
 from gptlab.sweeps.record import JobRecord, Metrics, losses_in
 from gptlab.sweeps.values import ranked
 from gptlab.tracking.existing import existing_store
+from gptlab.tracking.facts import COUNTS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -65,7 +66,7 @@ def _children(client: MlflowClient, run: Any) -> list[Any]:
 
 def _compared(client: MlflowClient, run: Any, with_curves: bool) -> Compared:
     info, last = run.info, run.data.metrics
-    parameters = last.get("parameters/total")
+    parameters = last.get(f"{COUNTS}.total", last.get("parameters/total"))  # as an earlier gptlab called it
     ended = info.end_time or info.start_time
     record = JobRecord(
         number=_number(info.run_id),

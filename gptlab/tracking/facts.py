@@ -13,6 +13,10 @@ from gptlab.tracking import orphans
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
+# MLflow shows a section of charts for what comes before a metric's `/`, by the alphabet, and last of all the
+# metrics without one: curves have it, and numbers that never change have a dot, so that the curves come first.
+COUNTS = "parameters"  # parameters.total, parameters.attention ...
+JOBS = "jobs"  # of a sweep: jobs.finished, jobs.failed ...
 PARAM_LENGTH = 6000
 TAG_LENGTH = 8000
 

@@ -83,7 +83,7 @@ class Link:
     def receive(self, timeout: float) -> Message | None:
         """The next answer; None if there is none within `timeout` seconds.
 
-        `{"is": "gone", "message": ...}` once the process has ended.
+        `{"is": "gone", "message": ..., "killed": ...}` once the process has ended; killed: by a signal.
         """
         try:
             return self._inbox.get(timeout=timeout) if timeout > 0 else self._inbox.get_nowait()
@@ -150,7 +150,8 @@ class Link:
                 self._inbox.put(json.loads(line))
             # Standard error is silenced once the process runs: what is here kept it from running.
             last = errors.read().strip().rpartition("\n")[2]
-        self._inbox.put({"is": "gone", "message": last})
+            killed = self._process.wait() < 0
+        self._inbox.put({"is": "gone", "message": last, "killed": killed})
 
 
 def plain(value: Any) -> Any:

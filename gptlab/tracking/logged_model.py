@@ -45,8 +45,10 @@ def signature() -> ModelSignature:
     return ModelSignature(texts, texts, ParamSchema(params))
 
 
-def log_model(client: "MlflowClient", run: Run, checkpoint: Path) -> None:
+def log_model(client: "MlflowClient", run: Run, checkpoint: Path) -> str:
     """Log the weights of a checkpoint as the run's model, once, and register it if the config says so.
+
+    What it is called in the registry, for a person to read; empty if it is not in there.
 
     Raises what the store raises, and UserError if the checkpoint is not whole.
     """
@@ -56,8 +58,13 @@ def log_model(client: "MlflowClient", run: Run, checkpoint: Path) -> None:
     ready = [model for model in models if model.status == LoggedModelStatus.READY]
     model_id = ready[0].model_id if ready else _log(client, found.info.experiment_id, run, checkpoint)
     name = run.config.get("register")
-    if name is not None:
-        _register(client, run, model_id, name, run.config.get("registerAlias", ALIAS))
+    if name is None:
+        return ""
+    alias = run.config.get("registerAlias", ALIAS)
+    version = _register(client, run, model_id, name, alias)
+    return (
+        f"{name}, version {version}: models:/{name}/{version}, and models:/{name}@{alias} until the next one"
+    )
 
 
 def _log(client: "MlflowClient", experiment_id: str, run: Run, checkpoint: Path) -> str:
@@ -120,7 +127,7 @@ def _save(folder: Path, small: Path, model: Model, example: str) -> None:
         shutil.rmtree(cache, ignore_errors=True)
 
 
-def _register(client: "MlflowClient", run: Run, model_id: str, name: str, alias: str) -> None:
+def _register(client: "MlflowClient", run: Run, model_id: str, name: str, alias: str) -> str:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -137,6 +144,7 @@ def _register(client: "MlflowClient", run: Run, model_id: str, name: str, alias:
                 name, source=f"models:/{model_id}", run_id=run.id, model_id=model_id
             ).version
     client.set_registered_model_alias(name, alias, version)
+    return str(version)
 
 
 @contextmanager

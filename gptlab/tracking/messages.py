@@ -15,13 +15,16 @@ def write_store(store: Store) -> Message:
         "uri": store.uri,
         "artifacts": store.artifacts,
         "database": str(store.database) if store.database else None,
+        "user": store.user,
+        "password": store.password,
     }
 
 
 def read_store(message: Message) -> Store:
     """The store that `write_store` wrote."""
     database = message["database"]
-    return Store(message["uri"], message["artifacts"], Path(database) if database else None)
+    who = message.get("user", ""), message.get("password", "")  # an earlier gptlab kept them in the uri
+    return Store(message["uri"], message["artifacts"], Path(database) if database else None, *who)
 
 
 def write_run(run: Run) -> Message:

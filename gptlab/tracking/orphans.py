@@ -1,4 +1,8 @@
-"""Runs that a killed process left as RUNNING: knowing them again, and closing them as KILLED."""
+"""Runs that a killed process left as RUNNING: knowing them again, and closing them as what they were.
+
+A run has two processes: the one that trains, and the one of MLflow, which writes. What the first left
+open the second closes; only what both have left is anybody's. So no status is written over another.
+"""
 
 import os
 import socket
@@ -8,11 +12,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gptlab.errors import UserError
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
 
 HOST = "gptlab.host"
-PROCESS = "gptlab.process"
+PROCESS = "gptlab.process"  # that trains, or runs the sweep
+WRITER = "gptlab.writer"  # of MLflow, which writes the run
+FOLDER = "gptlab.folder"  # of a sweep, on its parent run
+REASON, INTERRUPTED = "the process was killed", "interrupted"  # of a run that is KILLED
 
 
 @cache
@@ -27,13 +37,16 @@ def host() -> str:
 def process(pid: int) -> str | None:
     """`"PID START"`, which no other process of this host ever has; None if there is none with this id.
 
-    A process id alone is used again after a while, and after each boot.
+    A process id alone is used again after a while, and after each boot. A process that has ended may stay
+    listed (as a zombie) until its parent asks for it: there is none.
     """
     try:
         # The name in parentheses may hold anything; the 22nd field counts from before it.
-        start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        if fields[0] in "ZX":
+            return None
         boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
-        return f"{pid} {boot}-{start}"
+        return f"{pid} {boot}-{fields[19]}"
     except FileNotFoundError:
         if Path("/proc/self").exists():
             return None
@@ -47,12 +60,50 @@ def own_process() -> str:
 
 
 def marks(process: str) -> dict[str, str]:
-    """The tags of a run of this host's `process`."""
-    return {HOST: host(), PROCESS: process}
+    """The tags of a run of this host's `process`, of which this process writes to MLflow."""
+    return {HOST: host(), PROCESS: process, WRITER: own_process()}
+
+
+def lives(mark: str) -> bool:
+    """Whether the process of a mark still goes on; False for an empty one."""
+    pid = mark.partition(" ")[0]
+    return pid.isdigit() and process(int(pid)) == mark
+
+
+def is_open(run: "MlflowRun", process: str) -> bool:
+    """Whether the store has the run as RUNNING, and as that of `process`: nobody else may close it."""
+    there = run.info.status == "RUNNING" and run.info.lifecycle_stage == "active"
+    return there and run.data.tags.get(PROCESS) == process
+
+
+def close_abandoned(client: "MlflowClient", run_id: str, process: str) -> bool:
+    """Close a run that `process` has left open, if it is still its own; whether it was.
+
+    As KILLED, or as what a sweep's folder says of its end: that is written before MLflow is told.
+    """
+    found = client.get_run(run_id)
+    if not is_open(found, process):
+        return False
+    status = status_in(found.data.tags.get(FOLDER, ""))
+    if status == "KILLED":
+        client.set_tag(run_id, "error", REASON)
+    client.set_terminated(run_id, status)
+    return True
+
+
+def status_in(sweep_folder: str) -> str:
+    """How a sweep ended by its folder; KILLED if that tells no end."""
+    from gptlab.sweeps.record import RUNNING
+    from gptlab.sweeps.sweep import read_sweep
+
+    with suppress(UserError, OSError):
+        status = read_sweep(Path(sweep_folder)).status if sweep_folder else RUNNING
+        return "KILLED" if status == RUNNING else status
+    return "KILLED"
 
 
 def close_orphans(client: "MlflowClient", experiment_ids: list[str]) -> list[str]:
-    """Set this host's RUNNING runs whose process is gone to KILLED; the ids of those runs."""
+    """Close this host's RUNNING runs of which both processes are gone; the ids of those runs."""
     if not experiment_ids:
         return []
     running = client.search_runs(
@@ -62,10 +113,8 @@ def close_orphans(client: "MlflowClient", experiment_ids: list[str]) -> list[str
     )
     closed = []
     for run in running:
-        mark = run.data.tags.get(PROCESS, "")
-        pid = mark.partition(" ")[0]
-        if pid.isdigit() and process(int(pid)) != mark:
-            client.set_tag(run.info.run_id, "error", "the process was killed")
-            client.set_terminated(run.info.run_id, "KILLED")
+        trains, writes = (run.data.tags.get(name, "") for name in (PROCESS, WRITER))
+        alone = trains and not lives(trains) and not lives(writes)
+        if alone and close_abandoned(client, run.info.run_id, trains):
             closed.append(run.info.run_id)
     return closed

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptlab.tracking.experiment import experiment_id
 from gptlab.tracking.facts import TAG_LENGTH, clean_key, flat_params, user
-from gptlab.tracking.orphans import marks
+from gptlab.tracking.orphans import INTERRUPTED, REASON, marks
 from gptlab.tracking.resuming import continued
 from gptlab.tracking.store import Store
 
@@ -42,6 +42,7 @@ def close_parent(client: "MlflowClient", run_id: str, told: dict[str, Any]) -> s
     metrics = [Metric(clean_key(name), value, now, 0) for name, value in told.get("metrics", {}).items()]
     tags = [RunTag(clean_key(name), text[:TAG_LENGTH]) for name, text in told["tags"].items()]
     client.log_batch(run_id, metrics=metrics, tags=tags, synchronous=True)
+    forget_kill(client, run_id)
     for name in told.get("files", ()):
         if (file := Path(told["folder"]) / name).is_file():
             client.log_artifact(run_id, str(file))
@@ -56,6 +57,7 @@ def close_parent(client: "MlflowClient", run_id: str, told: dict[str, Any]) -> s
 def delete_runs(client: "MlflowClient", run_ids: list[str]) -> str:
     """Delete runs, as the UI does; the id of the last."""
     for run_id in run_ids:
+        client.set_terminated(run_id, "FAILED")  # whoever restores it sees no run that goes on for ever
         client.delete_run(run_id)
     return run_ids[-1]
 
@@ -71,8 +73,16 @@ def note_child(client: "MlflowClient", store: Store, experiment: str, told: dict
             client.log_batch(run_id, params=params[first : first + PARAMS_A_BATCH], synchronous=True)
     if told["reason"]:
         client.set_tag(run_id, "error", told["reason"][:TAG_LENGTH])
+    else:
+        forget_kill(client, run_id)
     client.set_terminated(run_id, told["status"])
     return run_id
+
+
+def forget_kill(client: "MlflowClient", run_id: str) -> None:
+    """A run that has ended was not killed, though its process may have seemed gone meanwhile."""
+    if client.get_run(run_id).data.tags.get("error") in (REASON, INTERRUPTED):
+        client.delete_tag(run_id, "error")
 
 
 def _made(client: "MlflowClient", store: Store, experiment: str, told: dict[str, Any]) -> str:

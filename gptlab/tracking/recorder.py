@@ -5,16 +5,18 @@ metric is written twice at a step, whatever was lost, repeated or begun again on
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.run import Run
 from gptlab.tracking.experiment import experiment_id
-from gptlab.tracking.facts import clean_key, flat_params, tags_of
+from gptlab.tracking.facts import COUNTS, clean_key, flat_params, tags_of
 from gptlab.tracking.messages import read_run, read_store, write_run, write_store
 from gptlab.tracking.resuming import continued, steps_of
 from gptlab.tracking.store import Store, answers
@@ -24,6 +26,7 @@ from gptlab.tracking.writes import Write, Writer, kind_of
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+LOSS, BEST = "val/loss", "val/best"
 METRICS_A_BATCH = 1000  # MLflow's limits
 PARAMS_A_BATCH = 100
 LASTING = (
@@ -69,6 +72,7 @@ class Recorder:
         self._points: list[Point] = []
         self._writes: list[Write] = []
         self._last: dict[str, int] = {}  # the last step of each key that is in the store or queued
+        self._best = math.inf  # the lowest validation loss so far
         self._logged: set[str] = set()  # samples that are in the store
         self._in_doubt = False  # a batch may be in the store although no answer said so
         self._started = False
@@ -117,20 +121,21 @@ class Recorder:
             known = {}, {}, False
         # From here on nothing can fail: what came while the store did not answer goes to the end of the queue.
         came, self._points = self._points, []
+        best_came, self._best = self._best, math.inf
         self._last, params, has_dataset = known
         self._queue_facts(params, has_dataset)
         if self._continues:
             self._take_over(earlier)
-        for point in came:
-            self._queue(*point)
+        for key, value, timestamp, step in came:
+            self._queue(key, min(value, self._best) if key == BEST else value, timestamp, step)
+        self._best = min(self._best, best_came)
         self._started = True
         return self.run.id
 
     def metrics(self, step: int, timestamp: int, values: dict[str, float]) -> None:
         """Queue the metrics of a step; `timestamp` in milliseconds since 1970."""
         self._remember(step, values)
-        for name, value in values.items():
-            self._queue(clean_key(name), value, timestamp, step)
+        self._queue_row(step, timestamp, values)
 
     def samples(self, step: int, texts: list[str]) -> None:
         """Queue the texts sampled at a step, one a line, as an artifact of that step."""
@@ -173,6 +178,11 @@ class Recorder:
     def inspection(self, path: str, step: int) -> None:
         """Queue what an inspection's file shows: a page and a picture."""
         self._writes.append({"write": "inspection", "path": path, "step": step})
+
+    @property
+    def registered(self) -> str:
+        """What the run's model is called in MLflow's registry; empty if it is not in there."""
+        return self._writer.registered
 
     @property
     def queued(self) -> int:
@@ -244,7 +254,7 @@ class Recorder:
             self._drop_unsent()
             return True
         head = {
-            "store": write_store(self.store),
+            "store": write_store(replace(self.store, password="")),
             "experiment": self.experiment,
             "run": write_run(self.run),
             "process": self.process,
@@ -285,14 +295,21 @@ class Recorder:
             lasting = earlier.writes if self._unsent else [w for w in earlier.writes if kind_of(w) in LASTING]
             self._writes += lasting
         for step, values in self.read_rows():
-            for name, value in values.items():
-                self._queue(clean_key(name), value, self.began, step)
+            self._queue_row(step, self.began, values)
 
     def _remember(self, step: int, values: dict[str, float]) -> None:
         for name, value in values.items():
             earlier = self.history.setdefault(name, [])
             if not earlier or earlier[-1][0] < step:
                 earlier.append((step, value))
+
+    def _queue_row(self, step: int, timestamp: int, values: dict[str, float]) -> None:
+        """Queue the metrics of a step, and with a validation loss the lowest so far, which MLflow does not know."""
+        for name, value in values.items():
+            self._queue(clean_key(name), value, timestamp, step)
+        if math.isfinite(values.get(LOSS, math.nan)):
+            self._best = min(self._best, values[LOSS])
+            self._queue(BEST, self._best, timestamp, step)
 
     def _queue(self, key: str, value: float, timestamp: int, step: int) -> None:
         if step > self._last.get(key, -1):
@@ -325,7 +342,7 @@ class Recorder:
             self._writes.append({"write": "params", "values": dict(items[first : first + PARAMS_A_BATCH])})
         now = int(time.time() * 1000)
         for part, count in self.run.parameter_counts().items():
-            self._queue(clean_key(f"parameters/{part}"), float(count), now, 0)
+            self._queue(clean_key(f"{COUNTS}.{part}"), float(count), now, 0)
         if not has_dataset:
             self._writes.append({"write": "dataset"})
             self._writes.append({"write": "table"})

@@ -1,6 +1,5 @@
 """An MLflow run that goes on: opened again, and how far its metrics have come."""
 
-import os
 from typing import TYPE_CHECKING
 
 from gptlab.errors import UserError
@@ -41,10 +40,8 @@ def continued(
     if (
         found.info.status == "RUNNING"
         and tags.get(orphans.HOST) == orphans.host()
-        and owner != process
-        and pid.isdigit()
-        and int(pid) != os.getpid()
-        and orphans.process(int(pid)) == owner
+        and owner not in (process, orphans.own_process())
+        and orphans.lives(owner)
     ):
         raise UserError(f"the MLflow run {run_id} is being trained by process {pid}: end that one first.")
     # First the owner: a RUNNING run of a process that is gone would be closed as an orphan.

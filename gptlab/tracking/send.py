@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from gptlab.checkpoint import CONFIG, RUN, write_json
@@ -30,6 +31,8 @@ def send(folder: Path) -> str:
         if unsent is None:
             return f"{os.path.relpath(folder)} has nothing left to send"
         store = read_store(unsent.head["store"])
+        if store.user and not store.password:
+            store = replace(store, password=os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
         if store.is_server:
             check_server(store)
         os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
@@ -46,7 +49,8 @@ def send(folder: Path) -> str:
             f"{store.shown} must take all that is sent, and did not ({reason}). The rest stays in {folder}: "
             "type the same again later."
         )
-    return f"sent to {store.shown}: MLflow run {recorder.run.id}"
+    registered = f"; registered as {recorder.registered}" if recorder.registered else ""
+    return f"sent to {store.shown}: MLflow run {recorder.run.id}{registered}"
 
 
 def _tell_id(folder: Path, run_id: str) -> None:

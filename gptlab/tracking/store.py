@@ -4,10 +4,12 @@ Everything but `create_store` and `open_store` works without loading MLflow, so 
 `tracking.uri` is reported in milliseconds and not after seconds of imports.
 """
 
+import base64
 import importlib.metadata
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 import ssl
@@ -16,7 +18,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +26,16 @@ from urllib.parse import quote, urlsplit
 
 from gptlab.checkpoint import sync
 from gptlab.errors import UserError
+from gptlab.tracking.addresses import (
+    KEY,
+    SQLITE,
+    join_address,
+    masked,
+    split_address,
+    sqlite_address,
+    sqlite_path,
+    with_password,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,11 +50,13 @@ class Store:
     uri: str
     artifacts: str | None = None
     database: Path | None = None  # the file of an SQLite store
+    user: str = ""  # for a server, and not in its uri
+    password: str = field(default="", repr=False)
 
     @property
     def shown(self) -> str:
         """The URI as it may be printed: without a password."""
-        return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", self.uri)
+        return masked(join_address(self.uri, self.user, self.password))
 
     @property
     def is_server(self) -> bool:
@@ -58,7 +72,8 @@ def find_store(uri: str | None = None, folder: Path | None = None) -> Store:
     Raises UserError for a file store, which MLflow 3 no longer opens, and for a store in memory.
     """
     folder = Path(folder or Path.cwd()).absolute()
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder / 'mlflow.db'}"
+    default = sqlite_address(SQLITE, str(folder / "mlflow.db"))
+    uri = with_password(uri or os.environ.get("MLFLOW_TRACKING_URI") or default)
     # What MLflow itself opens as databases, servers and Databricks passes through untouched.
     scheme = uri if uri == "databricks" else urlsplit(uri).scheme
     if scheme in ("", "file"):
@@ -68,19 +83,23 @@ def find_store(uri: str | None = None, folder: Path | None = None) -> Store:
         raise UserError(
             f"tracking.uri must name a database or a server, got the folder '{uri}': MLflow "
             f"{_mlflow_version()} keeps file stores in maintenance mode and opens them only if "
-            f"MLFLOW_ALLOW_FILE_STORE=true is set. Try tracking.uri=sqlite:///{place / 'mlflow.db'}"
+            f"MLFLOW_ALLOW_FILE_STORE=true is set. Try {KEY}={sqlite_address(SQLITE, str(place / 'mlflow.db'))}"
         )
     if not uri.startswith("sqlite:"):
         remote = scheme in ("http", "https") or scheme.startswith("databricks")
+        if scheme in ("http", "https"):
+            bare, user, password = split_address(uri)
+            # MLflow takes the two from the environment, and one of them may be there already.
+            secret = password or (os.environ.get("MLFLOW_TRACKING_PASSWORD", "") if user else "")
+            return Store(bare, None, None, user, secret)
         return Store(uri, None if remote else (folder / "mlartifacts").as_uri())
     prefix, _, name = uri.partition(":///")
     if not name or name == ":memory:" or "?" in name:
         raise UserError(
-            f"an SQLite store must be a file, and its path free of '?': got '{uri}'. "
-            f"Try tracking.uri=sqlite:///{folder / 'mlflow.db'}"
+            f"an SQLite store must be a file, and a '?' in its path be typed %3F: got '{uri}'. Try {KEY}={default}"
         )
-    database = Path(os.path.normpath(folder / name))
-    return Store(f"{prefix}:///{database}", (database.parent / "mlartifacts").as_uri(), database)
+    database = Path(os.path.normpath(folder / sqlite_path(name)))
+    return Store(sqlite_address(prefix, str(database)), (database.parent / "mlartifacts").as_uri(), database)
 
 
 def check_store(store: Store) -> None:
@@ -116,12 +135,12 @@ def _check_schema(database: Path) -> None:
     if version in known:
         raise UserError(
             f"{made}, which is older: {mine}. The file is unchanged. Keep a copy of it, then type: "
-            f"mlflow db upgrade sqlite:///{database}"
+            f"mlflow db upgrade {shlex.quote(sqlite_address(SQLITE, str(database)))}"
         )
     raise UserError(
         f"{made}, which is not known here: {mine}. A newer MLflow made it; the file is unchanged. "
         "Install that MLflow, run in another folder, or name another file with "
-        f"tracking.uri=sqlite:///{database.with_name('gptlab.db')}"
+        f"{KEY}={sqlite_address(SQLITE, str(database.with_name('gptlab.db')))}"
     )
 
 
@@ -139,7 +158,7 @@ def _schema_version(database: Path) -> str:
     raise UserError(
         f"{database} must be a store made by MLflow, and is not ({reason}). The file is unchanged. "
         "Move it away, run in another folder, or name another file with "
-        f"tracking.uri=sqlite:///{database.with_name('gptlab.db')}"
+        f"{KEY}={sqlite_address(SQLITE, str(database.with_name('gptlab.db')))}"
     )
 
 
@@ -174,10 +193,15 @@ def check_server(store: Store, timeout: float = 5.0) -> None:
     MLflow's own first call would retry for minutes.
     """
     request = urllib.request.Request(f"{store.uri.rstrip('/')}/health")
+    if given := credentials(store):
+        # Not to another host, if the answer sends us there.
+        request.add_unredirected_header("Authorization", given)
     try:
         urllib.request.urlopen(request, timeout=timeout).close()
     except urllib.error.HTTPError as error:
         error.close()  # Something answers; whether it is MLflow, the first real call will tell.
+        if error.code == 401:
+            _check_credentials(store, given)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, ssl.SSLError):
@@ -186,6 +210,30 @@ def check_server(store: Store, timeout: float = 5.0) -> None:
             f"the MLflow server at {store.shown} must answer within {timeout:g} s, and does not ({reason}). "
             f"Start it, or give another address with tracking.uri=. {WITHOUT}"
         ) from None
+
+
+def credentials(store: Store) -> str:
+    """What the store's server is told of who asks, as MLflow would; empty if nothing is."""
+    user = store.user or os.environ.get("MLFLOW_TRACKING_USERNAME", "")
+    password = store.password if store.user else os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    if user and password:
+        return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode('ascii')}"
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN", "")
+    return f"Bearer {token}" if token else ""
+
+
+def _check_credentials(store: Store, given: str) -> None:
+    """Raises UserError for a server that has refused those that were given, or wants some."""
+    from requests.utils import get_netrc_auth
+
+    if not given and get_netrc_auth(store.uri):  # as MLflow's own client does
+        return
+    scheme, _, host = store.uri.partition("://")
+    was = "refuses those that were given" if given else "was given none"
+    raise UserError(
+        f"the MLflow server at {store.shown} wants a user and a password, and {was}. Set MLFLOW_TRACKING_USERNAME "
+        f"and MLFLOW_TRACKING_PASSWORD, or type {KEY}={scheme}://USER:PASSWORD@{host}. {WITHOUT}"
+    )
 
 
 def answers(store: Store, timeout: float) -> bool:
@@ -222,6 +270,9 @@ def connect(store: Store) -> "MlflowClient":
     """A client of the store, which need not answer."""
     from mlflow import MlflowClient
 
+    if store.user:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = store.user
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = store.password
     return MlflowClient(tracking_uri=store.uri)
 
 
@@ -260,7 +311,7 @@ def create_store(store: Store) -> None:
 def _migrate(fresh: Path, artifacts: str | None) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    made = SqlAlchemyStore(f"sqlite:///{fresh}", artifacts)
+    made = SqlAlchemyStore(sqlite_address(SQLITE, str(fresh)), artifacts)
     made.engine.dispose()
     with closing(sqlite3.connect(fresh)) as connection:
         # WAL lets the UI read while a run writes; the mode is kept in the file.

@@ -6,11 +6,12 @@ Beside a run's own `Tracker`: these ask once and wait for the answer.
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gptlab.errors import UserError
 from gptlab.tracking import orphans
-from gptlab.tracking.link import take_link, warm_up
+from gptlab.tracking.link import Link, Message, take_link, warm_up
 from gptlab.tracking.messages import write_store
 from gptlab.tracking.parent import PARENT
 from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store
@@ -46,13 +47,17 @@ def prepare() -> None:
     warm_up()
 
 
-def open_parent(tracking: Settings, name: str, description: str, run_id: str = "") -> ParentRun:
-    """Make the parent run, or open `run_id` again. Raises UserError if the store refuses, or does not answer."""
+def open_parent(tracking: Settings, name: str, description: str, folder: Path, run_id: str = "") -> ParentRun:
+    """Make the parent run of the sweep in `folder`, or open `run_id` again.
+
+    Raises UserError if the store refuses, or does not answer.
+    """
     store = find_store(tracking["uri"])
     check_store(store)
     if store.is_server:
         check_server(store)
-    told = {**_told(name, description), "id": run_id}
+    tags = {orphans.FOLDER: str(folder.absolute())}
+    told = {**_told(name, description), "id": run_id, "tags": tags}
     experiment = tracking["experimentName"]
     found, error = _asked(store, OPENING_SECONDS, do="open_parent", experiment=experiment, told=told)
     if error:
@@ -91,11 +96,17 @@ def _told(name: str, description: str) -> Settings:
     }
 
 
+def _answer(timeout: float, **message: Any) -> tuple[Link, Message | None]:
+    link = take_link()
+    link.send(**message)
+    return link, link.receive(timeout)
+
+
 def _asked(store: Store, timeout: float, **message: Any) -> tuple[str, str]:
     """What MLflow's process answers: a run's id, and what went wrong; one of them is empty."""
-    link = take_link()
-    link.send(store=write_store(store), **message)
-    reply = link.receive(timeout)
+    link, reply = _answer(timeout, store=write_store(store), **message)
+    if reply is not None and reply["is"] == "gone" and reply["killed"]:
+        link, reply = _answer(timeout, store=write_store(store), **message)  # of another process
     if reply is None or reply["is"] == "gone":
         link.close(0.0)
         reason = (

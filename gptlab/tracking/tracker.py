@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from gptlab.checkpoint import checkpoint_folders
 from gptlab.errors import UserError
 from gptlab.hookspecs import hookimpl
 from gptlab.inspection.inspection import Inspection
@@ -29,6 +30,7 @@ from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, fin
 
 STARTING_SECONDS = 20.0  # the longest that a run waits to exist, only to be closed
 CLOSING_SECONDS = 120.0  # the longest that a finished run waits for the next thing to be written
+RESTARTS = 2  # of MLflow's process within a run: what ends it each time would do so for ever
 
 
 class Tracker:
@@ -45,6 +47,8 @@ class Tracker:
         self._accepted = False  # MLflow's process has the run, though a server may not yet
         self._reported = False
         self._samples_sent = 0
+        self._restarts = 0
+        self._end: dict[str, Any] | None = None  # the message that ended the run, once it is over
 
     def prepare(self) -> None:
         """Begin to load MLflow, in another process; touches no disk. Best called first of all."""
@@ -65,16 +69,16 @@ class Tracker:
         # That of a sweep's parent has answered; if it is away now, the job goes on, and is written later.
         if store.is_server and PARENT not in run.tags:
             self._server = _in_thread(check_server, store)
+        self._start = {
+            "do": "start",
+            "store": write_store(store),
+            "experiment": self.config.experimentName,
+            "process": orphans.own_process(),
+            "command": command_typed(),
+            "began": int(time.time() * 1000),
+        }
         self._link = take_link()
-        self._link.send(
-            do="start",
-            store=write_store(store),
-            experiment=self.config.experimentName,
-            run=write_run(run),
-            process=orphans.own_process(),
-            command=command_typed(),
-            began=int(time.time() * 1000),
-        )
+        self._link.send(**self._start, run=write_run(run))
 
     def wait_until_reachable(self) -> None:
         """Wait until a server, if the store is one, has answered: 5 s at most, and nothing for a file.
@@ -153,7 +157,8 @@ class Tracker:
             return
         self._send_samples(run)
         status, reason = _status(error)
-        self._link.send(do="end", status=status, reason=reason, weights=run.weights and str(run.weights))
+        self._end = {"status": status, "reason": reason, "weights": run.weights and str(run.weights)}
+        self._link.send(do="end", **self._end)
         ending.end(self._finish)
 
     def _finish(self) -> None:
@@ -170,13 +175,14 @@ class Tracker:
 
     def _started_late(self, error: BaseException | None) -> bool:
         """Wait for a run that ended before it existed; False if it never comes."""
-        assert self._link is not None
-        reply = self._link.receive(CLOSING_SECONDS if error is None else STARTING_SECONDS)
+        deadline = time.monotonic() + (CLOSING_SECONDS if error is None else STARTING_SECONDS)
         try:
             with self._giving_up():
-                if reply is None:
-                    raise UserError("the run ended before the store had answered, and is not logged")
-                self._take(reply)
+                while not self._accepted and self._link is not None:
+                    reply = self._link.receive(deadline - time.monotonic())
+                    if reply is None:
+                        raise UserError("the run ended before the store had answered, and is not logged")
+                    self._take(reply)
         except UserError as refusal:
             self._report(str(refusal))
         return self._accepted
@@ -201,14 +207,38 @@ class Tracker:
             self._report(f"not written, trying again until the run ends: {reply['message']}")
         elif reply["is"] == "gone":
             self._end_process()
+            if self._restarts < RESTARTS and (self._accepted or reply["killed"]):
+                return self._go_on()
             if not self._accepted:
                 raise UserError(f"the MLflow process ended before it began: {reply['message']}. {WITHOUT}")
+            self._reported = False
             self._report(f"its process has ended; what is logged from here on is lost. {reply['message']}")
         elif reply["is"] == "ended":
             self._keep_process()
+            if reply["registered"] and self._run.config.get("progress") != "none":
+                with suppress(OSError):  # nobody reads any more
+                    print(f"registered as {reply['registered']}", flush=True)
             if reply["message"]:
                 self._reported = False  # That it was being tried again is not the last word.
                 self._report(f"the run could not be written whole: {reply['message']}{self._rest(reply)}")
+
+    def _go_on(self) -> None:
+        """Another process of MLflow's goes on with the run: what the first had not written is in the folder."""
+        self._report("its process has ended; another one goes on")
+        self._restarts += 1
+        self._link, run = take_link(), self._run
+        # As a run that is resumed: it may be in the store, though its id was never told.
+        self._link.send(**self._start, run={**write_run(run), "resumed_from": run.resumed_from or 0})
+        self._samples_sent = 0
+        self._send_samples(run)
+        for folder in checkpoint_folders(run.folder):
+            path = os.path.relpath(folder, run.folder)
+            self._link.send(do="checkpoint", path=path, removed=[], last=False)
+        for file in sorted((run.folder / INSPECTIONS).glob("step-*.npz")):
+            step = int(file.stem.removeprefix("step-"))
+            self._link.send(do="inspection", path=os.path.relpath(file, run.folder), step=step)
+        if self._end is not None:
+            self._link.send(do="end", **self._end)
 
     def _rest(self, reply: dict[str, Any]) -> str:
         """What becomes of what was not written."""
@@ -253,7 +283,7 @@ def _is_last(run: Run, step: int) -> bool:
 
 def _status(error: BaseException | None) -> tuple[str, str]:
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        return status_of(error), "interrupted"
+        return status_of(error), orphans.INTERRUPTED
     return status_of(error), "" if error is None else str(error) or type(error).__name__
 
 

@@ -1,6 +1,8 @@
 """The `ui` verb: MLflow's pages for the store of this folder, as one quick server that ends when told."""
 
+import errno
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,6 +14,7 @@ import urllib.request
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from importlib.metadata import entry_points
 from typing import IO, Any
 
@@ -19,6 +22,7 @@ from gptlab.errors import UserError
 from gptlab.tracking.link import Link, environment
 from gptlab.tracking.messages import write_store
 from gptlab.tracking.store import Store, check_store, find_store, glance
+from gptlab.tracking.ui_page import MARK, MARK_PAGE
 
 START_SECONDS = 120.0
 # A fresh browser opens MLflow in its GenAI mode. The page reads its settings after the `#`.
@@ -44,6 +48,7 @@ def serve_ui(
         )
     check_store(store)
     _check_port(host, port)
+    mark = secrets.token_hex(16)
     with _sigterm_as_interrupt(), tempfile.TemporaryFile() as log:
         server = subprocess.Popen(
             _command(store, host, port),
@@ -55,6 +60,7 @@ def serve_ui(
                 "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
                 # Not on the command line, where everybody could read a database's password.
                 "MLFLOW_BACKEND_STORE_URI": store.uri,
+                MARK: mark,
             },
             # Its own group: Ctrl-C reaches only us, and we end all of it.
             start_new_session=True,
@@ -69,7 +75,8 @@ def serve_ui(
                 link.send(do="sweep", store=write_store(store))
                 link.finish()
             address = f"http://{_shown(host)}:{port}/"
-            if not _answers(address, server):
+            if not _answers(address, server, mark):
+                _check_port(host, port)  # that somebody has taken since
                 return _died(server, log)
             page = address + _page(experiment)
             print(f"MLflow shows the runs of {store.shown} at\n\n    {page}\n\nCtrl-C ends it.", flush=True)
@@ -90,7 +97,7 @@ def _command(store: Store, host: str, port: int) -> list[str]:
     if store.artifacts is not None:
         # So that an experiment made in the browser can be logged to without the server.
         command += ["--default-artifact-root", store.artifacts]
-    if entry_points(group="mlflow.app", name=APP):  # an editable install may be older than this
+    if _has_app():
         command += ["--app-name", APP]
     return [*command, "--host", host, "--port", str(port), "--workers", "1"]
 
@@ -100,11 +107,7 @@ def _check_port(host: str, port: int) -> None:
         raise UserError(f"port must be from 1 to 65535, got {port}. Try port=5000")
     for candidate in range(port, min(port + 100, 65536)):
         try:
-            # The family is looked up, so that `::1` and names work.
-            family, kind, _, _, address = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)[0]
-            with socket.socket(family, kind) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
+            _bind(host, candidate)
         except socket.gaierror as error:
             raise UserError(f"host must be an address of this machine, got '{host}' ({error}).") from None
         except PermissionError:
@@ -122,23 +125,51 @@ def _check_port(host: str, port: int) -> None:
     raise UserError(f"{host} has no free port from {port} on ({reason}). Try another host= or port=")
 
 
+def _bind(host: str, port: int) -> None:
+    """Take each address that the name stands for (`localhost` has two), and let go. Raises OSError."""
+    refusals: list[OSError] = []
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for family, kind, _, _, address in addresses:
+        try:
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):  # no IPv6 here
+                raise
+            refusals.append(error)
+    if len(refusals) == len(addresses):
+        raise refusals[0]
+
+
 def _shown(host: str) -> str:
     if host in ("0.0.0.0", "::"):
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 
 
-def _answers(address: str, server: "subprocess.Popen[bytes]") -> bool:
-    """Wait until the server answers; False if it has ended, or takes too long."""
+def _answers(address: str, server: "subprocess.Popen[bytes]", mark: str) -> bool:
+    """Wait until the server answers, and not another one at its port; False if it has ended, or takes too long.
+
+    Two that are started together both find the port free: the first to listen answers for both.
+    """
     deadline = time.monotonic() + START_SECONDS
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    page, expected = (MARK_PAGE, mark) if _has_app() else ("health", "OK")
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            direct.open(f"{address}health", timeout=5).close()
-            return True
-        except OSError:
-            time.sleep(0.1)
+            with direct.open(f"{address}{page}", timeout=5) as answer:
+                if answer.read(1000).decode(errors="replace") == expected:
+                    return True
+        except (OSError, HTTPException):
+            pass
+        time.sleep(0.1)
     return False
+
+
+def _has_app() -> bool:
+    """Whether `ui_page` is installed: an editable install may be older than that."""
+    return bool(entry_points(group="mlflow.app", name=APP))
 
 
 def _page(experiment: str | None) -> str:

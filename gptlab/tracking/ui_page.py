@@ -7,11 +7,17 @@ where the browser has none yet: what a person chooses stays.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptlab.tracking.facts import COUNTS
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+# Which server it is that answers at a port: the one with this variable in its environment tells it there.
+MARK, MARK_PAGE = "GPTLAB_UI_MARK", "gptlab-mark"
 
 # The names are those of MLflow 3.17; to another version they would say nothing, and do no harm.
 SETTINGS: dict[str, Any] = {
@@ -19,7 +25,10 @@ SETTINGS: dict[str, Any] = {
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": True,
 }
 RUN_LIST = 'MLflowLocalStorage-1.1-ExperimentPage-["EXPERIMENT"]-ReactComponentState'
-COLUMNS = ["metrics.`val/loss`", "metrics.`train/loss`", "metrics.`parameters/total`", "attributes.`Dataset`"]
+COLUMNS = [
+    *(f"metrics.`{name}`" for name in ("val/loss", "val/best", "train/loss", f"{COUNTS}.total")),
+    "attributes.`Dataset`",
+]
 
 SCRIPT = (
     f"<script>\ntry {{\n  const [settings, runList, columns] = {json.dumps([SETTINGS, RUN_LIST, COLUMNS])};"
@@ -41,7 +50,7 @@ def with_settings(page: str) -> str:
 def create_app() -> "FastAPI":
     """MLflow's own application, which answers as ever but for its one HTML page."""
     import mlflow.server
-    from fastapi.responses import HTMLResponse
+    from fastapi.responses import HTMLResponse, PlainTextResponse
     from mlflow.server.fastapi_app import app
     from starlette.requests import Request
     from starlette.routing import Route
@@ -53,4 +62,9 @@ def create_app() -> "FastAPI":
 
     # First, since what MLflow mounts last takes every address.
     app.router.routes.insert(0, Route("/", page))
+
+    def mark(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(os.environ.get(MARK, ""))
+
+    app.router.routes.insert(0, Route(f"/{MARK_PAGE}", mark))
     return app

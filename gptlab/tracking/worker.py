@@ -27,7 +27,7 @@ import numpy as np
 from gptlab.errors import UserError
 from gptlab.tracking.lock import Lock, alone
 from gptlab.tracking.messages import Message, read_run, read_store
-from gptlab.tracking.orphans import close_orphans
+from gptlab.tracking.orphans import REASON, close_abandoned, close_orphans
 from gptlab.tracking.parent import close_parent, delete_runs, note_child, open_parent
 from gptlab.tracking.recorder import Recorder
 from gptlab.tracking.store import answers, connect, open_store, settle
@@ -51,7 +51,9 @@ class Conversation:
         self._pause = 0.0
         self._lock: Lock | None = None
         self._reported_id = ""
-        self.parent: tuple[Message, str] | None = None  # that of a sweep which goes on: its store and id
+        self.parent: tuple[Message, str, str] | None = (
+            None  # of a sweep: its store, its id, the sweep's process
+        )
 
     def hold(self) -> None:
         """Answer every message; return when the parent is gone."""
@@ -63,7 +65,7 @@ class Conversation:
                 continue
             if message is None:
                 if self.recorder is not None:
-                    self.recorder.end("KILLED", "the process was killed", None)
+                    self.recorder.end("KILLED", REASON, None)
                     self.recorder.keep_unsent()
                     settle(self.recorder.store)
                     self._unlock()
@@ -144,7 +146,13 @@ class Conversation:
         self._unlock()
         self._report_id(recorder)
         message = "" if error is None else said(error)
-        self.reply({"is": "ended", "unsent": recorder.queued, "kept": kept, "message": message})
+        told = {
+            "unsent": recorder.queued,
+            "kept": kept,
+            "message": message,
+            "registered": recorder.registered,
+        }
+        self.reply({"is": "ended", **told})
 
     def _sweep(self, store: Message) -> None:
         try:
@@ -160,22 +168,28 @@ class Conversation:
 
         def work() -> str:
             run_id = open_parent(open_store(place), place, experiment, told)
-            self.parent = store, run_id
+            self.parent = store, run_id, told["process"]
             return run_id
 
         self._done(work)
 
     def _close_parent(self, store: Message, run_id: str, told: Message) -> None:
         self.parent = None
-        self._done(lambda: close_parent(open_store(read_store(store)), run_id, told))
+
+        def work() -> str:
+            client = open_store(read_store(store))
+            # Jobs whose processes were killed, that of MLflow with them: a launcher may do so as it gives up.
+            close_orphans(client, [client.get_run(run_id).info.experiment_id])
+            return close_parent(client, run_id, told)
+
+        self._done(work)
 
     def _close_abandoned(self) -> None:
-        """Close the parent run of a sweep whose process is gone."""
+        """Close the parent run of a sweep whose process is gone, unless another one of MLflow's has closed it."""
         if self.parent is not None:
-            store, run_id = self.parent
-            told = {"error": "the process was killed"}
+            store, run_id, process = self.parent
             with suppress(Exception):
-                close_parent(open_store(read_store(store)), run_id, {"status": "KILLED", "tags": told})
+                close_abandoned(open_store(read_store(store)), run_id, process)
 
     def _note_child(self, store: Message, experiment: str, told: Message) -> None:
         place = read_store(store)
@@ -272,7 +286,7 @@ def main() -> None:
         _load()
         conversation.hold()
     except BaseException as error:
-        reply({"is": "gone", "message": repr(error)})
+        reply({"is": "gone", "message": repr(error), "killed": False})
         os._exit(1)
     os._exit(0)  # Nothing is left to write: skip the second that taking down MLflow's modules costs.
 

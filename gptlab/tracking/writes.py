@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gptlab.checkpoint import name_run
 from gptlab.run import Run
 from gptlab.tracking.facts import TAG_LENGTH, dataset_input, parameter_table
+from gptlab.tracking.parent import forget_kill
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,6 +32,7 @@ class Writer:
         self.client = client
         self.run = run
         self.history = history
+        self.registered = ""  # what the run's model is called in the registry, once it is there
 
     def do(self, write: Write) -> None:
         """Raises whatever the store raises; a file that is gone is no error."""
@@ -115,7 +117,9 @@ class Writer:
     def _model(self, path: str) -> None:
         from gptlab.tracking.logged_model import log_model
 
-        log_model(self.client, self.run, self.run.folder / path)
+        self.registered = log_model(self.client, self.run, self.run.folder / path)
 
     def _status(self, status: str, ended: int) -> None:
+        if status == "FINISHED":
+            forget_kill(self.client, self.run.id)
         self.client.set_terminated(self.run.id, status, end_time=ended)

@@ -1,0 +1,138 @@
+"""Whether MLflow tells of each run what its folder tells: asked after every test, whichever way its runs ended."""
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gptlab.checkpoint import CHECKPOINTS, RUN
+from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, RECORD, RUNNING
+from gptlab.sweeps.sweep import SWEEP
+from gptlab.tracking import link, orphans
+from gptlab.tracking.unsent import UNSENT
+
+WAITING_SECONDS = 60.0  # that MLflow's processes may take to write what killed ones have left
+OVER = (FINISHED, FAILED, KILLED)
+
+
+@dataclass
+class Stored:
+    """A run as the store has it."""
+
+    id: str
+    name: str
+    status: str
+    ended: bool
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def check_statuses(folder: Path) -> None:
+    """Hold every store below a test's folder against the folders of runs and sweeps beside it.
+
+    AssertionError with all that differs. Waits for MLflow's processes that outlive those they write for,
+    and ends those of this process if there was a sweep: what they do at their end counts as well.
+    """
+    for database in sorted(folder.rglob("mlflow.db")):
+        if any(file.parent != folder for file in database.parent.rglob(SWEEP)):
+            link.close_idle()
+        runs = _ended(database)
+        wrong = [*_among_themselves(runs), *_beside_folders(runs, database.parent)]
+        assert not wrong, "\n".join([f"of {database}:", *wrong])
+
+
+def stored_runs(database: Path) -> dict[str, Stored]:
+    """Every run of the store that is not deleted, by its id."""
+    if not database.is_file():
+        return {}
+    with closing(sqlite3.connect(database)) as store:
+        try:
+            rows = store.execute(
+                "SELECT run_uuid, name, status, end_time FROM runs WHERE lifecycle_stage = 'active'"
+            ).fetchall()
+        except sqlite3.DatabaseError:  # no store: some tests ask what becomes of one that is broken
+            return {}
+        runs = {row[0]: Stored(*row[:3], ended=row[3] is not None) for row in rows}
+        for run, key, value in store.execute("SELECT run_uuid, key, value FROM tags"):
+            if run in runs:
+                runs[run].tags[key] = value
+    return runs
+
+
+def _ended(database: Path) -> dict[str, Stored]:
+    """The runs, once no process of MLflow's writes any more but those that wait for the next run of this one."""
+    idle = {orphans.process(waiting.pid) for waiting in link._idle}
+    deadline = time.monotonic() + WAITING_SECONDS
+    while True:
+        runs = stored_runs(database)
+        writers = {run.tags.get(orphans.WRITER, "") for run in runs.values()} - idle - {orphans.own_process()}
+        writing = [writer for writer in writers if orphans.lives(writer)]
+        if not writing:
+            return stored_runs(database)
+        assert time.monotonic() < deadline, f"still writing to {database}: {writing}"
+        time.sleep(0.05)
+
+
+def _among_themselves(runs: dict[str, Stored]) -> list[str]:
+    """What contradicts itself, whatever the folders say."""
+    wrong = []
+    for run in runs.values():
+        if orphans.WRITER not in run.tags:
+            continue  # made by hand
+        if run.ended != (run.status != RUNNING):
+            wrong.append(f"{run.name} is {run.status}, and has {'an' if run.ended else 'no'} end")
+        if run.status == FINISHED and run.tags.get("error") in (orphans.REASON, orphans.INTERRUPTED):
+            wrong.append(f"{run.name} is FINISHED, and has the reason '{run.tags['error']}'")
+    return wrong
+
+
+def _beside_folders(runs: dict[str, Stored], root: Path) -> list[str]:
+    """Where a folder tells of another end than the store."""
+    wrong = []
+    for file in root.rglob(SWEEP):
+        sweep = _read(file)
+        if sweep.get("id"):
+            told = sweep["status"]
+            wrong += _differs(runs, sweep["id"], file, (KILLED if told == RUNNING else told,))
+    for file in root.rglob(RECORD):
+        record = _read(file)
+        run_id = record.get("runId") or (
+            _read(file.with_name(RUN)).get("id") if file.with_name(RUN).exists() else ""
+        )
+        if run_id and not file.with_name(UNSENT).exists():
+            told = {RUNNING: KILLED, PRUNED: KILLED}.get(record["status"], record["status"])
+            wrong += _differs(runs, run_id, file, (told,))
+    for file in root.rglob(RUN):
+        run_id = _read(file).get("id")
+        alone = not file.with_name(RECORD).exists() and not file.with_name(UNSENT).exists()
+        if run_id and alone:
+            wrong += _differs(runs, run_id, file, OVER if _is_whole(file.parent) else (FAILED, KILLED))
+    return wrong
+
+
+def _differs(runs: dict[str, Stored], run_id: str, file: Path, told: tuple[str, ...]) -> list[str]:
+    if run_id not in runs:
+        return []  # deleted, or in another store
+    status = runs[run_id].status
+    return (
+        [] if status in told else [f"{runs[run_id].name} is {status}, and {file} tells {' or '.join(told)}"]
+    )
+
+
+def _is_whole(run: Path) -> bool:
+    """Whether the last step that the config asks for has its checkpoint."""
+    for state in run.glob(f"{CHECKPOINTS}/step-*/state.json"):
+        kept = _read(state)
+        if kept.get("config", {}).get("train", {}).get("numSteps") == kept.get("step"):
+            return True
+    return False
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # some tests ask what becomes of a file that is broken
+        return {}
+    return found if isinstance(found, dict) else {}
