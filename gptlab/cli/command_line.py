@@ -132,8 +132,9 @@ def parsed(text: str) -> Override:
 
 def quoted(key: str, value: str) -> str:
     """An override whose value is one string, whatever signs are in it."""
-    inner = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'{key}="{inner}"'
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return f"{key}={QuotedString(value, Quote.double).with_quotes()}"
 
 
 def check_override(override: Override, sweeps: bool) -> None:
