@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
 
 from gptlab.autograd.check import evaluate
 from gptlab.autograd.op import Op
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
-from gptlab.data.batches import split
+from gptlab.data.beginning import first_token
+from gptlab.data.bounds import bounds_of
 from gptlab.data.content import content_of
 from gptlab.data.datasets import Dataset
 from gptlab.data.documents import Cuts, Documents
 from gptlab.data.fixed_vocabulary import FixedVocabulary
+from gptlab.data.keys import document_keys
+from gptlab.data.splitting import Sides, among, split, split_by_seed
 from gptlab.data.tokenized import tokenize
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.data.watching import make_watch
@@ -31,13 +36,33 @@ SIZES = ("nLayer", "nEmbd", "nHead", "headDim", "blockSize")
 
 
 @dataclass(frozen=True)
+class Original:
+    """What the weights that a run starts from have seen before.
+
+    held_out: what was held out from them and still is; None, and a note why, if it cannot be had. sides: of
+    all documents that are known.
+    """
+
+    held_out: Documents | None = None
+    sides: Sides = field(default_factory=Sides)
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Data:
-    """A tokenizer and the documents that it encoded, a share of them held out."""
+    """A tokenizer and the documents that it encoded, a share of them held out.
+
+    split: 16 hex digits of which ones. start: the token that a text begins after. notes: lines for a person.
+    """
 
     tokenizer: Tokenizer
     train: Documents
     held_out: Documents
     facts: DatasetFacts
+    split: str
+    start: int
+    original: Original
+    notes: tuple[str, ...] = ()
 
 
 def definition_of(config: Settings, registry: Registry, vocabSize: int) -> GPT:
@@ -100,31 +125,93 @@ def data_of(config: Settings, registry: Registry, vocabulary: FixedVocabulary | 
     """Reads, encodes and splits the data. Raises UserError for data that cannot be used.
 
     vocabulary: the one to use; by default the one that the tokenizer builds of the data. Long data is
-    encoded once, into a file that is memory-mapped, and is never in memory as a whole.
+    encoded once, into a file that is memory-mapped, and is never in memory as a whole. Documents that the
+    weights of `config["original"]` have seen keep the side that they had there.
     """
+    return data_and_sides(config, registry, vocabulary)[0]
+
+
+def data_and_sides(
+    config: Settings, registry: Registry, vocabulary: FixedVocabulary | None
+) -> tuple[Data, Sides]:
+    """The data, and the sides of all documents that the weights trained on it will have seen."""
+    original = original_of(config, registry, vocabulary)
     dataset: Dataset = build(registry, "dataset", config["data"])
     factory = vocabulary or build(registry, "tokenizer", config["tokenizer"])
     settings = vocabulary.settings() if vocabulary else config["tokenizer"]
     tokenized = tokenize(dataset.documents(), factory, settings, make_watch(config["progress"]))
     blockSize = config["model"]["blockSize"]
     documents = Cuts(tokenized.stream, blockSize, dataset.window)
-    train, held_out = split(
-        documents.in_memory(), shuffle=dataset.shuffle, valFraction=dataset.valFraction, seed=config["seed"]
-    )
+    keys, table = tokenized.keys(blockSize, dataset.window), documents.in_memory()
+    how = {"valFraction": dataset.valFraction, "shuffle": dataset.shuffle, "seed": config["seed"]}
+    if dataset.splitSeed is None:
+        parts = split_by_seed(table, keys, **how)
+    else:
+        parts = split(table, keys, splitSeed=dataset.splitSeed, before=original.sides, **how)
+    notes = []
+    if original.note:
+        notes.append(original.note)
+    if parts.kept:
+        name = config["original"]["run"]
+        notes.append(
+            f"{parts.kept:,} documents are known to {name}: what it held out, and no more, stays held out"
+        )
+    if parts.lack:
+        notes.append(f"no validation: nothing of the data can be held out, since {parts.lack}")
     facts = {"unigramEntropy": tokenized.unigram_entropy(blockSize, dataset.window)}
     entropy = dataset.entropy_per_word()
     # The source's own entropy is a bound only for its own words, in documents that are whole.
     if entropy is not None and config["tokenizer"]["name"] == "word" and documents.width <= blockSize:
         facts["entropyPerWord"] = entropy
+        if len(parts.held_out) and dataset.nats("") is not None:
+            nats = cast("Callable[[str], float]", dataset.nats)
+            facts |= bounds_of(parts.held_out, table, tokenized.tokenizer, nats)
     name = config["data"]["name"]
-    return Data(
-        tokenized.tokenizer,
-        train,
-        held_out,
-        DatasetFacts(
-            name, dataset.source, tokenized.digest, len(documents), len(train), len(held_out), facts
-        ),
+    counts = len(documents), len(parts.train), len(parts.held_out)
+    described = DatasetFacts(name, dataset.source, tokenized.digest, *counts, facts)
+    tokenizer = tokenized.tokenizer
+    start = first_token(tokenized.stream, tokenizer, dataset.window)
+    data = Data(
+        tokenizer, parts.train, parts.held_out, described, parts.digest, start, original, tuple(notes)
     )
+    return data, parts.sides
+
+
+def original_of(config: Settings, registry: Registry, vocabulary: FixedVocabulary | None) -> Original:
+    """What the weights of `config["original"]` have seen: its data again, split as it was then."""
+    settings = config.get("original")
+    if settings is None:
+        return Original()
+    if None in (settings["data"], settings["digest"], vocabulary):
+        return unknown("which data the weights were trained on is not known")
+    earlier = {
+        **config,
+        "seed": settings["seed"],
+        "data": {"splitSeed": None, **settings["data"]},
+        "original": settings.get("original"),
+    }
+    try:
+        # The model is that of the source, and so are blockSize and the documents that it cuts.
+        data, sides = data_and_sides(earlier, registry, vocabulary)
+    except (UserError, LookupError, TypeError, AttributeError) as error:
+        return unknown(f"the data that the weights were trained on cannot be had again: {error}")
+    if settings["digest"] != data.facts.digest:
+        return unknown("the data that the weights were trained on has changed since")
+    if settings.get("split") not in (None, data.split):
+        return unknown("which of their data the weights were trained on cannot be told any more")
+    if not len(data.held_out):
+        return Original(
+            None, sides, "no val/originalLoss: the run that the weights come from held out nothing"
+        )
+    rows = np.flatnonzero(among(document_keys(data.held_out, data.tokenizer), sides.held_out))
+    if not len(rows):
+        return Original(None, sides, "no val/originalLoss: what was held out then was trained on as well")
+    return Original(data.held_out[rows], sides)
+
+
+def unknown(reason: str) -> Original:
+    said = f"no val/originalLoss: {reason}"
+    return Original(note=f"{said}; what they were trained on may be among what is held out now")
 
 
 def digest(texts: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gptlab.data.beginning import begun
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Choose, Session, State
 from gptlab.errors import UserError
@@ -96,17 +97,24 @@ def choose(xp: Any, logits: Any, uniform: Any, temperature: Any, topK: Any, topP
 
 
 def generate(
-    session: Session, state: State, tokenizer: Tokenizer, blockSize: int, how: Sampling
+    session: Session,
+    state: State,
+    tokenizer: Tokenizer,
+    blockSize: int,
+    how: Sampling,
+    start: int | None = None,
 ) -> list[str]:
     """`how.n` texts, each beginning with the prompt and ending with the document or the block.
 
+    start: the token that stands before the prompt, BOS if left out; of running text, see beginning.py.
     The numbers drawn depend on the seed alone, so that both engines give the same texts in float64.
     Raises UserError for a prompt that is outside the vocabulary or leaves no room to go on.
     """
-    prompt = [tokenizer.bos, *tokenizer.encode(how.prompt)]
+    before, ids = begun(tokenizer, how.prompt, tokenizer.bos if start is None else start)
+    prompt = [*before, *ids]
     if len(prompt) > blockSize:
         raise UserError(
-            f"the prompt must be shorter than blockSize={blockSize} tokens: it has {len(prompt) - 1}. Shorten it."
+            f"the prompt must be shorter than blockSize={blockSize} tokens: it has {len(ids)}. Shorten it."
         )
     uniforms = np.random.default_rng([how.seed, 3]).random((how.n, blockSize))
     settings: dict[str, float] = {"temperature": how.temperature}
@@ -115,7 +123,8 @@ def generate(
         settings |= {"topK": how.topK, "topP": how.topP}
         chooser = choose
     rows = session.generate(state, chooser, np.array(prompt, dtype=np.int32), uniforms, settings)
-    return [tokenizer.decode(until(row.tolist(), tokenizer.bos)) for row in rows]
+    shown = [] if before else ids[:1]  # the rows begin with what follows the first token
+    return [tokenizer.decode([*shown, *until(row.tolist(), tokenizer.bos)]) for row in rows]
 
 
 def until(tokens: list[int], end: int) -> list[int]:

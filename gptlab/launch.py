@@ -34,7 +34,7 @@ from gptlab.data.batches import Epochs
 from gptlab.data.documents import Documents
 from gptlab.engines.engine import Frozen, Session, State, trained
 from gptlab.errors import TrainingStopped, UserError
-from gptlab.finetuning import Start, beginning_of, original_data
+from gptlab.finetuning import Start, beginning_of
 from gptlab.folders import claimed
 from gptlab.generation import Sampling, generate
 from gptlab.inspection.watch import Watch, watch_of
@@ -200,7 +200,12 @@ def saver_of(
         "config": config,
         "tokenizer": {"name": config["tokenizer"]["name"], **parts.data.tokenizer.state()},
         "plugins": brought,
-        "dataset": {"digest": parts.data.facts.digest, "documents": parts.data.facts.documents},
+        "start": parts.data.start,
+        "dataset": {
+            "digest": parts.data.facts.digest,
+            "documents": parts.data.facts.documents,
+            "split": parts.data.split,
+        },
     }
     every, keep = config["checkpoint"]["every"], config["checkpoint"]["keep"]
     losses = {} if checkpoint is None else resuming.losses_of(checkpoint)
@@ -230,13 +235,12 @@ def built(config: Settings, registry: Registry, tracker: Any, begun: Start | Non
     session = session_of(config, registry, definition, frozen)
     others, notes = {}, () if begun is None else begun.notes
     if begun is not None:
-        original = original_data(config, registry, begun.vocabulary)
-        others = {} if original.held_out is None else {"val/originalLoss": original.held_out}
-        notes += (original.note,) if original.note else ()
+        held_out = data.original.held_out
+        others = {} if held_out is None else {"val/originalLoss": held_out}
     elif isinstance(definition, Adapted):
         adapter = config["model"]["adapter"]["name"]
         notes = (f"model/adapter={adapter} on weights as they are drawn: initFrom=RUN names better ones",)
-    return Parts(data, definition, frozen, session, optimizer, plan, sampling, others, notes)
+    return Parts(data, definition, frozen, session, optimizer, plan, sampling, others, (*notes, *data.notes))
 
 
 def fit(
@@ -262,7 +266,7 @@ def fit(
             if "val/loss" in metrics or step == plan.numSteps:
                 if parts.sampling is not None:
                     state = session.for_evaluation(training.state)
-                    texts = generate(session, state, data.tokenizer, blockSize, parts.sampling)
+                    texts = generate(session, state, data.tokenizer, blockSize, parts.sampling, data.start)
                     run.samples.append((step, texts))
                 progress.note(reports.milestone(run, plan.numSteps))
             progress.logged(step, metrics, texts)

@@ -80,14 +80,14 @@ def closing(run: Run, in_sweep: bool) -> str:
 
 
 def between(run: Run) -> str:
-    """The last validation loss beside what bounds it, where the data knows that."""
+    """The last validation loss beside what bounds it, where the data knows that of what is held out."""
     evaluated = [metrics["val/loss"] for _, metrics in run.metrics if "val/loss" in metrics]
     facts = run.dataset.facts
-    if not evaluated or "entropyPerWord" not in facts:
+    if not evaluated or "heldOutEntropy" not in facts:
         return ""
     return (
-        f"validation loss {evaluated[-1]:.3f} nats a word: word frequencies alone give "
-        f"{facts['unigramEntropy']:.3f}, and nothing gets below {facts['entropyPerWord']:.3f}"
+        f"validation loss {evaluated[-1]:.3f} nats a word: on the same documents word frequencies alone give "
+        f"{facts['heldOutUnigram']:.3f}, and the grammar that made them {facts['heldOutEntropy']:.3f}"
     )
 
 

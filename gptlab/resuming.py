@@ -149,6 +149,15 @@ def check_same_data(checkpoint: Checkpoint, data: Data) -> None:
             f"{data.facts.documents} with {data.facts.digest}). Put the old data back, or begin another run from "
             f"its weights: initFrom={os.path.relpath(checkpoint.folder.parent.parent)}"
         )
+    if said.get("split") not in (None, data.split):
+        run = (checkpoint.state["config"].get("original") or {}).get("run")
+        reason = (
+            f"they depend on the data of {run}, which must be as it was. Put it back" if run else "Restore it"
+        )
+        raise UserError(
+            f"resume needs the held-out documents that the run began with, and these are others now: {reason}, "
+            f"or begin another run from the weights: initFrom={os.path.relpath(checkpoint.folder.parent.parent)}"
+        )
     state = {key: value for key, value in checkpoint.state["tokenizer"].items() if key != "name"}
     if state != json.loads(json.dumps(data.tokenizer.state())):
         raise UserError(

@@ -24,6 +24,7 @@ from gptlab.checkpoint import (
     read_checkpoint,
     read_json,
 )
+from gptlab.data.beginning import first_token_of
 from gptlab.data.tokenizers import Tokenizer, WordTokenizer
 from gptlab.engines.engine import Session, State
 from gptlab.errors import UserError
@@ -57,6 +58,7 @@ class Trained:
     tokenizer: Tokenizer
     session: Session
     state: State
+    start: int  # the token that a text begins after
 
 
 @contextmanager
@@ -192,7 +194,9 @@ def load_source(source: Source, registry: Registry, engine: dict[str, Any] | Non
         config = {**config, "engine": engine}
     with known_plugins(registry, source.plugins), sense_of(source.name):
         session = session_of(config, registry, definition)
-    return Trained(source.folder, config, definition, tokenizer, session, session.init(source.weights, {}))
+    state = session.init(source.weights, {})
+    start = first_token_of(source.start, source.config, tokenizer)
+    return Trained(source.folder, config, definition, tokenizer, session, state, start)
 
 
 def with_model(source: Source, registry: Registry) -> tuple[Source, GPT]:

@@ -28,7 +28,8 @@ class Source:
     weights: by name, float32 or float64, all finite; the order is that of the file. sizes: nLayer, nEmbd,
     blockSize, nHead, headDim, vocabSize. folder: that of the run; None if it is of none on this disk.
     step: after which the weights were kept, if that is known. plugins: which of the config's names came
-    from which plugin. dataset: {"digest", "documents"} of the data that they were trained on, if known.
+    from which plugin. dataset: {"digest", "documents", "split"} of the data that they were trained on, if known.
+    start: the token that a text begins after, if known.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Source:
     step: int | None = None
     plugins: dict[str, str] = field(default_factory=dict)
     dataset: dict[str, Any] = field(default_factory=dict)
+    start: int | None = None
 
 
 class Factory(Protocol):
@@ -61,6 +63,7 @@ def from_checkpoint(checkpoint: Checkpoint, folder: Path | None) -> Source:
         step=checkpoint.step,
         plugins=state["plugins"],
         dataset=state.get("dataset", {}),
+        start=state.get("start"),
     )
 
 

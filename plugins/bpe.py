@@ -34,6 +34,9 @@ class Pieces:
     def encode(self, text):
         return self.trained.encode(text.strip().lower()).ids
 
+    def encode_typed(self, text):
+        return self.trained.encode(text.lower()).ids
+
     def decode(self, ids):
         return self.trained.decode([int(i) for i in ids if i != self.bos])
 

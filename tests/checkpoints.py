@@ -1,5 +1,6 @@
 """Small checkpoints for tests."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +48,18 @@ def listing(folder: Path) -> list[str]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def rewritten(folder: Path, **changes: Any) -> None:
+    """Its state with these changes, dicts merged; None takes a key away, as an older gptlab did not write it."""
+
+    def merged(state: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+        new = {
+            key: merged(state[key], value) if isinstance(value, dict) else value
+            for key, value in changes.items()
+        }
+        return {key: value for key, value in {**state, **new}.items() if key not in new or value is not None}
+
+    path = folder / "state.json"
+    path.write_text(json.dumps(merged(json.loads(path.read_text()), changes)))
+    sign(folder)

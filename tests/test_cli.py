@@ -110,10 +110,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "empty file": (["data=text", "data.path=empty.txt"], ["data.path", "empty.txt is empty"]),
     "empty folder": (["data=text", "data.path=nothing"], ["data.path", "nothing is an empty folder"]),
     "file that is not UTF-8": (["data=text", "data.path=latin.txt"], ["UTF-8", "latin.txt", "0xe9", "iconv"]),
-    "too few documents to hold some out": (
-        ["data=text", "data.path=two.txt"],
-        ["data.valFraction=0.02", "2 documents", "data.valFraction=0"],
-    ),
+    "negative splitSeed": (["data.splitSeed=-1"], ["data.splitSeed must be at least 0"]),
     "valFraction 1": (["data.valFraction=1"], ["data.valFraction must be", "below 1"]),
     "missing vocabulary": (["tokenizer.path=nosuch.txt"], ["tokenizer.path", "nosuch.txt"]),
     "misspelt key": (["train.numStep=3"], ["'train.numStep'", "Did you mean train.numSteps?"]),

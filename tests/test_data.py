@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptlab.data import orders
-from gptlab.data.batches import Documents, Epochs, encode, pack, split, windows
+from gptlab.data.batches import Documents, Epochs, encode, pack, windows
 from gptlab.data.datasets import Names, Text
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary
 from gptlab.errors import UserError
@@ -70,22 +70,6 @@ def test_unigram_entropy_is_that_of_the_predicted_tokens():
     assert encode(["ab", "aaaa"], TOKENIZER, 1).unigram_entropy() == 0.0
 
 
-@given(st.integers(2, 400), st.floats(0.01, 0.9), st.integers(0, 5), st.booleans())
-def test_the_split_is_disjoint_exhaustive_seeded_and_of_the_share_asked_for(
-    count, valFraction, seed, shuffle
-):
-    held = round(count * valFraction)
-    if not 1 <= held < count:
-        return
-    parts = [split(numbered(count), shuffle=shuffle, valFraction=valFraction, seed=seed) for _ in range(2)]
-    train, held_out = (numbers(part) for part in parts[0])
-    assert (len(train), len(held_out)) == (count - held, held)
-    assert sorted(train + held_out) == list(range(count))
-    assert [numbers(part) for part in parts[1]] == [train, held_out]
-    if not shuffle:
-        assert train + held_out == list(range(count))
-
-
 @given(st.integers(1, 700), st.integers(0, 3), st.data())
 def test_an_order_that_is_not_listed_is_a_seeded_permutation_all_the_same(count, seed, data):
     with pytest.MonkeyPatch.context() as patch:
@@ -108,34 +92,26 @@ def test_a_listed_order_is_numpy_s_permutation():
 
 def test_documents_come_once_in_an_order_that_is_not_listed(monkeypatch):
     monkeypatch.setattr(orders, "LISTED", 0)
-    train, held_out = split(
-        encode(["ab"] * 60 + ["c"] * 40, TOKENIZER, 9), shuffle=True, valFraction=0.3, seed=0
-    )
-    assert (len(train), len(held_out)) == (70, 30)
-    assert sorted([*train.lengths, *held_out.lengths]) == [2] * 40 + [3] * 60
     course = numbers(Epochs(numbered(30), 3, 0).chunk(0, 40))
     assert all(sorted(course[i : i + 30]) == list(range(30)) for i in range(0, 120, 30))
     assert course[30:60] != course[60:90]
 
 
-def test_another_seed_holds_out_others():
-    orders = [numbers(split(numbered(100), shuffle=True, valFraction=0.2, seed=seed)[1]) for seed in range(4)]
-    assert len({tuple(sorted(order)) for order in orders}) == 4
-
-
-def test_nothing_is_held_out_if_nothing_is_asked_for():
-    train, held_out = split(numbered(1), shuffle=True, valFraction=0.0, seed=0)
-    assert (len(train), len(held_out)) == (1, 0)
-
-
-@pytest.mark.parametrize(("count", "valFraction", "enough"), [(20, 0.02, 50), (2, 0.99, 100), (1, 0.5, 2)])
-def test_too_few_documents_for_the_split_are_refused_with_a_number_that_is_enough(count, valFraction, enough):
-    with pytest.raises(
-        UserError, match=rf"there are {count} documents\. Use at least {enough}, or data.valFraction=0"
-    ):
-        split(numbered(count), shuffle=True, valFraction=valFraction, seed=0)
-    train, held_out = split(numbered(enough), shuffle=True, valFraction=valFraction, seed=0)
-    assert len(train) and len(held_out)
+@given(st.integers(1, 300), st.data(), st.integers(0, 3))
+def test_what_is_left_out_of_an_order_is_left_out_and_the_rest_comes_once(count, data, seed):
+    left_out = np.array(sorted(data.draw(st.sets(st.integers(0, count - 1)))), dtype=np.int64)
+    rest = orders.Without(left_out, count)
+    assert np.asarray(rest).tolist() == sorted(set(range(count)) - set(left_out.tolist()))
+    listed = np.asarray(orders.through(orders.shuffled(len(rest), [seed, 1]), rest))
+    assert sorted(listed.tolist()) == np.asarray(rest).tolist()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(orders, "LISTED", 0)
+        computed = orders.through(orders.shuffled(len(rest), [seed, 1]), rest)
+    rows = np.asarray(computed)
+    assert sorted(rows.tolist()) == np.asarray(rest).tolist()
+    part = data.draw(st.slices(len(rest)).filter(lambda s: s.step is None or s.step > 0))
+    for order in (rest, computed):
+        np.testing.assert_array_equal(np.asarray(order[part]), np.asarray(order)[part])
 
 
 @given(
@@ -166,7 +142,7 @@ def test_a_document_comes_once_an_epoch(shuffle):
 
 def test_epochs_differ_in_order_and_by_seed():
     epochs = epochs_of(True)
-    assert epochs[0] == list(range(30))  # as the split has shuffled them
+    assert epochs[0] == list(range(30))  # as the split has ordered them
     assert len({tuple(epoch) for epoch in epochs}) == 4
     assert epochs_of(True) == epochs
     assert epochs_of(True, seed=1)[1:] != epochs[1:]

@@ -196,21 +196,25 @@ def generate(arguments: list[str]) -> int:
     """Print samples of a finished run, or of whatever names weights, one a line."""
     from gptlab.cli.command_line import read_command_line
     from gptlab.cli.composing import prepared, settings_of
+    from gptlab.cli.escapes import with_line_ends
+    from gptlab.cli.typed_text import as_written
     from gptlab.generation import Sampling
     from gptlab.generation import generate as sample
     from gptlab.runs import found_source, load_source, with_corpus
 
-    arguments = with_paths(arguments)
+    arguments = [as_written(argument, ("prompt",)) for argument in with_paths(arguments)]
     line = read_command_line(arguments)
     if line.shows:
         return show("generate", arguments)
     plugins = prepared()
     settings = settings_of("generate", line, plugins)
+    settings["prompt"] = with_line_ends(settings["prompt"])
     how = Sampling(**{key: settings[key] for key in ("n", "temperature", "topK", "topP", "prompt", "seed")})
     with found_source(settings["run"], settings["tracking"]) as found:
         source = with_corpus(found, settings["tokenizer"], plugins.registry)
         run = load_source(source, plugins.registry, settings["engine"])
-    for text in sample(run.session, run.state, run.tokenizer, run.definition.sizes.blockSize, how):
+    blockSize = run.definition.sizes.blockSize
+    for text in sample(run.session, run.state, run.tokenizer, blockSize, how, run.start):
         print(text)
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gptlab.cli.command_line import read_command_line
+from gptlab.cli.escapes import with_line_ends
 from gptlab.cli.typed_text import as_written, output_file
 from gptlab.errors import UserError, nearest
 
@@ -106,7 +107,8 @@ def model(arguments: list[str]) -> int:
     from gptlab.graph.step import step_of
     from gptlab.graph.way import way_picture
 
-    step = step_of(settings, plugins.registry, asked_of(settings, line.flags.overrides), settings["text"])
+    text = None if settings["text"] is None else with_line_ends(settings["text"])
+    step = step_of(settings, plugins.registry, asked_of(settings, line.flags.overrides), text)
     place = checked(step, settings["param"])
     output = None if place is None else output_file(settings["output"], PICTURE, "an SVG", is_svg)
     console = console_here()

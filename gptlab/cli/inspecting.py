@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gptlab.cli.command_line import read_command_line
+from gptlab.cli.escapes import with_line_ends
 from gptlab.cli.typed_text import as_written, output_file
 from gptlab.errors import UserError
 
@@ -35,7 +36,7 @@ def inspect(arguments: list[str]) -> int:
 
     with found_source(settings["run"], settings["tracking"]) as found:
         source = with_corpus(found, settings["tokenizer"], plugins.registry)
-        inspection = inspect_source(source, plugins.registry, settings["text"])
+        inspection = inspect_source(source, plugins.registry, with_line_ends(settings["text"]))
         title = title_of(source, inspection)
     if output is None:
         from gptlab.inspection.table import table

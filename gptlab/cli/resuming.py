@@ -57,7 +57,10 @@ def checked(checkpoint: Checkpoint, registry: Registry) -> Settings:
     try:
         merged = OmegaConf.merge(compose("train", choices), OmegaConf.create(without_interpolations(config)))
         settings = with_texts_of(config, plain(merged))  # type: ignore[arg-type]
-        del settings["sweep"], settings["anyway"]
+        del settings["sweep"], settings["anyway"]  # of the command, and of no run
+        # What an older gptlab held out depended on the run's seed, and stays held out.
+        if "splitSeed" not in config.get("data", {}):
+            settings["data"]["splitSeed"] = None
         return settings
     except CONFIG_ERRORS as error:
         place = f"{key}: " if (key := getattr(error, "full_key", None)) else ""

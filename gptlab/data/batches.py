@@ -1,4 +1,4 @@
-"""From texts to steps: encode, split off what is held out, cut into batches.
+"""From texts to steps: encode, cut into batches.
 
 Legend: N documents, T positions, C steps of a chunk, B documents of a batch.
 """
@@ -16,11 +16,10 @@ from gptlab.data.encoding import stream_in_memory
 from gptlab.data.orders import InOrder, Order, shuffled
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Batches
-from gptlab.errors import UserError
 
 POPULATION = 4096  # documents whose lengths stand for those of all
 
-__all__ = ["Documents", "Epochs", "encode", "pack", "split", "windows"]
+__all__ = ["Documents", "Epochs", "encode", "pack", "windows"]
 
 
 def encode(texts: Iterable[str], tokenizer: Tokenizer, blockSize: int) -> Documents:
@@ -38,25 +37,6 @@ def pack(rows: list[list[int]], bos: int) -> Documents:
     tokens = np.full((len(rows), int(lengths.max(initial=0)) + 1), bos, dtype=np.int32)
     tokens[np.arange(tokens.shape[1]) <= lengths[:, None]] = [token for row in rows for token in row]
     return Documents(tokens, lengths)
-
-
-def split(
-    documents: Documents, *, shuffle: bool, valFraction: float, seed: int
-) -> tuple[Documents, Documents]:
-    """(training, held out): the last `valFraction` of the documents after the seeded shuffle.
-
-    Raises UserError if either would be empty.
-    """
-    count = len(documents)
-    held = round(count * valFraction)
-    if (valFraction > 0 and held < 1) or held >= count:
-        least = int(np.ceil(1 / min(valFraction, 1 - valFraction))) if valFraction else 1
-        raise UserError(
-            f"data.valFraction={valFraction} must leave at least one document on each side: there are "
-            f"{count} documents. Use at least {max(least, 2)}, or data.valFraction=0 to hold out none."
-        )
-    order: Order = shuffled(count, [seed, 1]) if shuffle else InOrder(count)
-    return documents[order[: count - held]], documents[order[count - held :]]
 
 
 @dataclass

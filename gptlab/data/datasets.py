@@ -14,14 +14,18 @@ from gptlab.errors import UserError
 class Dataset:
     """The base of datasets.
 
-    shuffle: in a seeded order, a new one each epoch; else as they come. valFraction: the share of
-    documents, taken after the shuffle, that is held out and never trained on.
+    shuffle: in a seeded order, a new one each epoch; else as they come. valFraction: the share of the distinct
+    documents that is held out: none of them is trained on, however often it comes. splitSeed: which ones; null for
+    a split as runs had it whose config has no such key, by the run's seed.
     """
 
     shuffle: bool = True
     valFraction: float = 0.02
+    splitSeed: int | None = 0
 
     def __post_init__(self) -> None:
+        if self.splitSeed is not None and self.splitSeed < 0:
+            raise UserError(f"data.splitSeed must be at least 0: got {self.splitSeed}. Try data.splitSeed=0.")
         if not 0 <= self.valFraction < 1:
             raise UserError(
                 f"data.valFraction must be at least 0 and below 1: got {self.valFraction}. Try 0.02, or 0 for none."
@@ -46,7 +50,11 @@ class Dataset:
         raise NotImplementedError("a dataset says what its documents are")
 
     def entropy_per_word(self) -> float | None:
-        """What no model of words can get below, in nats a prediction, if the source knows it."""
+        """What no model of words can get below on new documents, in nats a prediction, if the source knows it."""
+        return None
+
+    def nats(self, document: str) -> float | None:
+        """-log of the probability that the source gives to a document, if it knows it."""
         return None
 
 
@@ -59,6 +67,9 @@ class Sentences(Dataset):
 
     def entropy_per_word(self) -> float:
         return sentences.entropy_per_word()
+
+    def nats(self, document: str) -> float:
+        return sentences.nats(document)
 
 
 @dataclass(frozen=True)

@@ -119,9 +119,18 @@ class Grammar:
         A pattern says it in one way at most, since its choices have fixed lengths and no phrase twice.
         """
         words = sentence.split()
-        candidates = (pattern for pattern in self.patterns if pattern.length == len(words))
+        candidates = self._by_start.get((len(words), words[0]), []) if words else []
         found = ((pattern, pattern.weight * pattern.probability(words)) for pattern in candidates)
         return [(pattern, probability) for pattern, probability in found if probability]
+
+    @cached_property
+    def _by_start(self) -> dict[tuple[int, str], list[Pattern]]:
+        """The patterns by their length and a word that they can begin with: few are left to look at."""
+        found: dict[tuple[int, str], list[Pattern]] = {}
+        for pattern in self.patterns:
+            for word in pattern.columns[0]:
+                found.setdefault((pattern.length, word), []).append(pattern)
+        return found
 
     def overlaps(self) -> list[tuple[Pattern, Pattern]]:
         """Pairs of patterns that might say the same sentence: equally long, a word in common at each place.

@@ -73,7 +73,46 @@ class Scattered(InOrder):
         return left << bits | right
 
 
+class Without(InOrder):
+    """The rows 0 ... count-1 without those of a sorted list, which alone is in memory."""
+
+    def __init__(self, left_out: np.ndarray, count: int, start: int = 0, stop: int | None = None):
+        super().__init__(count - len(left_out) if stop is None else stop, start)
+        self.left_out, self.count = left_out, count
+        # How many rows of the order come before each that is left out.
+        self.before = left_out - np.arange(len(left_out))
+
+    def _from(self, start: int, stop: int) -> Without:
+        return Without(self.left_out, self.count, start, stop)
+
+    def rows(self, at: np.ndarray) -> np.ndarray:
+        at = np.asarray(at) + self.start
+        return at + np.searchsorted(self.before, at, side="right")
+
+
+class Through(InOrder):
+    """The rows of `outer` in the order of `inner`."""
+
+    def __init__(self, inner: InOrder, outer: InOrder, start: int = 0, stop: int | None = None):
+        super().__init__(len(inner) if stop is None else stop, start)
+        self.inner, self.outer = inner, outer
+
+    def _from(self, start: int, stop: int) -> Through:
+        return Through(self.inner, self.outer, start, stop)
+
+    def rows(self, at: np.ndarray) -> np.ndarray:
+        return self.outer.rows(self.inner.rows(np.asarray(at) + self.start))
+
+
 Order = InOrder | np.ndarray
+
+
+def through(inner: Order, outer: InOrder) -> Order:
+    """The rows of `outer` in the order of `inner`: a list where `inner` is one."""
+    if isinstance(inner, InOrder):
+        return Through(inner, outer)
+    rows = outer.rows(inner)
+    return rows.astype(np.int32) if rows.max(initial=0) < 1 << 31 else rows
 
 
 def shuffled(count: int, seed: Sequence[int]) -> Order:

@@ -57,6 +57,13 @@ def entropy_per_word() -> float:
     return grammar.entropy() / (grammar.expected_length() + 1)
 
 
+@cache
+def nats(sentence: str) -> float:
+    """-log of the probability that the grammar gives to a sentence; infinity for what it cannot say."""
+    probability = math.fsum(p for _, p in sentence_grammar().derivations(sentence))
+    return -math.log(probability) if probability else math.inf
+
+
 def unigram_entropy(documents: Sequence[str]) -> float:
     """Nats per predicted token for a model that knows only how often each word, and the end, comes up."""
     counts = Counter(word for document in documents for word in document.split(" "))

@@ -46,11 +46,13 @@ def lasting(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def put(path: Path, text: str) -> None:
+def put(path: Path, content: str | bytes) -> None:
     """Write a small file whole or not at all. Raises OSError."""
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        beside.write_text(text, encoding="utf-8", errors="surrogatepass")
+        beside.write_bytes(
+            content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+        )
         sync(beside)
         os.replace(beside, path)
     finally:

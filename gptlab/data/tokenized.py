@@ -5,6 +5,7 @@ Legend: N texts, M tokens.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
@@ -20,12 +21,14 @@ from gptlab.data.arrays import open_array
 from gptlab.data.content import content_of, identity_of, known_content, sha256
 from gptlab.data.documents import Cuts, TokenStream
 from gptlab.data.encoding import encoded, stream_in_memory
+from gptlab.data.keys import document_keys
 from gptlab.data.reading import FileTexts, RunningText, in_lists
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.data.watching import Watch
 from gptlab.errors import UserError
 
 FORMAT = 1
+CHECK = 32  # bytes of a SHA-256
 TOKENS, STARTS, STATE = "tokens.bin", "starts.bin", "tokenizer.json"
 PROBES, PROBE = 16, 1 << 10  # texts, and characters of each, that are encoded again: is the code the same?
 REMEMBERED = 2  # streams in memory, of at most files.IN_MEMORY characters each
@@ -58,6 +61,24 @@ class Tokenized:
             with suppress(OSError):  # it would have to be computed again, that is all
                 store.put(note, json.dumps(entropy))
             return entropy
+
+    def keys(self, blockSize: int, window: bool) -> np.ndarray:
+        """The documents' keys (N,), see keys.py; remembered likewise."""
+        documents = Cuts(self.stream, blockSize, window)
+        if self.entry is None:
+            return document_keys(documents, self.tokenizer)
+        whole = not window and self.stream.longest <= blockSize
+        name = f"{'window' if window else 'line'}-{'whole' if whole else blockSize}"
+        note = self.entry / f"keys-{name}.bin"
+        with suppress(OSError):
+            check, content = (kept := note.read_bytes())[:CHECK], kept[CHECK:]
+            if check == hashlib.sha256(content).digest() and len(content) == 8 * len(documents):
+                return np.frombuffer(content, dtype="<u8")
+        keys = document_keys(documents, self.tokenizer)
+        content = keys.astype("<u8").tobytes()
+        with suppress(OSError):  # they would have to be computed again, that is all
+            store.put(note, hashlib.sha256(content).digest() + content)
+        return keys
 
 
 def tokenize(texts: Iterable[str], factory: Any, settings: dict[str, Any], watch: Watch) -> Tokenized:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -38,6 +38,15 @@ class Tokenizer(Protocol):
     def state(self) -> dict[str, Any]: ...
 
 
+@runtime_checkable
+class TypedTokenizer(Tokenizer, Protocol):
+    """A Tokenizer that can also tell what is typed at the ends of a text: for prompts in running text."""
+
+    def encode_typed(self, text: str) -> list[int]:
+        """As `encode`, but nothing is trimmed."""
+        ...
+
+
 class Vocabulary:
     """A Tokenizer that knows a fixed list of pieces: words, or characters."""
 
@@ -60,6 +69,12 @@ class Vocabulary:
             return [self._ids[piece] for piece in pieces]
         except KeyError as missing:
             raise self._unknown(missing.args[0]) from None
+
+    def encode_typed(self, text: str) -> list[int]:
+        """As `encode`; of characters, also the spaces and line ends around the text. Raises UserError likewise."""
+        if self.unit != "character" or type(self).encode is not Vocabulary.encode:
+            return self.encode(text)
+        return self._encode_characters(text.lower()).tolist()
 
     def encode_all(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """`encode` of many texts: their ids (M,) one after another, and how many each text has (N,)."""

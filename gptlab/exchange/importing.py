@@ -33,6 +33,8 @@ def import_weights(source: Source, config: dict[str, Any], runs: Path) -> Path:
         "tokenizer": source.tokenizer,
         "plugins": source.plugins,
         "files": {},
+        "dataset": source.dataset,
+        "start": source.start,
         IMPORTED: Path(source.name).name,
     }
     try:

@@ -23,6 +23,8 @@ def safetensors_bytes(source: Source) -> bytes:
         "sizes": source.sizes,
         "step": source.step,
         "plugins": source.plugins,
+        "dataset": source.dataset,
+        "start": source.start,
     }
     metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in known.items()}
     return arrays_as_bytes(source.weights, {OURS: str(FORMAT), **metadata})
@@ -49,7 +51,8 @@ def read_safetensors(path: Path) -> Source:
         check_shapes(weights, shapes_of(sizes), path)
     elif sizes != sizes_of(config, weights, str(path)):
         raise UserError(f"the sizes that {path} says must be those of its config: they are not.")
-    return Source(str(path), config, tokenizer, weights, sizes, None, step, plugins)
+    dataset, start = known["dataset"], known["start"]
+    return Source(str(path), config, tokenizer, weights, sizes, None, step, plugins, dataset, start)
 
 
 def metadata_of(content: bytes, path: Path) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def metadata_of(content: bytes, path: Path) -> dict[str, Any]:
                 f"{path} must be of format {FORMAT} or older: it has format {texts[OURS]}. "
                 "A newer gptlab wrote it: update this one."
             )
-        known = {key: json.loads(texts[key]) for key in KINDS}
+        known = {key: json.loads(texts[key] if key in texts else LATER[key]) for key in KINDS}
     except (LookupError, ValueError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(
@@ -88,4 +91,7 @@ KINDS = {
     "sizes": (dict,),
     "step": (int, type(None)),
     "plugins": (dict,),
+    "dataset": (dict,),
+    "start": (int, type(None)),
 }
+LATER = {"dataset": "{}", "start": "null"}  # what files of an older gptlab do not say

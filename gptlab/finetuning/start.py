@@ -109,6 +109,8 @@ def starting_weights(config: Settings, registry: Registry, asked: Mapping[str, A
         "seed": known.get("seed"),
         "data": known.get("data"),
         "digest": source.dataset.get("digest"),
+        "split": source.dataset.get("split"),
+        "original": known.get("original"),  # what its own weights had seen before
     }
     at = "" if source.step is None else f", step {source.step}"
     return Start(taken, vocabulary, source, name, (f"starts from {name}{at}", *notes))

@@ -74,7 +74,7 @@ def step_of(config: Settings, registry: Registry, asked: Mapping[str, Any], text
         batch = epochs.chunk(0, 1)
         tokens, lengths = batch.tokens[0], batch.lengths[0]
     else:
-        row = np.array(ids_of(data.tokenizer, text, definition.sizes.blockSize), dtype=np.int32)
+        row = np.array(ids_of(data.tokenizer, text, definition.sizes.blockSize, data.start), dtype=np.int32)
         tokens, lengths = row[None], np.array([len(row) - 1], dtype=np.int32)
     fuse = bool(config["engine"].get("fuse", True)) if config["engine"]["name"] == "scalar" else True
     return Step(definition, op_table(config, registry), fuse, weights, tokens, lengths, data.tokenizer)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
+from gptlab.data.beginning import begun
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
 from gptlab.model.gpt import GPT
@@ -26,7 +27,8 @@ BOS = "BOS"
 class Inspection:
     """One text seen by one model. numpy arrays, float32 or float64 as the weights are.
 
-    tokens (T): what stands at each position, BOS first. targets (T): what really came after each.
+    tokens (T): what stands at each position, BOS first, or the token that running text begins after. targets (T):
+    what really came after each.
     vocabulary (V): every token by its id.
     losses (T,): -log of the target's probability, in nats. logits, probabilities: (T, V).
     attention (L, H, T, T): the share of its attention that position t (the third axis) gives position s
@@ -82,15 +84,21 @@ class Inspection:
 
 
 def inspect(
-    definition: GPT, ops: OpTable, weights: Mapping[str, np.ndarray], tokenizer: Tokenizer, text: str
+    definition: GPT,
+    ops: OpTable,
+    weights: Mapping[str, np.ndarray],
+    tokenizer: Tokenizer,
+    text: str,
+    start: int | None = None,
 ) -> Inspection:
     """What the model does with the text, computed by jax whichever engine trained it.
 
+    start: the token that stands before the text, BOS if left out; of running text, see data/beginning.py.
     The model computes its logits with its own ops; their cross-entropy and softmax are true ones, as in
     validation. Raises UserError for a text that is empty, longer than blockSize, or has what is not in
     the vocabulary.
     """
-    ids = ids_of(tokenizer, text, definition.sizes.blockSize)
+    ids = ids_of(tokenizer, text, definition.sizes.blockSize, start)
     return inspect_ids(definition, ops, weights, tokenizer, ids)
 
 
@@ -101,7 +109,7 @@ def inspect_ids(
     tokenizer: Tokenizer,
     ids: Sequence[int],
 ) -> Inspection:
-    """`inspect` of T + 1 token ids: BOS, and at each position what follows it."""
+    """`inspect` of T + 1 token ids: one before the text, and at each position what follows it."""
     # jax is imported here and not above: what is wrong with a text shows before the second that it needs
     from gptlab.inspection.tapped import look
 
@@ -161,12 +169,17 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shares / shares.sum(-1, keepdims=True)
 
 
-def ids_of(tokenizer: Tokenizer, text: str, blockSize: int) -> list[int]:
+def ids_of(tokenizer: Tokenizer, text: str, blockSize: int, start: int | None = None) -> list[int]:
     """BOS, the text, and BOS again where there is room to predict it: T + 1 ids.
 
-    Raises UserError for a text that is empty or has more than blockSize tokens.
+    start: the token before running text (see data/beginning.py), which goes on behind the last one: it has no
+    BOS at its end. Raises UserError for a text that is empty or has more than blockSize tokens.
     """
-    ids = tokenizer.encode(text)
+    running = start is not None and start != tokenizer.bos
+    if start is not None and running:
+        before, ids = begun(tokenizer, text, start)
+    else:
+        before, ids = [tokenizer.bos], tokenizer.encode(text)
     if not ids:
         raise UserError('text must have something to look at: it is empty. Try text="the cat eats".')
     if len(ids) > blockSize:
@@ -174,7 +187,9 @@ def ids_of(tokenizer: Tokenizer, text: str, blockSize: int) -> list[int]:
             f"text must have at most blockSize={blockSize} tokens: it has {len(ids)}. "
             f"Shorten it, to {tokenizer.decode(ids[:blockSize])!r} for instance."
         )
-    return [tokenizer.bos, *ids, tokenizer.bos][: blockSize + 1]
+    if running:
+        return [*before, *ids] if before or len(ids) > 1 else [*ids, *ids]
+    return [*before, *ids, tokenizer.bos][: blockSize + 1]
 
 
 def shown(tokenizer: Tokenizer, token: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gptlab.assembly import op_table
+from gptlab.data.beginning import first_token_of
 from gptlab.exchange.standard import standard_config
 from gptlab.inspection.inspection import Inspection, inspect
 from gptlab.registry import Registry
@@ -20,11 +21,13 @@ def inspect_source(source: Source, registry: Registry, text: str) -> Inspection:
     source, definition = with_model(source, registry)
     with known_plugins(registry, source.plugins):
         ops = op_table(source.config or standard_config(source.sizes), registry)
-    return inspect(definition, ops, source.weights, tokenizer, text)
+    start = first_token_of(source.start, source.config, tokenizer)
+    return inspect(definition, ops, source.weights, tokenizer, text, start)
 
 
 def title_of(source: Source, inspection: Inspection) -> str:
     """One line: the text, and which weights have seen it."""
     step = "" if source.step is None else f", step {source.step:,}"
     place = source.name if source.folder is None else str(source.folder)
-    return f'"{inspection.text}" in {place}{step}'
+    text = inspection.text.replace("\n", r"\n")
+    return f'"{text}" in {place}{step}'

@@ -96,7 +96,11 @@ def watch_of(
     settings, data = config["inspect"], parts.data
     try:
         ids = ids_to_watch(
-            settings["text"], data.tokenizer, parts.definition.sizes.blockSize, [data.held_out, data.train]
+            settings["text"],
+            data.tokenizer,
+            parts.definition.sizes.blockSize,
+            [data.held_out, data.train],
+            data.start,
         )
     except UserError as error:
         raise UserError(f"in inspect: {error}") from None
@@ -115,14 +119,18 @@ def watch_of(
 
 
 def ids_to_watch(
-    text: str | None, tokenizer: Tokenizer, blockSize: int, documents: Sequence[Documents]
+    text: str | None,
+    tokenizer: Tokenizer,
+    blockSize: int,
+    documents: Sequence[Documents],
+    start: int | None = None,
 ) -> list[int]:
     """The ids of the text, or else of a document of the first of `documents` that has one; [] if none has.
 
     Raises UserError for a text as `inspect` does.
     """
     if text is not None:
-        return ids_of(tokenizer, text, blockSize)
+        return ids_of(tokenizer, text, blockSize, start)
     return next((a_document(some) for some in documents if len(some)), [])
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gptlab.checkpoint import RUN, read_json
+from gptlab.data.beginning import first_token_of
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
 from gptlab.exchange.standard import standard_config
@@ -121,7 +122,8 @@ class Loaded:
         """
         how = Sampling(n, temperature, topK, topP, prompt, seed)
         session, state = self.model.session, self.model.state
-        return generate(session, state, self.tokenizer, self.definition.sizes.blockSize, how)
+        start = first_token_of(self.source.start, self.source.config, self.tokenizer)
+        return generate(session, state, self.tokenizer, self.definition.sizes.blockSize, how, start)
 
     def inspect(self, text: str) -> Inspection:
         """What the model makes of the text: losses, probabilities, attention, logit lens, attributions, ...

@@ -45,7 +45,12 @@ class Sampler(PythonModel):
             for prompt in _prompts(model_input):
                 how = Sampling(**{"n": 1, **(params or {}), "prompt": prompt})
                 texts += generate(
-                    trained.session, trained.state, trained.tokenizer, trained.definition.sizes.blockSize, how
+                    trained.session,
+                    trained.state,
+                    trained.tokenizer,
+                    trained.definition.sizes.blockSize,
+                    how,
+                    trained.start,
                 )
             return texts
         except UserError as error:

@@ -81,9 +81,10 @@ MEASURE = """
 import sys
 from pathlib import Path
 from gptlab.data import arrays, files, tokenized
-from gptlab.data.batches import Epochs, split
+from gptlab.data.batches import Epochs
 from gptlab.data.datasets import Text
 from gptlab.data.documents import Cuts
+from gptlab.data.splitting import split
 from gptlab.data.tokenizers import CharTokenizer
 from gptlab.data.watching import Watch
 files.IN_MEMORY, arrays.MAPPED = 1 << 20, 1 << 20
@@ -91,7 +92,9 @@ unit, *names = sys.argv[1:]
 for name in names:
     found = tokenized.tokenize(Text(path=name, unit=unit).documents(), CharTokenizer(), {}, Watch())
     assert found.entry is not None
-    train, held = split(Cuts(found.stream, 64, unit == "window"), shuffle=True, valFraction=0.02, seed=0)
+    how = dict(shuffle=True, valFraction=0.02, splitSeed=0, seed=0)
+    parts = split(Cuts(found.stream, 64, unit == "window"), found.keys(64, unit == "window"), **how)
+    train, held = parts.train, parts.held_out
     found.unigram_entropy(64, unit == "window")
     epochs = Epochs(train, 16, 0)
     for start in range(0, 4000, 500):
@@ -106,9 +109,9 @@ for name in names:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux to see the peak")
 @each_unit
 def test_memory_does_not_grow_with_the_text(tmp_path, unit):
-    lines = ("abcdefghijklmnopqrstuvwxyz " * 4 + "\n") * 10_000
-    (tmp_path / "small.txt").write_text(lines * 4)
-    (tmp_path / "large.txt").write_text(lines * 110)
+    lines = [f"{i % 9999:04} " + "abcdefghijklmnopqrstuvwxyz " * 4 + "\n" for i in range(10_000)]
+    (tmp_path / "small.txt").write_text("".join(lines) * 4)
+    (tmp_path / "large.txt").write_text("".join(lines) * 110)
     growth = subprocess.run(
         [sys.executable, "-c", MEASURE, unit, str(tmp_path / "small.txt"), str(tmp_path / "large.txt")],
         env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},

@@ -1,0 +1,132 @@
+"""Which documents are held out: a share of the distinct ones, each with all its repetitions.
+
+Legend: N documents, D distinct ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gptlab.data.documents import AT_ONCE, Documents
+from gptlab.data.keys import mixed
+from gptlab.data.orders import InOrder, Order, Without, shuffled, through
+from gptlab.errors import UserError
+
+LARGEST = 0.05  # of what is held out: one document that were more would decide the loss by itself
+
+
+def no_keys() -> np.ndarray:
+    return np.empty(0, dtype=np.uint64)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Keys of documents, sorted and distinct: what weights were trained on, and what was held out from them."""
+
+    trained: np.ndarray = field(default_factory=no_keys)
+    held_out: np.ndarray = field(default_factory=no_keys)
+
+    def then(self, trained: np.ndarray, held_out: np.ndarray) -> Sides:
+        """With those of the run that came after. What was trained on once is not held out any more."""
+        all_trained = np.union1d(self.trained, trained)
+        held = np.union1d(self.held_out, held_out)
+        return Sides(all_trained, held[~among(held, all_trained)])
+
+
+@dataclass(frozen=True)
+class Split:
+    """train, held_out: the documents. sides: with those of earlier runs. digest: 16 hex digits of the rows held out.
+
+    kept: documents whose side an earlier run had settled. lack: why none is held out.
+    """
+
+    train: Documents
+    held_out: Documents
+    sides: Sides
+    digest: str
+    kept: int = 0
+    lack: str = ""
+
+
+def split(
+    documents: Documents,
+    keys: np.ndarray,
+    *,
+    valFraction: float,
+    splitSeed: int,
+    shuffle: bool,
+    seed: int,
+    before: Sides | None = None,
+) -> Split:
+    """The documents in the order to train on (with `shuffle` the seed's), and those held out.
+
+    keys (N,): equal for equal documents. A distinct document is held out by what it says and by splitSeed,
+    whatever the others are: first come those that splitSeed ranks first, `valFraction` of the distinct ones, one at
+    least where there are two. One that comes so often that it would be more than LARGEST of what is held out is trained
+    on. before: the sides of earlier runs; they stay as they were, whatever the share.
+
+    Raises UserError if nothing is left to train on.
+    """
+    distinct, counts = np.unique(keys, return_counts=True)
+    before = before or Sides()
+    held, trained = among(distinct, before.held_out), among(distinct, before.trained)
+    held &= ~trained
+    if held.all():
+        raise UserError(
+            "the data must have a document to train on: all of it was held out by the run that the weights come from, "
+            "to measure what is forgotten. Use other data, or train without initFrom."
+        )
+    kept = int(counts[held | trained].sum())
+    lack = ""
+    if valFraction:
+        free = ranked(np.flatnonzero(~held & ~trained), distinct, splitSeed)
+        wanted = max(1, round(len(distinct) * valFraction)) - int(held.sum())
+        most = max(counts[free].min(initial=len(keys)), LARGEST * valFraction * len(keys))
+        # One stays to be trained on.
+        spare = len(free) - (not trained.any())
+        held[free[counts[free] <= most][: max(0, min(wanted, spare))]] = True
+        if not held.any():
+            lack = "it has one document" if len(keys) == 1 else "all of its documents are the same"
+            lack = "the weights come from a run on all of it" if trained.any() else lack
+    rows = rows_among(keys, distinct[held])
+    rest = Without(rows, len(keys))
+    order: Order = through(shuffled(len(rest), [seed, 1]), rest) if shuffle else rest
+    sides = before.then(distinct[~held], distinct[held])
+    return Split(documents[order], documents[rows], sides, digest_of_rows(rows), kept, lack)
+
+
+def ranked(of: np.ndarray, distinct: np.ndarray, splitSeed: int) -> np.ndarray:
+    """The same indices (into `distinct`), in the order in which splitSeed would hold them out."""
+    ranks = mixed(distinct[of] ^ mixed(np.array([splitSeed + 1], dtype=np.uint64)))
+    return of[np.argsort(ranks)]
+
+
+def among(keys: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """Whether each key is one of `some`, which are sorted."""
+    if not len(some):
+        return np.zeros(len(keys), dtype=bool)
+    return some[np.minimum(np.searchsorted(some, keys), len(some) - 1)] == keys
+
+
+def rows_among(keys: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """The rows whose key is one of `some`, which are sorted; a part of them at a time, to save memory."""
+    parts = [among(keys[i : i + AT_ONCE], some) for i in range(0, len(keys), AT_ONCE)]
+    return np.flatnonzero(np.concatenate(parts))
+
+
+def split_by_seed(
+    documents: Documents, keys: np.ndarray, *, valFraction: float, shuffle: bool, seed: int
+) -> Split:
+    """As runs were split whose config has no splitSeed: the last documents after the run's own shuffle."""
+    count = len(documents)
+    order = np.asarray(shuffled(count, [seed, 1]) if shuffle else InOrder(count))
+    train, rows = np.split(order, [count - round(count * valFraction)])
+    sides = Sides().then(np.unique(keys[train]), np.unique(keys[rows]))
+    return Split(documents[train], documents[rows], sides, digest_of_rows(rows))
+
+
+def digest_of_rows(rows: np.ndarray) -> str:
+    return hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()[:16]
