@@ -17,7 +17,7 @@ from omegaconf import MISSING, DictConfig, Node, OmegaConf
 
 from gptlab.autograd.ops import BUILTIN_OPS
 from gptlab.config_node import ConfigNode
-from gptlab.errors import UserError, nearest
+from gptlab.errors import UserError
 from gptlab.groups import GROUPS
 from gptlab.registry import Registry
 from gptlab.tracking.addresses import hide_in_config
@@ -287,7 +287,7 @@ def check_keys(config: DictConfig, prefix: str = "") -> None:
     for key in config:
         name = prefix + str(key)
         if known is not None and key not in known:
-            raise unknown_key(str(key), known, prefix)
+            raise UnknownKey(name, known)
         if OmegaConf.is_missing(config, key):
             group = name.replace(".", "/")
             if group in GROUPS.values():
@@ -325,22 +325,12 @@ def check_choices(config: DictConfig) -> None:
             )
 
 
-def unknown_key(key: str, known: Iterable[str], prefix: str = "", place: str = "") -> UserError:
-    """The error for a key that the part `prefix` of the config (`train.`) has not; `place`: where it stands."""
-    if "/" in key and key not in GROUPS.values():
-        groups = [*GROUPS.values(), "experiment"]
-        close = nearest(key, groups)
-        guess = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(sorted(groups))}."
-        return UserError(f"there is no config group '{key}'{place}. {guess}")
-    keys = [name for name in known if name not in ("name", "hydra")]
-    close = [f"{prefix}{name}" for name in nearest(key, keys)]
-    if close:
-        guess = f"Did you mean {' or '.join(close)}?"
-    elif keys:
-        guess = f"Known{f' in {prefix[:-1]}' if prefix else ''}: {', '.join(keys)}."
-    else:
-        guess = f"{prefix[:-1]} has no keys to set."
-    return UserError(f"the config has no key '{prefix}{key}'{place}. {guess}")
+class UnknownKey(UserError):
+    """A key, as `train.numStep`, that the part of the config which it is in has not."""
+
+    def __init__(self, key: str, known: Iterable[str]):
+        self.key = key
+        super().__init__(f"the config has no key '{key}'. Known there: {', '.join(known)}.")
 
 
 def check_values(config: dict[str, Any]) -> None:

@@ -22,9 +22,9 @@ class TrainingStopped(Exception):
     run_status = "FAILED"  # in MLflow
 
 
-def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+def nearest(name: str, known: Iterable[str], count: int = 3, cutoff: float = 0.5) -> list[str]:
     """The known names most like `name`, best first; empty if none is alike."""
-    return get_close_matches(name, list(known), n=count, cutoff=0.5)
+    return get_close_matches(name, list(known), n=count, cutoff=cutoff)
 
 
 def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> UserError:

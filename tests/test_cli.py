@@ -132,7 +132,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "no list": (["listeners=one"], ["listeners must be a list", "listeners=[one]"]),
     "a value for a part": (["train=3"], ["train has keys of its own", "train.numSteps"]),
     "open bracket": (["train.numSteps=[1,2"], ["must read key=value", "train.numSteps=[1,2"]),
-    "two words": (["description=a, b: c"], ["-m", "description=\"a, b: c\""]),
+    "two names": (["initFrom=a, b: c"], ["-m", "initFrom=\"a, b: c\""]),
     "values without -m": (["train.numSteps=1,2"], ["sweep", "-m"]),
     "no key": (["=3"], ["key=value", "=3"]),
     "bare word": (["trian"], ["verb", "'trian'", "Did you mean train?"]),

@@ -22,9 +22,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptlab.cli.files import export, import_file, with_paths
-from gptlab.cli.help import VERBS, help_of
-from gptlab.errors import TrainingStopped, UserError, nearest
+from gptlab.cli.files import export, import_file
+from gptlab.cli.help import VERBS, help_of, overview
+from gptlab.errors import TrainingStopped, UserError
 from gptlab.signals import ending_at_once
 from gptlab.streams import guarded
 from gptlab.tracking.addresses import hide_in_arguments
@@ -69,6 +69,9 @@ def complain(message: str, status: int) -> int:
 
 
 def dispatch(arguments: list[str]) -> int:
+    if not arguments:
+        print(overview())
+        return 0
     verb, rest = verb_of(arguments)
     if "--help" in rest or "-h" in rest:
         print(help_of(verb))
@@ -111,12 +114,9 @@ def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
         return "train", arguments
     verb = arguments[0]
     if verb not in VERBS:
-        close = nearest(verb, VERBS)
-        guess = f" Did you mean {' or '.join(close)}?" if close else ""
-        raise UserError(
-            f"the first word must be a verb ({', '.join(VERBS)}) or an override that reads key=value, such as "
-            f"+experiment=tiny: got '{verb}'.{guess}"
-        )
+        from gptlab.cli.slips import wrong_first_word
+
+        raise wrong_first_word(arguments)
     return verb, arguments[1:]
 
 
@@ -129,12 +129,13 @@ def train(arguments: list[str]) -> int:
 
     arguments = with_ready_sweeper(arguments)
     line = read_command_line(arguments)
+    arguments = line.arguments
     if line.shows:
-        return show("train", arguments)
+        return show("train", line)
     check_typed_keys(line, ROOTS["train"])
     from gptlab.cli.composing import prepared
 
-    plugins = prepared()
+    plugins = prepared(line)
     # What a run prints is no reason to end it.
     with guarded(forgives=True):
         return trained(line, arguments, plugins)
@@ -169,24 +170,22 @@ def trained(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
     return 0
 
 
-def show(verb: str, arguments: list[str]) -> int:
+def show(verb: str, line: CommandLine) -> int:
     """What Hydra itself shows: --cfg, --info, --hydra-help, and completion in the shell."""
     import logging
 
-    from gptlab.cli.command_line import read_command_line
     from gptlab.cli.completion import complete
     from gptlab.cli.composing import explained, prepared, through_hydra
 
-    line = read_command_line(arguments)
-    plugins = prepared()
+    plugins = prepared(line)
     if line.flags.shell_completion:
-        return complete(arguments, line.flags.overrides, plugins.registry)
+        return complete(line.arguments, line.flags.overrides, plugins.registry)
     logging.raiseExceptions = (
         False  # Hydra shows some of it by logging, and `| head` is no reason for tracebacks
     )
     try:
-        with explained(plugins, line.flags.overrides):
-            through_hydra(verb, arguments, lambda config: None)
+        with explained(plugins, line.flags.overrides, verb):
+            through_hydra(verb, line.arguments, lambda config: None)
     except SystemExit as done:
         return int(done.code or 0)
     return 0
@@ -197,16 +196,14 @@ def generate(arguments: list[str]) -> int:
     from gptlab.cli.command_line import read_command_line
     from gptlab.cli.composing import prepared, settings_of
     from gptlab.cli.escapes import with_line_ends
-    from gptlab.cli.typed_text import as_written
     from gptlab.generation import Sampling
     from gptlab.generation import generate as sample
     from gptlab.runs import found_source, load_source, with_corpus
 
-    arguments = [as_written(argument, ("prompt",)) for argument in with_paths(arguments)]
-    line = read_command_line(arguments)
+    line = read_command_line(arguments, "generate")
     if line.shows:
-        return show("generate", arguments)
-    plugins = prepared()
+        return show("generate", line)
+    plugins = prepared(line)
     settings = settings_of("generate", line, plugins)
     settings["prompt"] = with_line_ends(settings["prompt"])
     how = Sampling(**{key: settings[key] for key in ("n", "temperature", "topK", "topP", "prompt", "seed")})
@@ -225,10 +222,10 @@ def ui(arguments: list[str]) -> int:
     from gptlab.cli.composing import prepared, settings_of
     from gptlab.tracking.ui import serve_ui
 
-    line = read_command_line(arguments)
+    line = read_command_line(arguments, "ui")
     if line.shows:
-        return show("ui", arguments)
-    settings = settings_of("ui", line, prepared())
+        return show("ui", line)
+    settings = settings_of("ui", line, prepared(line))
     return serve_ui(settings["tracking"].get("uri"), settings["host"], settings["port"])
 
 

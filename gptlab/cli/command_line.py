@@ -6,28 +6,55 @@ import argparse
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, NoReturn
 
-from gptlab.cli.help import VERBS
+from gptlab.cli.as_typed import as_typed, quoted
 from gptlab.cli.launchers import GROUP as SWEEP
+from gptlab.cli.slips import (
+    experiment_named,
+    refuse_bare_word,
+    refuse_config_name,
+    refuse_dashes,
+    refuse_part,
+)
 from gptlab.cli.sweepers import values_of_interval
+from gptlab.config import ROOTS
 from gptlab.errors import UserError
 from gptlab.experiments import GROUP as EXPERIMENT
 from gptlab.groups import GROUPS
-from gptlab.reports import quoted as quoted
+from gptlab.schema import Schema
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
+    from gptlab.plugins import Plugins
+
+
+class Verb:
+    """A verb, its keys, and the plugins that add to them, loaded at the first question that needs them."""
+
+    def __init__(self, name: str, single: bool | None = None):
+        self.name = name
+        self.single = name != "train" if single is None else single  # one value for each key, never a sweep
+        self.schema = Schema(ROOTS[name], lambda: self.plugins.registry)
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        from gptlab.plugins import load_plugins
+
+        return load_plugins()
+
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Arguments that read well; `overrides` are Hydra's parsed ones."""
+    """Arguments that read well, with their texts in quotes; `overrides` are Hydra's parsed ones."""
 
     arguments: list[str]
     flags: argparse.Namespace
     overrides: list[Override]
+    verb: Verb
 
     @property
     def sweeps(self) -> bool:
@@ -71,21 +98,33 @@ def choices_of(override: Override) -> list[str]:
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
-def read_command_line(arguments: list[str]) -> CommandLine:
-    """Raises UserError for a flag that does not exist and an override that cannot be meant."""
-    flags = read_flags(arguments)
+def read_command_line(arguments: list[str], verb: str = "train", single: bool | None = None) -> CommandLine:
+    """single: whether each key takes one value; by default so for all verbs but train.
+
+    Raises UserError for a flag that does not exist and an override that cannot be meant.
+    """
+    of = Verb(verb, single)
+    flags = read_flags(arguments, of)
     if flags.shell_completion:
-        return CommandLine(arguments, flags, [])
-    line = CommandLine(arguments, flags, [parsed(text) for text in flags.overrides])
+        return CommandLine(arguments, flags, [], of)
+    refuse_config_name(flags.config_name)
+    refuse_bare_word(flags.overrides, of)
+    sweeps = bool(flags.multirun) or "hydra.mode=MULTIRUN" in flags.overrides
+    written = {text: as_typed(text, of.schema, sweeps, of.single) for text in flags.overrides}
+    arguments = [written.get(argument, argument) for argument in arguments]
+    flags.overrides = [written[text] for text in flags.overrides]
+    line = CommandLine(arguments, flags, [parsed(text) for text in flags.overrides], of)
     for override in line.overrides:
-        check_override(override, line.sweeps)
+        check_override(override, line)
     return line
 
 
-def read_flags(arguments: list[str]) -> argparse.Namespace:
+def read_flags(arguments: list[str], verb: Verb) -> argparse.Namespace:
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()
+    refuse_dashes(arguments, list(parser._option_string_actions), verb)
+    parser.allow_abbrev = False  # `--experiment` would be --experimental-rerun
 
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message}. The flags are shown by --help and --hydra-help.")
@@ -111,8 +150,6 @@ def parsed(text: str) -> Override:
 
     key, equals, value = text.partition("=")
     if not equals and not text.startswith("~"):
-        if text in VERBS:
-            raise UserError(f"the verb comes first: type python -m gptlab {text} ...")
         raise UserError(f"an override must read key=value: got '{text}'.")
     if not key.strip("+~"):
         raise UserError(f"an override must read key=value: got '{text}', which has no key.")
@@ -131,7 +168,7 @@ def parsed(text: str) -> Override:
         ) from None
 
 
-def check_override(override: Override, sweeps: bool) -> None:
+def check_override(override: Override, line: CommandLine) -> None:
     """Raises UserError for what Hydra would take, or explain, in another way than it was meant."""
     if override.is_hydra_override():
         return
@@ -141,17 +178,25 @@ def check_override(override: Override, sweeps: bool) -> None:
     if override.is_delete():
         what = f"choose another with {key}=..." if key in groups else f"set it with {key}=..."
         raise UserError(f"no part of the config can be left out: got '{text}'. Leave ~{key} away, or {what}")
-    if override.is_sweep_override() and not sweeps:
+    if override.is_sweep_override() and line.verb.single:
+        raise UserError(
+            f"only training sweeps: {line.verb.name} takes one value for each key, and got '{text}'."
+        )
+    if override.is_sweep_override() and not line.sweeps:
         raise UserError(
             f"several values for one key make a sweep, which needs -m: got '{text}'. Type python -m gptlab -m "
             f"..., or, if a comma is part of one value, {shlex.quote(quoted(key, value))}"
         )
     if key == EXPERIMENT and not override.is_add():
         raise UserError(f"an experiment is added with a plus: got '{text}'. Type +{text}.")
+    if key == EXPERIMENT and (name := experiment_named(value)) and name != value:
+        raise UserError(
+            f"an experiment is named without its folder and suffix: got '{text}'. Type +{EXPERIMENT}={name}"
+        )
     if key == SWEEP:
         if not override.is_add():
             raise UserError(f"a way to sweep is added with a plus: got '{text}'. Type +{text}.")
-        if not sweeps:
+        if not line.sweeps:
             raise UserError(
                 f"{text} says how the runs of a sweep are made, which needs -m. Type python -m gptlab -m ..."
             )
@@ -159,6 +204,7 @@ def check_override(override: Override, sweeps: bool) -> None:
         raise UserError(
             f"{key} always has a choice, which is changed without a plus: type {text.lstrip('+')}."
         )
+    refuse_part(key, value, line.verb)
     group = key.replace(".", "/")
     if "." in key and group in GROUPS.values() and not value.startswith("{"):
         raise UserError(f"a component is selected with a slash: got {text}. Type {group}={value}.")

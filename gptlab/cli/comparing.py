@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab.cli.command_line import read_command_line, read_flags
-from gptlab.cli.typed_text import as_written, output_file
+from gptlab.cli.command_line import Verb, read_command_line, read_flags
+from gptlab.cli.output_file import output_file
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ def compare(arguments: list[str]) -> int:
     from gptlab.cli.composing import prepared, settings_of
 
     words, rest = split(arguments)
-    line = read_command_line(rest)
+    line = read_command_line(rest, "compare")
     if line.shows:
-        return show("compare", rest)
-    settings = settings_of("compare", line, prepared())
+        return show("compare", line)
+    settings = settings_of("compare", line, prepared(line))
     output = output_file(settings["output"], "compare.png", "a picture", lambda start: start.startswith(PNG))
     if not words:
         raise UserError(
@@ -51,12 +51,12 @@ def compare(arguments: list[str]) -> int:
 
 
 def split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The runs, which are bare words, and the rest; the path that output= names in quotes."""
-    overrides = read_flags(arguments).overrides
+    """The runs, which are bare words, and the rest."""
+    overrides = read_flags(arguments, Verb("compare")).overrides
     # A path may have a sign of equality in it.
     words = [word for word in overrides if word[:1] not in "+~" and ("=" not in word or os.path.exists(word))]
     rest = [argument for argument in arguments if argument not in words]
-    return words, [as_written(argument, ["output"]) for argument in rest]
+    return words, rest
 
 
 def found_runs(words: Sequence[str], tracking: dict[str, Any]) -> list[Compared]:

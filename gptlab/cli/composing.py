@@ -11,12 +11,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from gptlab.cli.composed_once import composed_once
+from gptlab.cli.file_nodes import brought_nodes, experiment_nodes
+from gptlab.cli.suggesting import chosen_components, unknown_key
 from gptlab.cli.typed_keys import check_typed_keys
-from gptlab.config import ROOTS, plain, schema_nodes, unknown_key
+from gptlab.config import ROOTS, plain, schema_nodes
 from gptlab.errors import UserError
-from gptlab.experiments import brought_nodes, experiment_nodes, folder_of
+from gptlab.experiments import folder_of
 from gptlab.groups import GROUPS
-from gptlab.plugins import Plugins, load_plugins
+from gptlab.plugins import Plugins, load_plugins, silently, warn
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -29,12 +31,19 @@ _prepared_here: list[Plugins] = []  # by this process: none, or the latest
 GROUP_ROOTS = {group.partition("/")[0] for group in GROUPS.values()}
 
 
-def prepared(quiet: bool = False) -> Plugins:
-    """The plugins loaded, and all that a config can select made known to Hydra; `quiet`: no word of those left out."""
-    plugins = load_plugins(quiet=quiet)
+def prepared(line: CommandLine | None = None, quiet: bool = False) -> Plugins:
+    """The plugins loaded, and all that a config can select made known to Hydra.
+
+    line: the command that they are for. quiet: no word of those left out.
+    """
+    plugins = load_plugins(quiet=quiet) if line is None else line.verb.plugins
     from gptlab.cli.config_source import offer
 
-    offer({**schema_nodes(plugins.registry), **brought_nodes(), **experiment_nodes()})
+    files = {
+        **brought_nodes(plugins.registry),
+        **experiment_nodes(plugins.registry, silently if quiet else warn),
+    }
+    offer({**schema_nodes(plugins.registry), **files})
     _prepared_here[:] = [plugins]
     return plugins
 
@@ -56,9 +65,11 @@ def settings_of(verb: str, line: CommandLine, plugins: Plugins) -> dict[str, Any
     for override in line.overrides:
         root = override.key_or_group.partition("/")[0].partition(".")[0]
         if root in GROUP_ROOTS and root not in known:
-            raise unknown_key(override.key_or_group, known, place=f" of {verb}")
+            value = str(override.input_line).partition("=")[2]
+            chosen = chosen_components(verb, flags.overrides)
+            raise unknown_key(override.key_or_group, value, line.verb.schema, chosen, place=f" of {verb}")
     check_typed_keys(line, ROOTS[verb])
-    with explained(plugins, flags.overrides):
+    with explained(plugins, flags.overrides, verb):
         return plain(compose(verb, flags.overrides))
 
 
@@ -155,11 +166,11 @@ def one_job(
 
 
 @contextmanager
-def explained(plugins: Plugins, overrides: list[str]) -> Iterator[None]:
+def explained(plugins: Plugins, overrides: list[str], verb: str = "train") -> Iterator[None]:
     """Hydra's errors become UserErrors that name the key, what it needs, and the nearest names."""
     from gptlab.cli.config_errors import CONFIG_ERRORS, explain
 
     try:
         yield
     except CONFIG_ERRORS as error:
-        raise explain(error, plugins.registry, overrides) from None
+        raise explain(error, plugins.registry, overrides, verb) from None

@@ -18,40 +18,62 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from gptlab.cli.as_typed import unquoted
+from gptlab.cli.experiment_file import line_of
 from gptlab.cli.launchers import not_installed
-from gptlab.config import check_choices, unknown_key
+from gptlab.cli.suggesting import chosen_components, unknown_key
+from gptlab.config import ROOTS, UnknownKey, check_choices
 from gptlab.discovery import shown
 from gptlab.errors import UserError, unknown_name
 from gptlab.experiments import GROUP as EXPERIMENT
 from gptlab.experiments import experiment_files
 from gptlab.groups import GROUPS
 from gptlab.registry import Registry
+from gptlab.schema import Schema
 
-CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
+CONFIG_ERRORS = (HydraException, OmegaConfBaseException, UnknownKey)
 IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
-def explain(error: Exception, registry: Registry, overrides: list[str]) -> UserError:
-    """What a person is told of an error that arose while `overrides` were composed."""
+def explain(error: Exception, registry: Registry, overrides: list[str], verb: str) -> UserError:
+    """What a person is told of an error that arose while `overrides` were composed to the config of a verb."""
+    if isinstance(error, UnknownKey):
+        return no_such_key(error.key, registry, overrides, verb)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return missing_option(group, name, error, registry)
     # Hydra hangs OmegaConf's own error, which knows the key, behind the one that it raises.
     for cause in (error, error.__cause__, error.__context__):
         if isinstance(cause, OmegaConfBaseException):
-            return explain_value(cause, overrides)
+            return explain_value(cause, registry, overrides, verb)
     return UserError(first_lines(error))
 
 
-def explain_value(error: OmegaConfBaseException, overrides: list[str]) -> UserError:
+def no_such_key(key: str, registry: Registry, overrides: list[str], verb: str) -> UserError:
+    """key: as far as it is wrong; the whole of it is among the overrides, or in an experiment's file."""
+    schema = Schema(ROOTS[verb], lambda: registry)
+    chosen = chosen_components(verb, overrides)
+    for text in overrides:
+        name, _, value = text.lstrip("+").partition("=")
+        if name == key or name.startswith(f"{key}."):
+            return unknown_key(name, value, schema, chosen, key)
+    return unknown_key(key, "", schema, chosen, place=origin(key, None, overrides))
+
+
+def explain_value(
+    error: OmegaConfBaseException, registry: Registry, overrides: list[str], verb: str
+) -> UserError:
     key = error.full_key or ""
     place = origin(key, getattr(error, "value", None), overrides)
     if isinstance(error, (InterpolationResolutionError, UnsupportedInterpolationType)):
         return UserError(f"{key}{place} refers to what does not exist: {first_lines(error)}.")
     if isinstance(error, (ConfigKeyError, ConfigAttributeError)) and error.parent_node is not None:
-        known = [str(name) for name in typing.cast(Any, error.parent_node)]
-        prefix = key[: len(key) - len(str(error.key))]
-        return unknown_key(str(error.key), known, prefix, place)
+        if key.startswith("hydra."):
+            known = [
+                key.removesuffix(str(error.key)) + str(name) for name in typing.cast(Any, error.parent_node)
+            ]
+            return unknown_name("key of Hydra's", key, known)
+        return no_such_key(key, registry, overrides, verb)
     if isinstance(error, ValidationError) and key:
         wanted = wanted_type(error)
         given = str(getattr(error, "value", None))
@@ -87,13 +109,16 @@ def origin(key: str, value: Any, overrides: list[str]) -> str:
         name, _, typed = text.lstrip("+").partition("=")
         if name.startswith(f"{key}.") or (name == key and (value is None or str(value) == typed)):
             return ""
-    files = [shown(file) for file in selected_files(overrides)]
-    return f" (in {', '.join(files)})" if files else ""
+    files = selected_files(overrides)
+    lines = [(file, line_of(file, key)) for file in files]
+    found = [f"{shown(file)}, line {line}" for file, line in lines if line is not None]
+    return f" (in {', '.join(found or map(shown, files))})" if files else ""
 
 
 def selected_files(overrides: list[str]) -> list[Path]:
     files = experiment_files()
-    names = [text.partition("=")[2] for text in overrides if text.lstrip("+").startswith(f"{EXPERIMENT}=")]
+    typed = [text.partition("=")[2] for text in overrides if text.lstrip("+").startswith(f"{EXPERIMENT}=")]
+    names = [unquoted(name) for name in typed]
     return [files[name] for name in names if name in files]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gptlab.cli.command_line import quoted, read_command_line, read_flags
+from gptlab.cli.as_typed import quoted
+from gptlab.cli.command_line import Verb, read_command_line, read_flags
 from gptlab.errors import UserError
 
 FORMAT = "--format"
-PATHS = ("run", "file", "output", "tokenizer.path")
 
 
 def export(arguments: list[str]) -> int:
@@ -17,11 +17,10 @@ def export(arguments: list[str]) -> int:
     from gptlab.cli import show
     from gptlab.cli.composing import prepared, settings_of
 
-    arguments = with_bare_word(with_format(arguments), "run")
-    line = read_command_line(arguments)
+    line = read_command_line(with_bare_word(with_format(arguments), "export", "run"), "export")
     if line.shows:
-        return show("export", arguments)
-    plugins = prepared()
+        return show("export", line)
+    plugins = prepared(line)
     settings = settings_of("export", line, plugins)
     from gptlab.exchange.exporting import check_free, export_weights, output_file
     from gptlab.runs import found_source, with_corpus, with_model
@@ -40,11 +39,10 @@ def import_file(arguments: list[str]) -> int:
     from gptlab.cli import show
     from gptlab.cli.composing import prepared, settings_of
 
-    arguments = with_bare_word(arguments, "file")
-    line = read_command_line(arguments)
+    line = read_command_line(with_bare_word(arguments, "import", "file"), "import")
     if line.shows:
-        return show("import", arguments)
-    plugins = prepared()
+        return show("import", line)
+    plugins = prepared(line)
     settings = settings_of("import", line, plugins)
     from gptlab.exchange import read_file
     from gptlab.exchange.importing import import_weights
@@ -85,21 +83,11 @@ def with_format(arguments: list[str]) -> list[str]:
     return result
 
 
-def with_bare_word(arguments: list[str], key: str) -> list[str]:
+def with_bare_word(arguments: list[str], verb: str, key: str) -> list[str]:
     """The one argument that is no override as `key=...`. Raises UserError for a second one."""
-    words = read_flags(arguments).overrides
+    words = read_flags(arguments, Verb(verb)).overrides
     # A path may have a sign of equality in it.
     found = [word for word in words if word[:1] not in "+~" and ("=" not in word or os.path.exists(word))]
     if len(found) > 1:
         raise UserError(f"only one {key} can be given: got {found[0]} and {found[1]}.")
-    return with_paths([quoted(key, a) if a in found else a for a in arguments])
-
-
-def with_paths(arguments: list[str]) -> list[str]:
-    """Paths in quotes: they may hold spaces and letters that are not in Hydra's grammar."""
-    result = []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        as_it_is = key not in PATHS or value[:1] in ("", "'", '"')
-        result.append(argument if as_it_is else quoted(key, value))
-    return result
+    return [quoted(key, a) if a in found else a for a in arguments]

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from gptlab.cli.command_line import read_command_line
 from gptlab.cli.escapes import with_line_ends
-from gptlab.cli.typed_text import as_written, output_file
+from gptlab.cli.output_file import output_file
 from gptlab.errors import UserError, nearest
 
 EXPR = "expr="
-TEXTS = ("param", "text", "output", "data.path", "tokenizer.path")  # any signs may be in these
 PICTURE = "graph.svg"
 MOST_VALUES = 400  # that a picture shows
 
@@ -92,11 +91,10 @@ def model(arguments: list[str]) -> int:
     from gptlab.cli.asked import asked_of
     from gptlab.cli.composing import prepared, settings_of
 
-    arguments = [as_written(argument, TEXTS) for argument in arguments]
-    line = read_command_line(arguments)
+    line = read_command_line(arguments, "graph")
     if line.shows:
-        return show("graph", arguments)
-    plugins = prepared()
+        return show("graph", line)
+    plugins = prepared(line)
     settings = settings_of("graph", line, plugins)
     if settings["resume"] is not None:
         raise UserError(

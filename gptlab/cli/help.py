@@ -206,6 +206,11 @@ def help_of(verb: str) -> str:
     return "\n\n".join([TRAIN, experiments(), names()])
 
 
+def overview() -> str:
+    """What there is, for who types nothing more than the command."""
+    return "\n\n".join([TRAIN.partition("\n\n--cfg")[0], experiments(), "More: python -m gptlab --help"])
+
+
 def experiments() -> str:
     from gptlab.experiments import descriptions
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from gptlab.cli.command_line import read_command_line
 from gptlab.cli.escapes import with_line_ends
-from gptlab.cli.typed_text import as_written, output_file
+from gptlab.cli.output_file import output_file
 from gptlab.errors import UserError
 
-TEXTS = ("run", "text", "output", "tokenizer.path")  # any signs may be in these
 FORMS = ("terminal", "html")
 
 
@@ -16,11 +15,10 @@ def inspect(arguments: list[str]) -> int:
     from gptlab.cli import show
     from gptlab.cli.composing import prepared, settings_of
 
-    arguments = [as_written(argument, TEXTS) for argument in arguments]
-    line = read_command_line(arguments)
+    line = read_command_line(arguments, "inspect")
     if line.shows:
-        return show("inspect", arguments)
-    plugins = prepared()
+        return show("inspect", line)
+    plugins = prepared(line)
     settings = settings_of("inspect", line, plugins)
     if settings["to"] not in FORMS:
         raise UserError(f"to must be {' or '.join(FORMS)}: got {settings['to']}. Try to=html.")

@@ -2,6 +2,7 @@
 
 import re
 
+from gptlab.cli.as_typed import unquoted
 from gptlab.sweeps.values import short, shown_value
 
 
@@ -15,8 +16,8 @@ def run_name(overrides: list[str], in_sweep: bool) -> str:
         key, _, value = override.partition("=")
         key = key.lstrip("+~")
         if key == "experiment":
-            experiment = value
+            experiment = unquoted(value)
         elif not re.match(r"(tracking|progress|hydra|sweep|description|listeners)\b", key):
-            chosen.append(f"{short(key)}={shown_value(value)}")
+            chosen.append(f"{short(key)}={shown_value(unquoted(value))}")
     words = [] if in_sweep and chosen else [experiment]
     return " ".join(filter(None, [*words, *chosen]))[:250] or "train"

@@ -25,9 +25,10 @@ def summary(arguments: list[str]) -> int:
     from gptlab.cli.composing import prepared
 
     own, other = split(arguments)
-    if read_command_line(own).shows:
-        return show("train", own)
-    plugins = prepared()
+    line = read_command_line(own, single=True)
+    if line.shows:
+        return show("train", line)
+    plugins = prepared(line)
     configs = [settings(words, plugins) for words in (own, other) if words is not None]
     begun = [beginning(config, plugins) for config in configs]  # what is wrong shows before data is read
     summaries = [summary_of(config, start, plugins) for config, start in zip(configs, begun, strict=True)]
@@ -78,7 +79,7 @@ def settings(overrides: list[str], plugins: Plugins) -> dict[str, Any]:
     from gptlab.cli.composing import settings_of
     from gptlab.config import check_values
 
-    line = read_command_line(overrides)
+    line = read_command_line(overrides, single=True)
     if line.sweeps:
         raise UserError("summary describes one config: got a sweep. Give one value for each key.")
     flags = line.flags

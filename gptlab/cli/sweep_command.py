@@ -7,7 +7,8 @@ import re
 import shlex
 from pathlib import Path
 
-from gptlab.cli.command_line import CommandLine, quoted
+from gptlab.cli.as_typed import quoted
+from gptlab.cli.command_line import CommandLine
 from gptlab.errors import UserError
 from gptlab.sweeps.sweep import RUNS, Sweep
 

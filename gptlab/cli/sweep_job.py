@@ -14,6 +14,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptlab.cli.as_typed import unquoted
 from gptlab.cli.composing import plugins_here
 from gptlab.cli.naming import run_name
 from gptlab.cli.sweep_plan import settings_of_job
@@ -95,7 +96,7 @@ class SweepJob:
     def differing(self, overrides: list[str]) -> dict[str, str]:
         """What sets a job apart: `{"model.nEmbd": "16"}`."""
         parts = [text.partition("=") for text in overrides]
-        return {key.lstrip("+"): value for key, _, value in parts if key in self.swept}
+        return {key.lstrip("+"): unquoted(value) for key, _, value in parts if key in self.swept}
 
     def name(self, overrides: list[str]) -> str:
         """What its run is called: what differs from run to run, the seed last, since a list cuts long names."""

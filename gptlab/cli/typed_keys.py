@@ -9,7 +9,7 @@ import dataclasses
 import typing
 from typing import TYPE_CHECKING, Any
 
-from gptlab.config import unknown_key
+from gptlab.cli.suggesting import chosen_components, unknown_key
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -23,7 +23,11 @@ def check_typed_keys(line: CommandLine, root: type) -> None:
         return
     for override in line.overrides:
         if sets_a_key(override):
-            check_key(override.key_or_group.split("."), root)
+            wrong = wrong_part(override.key_or_group.split("."), root)
+            if wrong is not None:
+                value = str(override.input_line).partition("=")[2]
+                chosen = chosen_components(line.verb.name, line.flags.overrides)
+                raise unknown_key(override.key_or_group, value, line.verb.schema, chosen, wrong)
 
 
 def sets_a_key(override: Override) -> bool:
@@ -32,11 +36,13 @@ def sets_a_key(override: Override) -> bool:
     return not other and override.package is None and "/" not in override.key_or_group
 
 
-def check_key(names: list[str], schema: Any, prefix: str = "") -> None:
-    """`names`: a key's parts, below `prefix`. Where the schema says nothing (a component's fields) anything goes."""
+def wrong_part(names: list[str], schema: Any, prefix: str = "") -> str | None:
+    """As much of a key, in its parts, as shows that no config can have it; None if one may.
+
+    Where the schema says nothing (a component's fields) anything goes.
+    """
     if not names or not dataclasses.is_dataclass(schema):
-        return
-    known = [field.name for field in dataclasses.fields(schema)]
-    if names[0] not in known:
-        raise unknown_key(names[0], known, prefix)
-    check_key(names[1:], typing.get_type_hints(schema)[names[0]], f"{prefix}{names[0]}.")
+        return None
+    if names[0] not in (field.name for field in dataclasses.fields(schema)):
+        return f"{prefix}{names[0]}"
+    return wrong_part(names[1:], typing.get_type_hints(schema)[names[0]], f"{prefix}{names[0]}.")

@@ -1,24 +1,15 @@
-"""Texts and files that are typed after a verb, whatever signs are in them."""
+"""The file that a verb is to write, as it is named on the command line."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from gptlab.cli.command_line import quoted
 from gptlab.errors import UserError
 
 HEAD = 256  # bytes that tell what a file is
-
-
-def as_written(argument: str, keys: Collection[str]) -> str:
-    """The override of one of these keys, its text in quotes, so that no sign in it is Hydra's."""
-    key, equals, value = argument.partition("=")
-    if not equals or key not in keys or value[:1] in ("'", '"'):
-        return argument
-    return quoted(key, value)
 
 
 def output_file(output: str, example: str, what: str, is_one: Callable[[bytes], bool]) -> Path:

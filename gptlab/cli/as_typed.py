@@ -1,0 +1,165 @@
+"""What is a text in the schema arrives as it was typed, whatever Hydra's grammar would make of it.
+
+To Hydra `1.10` is the number 1.1, `True` a truth value, a comma a list of values. Here such a text gets
+quotes, by the type of its key, before Hydra reads it. What Hydra has a meaning of its own for stays Hydra's:
+quotes around the whole, null where nothing may be there, `${...}`, and in a sweep commas and functions.
+"""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from gptlab.reports import quoted
+from gptlab.schema import PLACES, Schema, bare, takes_nothing
+
+if TYPE_CHECKING:
+    from antlr4 import ParserRuleContext
+
+PLAIN = re.compile(r"(?!(?:true|false|null|inf|nan)$)[A-Za-z_/][\w./-]*", re.ASCII | re.IGNORECASE)
+QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+PROSE = ("description", "inspect.text", "text", "param", "expr")  # in which a comma is a comma
+OF_VALUES = ("choice", "sort", "shuffle", "str", "tag")  # functions whose arguments are values of the key
+
+
+def unquoted(value: str) -> str:
+    """An override's value as it is shown: without the quotes around one text."""
+    if not QUOTED.fullmatch(value):
+        return value
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return str(OverridesParser.create().parse_rule(value, "primitive").text)
+
+
+def as_typed(argument: str, schema: Schema, sweeps: bool = False, single: bool = False) -> str:
+    """The override as Hydra is to read it. single: of a verb that takes one value for each key, and never sweeps."""
+    typed, equals, value = argument.partition("=")
+    key = typed.lstrip("+")
+    if not equals or not value or typed[:1] in ("~", "") or PLAIN.fullmatch(value):
+        return argument
+    hint = schema.hint(key)
+    is_text = bare(hint) is str
+    if is_text and (QUOTED.fullmatch(value) or (takes_nothing(hint) and value.lower() == "null")):
+        return argument
+    tree = parsed(value)
+    if is_text and not (key in PLACES or "/" in key or key in ("experiment", "sweep")):
+        if tree is not None and as_it_is(tree, value):
+            return argument
+        if single:
+            return quoted(typed, value)
+        if tree is None:  # in a sweep with commas Hydra says what is wrong
+            return argument if sweeps and "," in value else quoted(typed, value)
+        if is_hydras(tree):
+            if key in PROSE and not sweeps:
+                return quoted(typed, value)
+        elif not escaped(tree):
+            return quoted(typed, value)
+    if tree is None:
+        return argument
+    pieces, end = [], 0
+    for start, stop in numbers_for_texts(tree, key, hint, schema):
+        pieces += [value[end:start], quoted("", value[start:stop])[1:]]
+        end = stop
+    return f"{typed}={''.join(pieces)}{value[end:]}" if pieces else argument
+
+
+def parsed(value: str) -> ParserRuleContext | None:
+    """What Hydra's grammar makes of a value; None if it refuses it."""
+    from antlr4 import CommonTokenStream, InputStream
+    from hydra.core.override_parser.overrides_visitor import HydraErrorListener
+    from hydra.errors import HydraException
+    from hydra.grammar.gen.OverrideLexer import OverrideLexer
+    from hydra.grammar.gen.OverrideParser import OverrideParser
+
+    lexer = OverrideLexer(InputStream(value))
+    lexer.mode(OverrideLexer.VALUE_MODE)
+    parser = OverrideParser(CommonTokenStream(lexer))
+    for reader in (lexer, parser):
+        reader.removeErrorListeners()
+        reader.addErrorListener(HydraErrorListener())
+    try:
+        tree = parser.value()
+        return tree if parser.getCurrentToken().type == -1 else None  # -1: the end
+    except HydraException:
+        return None
+
+
+def is_hydras(tree: ParserRuleContext) -> bool:
+    """Whether it is several values, or a call of one of Hydra's functions."""
+    from hydra.core.override_parser.overrides_parser import create_functions
+
+    inner = tree.getChild(0)
+    if kind(inner) == "SimpleChoiceSweep":
+        return True
+    call = inner.function()
+    return call is not None and call.getChild(0).getText() in create_functions().functions
+
+
+def as_it_is(tree: ParserRuleContext, value: str) -> bool:
+    """Whether Hydra takes it for this very text."""
+    primitive = tree.getChild(0).primitive() if kind(tree.getChild(0)) == "Element" else None
+    return (
+        primitive is not None
+        and value == value.strip()
+        and not escaped(tree)
+        and value[0] not in "'\""
+        and span_of_number(primitive, False) is None
+    )
+
+
+def escaped(tree: ParserRuleContext) -> bool:
+    """Whether a sign in it is escaped as Hydra has it: `a\\,b`."""
+    from hydra.grammar.gen.OverrideLexer import OverrideLexer
+
+    primitive = tree.getChild(0).primitive()
+    return primitive is not None and any(t.symbol.type == OverrideLexer.ESC for t in primitive.getChildren())
+
+
+def numbers_for_texts(tree: Any, key: str, hint: Any, schema: Schema) -> Iterator[tuple[int, int]]:
+    """Where, from and to, something stands that Hydra takes for a number or the like and the schema for a text."""
+    name = kind(tree)
+    if name == "Primitive":
+        if bare(hint) is str and (span := span_of_number(tree, takes_nothing(hint))):
+            yield span
+    elif name == "DictContainer":
+        for pair in tree.dictKeyValuePair():
+            inner = f"{key}.{pair.dictKey().getText().strip()}"
+            yield from numbers_for_texts(pair.element(), inner, schema.hint(inner), schema)
+    elif name == "ListContainer":
+        options = typing.get_args(bare(hint))
+        inner_hint = options[0] if options else hint
+        for element in tree.element():
+            yield from numbers_for_texts(element, key, inner_hint, schema)
+    elif name == "Function":
+        if tree.getChild(0).getText() in OF_VALUES:
+            children = list(tree.getChildren())
+            values = [
+                c
+                for i, c in enumerate(children)
+                if kind(c) == "Element" and kind(children[i - 1]) != "ArgName"
+            ]
+            for element in values[-1:] if tree.getChild(0).getText() == "tag" else values:
+                yield from numbers_for_texts(element, key, hint, schema)
+    elif name:
+        for child in tree.getChildren():
+            yield from numbers_for_texts(child, key, hint, schema)
+
+
+def span_of_number(primitive: Any, takes_null: bool) -> tuple[int, int] | None:
+    """Of a primitive that is one token, and not a text to Hydra: from and to."""
+    from hydra.grammar.gen.OverrideLexer import OverrideLexer
+
+    tokens = [t.symbol for t in primitive.getChildren() if t.symbol.type != OverrideLexer.WS]
+    if len(tokens) != 1:
+        return None
+    others = [OverrideLexer.INT, OverrideLexer.FLOAT, OverrideLexer.BOOL]
+    others += [] if takes_null else [OverrideLexer.NULL]
+    return (tokens[0].start, tokens[0].stop + 1) if tokens[0].type in others else None
+
+
+def kind(node: Any) -> str:
+    """`Primitive`, `Element`: the rule of the grammar; empty for a token."""
+    name = type(node).__name__
+    return name.removesuffix("Context") if name.endswith("Context") else ""

@@ -1,0 +1,325 @@
+"""An experiment's file, read: texts as they are written, and each mistake with its line and what to write instead.
+
+YAML 1.1 has meanings that nobody expects of a config: `on` is true, `010` is 8, `1:30` is 90, `1.10` is 1.1.
+Here a value is what it would be on the command line, by the type of its key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gptlab.cli.as_typed import as_typed
+from gptlab.cli.suggesting import nested, unknown_group, unknown_key
+from gptlab.discovery import shown
+from gptlab.errors import UserError, unknown_name
+from gptlab.experiments import experiment_files
+from gptlab.groups import GROUPS
+from gptlab.schema import PLACES, Schema, bare, takes_nothing
+
+SUFFIXES = (".yaml", ".yml")
+TEXT, NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
+EXAMPLE = "train: {numSteps: 2000}"
+PARAMS = "hydra.sweeper.params"  # what a sweep goes through: overrides, and read as such
+CHOICE = re.compile(r"(?:optional\s+)?(override\s+)?(/?)([^\s@]+)(?:@\S+)?")
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with the numbers of the command line: decimal ones, `1e3` among them, and no dates."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rules if tag.rpartition(":")[2] in ("bool", "null", "merge")]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?\d+(?:_\d+)*$"), list("-+0123456789"))
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"[-+]?(?:(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|\.(?:inf|Inf|INF))$|\.(?:nan|NaN|NAN)$"
+    ),
+    list("-+0123456789."),
+)
+Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value.replace("_", "")))
+
+
+def read_experiment(file: Path, schema: Schema) -> dict[str, Any]:
+    """The content of an experiment's file. Raises UserError with the line of what is wrong in it."""
+    twins = [file.with_suffix(suffix) for suffix in SUFFIXES]
+    if all(twin.exists() for twin in twins):
+        raise UserError(
+            f"an experiment is one file: there are {shown(twins[0])} and {shown(twins[1])}. Remove one."
+        )
+    node, loader = composed(file)
+    reader = Reader(file, schema)
+    if node is None or node.tag == NULL:
+        raise UserError(
+            f"{shown(file)} is empty, and must say what it changes. Write, for example, {EXAMPLE}"
+        )
+    if not isinstance(node, yaml.MappingNode):
+        what = "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
+        raise reader.wrong(node, f"it must hold keys, and holds {what}. Write, for example, {EXAMPLE}")
+    reader.check(node, "")
+    return constructed(file, node, loader)
+
+
+def read_config(file: Path, schema: Schema, place: str) -> Any:
+    """The content of a file that fills this place of the config, with its texts as they are written."""
+    node, loader = composed(file)
+    if isinstance(node, yaml.MappingNode):
+        Reader(file, schema, checks=False).check(node, place)
+    return {} if node is None else constructed(file, node, loader)
+
+
+def line_of(file: Path, key: str) -> int | None:
+    """The line, from 1, in which an experiment's file sets a key; None if it does not."""
+    node: Any = composed(file)[0]
+    line = None
+    for name in key.split("."):
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        found = next(((k, v) for k, v in pairs if k.value == name), None)
+        if found is None:
+            return None
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
+def composed(file: Path) -> tuple[yaml.Node | None, Loader]:
+    """The file's YAML as nodes, which know their lines. Raises UserError."""
+    text = text_of(file)
+    try:
+        loader = Loader(text)
+        return loader.get_single_node(), loader
+    except yaml.YAMLError as error:
+        raise not_yaml(file, error, text) from None
+
+
+def constructed(file: Path, node: yaml.Node, loader: Loader) -> Any:
+    try:
+        return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise not_yaml(file, error, "") from None
+
+
+def text_of(file: Path) -> str:
+    """Raises UserError for what is no file that can be read, or no UTF-8."""
+    if not file.exists():
+        goal = f" a link to {file.readlink()}, which is not there" if file.is_symlink() else " not there"
+        raise UserError(f"an experiment must be a file: {shown(file)} is{goal}.")
+    if not file.is_file():
+        what = "a folder" if file.is_dir() else "no regular file"
+        raise UserError(f"an experiment must be a file: {shown(file)} is {what}.")
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"an experiment must be a file that can be read: {shown(file)}: {error.strerror}."
+        ) from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"an experiment must be UTF-8 text: {shown(file)} has the byte 0x{data[error.start]:02x} in line {line}. "
+            f"Convert it, e.g. iconv -f latin1 -t utf-8 {file.name}"
+        ) from None
+
+
+def not_yaml(file: Path, error: Exception, text: str) -> UserError:
+    begins = f"an experiment must be YAML that can be read: {shown(file)} is not: "
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + 1}: " if mark else ""
+        if "'\\t'" in str(error.problem):
+            return UserError(f"{begins}{line}a tab, where YAML wants spaces.")
+        if "mapping values" in str(error.problem):
+            return UserError(f"{begins}{line}a colon within a value. Put the value into quotes.")
+        said = error.problem or error.context
+        return UserError(f"{begins}{line}{f'{error.context} ' if said.startswith('but ') else ''}{said}.")
+    if isinstance(error, yaml.reader.ReaderError):
+        line = f"line {text[: error.position].count(chr(10)) + 1}: "
+        sign = text[error.position]
+        return UserError(f"{begins}{line}the character U+{ord(sign):04X}, which YAML does not allow.")
+    return UserError(f"{begins}{error}.")
+
+
+class Reader:
+    """Goes through the nodes of one file: tells what cannot be meant, and marks as a text what the schema has so."""
+
+    def __init__(self, file: Path, schema: Schema, checks: bool = True):
+        self.file = file
+        self.schema = schema
+        self.checks = checks
+        self.within: list[yaml.Node] = []
+
+    def wrong(self, node: yaml.Node, said: str) -> UserError:
+        return UserError(f"{shown(self.file)}, line {node.start_mark.line + 1}: {said}")
+
+    def place(self, node: yaml.Node) -> str:
+        return f" (in {shown(self.file)}, line {node.start_mark.line + 1})"
+
+    def check(self, node: yaml.MappingNode, part: str) -> None:
+        """Raises UserError for what cannot be meant."""
+        if any(node is outer for outer in self.within):
+            raise self.wrong(node, "it holds itself.")
+        self.within.append(node)
+        lines: dict[str, int] = {}
+        for key_node, value in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise self.wrong(key_node, f"a key must be a word. Write, for example, {EXAMPLE}")
+            name, line = key_node.value, key_node.start_mark.line + 1
+            if name in lines:
+                raise self.wrong(
+                    key_node, f"'{name}' is there twice, first in line {lines[name]}. Leave one."
+                )
+            lines[name] = line
+            key_node.tag = TEXT  # `on` as a key is no truth value either
+            if name == "defaults" and not part:
+                self.check_defaults(value)
+                continue
+            key = f"{part}.{name}".lstrip(".")
+            if self.checks and not key.startswith("hydra"):
+                self.check_key(name, key, part, key_node, value)
+            self.check_value(value, key, self.schema.hint(key))
+        self.within.pop()
+
+    def check_key(self, name: str, key: str, part: str, node: yaml.Node, value: yaml.Node) -> None:
+        given = value.value if isinstance(value, yaml.ScalarNode) else ""
+        place = key.replace("/", ".").removesuffix(".name")
+        selects = f"a component is chosen under defaults. Write defaults: [override /{{}}: {given or 'NAME'}]"
+        if place in PLACES and (place != key or not isinstance(value, yaml.MappingNode)):
+            raise self.wrong(node, f"got {key}: {given}, and {selects.format(GROUPS[PLACES[place]])}")
+        if typing.get_origin(bare(self.schema.hint(part))) is dict:
+            return
+        if name == "defaults":
+            raise self.wrong(node, f"defaults stands at the top of the file, and not in {part}.")
+        if "/" in name:
+            raise unknown_group(key, given, self.schema, self.place(node))
+        if self.schema.knows(key):
+            if "." in name:
+                raise self.wrong(
+                    node, f"keys are nested: got {name}: {given}. Write {nested(name, given or '...')}"
+                )
+            if dataclasses.is_dataclass(self.schema.hint(key)) and not isinstance(value, yaml.MappingNode):
+                if close := re.fullmatch(r"(\w+):(\S+)", given):
+                    raise self.wrong(value, f"a space is missing: got {given}. Write {close[1]}: {close[2]}")
+                came = "nothing" if value.tag == NULL else given or "a list"
+                raise self.wrong(
+                    node,
+                    f"{key} has keys of its own: got {came}. Leave it out, or give keys: {self.example(key)}",
+                )
+            return
+        chosen: dict[str, str] = {}
+        raise unknown_key(key, given, self.schema, chosen, place=self.place(node))
+
+    def example(self, key: str) -> str:
+        inside = next(leaf.key for leaf in self.schema.leaves() if leaf.key.startswith(f"{key}."))
+        return f"{key}: {{{inside.removeprefix(f'{key}.').partition('.')[0]}: ...}}"
+
+    def check_value(self, node: yaml.Node, key: str, hint: Any) -> None:
+        """Marks texts as such, and goes into what has keys."""
+        if isinstance(node, yaml.MappingNode):
+            self.check(node, key)
+        elif isinstance(node, yaml.SequenceNode):
+            options = typing.get_args(bare(hint))
+            for item in node.value:
+                self.check_value(item, key, options[0] if options else None)
+        elif key.startswith(f"{PARAMS}."):
+            self.check_param(node, key.removeprefix(f"{PARAMS}."))
+        elif bare(hint) is str and node.tag != TEXT and node.style is None:
+            if node.tag != NULL:
+                node.tag = TEXT
+            elif not takes_nothing(hint) and self.checks:
+                raise self.wrong(node, f'{key} must be text: got nothing. Write {key.rpartition(".")[2]}: ""')
+
+    def check_param(self, node: yaml.Node, key: str) -> None:
+        override = as_typed(f"{key}={node.value}", self.schema, sweeps=True)
+        if override != f"{key}={node.value}":
+            node.tag, node.value = TEXT, override.partition("=")[2]
+
+    def check_defaults(self, node: yaml.Node) -> None:
+        """The list of what the file is built on, and of the components that it chooses."""
+        if not self.checks:
+            return
+        if not isinstance(node, yaml.SequenceNode):
+            raise self.wrong(node, "defaults is a list. Write defaults: [override /model/norm: layernorm]")
+        for item in node.value:
+            if isinstance(item, yaml.MappingNode):
+                if len(item.value) != 1:
+                    raise self.wrong(
+                        item, "defaults is a list, with one choice an entry: each begins with a dash."
+                    )
+                self.check_choice(*item.value[0])
+            elif isinstance(item, yaml.ScalarNode):
+                self.check_base(item)
+
+    def check_choice(self, key_node: yaml.Node, value: yaml.Node) -> None:
+        given = value.value if isinstance(value, yaml.ScalarNode) else ""
+        if isinstance(value, yaml.ScalarNode) and value.tag != NULL:
+            value.tag = TEXT
+        read = CHOICE.fullmatch(str(key_node.value).strip())
+        if read is None or read[3].startswith("hydra/"):
+            return
+        overrides, slash, group = read.groups()
+        if group == "experiment":
+            raise self.wrong(key_node, f"another experiment is named alone. Write defaults: [{given}]")
+        if group not in GROUPS.values():
+            if group.replace(".", "/") in GROUPS.values():
+                group, overrides = group.replace(".", "/"), None
+            else:
+                raise unknown_group(group, given, self.schema, self.place(key_node))
+        if not overrides or not slash:
+            raise self.wrong(
+                key_node,
+                f"got {key_node.value}: {given}. Write defaults: [override /{group}: {given or 'NAME'}]",
+            )
+        names = self.schema.components(group.replace("/", "."))
+        if given and given not in names:
+            kind = PLACES[group.replace("/", ".")]
+            error = unknown_name(kind, given, names, self.schema.registry().hint(kind, given))
+            raise UserError(f"{shown(self.file)}, line {value.start_mark.line + 1}: {error}")
+
+    def check_base(self, node: yaml.ScalarNode) -> None:
+        name = node.value.removeprefix("/experiment/").removeprefix("experiment/")
+        node.tag = TEXT
+        if self.file in based_on(name):
+            raise self.wrong(
+                node,
+                f"it is built on itself: {name} is {shown(experiment_files()[name])}. Give the file another name.",
+            )
+        if name == "_self_" or name.startswith("/") or name in experiment_files():
+            return
+        group, equals, choice = name.removeprefix("override ").lstrip("/").partition("=")
+        if equals and group.replace(".", "/") in GROUPS.values():
+            group = group.replace(".", "/")
+            raise self.wrong(node, f"got {node.value}. Write defaults: [override /{group}: {choice}]")
+        error = unknown_name(
+            "experiment",
+            name,
+            experiment_files(),
+            "defaults names experiments, and components so: override /model/norm: layernorm",
+        )
+        raise self.wrong(node, str(error))
+
+
+def based_on(name: str, seen: tuple[Path, ...] = ()) -> tuple[Path, ...]:
+    """The files of an experiment and of all that it is built on."""
+    file = experiment_files().get(name)
+    if file is None or file in seen:
+        return seen
+    seen = (*seen, file)
+    try:
+        content = yaml.safe_load(text_of(file))
+    except (UserError, yaml.YAMLError):
+        return seen
+    entries = content.get("defaults") if isinstance(content, dict) else None
+    for entry in entries if isinstance(entries, list) else []:
+        seen = based_on(str(entry), seen) if isinstance(entry, str) else seen
+    return seen

@@ -1,0 +1,200 @@
+"""Slips in how a command is typed: dashes before a key, words without a key, a text without its quotes.
+
+Each is told with what to type instead.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from gptlab.cli.as_typed import PROSE
+from gptlab.cli.foreign_words import command_for
+from gptlab.cli.help import VERBS
+from gptlab.cli.suggesting import chosen_components, unknown_key
+from gptlab.errors import UserError, nearest
+from gptlab.experiments import GROUP as EXPERIMENT
+from gptlab.experiments import experiment_files
+from gptlab.groups import GROUPS
+from gptlab.schema import PLACES, bare
+
+if TYPE_CHECKING:
+    from gptlab.cli.command_line import Verb
+
+TEXT_OF = {"generate": "prompt", "inspect": "text", "graph": "expr"}  # what a bare text is meant to be
+DASHED = re.compile(r"--?[A-Za-z]")
+WITH_SPACES = (*PROSE, "prompt", "run", "output", "register", "data.path", "tokenizer.path")
+PYTHON = "python -m gptlab"
+
+
+def wrong_first_word(arguments: list[str]) -> UserError:
+    """The error for a first word that is neither a verb nor an override."""
+    from gptlab.cli.command_line import Verb
+
+    word = arguments[0]
+    if command := command_for(word):
+        return UserError(f"there is no verb '{word}'. Type {command}")
+    if experiment := experiment_named(word):
+        return UserError(
+            f"an experiment is added with a plus: got '{word}'. Type {PYTHON} +{EXPERIMENT}={experiment}"
+        )
+    if os.path.isfile(word):
+        return UserError(
+            f"a file to train on is named by data.path: got '{word}'. Type {PYTHON} {on_text(word)}"
+        )
+    said = bare_word(0, arguments, Verb("train"))
+    if "ype " in said:
+        return UserError(said)
+    close = nearest(word, VERBS)
+    guess = f" Did you mean {' or '.join(close)}?" if close else ""
+    return UserError(
+        f"the first word must be a verb ({', '.join(VERBS)}) or an override that reads key=value, such as "
+        f"+experiment=tiny: got '{word}'.{guess}"
+    )
+
+
+def refuse_dashes(arguments: list[str], options: list[str], verb: Verb) -> None:
+    """Raises UserError for a key that is typed like a flag: `--lr 0.1`, `--n_embd=32`, `--experiment tiny`."""
+    for i, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if not DASHED.match(name) or name in options:
+            continue
+        following = arguments[i + 1] if i + 1 < len(arguments) else ""
+        if not equals and following and not following.startswith(("-", "+")) and "=" not in following:
+            value = following
+        word = name.lstrip("-")
+        if word in VERBS:
+            raise UserError(f"a verb has no dashes: got {argument}. Type {PYTHON} {word}")
+        if is_key(word, verb) and value:
+            raise UserError(
+                f"keys are typed without dashes: got {shown(name, value)}. Type {override(word, value)}"
+            )
+        said = for_key(word, value, verb)
+        if said is not None:
+            raise UserError(f"keys are typed without dashes: got {shown(name, value)}. {said}")
+
+
+def refuse_config_name(name: str | None) -> None:
+    """Raises UserError for an experiment where the name of a root config is wanted."""
+    if name and (experiment := experiment_named(name)):
+        raise UserError(
+            f"--config-name names a root config, and '{name}' is an experiment. Type +{EXPERIMENT}={experiment}"
+        )
+
+
+def refuse_bare_word(overrides: list[str], verb: Verb) -> None:
+    """Raises UserError for the first word that has no `=`."""
+    for i, word in enumerate(overrides):
+        if "=" in word.strip("=") or word.startswith("~") or (word.endswith("=") and word != "="):
+            if word.endswith("=") and i + 1 < len(overrides) and "=" not in overrides[i + 1]:
+                raise UserError(f"there is no space around =: type {override(word[:-1], overrides[i + 1])}")
+            continue
+        raise UserError(bare_word(i, overrides, verb))
+
+
+def bare_word(i: int, overrides: list[str], verb: Verb) -> str:
+    """What is said of the word at i, which has no `=` in it."""
+    word, before = overrides[i], overrides[i - 1] if i else ""
+    after = overrides[i + 1] if i + 1 < len(overrides) else ""
+    plain = word.lstrip("+")
+    if word.startswith("="):
+        value = word[1:] or after
+        if before and "=" not in before and value:
+            return f"there is no space around =: type {override(before, value)}"
+        return f"an override must read key=value: got '{word}', which has no key."
+    if after.startswith("=") and (value := after[1:] or "".join(overrides[i + 2 : i + 3])):
+        return f"there is no space around =: type {override(word, value)}"
+    if i and before.partition("=")[0].lstrip("+") in WITH_SPACES:
+        words = [before]
+        for following in overrides[i:]:
+            if "=" in following:
+                break
+            words.append(following)
+        key, _, value = " ".join(words).partition("=")
+        return f"a text with spaces needs quotes: got '{' '.join(words)}'. Type {key}={shlex.quote(value)}"
+    if plain in VERBS:
+        return f"the verb comes first: type {PYTHON} {plain} ..."
+    if after and "=" not in after and not after.startswith("~"):
+        if plain == EXPERIMENT:
+            return f"an override must read key=value: got '{word} {after}'. Type +{EXPERIMENT}={after}"
+        if is_key(plain, verb):
+            return f"an override must read key=value: got '{word} {after}'. Type {override(plain, after)}"
+        if (guess := for_key(plain, after, verb)) is not None:
+            return f"an override must read key=value: got '{word} {after}'. {guess}"
+    begins = f"an override must read key=value: got '{word}'."
+    if verb.name == "train":
+        if experiment := experiment_named(plain):
+            return f"{begins} Type +{EXPERIMENT}={experiment}"
+        if os.path.isfile(plain):
+            return f"{begins} Type {on_text(plain)}"
+        places = [p for p in PLACES if plain in verb.schema.components(p)] if plain.isidentifier() else []
+        if len(places) == 1:
+            return f"{begins} Type {GROUPS[PLACES[places[0]]]}={plain}"
+    if (key := TEXT_OF.get(verb.name)) is not None:
+        if verb.name != "graph" and (plain == "latest" or os.path.exists(plain)):
+            return f"{begins} Type {PYTHON} {verb.name} run={shlex.quote(word)}"
+        text = " ".join(overrides[i:] if not any("=" in text for text in overrides[i:]) else [word])
+        return f"{begins} Type {PYTHON} {verb.name} {key}={shlex.quote(text)}"
+    if verb.name == "ui" and word.isdigit():
+        return f"{begins} Type {PYTHON} ui port={word}"
+    return begins
+
+
+def refuse_part(key: str, value: str, verb: Verb) -> None:
+    """Raises UserError for a value where there are keys: `model=big`, and for a file where a data set is selected."""
+    import dataclasses
+
+    if key == "data" and os.path.exists(value) and value not in verb.schema.components("data"):
+        raise UserError(
+            f"data selects a kind of data, and data.path names its file: got data={value}. Type {on_text(value)}"
+        )
+    hint = bare(verb.schema.hint(key)) if "/" not in key else None
+    if not dataclasses.is_dataclass(hint) or value.startswith("{"):
+        return
+    if experiment := experiment_named(value):
+        raise UserError(
+            f"{key} has keys of its own, and {value} is an experiment: got {key}={value}. "
+            f"Type +{EXPERIMENT}={experiment}"
+        )
+    keys = [f"{key}.{field.name}" for field in dataclasses.fields(hint)]
+    keys = [name.replace(".", "/") if name in PLACES else name for name in keys]
+    raise UserError(f"{key} has keys of its own: got {key}={value}. Set one of {', '.join(keys)}.")
+
+
+def experiment_named(word: str) -> str:
+    """The experiment that a word means: its name, or its file; empty if it means none."""
+    name = re.sub(r"\.ya?ml$", "", word.lstrip("+").removeprefix("experiments/"))
+    return name if name in experiment_files() else ""
+
+
+def on_text(path: str) -> str:
+    return f"data=text data.path={shlex.quote(path)}"
+
+
+def is_key(key: str, verb: Verb) -> bool:
+    """Whether a config of the verb can have the key, or the group."""
+    place = key.replace("/", ".")
+    return (
+        verb.schema.hint(key) is not None
+        and ("/" not in key or place in PLACES)
+        and (place not in PLACES or verb.schema.has_place(place))
+    )
+
+
+def override(key: str, value: str) -> str:
+    """`+experiment=tiny`, `prompt='the cat'`: as it is typed."""
+    key = key.lstrip("+")
+    return f"{'+' if key == EXPERIMENT else ''}{key}={shlex.quote(value)}"
+
+
+def for_key(key: str, value: str, verb: Verb) -> str | None:
+    """What to type for a key that is in no config; None if nothing is like it."""
+    error = str(unknown_key(key, value, verb.schema, chosen_components(verb.name, [])))
+    said = error.partition(f"'{key}'. ")[2]
+    return said if said and not said.startswith("Known") else None
+
+
+def shown(name: str, value: str) -> str:
+    return f"{name}={value}" if value else name
