@@ -1,7 +1,25 @@
 """python -m gptlab, and the console script `gptlab`."""
 
 import gc
+import os
 import sys
+
+
+def leave_out_this_folder() -> None:
+    """Have no module of the current folder imported: a names.py or token.py there is no part of gptlab.
+
+    `python -m` puts the folder in front of all others; the console script does not. Processes that are begun
+    from here on leave it out, too, unless gptlab itself is only to be found there.
+    """
+    if sys.flags.safe_path or not sys.path or sys.path[0] != os.getcwd():
+        return
+    here = sys.path.pop(0)
+    from importlib.machinery import PathFinder
+
+    if PathFinder.find_spec("gptlab") is not None:
+        os.environ["PYTHONSAFEPATH"] = "1"
+    else:
+        sys.path.append(here)
 
 
 def main() -> None:
@@ -16,4 +34,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    leave_out_this_folder()
     main()

@@ -15,6 +15,7 @@ from gptlab.create import STANDARD
 from gptlab.engines.engine import Definition, causal_context
 from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
 from gptlab.engines.xla_arrays import XlaArrays
+from gptlab.engines.xla_settings import arithmetic
 from gptlab.model.gpt import GPT, settle_sizes
 from gptlab.registry import COMPONENT_KINDS, Registry
 
@@ -101,7 +102,7 @@ def xla_gradient(
         context = causal_context(len(TOKENS) - 1)
         return jnp.mean(definition.losses(tensors, TOKENS[:-1], TOKENS[1:], context).data)
 
-    with jax.enable_x64(True):
+    with arithmetic("float64"):
         found = jax.jit(jax.grad(loss))({name: jnp.asarray(array) for name, array in weights.items()})
         return {name: np.asarray(array) for name, array in found.items()}
 

@@ -32,6 +32,9 @@ def check_names(registry: Registry, names: Sequence[str] = ()) -> list[Check]:
 
 def check_entry(registry: Registry, entry: Entry) -> list[Check]:
     """Everything that can be tried of one registered name."""
+    from gptlab.engines.xla_settings import begin
+
+    begin()
     from gptlab.checks import adapters, components, ops, rules
 
     findings = Findings(entry.kind, entry.name, [])

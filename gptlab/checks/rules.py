@@ -15,6 +15,7 @@ from gptlab.checks.components import small_model
 from gptlab.create import STANDARD
 from gptlab.engines.engine import Batches
 from gptlab.engines.scalar import ScalarEngine
+from gptlab.engines.xla_settings import arithmetic
 from gptlab.optim.optimizers import SGD
 from gptlab.registry import Registry
 
@@ -55,7 +56,7 @@ def check_an_optimizer(optimizer: Any, findings: Findings) -> None:
         state = optimizer.init(start)
         given = [start, grads, *state.values()]
         before = [{name: np.array(array) for name, array in named.items()} for named in given]
-        with jax.enable_x64(True):
+        with arithmetic("float64"):
             optimizer.update(np if on_numpy else jnp, start, grads, state, 1.0, 0.1)
         if any(
             (named[name] != array).any()
@@ -63,7 +64,7 @@ def check_an_optimizer(optimizer: Any, findings: Findings) -> None:
             for name, array in kept.items()
         ):
             fails("update changes its inputs in place")
-    with jax.enable_x64(True):
+    with arithmetic("float64"):
         with findings.trying("repeatable") as fails:
             one, other = (descend(optimizer, jnp, 0.1, 5)[0] for _ in range(2))
             if any(np.asarray(one[n]).tobytes() != np.asarray(other[n]).tobytes() for n in one):

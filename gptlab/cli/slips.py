@@ -106,7 +106,10 @@ def bare_word(i: int, overrides: list[str], verb: Verb) -> str:
         return f"an override must read key=value: got '{word}', which has no key."
     if after.startswith("=") and (value := after[1:] or "".join(overrides[i + 2 : i + 3])):
         return f"there is no space around =: type {override(word, value)}"
-    if i and before.partition("=")[0].lstrip("+") in WITH_SPACES:
+    owner = before.partition("=")[0].lstrip("+") if i else ""
+    if plain in VERBS and owner not in (*PROSE, "prompt"):
+        return f"the verb comes first: type {PYTHON} {plain} ..."
+    if owner in WITH_SPACES:
         words = [before]
         for following in overrides[i:]:
             if "=" in following:
@@ -114,8 +117,6 @@ def bare_word(i: int, overrides: list[str], verb: Verb) -> str:
             words.append(following)
         key, _, value = " ".join(words).partition("=")
         return f"a text with spaces needs quotes: got '{' '.join(words)}'. Type {key}={shlex.quote(value)}"
-    if plain in VERBS:
-        return f"the verb comes first: type {PYTHON} {plain} ..."
     if after and "=" not in after and not after.startswith("~"):
         if plain == EXPERIMENT:
             return f"an override must read key=value: got '{word} {after}'. Type +{EXPERIMENT}={after}"
@@ -132,11 +133,11 @@ def bare_word(i: int, overrides: list[str], verb: Verb) -> str:
         places = [p for p in PLACES if plain in verb.schema.components(p)] if plain.isidentifier() else []
         if len(places) == 1:
             return f"{begins} Type {GROUPS[PLACES[places[0]]]}={plain}"
-    if (key := TEXT_OF.get(verb.name)) is not None:
+    if verb.name in TEXT_OF:
         if verb.name != "graph" and (plain == "latest" or os.path.exists(plain)):
             return f"{begins} Type {PYTHON} {verb.name} run={shlex.quote(word)}"
         text = " ".join(overrides[i:] if not any("=" in text for text in overrides[i:]) else [word])
-        return f"{begins} Type {PYTHON} {verb.name} {key}={shlex.quote(text)}"
+        return f"{begins} Type {PYTHON} {verb.name} {TEXT_OF[verb.name]}={shlex.quote(text)}"
     if verb.name == "ui" and word.isdigit():
         return f"{begins} Type {PYTHON} ui port={word}"
     return begins

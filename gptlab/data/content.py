@@ -89,7 +89,7 @@ def identity_of(factory: Any, tokenizer: dict[str, Any]) -> dict[str, Any]:
         values = [getattr(factory, f.name) for f in fields(factory)]
         paths = [Path(v).expanduser() for v in values if isinstance(v, (str, Path)) and v]
         found = [path for path in paths if path.exists()]
-        identity["files"] = [digest_of(file) for path in found for file in text_files(path, "tokenizer")]
+        identity["files"] = [digest_of(file) for path in found for file in text_files(path, "tokenizer.path")]
     return identity
 
 

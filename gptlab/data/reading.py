@@ -11,6 +11,7 @@ from gptlab.data.seams import seam
 from gptlab.errors import UserError
 
 BLOCK = 1 << 20  # bytes read at a time
+START = 1 << 10  # bytes that show what is no text
 
 Advance = Callable[[int], None]  # told how many bytes have been read since it was told last
 
@@ -53,10 +54,7 @@ class FileTexts:
                 try:
                     text = decoder.decode(data, final=not data)
                 except UnicodeDecodeError as error:
-                    raise UserError(
-                        f"{self.key} must be UTF-8 text: {file} has the byte 0x{error.object[error.start]:02x} at "
-                        f"offset {begun + error.start}. Convert it first, e.g. iconv -f latin1 -t utf-8 {file.name}"
-                    ) from None
+                    raise not_text(self.key, file, error, begun) from None
                 read += len(data)
                 if first and text:
                     text, first = text.removeprefix("\ufeff"), False
@@ -66,6 +64,28 @@ class FileTexts:
                 if not data:
                     return
                 self.advance(len(data))
+
+
+def not_text(key: str, file: Path, error: UnicodeDecodeError, begun: int) -> UserError:
+    """begun: the offset in the file at which the bytes begin that cannot be decoded."""
+    return UserError(
+        f"{key} must be UTF-8 text: {file} has the byte 0x{error.object[error.start]:02x} at "
+        f"offset {begun + error.start}. Convert it first, e.g. iconv -f latin1 -t utf-8 {file.name}"
+    )
+
+
+def check_start(file: Path, key: str) -> None:
+    """Raises UserError for a file that does not begin with UTF-8, and OSError if it cannot be read."""
+    try:
+        with file.open("rb", buffering=0) as source:
+            start = source.read(START)
+    except OSError as error:
+        error.filename = str(file)  # reading tells no name
+        raise
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError as error:
+        raise not_text(key, file, error, 0) from None
 
 
 class TextLines(FileTexts):

@@ -27,6 +27,7 @@ from gptlab.engines.engine import (
     with_fields,
 )
 from gptlab.engines.packing import PassShape, choose_shape, pack
+from gptlab.engines.xla_settings import arithmetic, begin
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class XlaEngine:
         self, definition: Definition, optimizer: Optimizer, ops: OpTable, frozen: Frozen = frozenset()
     ) -> XlaSession:
         # jax is imported here and not above: reading a config must not take the second that it needs
+        begin()
         from gptlab.engines.xla_arrays import XlaArrays
 
         return XlaSession(definition, optimizer, XlaArrays(ops, self.dtype), frozen)
@@ -96,7 +98,7 @@ class XlaSession:
     def _computing(self, weights: Arrays | None = None) -> Iterator[None]:
         """In the engine's precision, and where these weights are; jax keeps both by thread."""
         device = None if weights is None else self._devices.device_of(weights)
-        with self._jax.enable_x64(self.dtype == "float64"), self._jax.default_device(device):
+        with arithmetic(self.dtype), self._jax.default_device(device):
             yield
 
     def _best_device(self, weights: Arrays, positions: int) -> Any:

@@ -15,6 +15,7 @@ from gptlab.engines.engine import Arrays, Definition, Frozen, Optimizer, causal_
 from gptlab.engines.jaxpr_costs import SCOPE, Counted, counted, kept
 from gptlab.engines.xla_arrays import XlaArrays
 from gptlab.engines.xla_programs import tensors
+from gptlab.engines.xla_settings import arithmetic
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -40,7 +41,7 @@ def model_costs(
     definition: Definition, ops: OpTable, shapes: Shapes, frozen: Frozen, positions: int, dtype: str
 ) -> Costs:
     """Traced, not run: no number is computed. definition: with its parts in `scope`s."""
-    with jax.enable_x64(dtype == "float64"):
+    with arithmetic(dtype):
         return traced_costs(definition, XlaArrays(ops, dtype), shapes, frozen, positions)
 
 
@@ -76,7 +77,7 @@ def update_costs(optimizer: Optimizer, shapes: Shapes, dtype: str) -> Counted:
     def update(params: Arrays, grads: Arrays, state: Any, step: Any, rate: Any) -> Any:
         return optimizer.update(jnp, params, grads, state, step, rate)
 
-    with jax.enable_x64(dtype == "float64"):
+    with arithmetic(dtype):
         weights = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
         state, number = like(initial(optimizer, shapes, dtype)), jax.ShapeDtypeStruct((), dtype)
         return counted(jaxpr_of(update, weights, weights, state, number, number))

@@ -18,6 +18,7 @@ from gptlab.engines.engine import causal_context
 from gptlab.engines.xla_arrays import XlaArrays
 from gptlab.engines.xla_cache import keep_compiled_programs
 from gptlab.engines.xla_programs import compiled, tensors
+from gptlab.engines.xla_settings import arithmetic
 from gptlab.inspection.tapping import RecordingArrays, TappedBlock
 from gptlab.model.gpt import GPT
 
@@ -50,7 +51,7 @@ def look(
     """The pass over tokens (T,), each followed by its target; in float64 if the weights are."""
     dtype = "float64" if any(np.asarray(w).dtype == np.float64 for w in weights.values()) else "float32"
     keep_compiled_programs()
-    with jax.enable_x64(dtype == "float64"):
+    with arithmetic(dtype):
         # numpy, not jax: each small thing that jax makes apart from the program would be compiled, too.
         given = {name: np.asarray(array, dtype) for name, array in weights.items()}
         arrays, length = XlaArrays(ops, dtype), len(tokens)

@@ -95,6 +95,9 @@ def summarize(
 ) -> Summary:
     """Trace the model, its gradient and its update, and count."""
     # jax is imported here and not above: a wrong config must not take the second that it needs
+    from gptlab.engines.xla_settings import begin
+
+    begin()
     from gptlab.engines.xla_costs import initial, model_costs, scope, update_costs
 
     matrices = [replace(m, trainable=m.name not in frozen) for m in definition.matrices()]
