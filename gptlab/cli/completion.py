@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import nullcontext, redirect_stderr
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 
 from gptlab.cli.files import FORMAT
 from gptlab.cli.help import VERBS
+from gptlab.config import ROOTS
+from gptlab.experiments import GROUP as EXPERIMENT
 from gptlab.registry import Registry
+from gptlab.schema import PLACES, Schema
 
-TAKE_A_WORD = ("export", "import")  # in front of the overrides
+TAKE_A_WORD = ("export", "import", "compare")  # in front of the overrides
+ROOT_OF = {"summary": "train"}  # of a verb that has none of its own
+DESCRIBE_A_RUN = ("train", "summary", "graph")
 
 
 def complete(arguments: list[str], subcommand: list[str], registry: Registry) -> int:
@@ -23,13 +29,20 @@ def complete(arguments: list[str], subcommand: list[str], registry: Registry) ->
     sys.argv[0] = "gptlab"  # also for python -m gptlab: it is the only command that can be completed
     line = os.environ.get("COMP_LINE", "")
     verb, rest, own = understood(line, registry)
+    root = ROOT_OF.get(verb, verb)
+    hydras = StringIO()
     try:
         if asked:
             os.environ["COMP_LINE"] = f"gptlab {rest}"
             for choice in own:
                 print(choice)
-        with redirect_stderr(StringIO()) if asked else nullcontext():
-            through_hydra(verb, arguments, lambda config: None)
+        if asked and root not in ROOTS:
+            return 0
+        if not asked:
+            through_hydra(root, arguments, lambda config: None)
+            return 0
+        with redirect_stdout(hydras), redirect_stderr(StringIO()):
+            through_hydra(root, arguments, lambda config: None)
     except (Exception, SystemExit):
         # A line that is not finished may be wrong in any way, and an error would be printed into it.
         if not asked:
@@ -38,7 +51,37 @@ def complete(arguments: list[str], subcommand: list[str], registry: Registry) ->
         sys.argv[0] = program
         if asked:
             os.environ["COMP_LINE"] = line
+    if root in ROOTS:
+        schema = Schema(ROOTS[root], lambda: registry)
+        for choice in taken(hydras.getvalue().split(), verb, schema):
+            print(choice)
     return 0
+
+
+def taken(choices: list[str], verb: str, schema: Schema) -> Iterator[str]:
+    """Of what Hydra offers, what the verb takes: Hydra knows all groups that there are, and no verbs."""
+    for choice in choices:
+        key = choice.lstrip("+").partition("=")[0].rstrip("./")
+        group = key.replace("/", ".")
+        if key == EXPERIMENT:
+            if verb in DESCRIBE_A_RUN:
+                yield f"+{choice.lstrip('+')}"
+        elif key == "sweep" and not choice.endswith("."):
+            if verb == "train":
+                yield f"+{choice.lstrip('+')}"
+        elif key.partition(".")[0].partition("/")[0] == "hydra":
+            if verb == "train":
+                yield choice if choice != "hydra" else "hydra/"
+        elif "/" in choice or group in PLACES:
+            inside = [
+                place for place in PLACES if f"{place}.".startswith(f"{group}.") and schema.has_place(place)
+            ]
+            if inside:
+                yield choice
+        elif verb in ("summary", "graph") and key in ("resume", "sweep", "sweep.resume"):
+            continue  # of training alone
+        elif key != "original" and not key.endswith(".name") and schema.knows(key):
+            yield choice
 
 
 def understood(line: str, registry: Registry) -> tuple[str, str, list[str]]:
@@ -47,18 +90,30 @@ def understood(line: str, registry: Registry) -> tuple[str, str, list[str]]:
     rest = rest.lstrip()
     first, space, after = rest.partition(" ")
     if space and first in VERBS:
-        return first, *of_verb(first, after.lstrip())
+        return first, *of_verb(first, after.lstrip(), registry)
     word = rest.rpartition(" ")[2]
     if word == rest and "=" not in word:
         return "train", rest, [f"{verb} " for verb in VERBS if verb.startswith(word)]
     key, equals, begun = word.partition("=")
     if equals and key.startswith("ops."):
-        return "train", rest, [f"{key}={name}" for name in registry.names("op") if name.startswith(begun)]
+        return "train", rest, of_ops(key, begun, registry)
     return "train", rest, []
 
 
-def of_verb(verb: str, rest: str) -> tuple[str, list[str]]:
+def of_ops(key: str, begun: str, registry: Registry) -> list[str]:
+    return [f"{key}={name}" for name in registry.names("op") if name.startswith(begun)]
+
+
+def of_verb(verb: str, rest: str, registry: Registry) -> tuple[str, list[str]]:
     """What of a verb's line Hydra can complete, and the flags of gptlab's own that could."""
+    key, equals, begun = rest.rpartition(" ")[2].partition("=")
+    if verb in DESCRIBE_A_RUN and equals and key.startswith("ops."):
+        return rest, of_ops(key, begun, registry)
+    if verb == "summary" and not equals and "versus=".startswith(key or " "):
+        return rest, ["versus="]
+    if verb == "check":
+        names = {name for entry in registry for name in (entry.name, entry.owner)}
+        return rest, sorted(name for name in names if name.startswith(key))
     if verb not in TAKE_A_WORD:
         return rest, []
     before, _, word = rest.rpartition(" ")
