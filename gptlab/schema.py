@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gptlab.groups import GROUPS
@@ -44,9 +45,13 @@ class Schema:
             return self._walk(key.split(".")[1:], HydraConf, "hydra")
         return self._walk(key.split("."), self.root, "")
 
-    def leaves(self) -> Iterator[Leaf]:
+    def leaves(self) -> list[Leaf]:
         """Every key that can be set, the fields of all components of each group included."""
-        yield from self._leaves(self.root, "")
+        return self._all
+
+    @cached_property
+    def _all(self) -> list[Leaf]:
+        return list(self._leaves(self.root, ""))
 
     def knows(self, key: str) -> bool:
         """Whether a config of this root can have the key, as a value or as a part with keys of its own."""

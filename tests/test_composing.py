@@ -106,7 +106,9 @@ def test_only_what_the_schema_knows_is_told_before(folder: Path) -> None:
 
 def test_configs_that_are_not_selected_are_not_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr("gptlab.cli.file_nodes.read_experiment", lambda file, schema: made.append(file.stem) or {})
+    monkeypatch.setattr(
+        "gptlab.cli.file_nodes.read_experiment", lambda file, schema: made.append(file.stem) or {}
+    )
     monkeypatch.setattr(
         "gptlab.config.schema_of", lambda cls, name: made.append(name) or pytest.fail("none is selected here")
     )

@@ -1,6 +1,7 @@
 """The verbs: each composes a config, then calls one function below.
 
-python -m gptlab [train] +experiment=tiny     train; the default
+python -m gptlab                              what there is
+python -m gptlab [train] +experiment=tiny     train; the verb that may be left out
 python -m gptlab generate n=5                 sample from a finished run
 python -m gptlab export latest --format=json  weights to a file
 python -m gptlab import weights.json ...      and from one

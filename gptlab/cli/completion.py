@@ -109,7 +109,7 @@ def of_verb(verb: str, rest: str, registry: Registry) -> tuple[str, list[str]]:
     key, equals, begun = rest.rpartition(" ")[2].partition("=")
     if verb in DESCRIBE_A_RUN and equals and key.startswith("ops."):
         return rest, of_ops(key, begun, registry)
-    if verb == "summary" and not equals and "versus=".startswith(key or " "):
+    if verb == "summary" and not equals and "versus=".startswith(key):
         return rest, ["versus="]
     if verb == "check":
         names = {name for entry in registry for name in (entry.name, entry.owner)}

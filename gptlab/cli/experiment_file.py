@@ -231,7 +231,7 @@ class Reader:
             options = typing.get_args(bare(hint))
             for item in node.value:
                 self.check_value(item, key, options[0] if options else None)
-        elif key.startswith(f"{PARAMS}."):
+        elif key.startswith(f"{PARAMS}.") and node.tag != NULL:
             self.check_param(node, key.removeprefix(f"{PARAMS}."))
         elif bare(hint) is str and node.tag != TEXT and node.style is None:
             if node.tag != NULL:
@@ -241,8 +241,7 @@ class Reader:
 
     def check_param(self, node: yaml.Node, key: str) -> None:
         override = as_typed(f"{key}={node.value}", self.schema, sweeps=True)
-        if override != f"{key}={node.value}":
-            node.tag, node.value = TEXT, override.partition("=")[2]
+        node.tag, node.value = TEXT, override.partition("=")[2]
 
     def check_defaults(self, node: yaml.Node) -> None:
         """The list of what the file is built on, and of the components that it chooses."""

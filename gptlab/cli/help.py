@@ -215,7 +215,7 @@ def experiments() -> str:
     from gptlab.experiments import descriptions
 
     rows = descriptions()
-    return "Experiments (files in experiments/, gptlab's own and those of this folder):\n" + table(rows)
+    return "Experiments (files in experiments/, gptlab's own and those of this folder, which come first):\n" + table(rows)
 
 
 def names() -> str:

@@ -30,6 +30,7 @@ def unknown_key(
     key: as it was typed, without a plus. value: what was typed behind it. part: as much of the key as is
     wrong, if not all. place: where it stands, ` (in experiments/mine.yaml)`.
     """
+    value = unquoted(value)
     if "/" in key:
         return unknown_group(key, value, schema, place)
     begins = f"the config has no key '{part or key}'{place}."

@@ -1,0 +1,183 @@
+"""Slips in typing, and words of other programs: each is told with what to type, and that is right."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from gptlab.cli import main
+from gptlab.cli.command_line import read_command_line
+from gptlab.cli.composing import prepared, settings_of
+from gptlab.cli.foreign_words import ABSENT, COMMANDS, GROUPS, KEYS, folded
+from gptlab.cli.help import VERBS
+from gptlab.cli.suggesting import same_word
+from gptlab.config import ROOTS
+from gptlab.plugins import Plugins
+from gptlab.schema import Schema
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "poems.txt").write_text("a b\nc d\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def plugins() -> Plugins:
+    return prepared()
+
+
+# What is typed, and what is then said to be typed.
+SLIPS = {
+    "learningRate=0.01": "train.learningRate=0.01",
+    "lr=0.1": "train.learningRate=0.1",
+    "model.lr=0.1": "train.learningRate=0.1",
+    "n_embd=32": "model.nEmbd=32",
+    "hidden_size=32": "model.nEmbd=32",
+    "n_layer=2": "model.nLayer=2",
+    "num_hidden_layers=2": "model.nLayer=2",
+    "n_head=2": "model.nHead=2",
+    "num_attention_heads=2": "model.nHead=2",
+    "block_size=32": "model.blockSize=32",
+    "max_iters=100": "train.numSteps=100",
+    "max_steps=100": "train.numSteps=100",
+    "batch_size=8": "train.batchSize=8",
+    "eval_interval=10": "train.evalEvery=10",
+    "warmup_iters=10": "schedule.warmup=10",
+    "beta1=0.9": "optimizer.beta1=0.9",
+    "weight_decay=0.1": "optimizer=adamw optimizer.weightDecay=0.1",
+    "optimizer=sgd weight_decay=0.1": "optimizer=adamw optimizer.weightDecay=0.1",
+    "momentum=0.9": "optimizer=sgd optimizer.momentum=0.9",
+    "dtype=float64": "engine.dtype=float64",
+    "out_dir=here": "hydra.run.dir=here",
+    "lr_scheduler=cosine": "schedule=cosine",
+    "hidden_act=gelu": "model/activation=gelu",
+    "norm=layernorm": "model/norm=layernorm",
+    "model/optimizer=sgd": "optimizer=sgd",
+    "-m lr=0.1,0.2": "train.learningRate=0.1,0.2",
+    "--n_embd=32": "model.nEmbd=32",
+    "--lr 0.1": "train.learningRate=0.1",
+    "-lr 0.1": "train.learningRate=0.1",
+    "--seed 3": "seed=3",
+    "--experiment tiny": "+experiment=tiny",
+    "--experiment=tiny": "+experiment=tiny",
+    "--config-name tiny": "+experiment=tiny",
+    "experiment=tiny": "+experiment=tiny",
+    "+experiment tiny": "+experiment=tiny",
+    "+experiment=tiny.yaml": "+experiment=tiny",
+    "+experiment=experiments/tiny.yaml": "+experiment=tiny",
+    "tiny": "python -m gptlab +experiment=tiny",
+    "+tiny": "+experiment=tiny",
+    "model=tiny": "+experiment=tiny",
+    "train tiny": "+experiment=tiny",
+    "train layernorm": "model/norm=layernorm",
+    "seed = 3": "seed=3",
+    "train seed= 3": "seed=3",
+    "train lr 0.1": "train.learningRate=0.1",
+    "data=poems.txt": "data=text data.path=poems.txt",
+    "data.path=poems.txt": "data=text data.path=poems.txt",
+    "poems.txt": "python -m gptlab data=text data.path=poems.txt",
+    "description=my first run": "description='my first run'",
+    "generate 'the cat'": "python -m gptlab generate prompt='the cat'",
+    "generate the cat": "python -m gptlab generate prompt='the cat'",
+    "generate prompt=the cat": "prompt='the cat'",
+    "generate latest": "python -m gptlab generate run=latest",
+    "generate top_k=3": "topK=3",
+    "generate num_samples=3": "n=3",
+    "inspect 'the cat'": "python -m gptlab inspect text='the cat'",
+    "ui 5001": "python -m gptlab ui port=5001",
+    "ui p=5001": "port=5001",
+}
+
+
+@pytest.mark.parametrize("typed", SLIPS)
+def test_what_is_said_to_be_typed(plugins: Plugins, capfd: pytest.CaptureFixture[str], typed: str) -> None:
+    assert main(shlex.split(typed)) == 2
+    out, error = capfd.readouterr()
+    assert out == "" and error.count("\n") == 1
+    said = re.search(r"[Tt]ype ([^\n]*?)\.?$", error.strip())
+    assert said is not None and said[1] == SLIPS[typed]
+
+    words = shlex.split(said[1])
+    words = words[3:] if words[:3] == ["python", "-m", "gptlab"] else words
+    first = typed.split()[0]
+    verb = words.pop(0) if words[0] in VERBS else first if first in VERBS else "train"
+    given = [word for word in ("-m",) if word in typed.split()]
+    required = ["text=a"] if verb == "inspect" and not any(word.startswith("text=") for word in words) else []
+    line = read_command_line([*given, *words, *required], verb)
+    if not line.sweeps:
+        settings_of(verb, line, plugins)
+
+
+# What is typed, and words of what is said.
+TOLD = {
+    "model=big": ["model has keys of its own", "model.nEmbd", "model/norm"],
+    "vocab_size=100": ["tokenizer=char"],
+    "dropout=0.1": ["no dropout", "optimizer.weightDecay"],
+    "epochs=3": ["train.numSteps"],
+    "device=cuda": ["JAX_PLATFORMS", "engine=scalar"],
+    "every=3": ["checkpoint.every=3 or inspect.every=3"],
+    "generate lr=0.1": ["of train", "python -m gptlab +experiment=tiny train.learningRate=0.1"],
+    "generate optimizer=sgd": ["'optimizer' of generate", "+experiment=tiny optimizer=sgd"],
+    "generate -m n=1,2": ["only training sweeps"],
+    "generate n=1,2": ["one value for each key"],
+    "port=1": ["of ui", "python -m gptlab ui port=1"],
+    "foo=1": ["Known: seed"],
+    "model.foo=1": ["Known in model: nLayer"],
+    "train/numSteps=3": ["with dots: train.numSteps=3"],
+    "list": ["Type python -m gptlab"],
+    "help": ["Type python -m gptlab --help"],
+    "version": ["Type python -m gptlab --version"],
+    "resume": ["Type python -m gptlab resume=latest"],
+    "sample": ["Type python -m gptlab generate"],
+    "--generate": ["Type python -m gptlab generate"],
+    "+experiment=tiny generate": ["the verb comes first"],
+    "--nosuch": ["unrecognized arguments: --nosuch"],
+}
+
+
+@pytest.mark.parametrize("typed", TOLD)
+def test_what_else_is_said(capfd: pytest.CaptureFixture[str], typed: str) -> None:
+    assert main(shlex.split(typed)) == 2
+    error = capfd.readouterr().err
+    assert [word for word in TOLD[typed] if word not in error] == []
+    assert error.count("\n") == 1 and "Traceback" not in error
+
+
+def test_every_foreign_word_leads_somewhere(plugins: Plugins) -> None:
+    schemas = [Schema(root, lambda: plugins.registry) for root in ROOTS.values()]
+    known = {leaf.key for schema in schemas for leaf in schema.leaves()} | {"hydra.run.dir"}
+    assert set(KEYS) <= known
+    assert {group.replace("/", ".") for group in GROUPS} <= {p for s in schemas for p in s.parts()} | {
+        "model.activation",
+        "model.block",
+    }
+    for command in COMMANDS.values():
+        assert command.startswith("python -m gptlab")
+    for key, words in KEYS.items():
+        verb = next(s for s in schemas if key in {leaf.key for leaf in s.leaves()} or key == "hydra.run.dir")
+        for word in words.split():
+            assert same_word(word, verb), word
+
+
+def test_no_foreign_word_stands_for_two_things() -> None:
+    words = [
+        folded(word)
+        for table in (GROUPS, dict.fromkeys(ABSENT))
+        for row in table
+        for word in (table[row] or row).split()
+    ]
+    assert sorted(words) == sorted(set(words))
+
+
+def test_a_bare_command_says_what_there_is_and_trains_nothing(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(folder.iterdir())
+    assert main([]) == 0
+    out, error = capfd.readouterr()
+    assert error == "" and sorted(folder.iterdir()) == before
+    assert "python -m gptlab +experiment=tiny" in out and "How little does it take" in out
+    assert all(verb in out for verb in VERBS)
