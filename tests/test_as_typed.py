@@ -183,7 +183,8 @@ def test_hydra_s_own_texts_and_names_of_choices(plugins: Plugins, folder: Path) 
         ("registerAlias=1.10,2.50,True,null", ["1.10", "2.50", "True", "null"]),
         ("register=choice(1.10,010)", ["1.10", "010"]),
         ("register=sort(2.50,1.10)", ["1.10", "2.50"]),
-        ("register=tag(1.5,choice(1.10,2))", ["1.10", "2"]),
+        ("register=choice('1.10',a)", ["1.10", "a"]),
+        ("register=tag(log,choice(1.10,2))", ["1.10", "2"]),
         ("ops.mul=1.10,mul", ["1.10", "mul"]),
     ],
 )

@@ -59,8 +59,10 @@ def as_typed(argument: str, schema: Schema, sweeps: bool = False, single: bool =
     if tree is None:
         return argument
     pieces, end = [], 0
-    for start, stop in numbers_for_texts(tree, key, hint, schema):
-        pieces += [value[end:start], quoted("", value[start:stop])[1:]]
+    for start, stop, called in numbers_for_texts(tree, key, hint, schema):
+        # A function takes quotes off what it is given, and so it gets two pairs.
+        text = f"'{unquoted(value[start:stop])}'" if called else value[start:stop]
+        pieces += [value[end:start], quoted("", text)[1:]]
         end = stop
     return f"{typed}={''.join(pieces)}{value[end:]}" if pieces else argument
 
@@ -117,12 +119,17 @@ def escaped(tree: ParserRuleContext) -> bool:
     return primitive is not None and any(t.symbol.type == OverrideLexer.ESC for t in primitive.getChildren())
 
 
-def numbers_for_texts(tree: Any, key: str, hint: Any, schema: Schema) -> Iterator[tuple[int, int]]:
-    """Where, from and to, something stands that Hydra takes for a number or the like and the schema for a text."""
+def numbers_for_texts(
+    tree: Any, key: str, hint: Any, schema: Schema, called: bool = False
+) -> Iterator[tuple[int, int, bool]]:
+    """Where, from and to, something stands that Hydra takes for a number or the like and the schema for a text.
+
+    called: whether it is within one of Hydra's functions.
+    """
     name = kind(tree)
     if name == "Primitive":
-        if bare(hint) is str and (span := span_of_number(tree, takes_nothing(hint))):
-            yield span
+        if bare(hint) is str and (span := span_of_number(tree, takes_nothing(hint), called)):
+            yield *span, called
     elif name == "DictContainer":
         for pair in tree.dictKeyValuePair():
             inner = f"{key}.{pair.dictKey().getText().strip()}"
@@ -133,30 +140,36 @@ def numbers_for_texts(tree: Any, key: str, hint: Any, schema: Schema) -> Iterato
         for element in tree.element():
             yield from numbers_for_texts(element, key, inner_hint, schema)
     elif name == "Function":
-        if tree.getChild(0).getText() in OF_VALUES:
+        function = tree.getChild(0).getText()
+        if function in OF_VALUES:
             children = list(tree.getChildren())
+            named = {i + 1 for i, child in enumerate(children) if kind(child) == "ArgName"}
             values = [
-                c
-                for i, c in enumerate(children)
-                if kind(c) == "Element" and kind(children[i - 1]) != "ArgName"
+                child for i, child in enumerate(children) if kind(child) == "Element" and i not in named
             ]
-            for element in values[-1:] if tree.getChild(0).getText() == "tag" else values:
-                yield from numbers_for_texts(element, key, hint, schema)
+            for element in values[-1:] if function == "tag" else values:
+                yield from numbers_for_texts(element, key, hint, schema, called=function != "str")
     elif name:
         for child in tree.getChildren():
-            yield from numbers_for_texts(child, key, hint, schema)
+            yield from numbers_for_texts(child, key, hint, schema, called)
 
 
-def span_of_number(primitive: Any, takes_null: bool) -> tuple[int, int] | None:
-    """Of a primitive that is one token, and not a text to Hydra: from and to."""
+def span_of_number(primitive: Any, takes_null: bool, called: bool = False) -> tuple[int, int] | None:
+    """Of a primitive that is one token, and not a text to Hydra: from and to. called: quotes do not make it one."""
     from hydra.grammar.gen.OverrideLexer import OverrideLexer
 
     tokens = [t.symbol for t in primitive.getChildren() if t.symbol.type != OverrideLexer.WS]
     if len(tokens) != 1:
         return None
+    token = tokens[0]
     others = [OverrideLexer.INT, OverrideLexer.FLOAT, OverrideLexer.BOOL]
     others += [] if takes_null else [OverrideLexer.NULL]
-    return (tokens[0].start, tokens[0].stop + 1) if tokens[0].type in others else None
+    if called and token.type == OverrideLexer.QUOTED_VALUE:
+        within = parsed(unquoted(token.text))
+        inner = None if within is None else within.getChild(0)
+        primitive = inner.primitive() if kind(inner) == "Element" else None
+        return (token.start, token.stop + 1) if primitive and span_of_number(primitive, False) else None
+    return (token.start, token.stop + 1) if token.type in others else None
 
 
 def kind(node: Any) -> str:

@@ -215,7 +215,8 @@ def experiments() -> str:
     from gptlab.experiments import descriptions
 
     rows = descriptions()
-    return "Experiments (files in experiments/, gptlab's own and those of this folder, which come first):\n" + table(rows)
+    whose = "gptlab's own and those of this folder, which come first"
+    return f"Experiments (files in experiments/, {whose}):\n" + table(rows)
 
 
 def names() -> str:
