@@ -79,3 +79,40 @@ def test_install_prints_a_script_for_the_command(shell: str, capfd: pytest.Captu
     out, error = capfd.readouterr()
     assert error == ""
     assert "gptlab" in out and "-sc query=" in out
+
+
+REFUSED = {
+    "data=",
+    "experiment=",
+    "+experiment=",
+    "hydra",
+    "hydra.",
+    "model/",
+    "optimizer=",
+    "schedule=",
+    "sweep=",
+    "original=",
+}
+
+
+@pytest.mark.parametrize("verb", ["generate", "export", "import", "compare", "inspect", "ui"])
+def test_nothing_is_offered_that_the_verb_refuses(complete: Complete, verb: str) -> None:
+    offered = set(complete(f"gptlab {verb} "))
+    assert offered and offered.isdisjoint(REFUSED)
+    assert not any(choice.endswith(".name=") for choice in complete(f"gptlab {verb} tracking."))
+
+
+def test_an_experiment_is_offered_with_its_plus_where_there_is_one(complete: Complete) -> None:
+    for line in ("gptlab ", "gptlab exp", "gptlab train ", "gptlab summary ", "gptlab graph "):
+        offered = complete(line)
+        assert "+experiment=" in offered and "experiment=" not in offered
+    assert complete("gptlab experiment=ti") == ["+experiment=tiny"]
+    assert complete("gptlab generate +experiment=") == []
+
+
+def test_verbs_without_a_config(complete: Complete) -> None:
+    assert complete("gptlab plugins ") == complete("gptlab send ") == []
+    assert complete("gptlab check half") == []
+    assert complete("gptlab check adamw") == ["adamw"]
+    assert complete("gptlab summary ver") == ["versus="]
+    assert complete("gptlab summary ops.mul=ma") == ["ops.mul=maximum"]

@@ -166,7 +166,7 @@ def span_of_number(primitive: Any, takes_null: bool, called: bool = False) -> tu
     others += [] if takes_null else [OverrideLexer.NULL]
     if called and token.type == OverrideLexer.QUOTED_VALUE:
         within = parsed(unquoted(token.text))
-        inner = None if within is None else within.getChild(0)
+        inner: Any = None if within is None else within.getChild(0)
         primitive = inner.primitive() if kind(inner) == "Element" else None
         return (token.start, token.stop + 1) if primitive and span_of_number(primitive, False) else None
     return (token.start, token.stop + 1) if token.type in others else None
