@@ -15,7 +15,6 @@ from gptlab.cli.sweepers import values_of_interval
 from gptlab.errors import UserError
 from gptlab.experiments import GROUP as EXPERIMENT
 from gptlab.groups import GROUPS
-from gptlab.reports import quoted as quoted
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -129,6 +128,12 @@ def parsed(text: str) -> Override:
             f"an override must read key=value, in Hydra's grammar: got '{text}'. Put a value with spaces or signs "
             f"into quotes that the shell leaves alone: {shlex.quote(quoted(key, value))}"
         ) from None
+
+
+def quoted(key: str, value: str) -> str:
+    """An override whose value is one string, whatever signs are in it."""
+    inner = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{key}="{inner}"'
 
 
 def check_override(override: Override, sweeps: bool) -> None:

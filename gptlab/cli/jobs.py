@@ -53,7 +53,7 @@ class OneRun:
             if settings.pop("sweep")["resume"] is not None:
                 raise UserError(
                     "sweep.resume goes on with a sweep, by the command that began it: type python -m gptlab -m ... "
-                    "To go on with one run: resume="
+                    "To go on with one run: python -m gptlab resume=latest"
                 )
             asked = asked_of(settings, overrides) if settings["initFrom"] is not None else None
             checkpoint = None
