@@ -5,6 +5,12 @@ import io
 import math
 import os
 import pty
+import re
+import select
+import sys
+import termios
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rich.console import Console
@@ -98,18 +104,21 @@ def test_plain_lines_are_for_what_is_no_terminal():
     assert isinstance(make_progress("auto", 10), PlainLines)
 
 
-def all_of(master):
-    """What was written to the terminal; the kernel hands it over bit by bit."""
-    read = b""
+def all_of(master, read=None):
+    """What was written to the terminal; the kernel hands it over bit by bit, and so it is put into `read`."""
+    read = [] if read is None else read
     with contextlib.suppress(OSError):  # how Linux says that the other end is closed
         while part := os.read(master, 1 << 16):
-            read += part
-    return read.decode()
+            read.append(part)
+    return b"".join(read).decode()
 
 
 @pytest.fixture
 def on_terminal(monkeypatch):
-    """Runs a function with a terminal as standard output; returns what it returned and what was shown."""
+    """Runs a function with a terminal as standard output; returns what it returned and what was shown.
+
+    on_terminal.type_in(keys, shown) types on its keyboard meanwhile.
+    """
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("LINES", "30")
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_INTERACTIVE", "TTY_COMPATIBLE"):
@@ -117,10 +126,27 @@ def on_terminal(monkeypatch):
 
     def run(function):
         master, slave = pty.openpty()
+        modes = termios.tcgetattr(slave)
+        modes[3] |= termios.NOFLSH  # a Ctrl-C throws nothing away that has not been read yet
+        termios.tcsetattr(slave, termios.TCSANOW, modes)
+        read = []
+
+        def type_in(keys, shown):
+            """Returns once the terminal shows them: they would stand amid what is written next."""
+            already = len(b"".join(read))
+            os.write(master, keys)
+            deadline = time.monotonic() + 30
+            while shown.encode() not in b"".join(read)[already:]:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+
+        run.type_in = type_in
         try:
-            with os.fdopen(slave, "w", encoding="utf-8") as screen, contextlib.redirect_stdout(screen):
-                result = function()
-            return result, all_of(master)
+            with ThreadPoolExecutor(1) as pool:
+                whole = pool.submit(all_of, master, read)
+                with os.fdopen(slave, "w", encoding="utf-8") as screen, contextlib.redirect_stdout(screen):
+                    result = function()
+                return result, whole.result()
         finally:
             os.close(master)
 
@@ -154,6 +180,125 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch, on
     monkeypatch.setenv("TERM", kind)
     _, shown = on_terminal(progressed)
     assert shown.splitlines() == ["step 4: loss 2.500  e.g. [bold]the cat[/bold]"]
+
+
+class Screen:
+    """What a terminal of some width shows of what is written to it, as far as a panel needs it."""
+
+    PART = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|.", re.DOTALL)
+
+    def __init__(self, width, written):
+        self.rows, self.row, self.column = [{}], 0, 0
+        for part in self.PART.finditer(written):
+            arguments, kind = part[1], part[2]
+            if kind == "A":
+                self.row = max(0, self.row - int(arguments or 1))
+            elif kind == "K":
+                assert arguments == "2"
+                self.rows[self.row] = {}
+            elif kind is not None:
+                assert kind in "hlm"  # the cursor hidden and shown, colours
+            elif part[0] == "\r":
+                self.column = 0
+            elif part[0] == "\n":
+                self.down()
+            else:
+                # The cursor stays in the last column until something more is written.
+                if self.column == width:
+                    self.down()
+                    self.column = 0
+                self.rows[self.row][self.column] = part[0]
+                self.column += 1
+
+    def down(self):
+        self.row += 1
+        if self.row == len(self.rows):
+            self.rows.append({})
+
+    @property
+    def lines(self):
+        lines = ["".join(row.get(i, " ") for i in range(max(row, default=-1) + 1)) for row in self.rows]
+        return [line for line in lines if line]
+
+
+SIZES = [(80, 24), (100, 30), (64, 12), (63, 12), (40, 10), (20, 5), (120, 30)]
+each_size = pytest.mark.parametrize(("width", "height"), SIZES, ids=str)
+
+
+@each_size
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [(b"", ""), (b"\x03", "^C"), (b"\x03\x03\x03", "^C^C^C"), (b"\x1a", "^Z"), (b"abc", "abc")],
+    ids=["nothing", "^C", "^C^C^C", "^Z", "letters"],
+)
+def test_a_closed_panel_leaves_nothing_of_itself(monkeypatch, on_terminal, width, height, keys, shown):
+    """Also where a terminal shows what is typed: there is room for it."""
+    for name, value in {"COLUMNS": width, "LINES": height, "TERM": "xterm-256color"}.items():
+        monkeypatch.setenv(name, str(value))
+
+    def run():
+        progress = make_progress("auto", 1000)
+        progress._live.auto_refresh = False
+        for step in range(1, 4):
+            progress.logged(step, {"train/loss": 2.5, "val/loss": 2.25}, ["the cat eats " * 20])
+            progress.update(step, 2.5, 123456.0, 3.5)
+            progress._live.refresh()
+        for text in ("one", "two"):
+            on_terminal.type_in(keys, shown)
+            progress.note(text)
+        on_terminal.type_in(keys, shown)
+        progress.close()
+
+    _, written = on_terminal(run)
+    assert Screen(width, written).lines == ["one", "two"]
+
+
+ENTER = """
+import signal, sys
+from gptlab.progress import make_progress
+progress = make_progress("auto", 1000)
+progress._live.auto_refresh = False
+try:
+    progress.update(1, 2.5, 123456.0, 3.5)
+    progress._live.refresh()
+    print("\\x1b[5h", end="", flush=True)  # says: drawn; moves nothing
+    sys.stdin.readline()
+    progress._live.refresh()
+    print("\\x1b[6h", end="", flush=True)
+    signal.pause()
+except KeyboardInterrupt:
+    progress.close()
+"""
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_enter_and_ctrl_c_on_a_terminal_of_its_own_leave_nothing(width):
+    child, master = pty.fork()
+    if child == 0:
+        os.environ |= {"TERM": "xterm-256color", "COLUMNS": str(width), "LINES": "30"}
+        os.execv(sys.executable, [sys.executable, "-c", ENTER])
+    try:
+        modes = termios.tcgetattr(master)
+        shown = until(master, "\x1b[5h")
+        assert not termios.tcgetattr(master)[3] & termios.ECHO
+        os.write(master, b"typed\n")
+        shown += until(master, "\x1b[6h")
+        os.write(master, b"\x03")
+        shown += all_of(master)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert Screen(width, shown).lines == []
+        assert modes[3] & termios.ECHO
+    finally:
+        os.close(master)
+
+
+def until(master, mark):
+    """What was written to the terminal up to a mark."""
+    read = b""
+    while mark.encode() not in read:
+        assert select.select([master], [], [], 60)[0], read
+        read += os.read(master, 1 << 16)
+    return read.decode()
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ class OneRun:
         if settings.pop("sweep")["resume"] is not None:
             raise UserError(
                 "sweep.resume goes on with a sweep, by the command that began it: type python -m gptlab -m ... "
-                "To go on with one run: resume="
+                "To go on with one run: python -m gptlab resume=latest"
             )
         if settings["resume"] is not None:
             outcome = self._resumed(settings, overrides)

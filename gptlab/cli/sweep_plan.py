@@ -149,7 +149,7 @@ def settings_of_job(config: DictConfig, plugins: Plugins, overrides: list[str]) 
     if settings["resume"] is not None:
         raise UserError(
             "resume goes on with one run: leave out --multirun, or resume the runs one by one. To go on with a "
-            f"sweep: sweep.resume={settings['resume']}"
+            f"sweep: python -m gptlab -m ... sweep.resume={settings['resume']}"
         )
     return settings
 
