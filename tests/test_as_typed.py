@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from gptlab.cli.as_typed import as_typed, quoted, unquoted
+from gptlab.cli.as_typed import as_typed, unquoted
 from gptlab.cli.command_line import choices_of, parsed, read_command_line
 from gptlab.cli.composing import compose, prepared, settings_of
 from gptlab.config import ROOTS, plain
 from gptlab.errors import UserError
 from gptlab.plugins import Plugins
+from gptlab.reports import quoted
 from gptlab.schema import Schema, bare
 
 # Hydra takes these for numbers, truth values or nothing, and YAML some for dates, octal and sexagesimal numbers.

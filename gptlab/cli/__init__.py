@@ -235,7 +235,7 @@ def send(arguments: list[str]) -> int:
 
     A run that was killed after its last step is ended, as by `resume`, which writes all that is missing.
     """
-    from gptlab.cli.command_line import quoted
+    from gptlab.reports import quoted
     from gptlab.resuming import lacks_its_end
     from gptlab.tracking.send import send as send_rest
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, NoReturn
 
-from gptlab.cli.as_typed import as_typed, quoted
+from gptlab.cli.as_typed import as_typed
 from gptlab.cli.launchers import GROUP as SWEEP
 from gptlab.cli.slips import (
     experiment_named,
@@ -24,6 +24,7 @@ from gptlab.config import ROOTS
 from gptlab.errors import UserError
 from gptlab.experiments import GROUP as EXPERIMENT
 from gptlab.groups import GROUPS
+from gptlab.reports import quoted
 from gptlab.schema import Schema
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gptlab.cli.as_typed import quoted
 from gptlab.cli.command_line import Verb, read_command_line, read_flags
 from gptlab.errors import UserError
+from gptlab.reports import quoted
 
 FORMAT = "--format"
 

@@ -7,9 +7,9 @@ import re
 import shlex
 from pathlib import Path
 
-from gptlab.cli.as_typed import quoted
 from gptlab.cli.command_line import CommandLine
 from gptlab.errors import UserError
+from gptlab.reports import quoted
 from gptlab.sweeps.sweep import RUNS, Sweep
 
 # What may differ when a sweep goes on: where and how its jobs run, nothing of what they learn.
