@@ -23,8 +23,12 @@ class TrainingStopped(Exception):
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3, cutoff: float = 0.5) -> list[str]:
-    """The known names most like `name`, best first; empty if none is alike."""
-    return get_close_matches(name, list(known), n=count, cutoff=cutoff)
+    """The known names most like `name`, best first; empty if none is alike. Capitals count for nothing."""
+    names: dict[str, list[str]] = {}
+    for known_name in known:
+        names.setdefault(known_name.lower(), []).append(known_name)
+    close = get_close_matches(name.lower(), names, n=count, cutoff=cutoff)
+    return [spelt for word in close for spelt in names[word]][:count]
 
 
 def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> UserError:

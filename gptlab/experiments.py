@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
@@ -25,6 +26,12 @@ def experiment_files() -> dict[str, Path]:
 
 def is_yaml(file: Path) -> bool:
     return file.suffix in (".yaml", ".yml") and not file.name.startswith(".")
+
+
+def experiment_named(word: str) -> str:
+    """The experiment that a word means: its name, or its file; empty if it means none."""
+    name = re.sub(r"\.ya?ml$", "", word.lstrip("+").removeprefix("experiments/"))
+    return name if name in experiment_files() else ""
 
 
 def shadowed(name: str) -> Path | None:

@@ -70,7 +70,7 @@ def complain(message: str, status: int) -> int:
 
 
 def dispatch(arguments: list[str]) -> int:
-    if not arguments:
+    if not arguments or arguments == ["--"]:
         print(overview())
         return 0
     verb, rest = verb_of(arguments)

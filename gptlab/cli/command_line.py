@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NoReturn
 from gptlab.cli.as_typed import as_typed
 from gptlab.cli.launchers import GROUP as SWEEP
 from gptlab.cli.slips import (
-    experiment_named,
     refuse_bare_word,
     refuse_config_name,
     refuse_dashes,
@@ -23,6 +22,7 @@ from gptlab.cli.sweepers import values_of_interval
 from gptlab.config import ROOTS
 from gptlab.errors import UserError
 from gptlab.experiments import GROUP as EXPERIMENT
+from gptlab.experiments import experiment_named
 from gptlab.groups import GROUPS
 from gptlab.reports import quoted
 from gptlab.schema import Schema
@@ -186,7 +186,7 @@ def check_override(override: Override, line: CommandLine) -> None:
     if override.is_sweep_override() and not line.sweeps:
         raise UserError(
             f"several values for one key make a sweep, which needs -m: got '{text}'. Type python -m gptlab -m "
-            f"..., or, if a comma is part of one value, {shlex.quote(quoted(key, value))}"
+            f"..., or, if a comma is part of one value, {shlex.quote(quoted(text.partition('=')[0], value))}"
         )
     if key == EXPERIMENT and not override.is_add():
         raise UserError(f"an experiment is added with a plus: got '{text}'. Type +{text}.")

@@ -22,7 +22,7 @@ gptlab: take a GPT apart, change any piece, see what that does to learning.
   python -m gptlab export latest --format=json            its weights to a file for other programs
   python -m gptlab ui                                     browse the runs in MLflow
 
-Verbs: train (the default), generate, compare, inspect, summary, graph, export, import, ui, which take Hydra
+Verbs: train (may be left out), generate, compare, inspect, summary, graph, export, import, ui, which take Hydra
 overrides; send, plugins, check. Each has --help.
 
 --cfg job        print the whole config and train nothing (--info defaults: what it is made of)

@@ -16,7 +16,7 @@ from gptlab.cli.help import VERBS
 from gptlab.cli.suggesting import chosen_components, unknown_key
 from gptlab.errors import UserError, nearest
 from gptlab.experiments import GROUP as EXPERIMENT
-from gptlab.experiments import experiment_files
+from gptlab.experiments import experiment_named
 from gptlab.groups import GROUPS
 from gptlab.schema import PLACES, bare
 
@@ -64,7 +64,12 @@ def refuse_dashes(arguments: list[str], options: list[str], verb: Verb) -> None:
         following = arguments[i + 1] if i + 1 < len(arguments) else ""
         if not equals and following and not following.startswith(("-", "+")) and "=" not in following:
             value = following
-        word = name.lstrip("-")
+            if word_of(name) in WITH_SPACES:
+                for more in arguments[i + 2 :]:
+                    if "=" in more or more.startswith(("-", "+")):
+                        break
+                    value = f"{value} {more}"
+        word = word_of(name)
         if word in VERBS:
             raise UserError(f"a verb has no dashes: got {argument}. Type {PYTHON} {word}")
         if is_key(word, verb) and value:
@@ -125,6 +130,12 @@ def bare_word(i: int, overrides: list[str], verb: Verb) -> str:
         if (guess := for_key(plain, after, verb)) is not None:
             return f"an override must read key=value: got '{word} {after}'. {guess}"
     begins = f"an override must read key=value: got '{word}'."
+    key, colon, value = word.partition(":")
+    if colon and value and verb.name not in TEXT_OF:
+        if is_key(key, verb):
+            return f"{begins} Type {override(key, value)}"
+        if (guess := for_key(key, value, verb)) is not None:
+            return f"{begins} {guess}"
     if verb.name == "train":
         if experiment := experiment_named(plain):
             return f"{begins} Type +{EXPERIMENT}={experiment}"
@@ -164,12 +175,6 @@ def refuse_part(key: str, value: str, verb: Verb) -> None:
     raise UserError(f"{key} has keys of its own: got {key}={value}. Set one of {', '.join(keys)}.")
 
 
-def experiment_named(word: str) -> str:
-    """The experiment that a word means: its name, or its file; empty if it means none."""
-    name = re.sub(r"\.ya?ml$", "", word.lstrip("+").removeprefix("experiments/"))
-    return name if name in experiment_files() else ""
-
-
 def on_text(path: str) -> str:
     return f"data=text data.path={shlex.quote(path)}"
 
@@ -195,6 +200,10 @@ def for_key(key: str, value: str, verb: Verb) -> str | None:
     error = str(unknown_key(key, value, verb.schema, chosen_components(verb.name, [])))
     said = error.partition(f"'{key}'. ")[2]
     return said if said and not said.startswith("Known") else None
+
+
+def word_of(flag: str) -> str:
+    return flag.lstrip("-")
 
 
 def shown(name: str, value: str) -> str:

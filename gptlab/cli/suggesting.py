@@ -14,10 +14,11 @@ from gptlab.cli.foreign_words import absent, by_word, folded
 from gptlab.config import ROOTS
 from gptlab.errors import UserError, nearest
 from gptlab.experiments import GROUP as EXPERIMENT
-from gptlab.experiments import experiment_files, folder_of
+from gptlab.experiments import experiment_files, experiment_named, folder_of
 from gptlab.groups import GROUPS
 from gptlab.schema import PLACES, Leaf, Schema, bare
 
+MEANS_EXPERIMENT = ("experiment", "experiments", "exp", "config", "configfile", "preset", "recipe")
 IN_FILE = " (in "  # how the place of a key begins that stands in a file
 Chosen = Mapping[str, str]  # the component selected at each place: {"model.norm": "rmsnorm"}
 
@@ -34,6 +35,8 @@ def unknown_key(
     if "/" in key:
         return unknown_group(key, value, schema, place)
     begins = f"the config has no key '{part or key}'{place}."
+    if folded(key) in MEANS_EXPERIMENT and schema.knows("train") and (name := experiment_named(value)):
+        return UserError(f"{begins} Type +{EXPERIMENT}={name}")
     in_file = place.startswith(IN_FILE)
     found = same_word(key, schema)
     if found:
