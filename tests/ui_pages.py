@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from browser import Browser, running_browser
@@ -52,4 +53,4 @@ def pages_of(folder: Path, scratch: Path) -> Iterator[tuple[Browser, str]]:
 def chart_sections(text: str) -> list[str]:
     """The headings of a page's charts, from above: what stands before a count in parentheses."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return [name for name, count in zip(lines, lines[1:], strict=False) if re.fullmatch(r"\(\d+\)", count)]
+    return [name for name, count in pairwise(lines) if re.fullmatch(r"\(\d+\)", count)]
