@@ -111,7 +111,7 @@ def test_a_job_whose_process_is_killed_is_killed_in_its_record_and_in_mlflow(mlf
         return [int(tag[orphans.PROCESS].split()[0]) for tag in tags if PARENT in tag]
 
     try:
-        wait_until(lambda: len(running()) == 2, 120)
+        wait_until(lambda: len(running()) == 2, 300)
         os.kill(running()[0], signal.SIGKILL)
         out, error = process.communicate(timeout=120)
     finally:

@@ -1,12 +1,14 @@
 """`gptlab ui` on a store, in a fresh headless browser."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from browser import Browser, running_browser
@@ -46,3 +48,9 @@ def pages_of(folder: Path, scratch: Path) -> Iterator[tuple[Browser, str]]:
             pages.kill()  # What it has started is not ours to find; the assertion below tells.
             pages.communicate()
     assert pages.returncode == 0
+
+
+def chart_sections(text: str) -> list[str]:
+    """The headings of a page's charts, from above: what stands before a count in parentheses."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return [name for name, count in pairwise(lines) if re.fullmatch(r"\(\d+\)", count)]
