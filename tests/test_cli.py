@@ -280,7 +280,7 @@ def test_training_prints_what_it_did(trained: Said) -> None:
     lines = trained.out.splitlines()
     assert len(lines) < 12, "sparse where stdout is not a terminal"
     assert "parameters (embeddings" in lines[0]
-    assert lines[1].startswith("data: text, 36 documents to train on, 4 held out, vocabulary 7")
+    assert lines[1].startswith("data: text, 20 documents to train on, 20 held out, vocabulary 7")
     assert any(line.startswith("step 2: loss ") for line in lines)
     assert any(line.startswith("run folder: runs/") for line in lines)
 

@@ -47,7 +47,7 @@ n            how many samples, one a line
 temperature  what logits are divided by; 0 takes the likeliest token each time
 topK         keep the k likeliest tokens; 0 keeps all
 topP         of those, the smallest set whose probabilities reach p
-prompt       what each sample begins with, in tokens of the run's vocabulary
+prompt       what each sample begins with, in tokens of the run's vocabulary; \\n stands for a line end
 seed         the same seed draws the same samples
 engine       engine=scalar or engine=xla; the run's own if left out
 
