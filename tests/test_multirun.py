@@ -169,7 +169,10 @@ REFUSED = {
         "sweep.resume must be latest, a sweep's folder, or",
     ),
     "no parent at all": (["seed=1,2", "sweep.resume=latest"], "there is none"),
-    "a run's resume": (["seed=1,2", "resume=latest"], "To go on with a sweep: python -m gptlab -m ... sweep.resume=latest"),
+    "a run's resume": (
+        ["seed=1,2", "resume=latest"],
+        "To go on with a sweep: python -m gptlab -m ... sweep.resume=latest",
+    ),
 }
 
 

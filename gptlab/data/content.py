@@ -82,11 +82,14 @@ def known_content(texts: Iterable[str], folder: Path, watch: Watch) -> Content:
     return content
 
 
+NO_FILE = "no file"  # in a field's metadata: no file that ids depend on, even if there is one of that name
+
+
 def identity_of(factory: Any, tokenizer: dict[str, Any]) -> dict[str, Any]:
     """What the ids depend on besides the documents: a tokenizer's settings, the files they name, its code."""
     identity: dict[str, Any] = {"settings": tokenizer, "code": code_of(type(factory))}
     if is_dataclass(factory):
-        values = [getattr(factory, f.name) for f in fields(factory)]
+        values = [getattr(factory, f.name) for f in fields(factory) if NO_FILE not in f.metadata]
         paths = [Path(v).expanduser() for v in values if isinstance(v, (str, Path)) and v]
         found = [path for path in paths if path.exists()]
         identity["files"] = [digest_of(file) for path in found for file in text_files(path, "tokenizer.path")]

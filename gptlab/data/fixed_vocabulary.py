@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from gptlab.data.content import code_of, sha256
+from gptlab.data.content import NO_FILE, code_of, sha256
 from gptlab.data.reading import pieces_of_texts
 from gptlab.data.tokenizers import Tokenizer, Vocabulary, distinct, split
 from gptlab.errors import UserError
@@ -25,7 +25,7 @@ class FixedVocabulary:
 
     state: dict[str, Any]
     component: Any
-    origin: str
+    origin: str = field(metadata={NO_FILE: True})  # a run's folder, may be
 
     def build(self, documents: Iterable[str]) -> Tokenizer:
         """The tokenizer. Raises UserError for documents with words (or characters) that it does not know."""
