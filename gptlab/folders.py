@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gptlab.checkpoint import CHECKPOINTS, CONFIG, METRICS, PLUGINS, RUN, SAMPLES, TOKENIZER, read_json
 from gptlab.errors import UserError
-from gptlab.reports import shown
+from gptlab.reports import command, shown
 from gptlab.run import STARTING
 
 # What gptlab writes into a run's folder; a test holds the list to the folders of runs that have everything.
@@ -114,7 +114,7 @@ def what_is_there(folder: Path, key: str) -> str:
     if any((folder / CHECKPOINTS).glob("step-*")):
         return (
             f"{place} has the checkpoints of another. Choose another with {key}, or go on with that run: "
-            f"resume={place}"
+            f"{command(resume=folder)}"
         )
     return f"{place} has another run, which saved no checkpoint. Choose another with {key}"
 

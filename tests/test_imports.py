@@ -95,6 +95,7 @@ ARROWS = {
     "source": {"checkpoint"},
     "exchange": {"assembly", "autograd", "checkpoint", "create", "registry", "run", "source"},
     "signals": set(),
+    "streams": set(),
     "progress": set(),
     "provenance": set(),
 }

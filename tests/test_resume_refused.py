@@ -214,7 +214,8 @@ def test_a_folder_that_cannot_be_written_to(
 def test_a_new_run_in_the_folder_of_another(killed: Path, capfd: pytest.CaptureFixture[str]) -> None:
     error = refused(capfd, *SOME, f"hydra.run.dir={killed}")
     assert (
-        f"has the checkpoints of another. Choose another with hydra.run.dir=, or go on with that run: resume={killed}"
+        "has the checkpoints of another. Choose another with hydra.run.dir=, or go on with that run: "
+        f"python -m gptlab resume={killed}"
         in error
     )
 
