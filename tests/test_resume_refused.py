@@ -215,8 +215,7 @@ def test_a_new_run_in_the_folder_of_another(killed: Path, capfd: pytest.CaptureF
     error = refused(capfd, *SOME, f"hydra.run.dir={killed}")
     assert (
         "has the checkpoints of another. Choose another with hydra.run.dir=, or go on with that run: "
-        f"python -m gptlab resume={killed}"
-        in error
+        f"python -m gptlab resume={killed}" in error
     )
 
 
