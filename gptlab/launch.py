@@ -331,6 +331,10 @@ def stopped_at(saver: Saver, state: State, plan: Plan, reason: BaseException) ->
         if isinstance(reason, TrainingStopped):
             raise TrainingStopped(f"{reason} Besides, {saver.failure(state.step, failed)}") from None
         told = f"{at}; {saver.failure(state.step, failed)}"
+    except KeyboardInterrupt as again:  # a second signal, which ends at once
+        told = f"{at}; {saver.failure(state.step, Exception('it was stopped once more'))}"
+        again.told = [told]  # type: ignore[attr-defined]
+        raise
     finally:
         run.weights = saver.newest_weights
     if not told or isinstance(reason, TrainingStopped):

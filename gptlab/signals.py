@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.machinery import ExtensionFileLoader
@@ -13,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SOON = 0.5  # seconds in which the same signal again is the same wish
 AGAIN = 0.02  # seconds after which a signal comes again that came while a module in C was being made
 
 
@@ -75,9 +78,25 @@ def handled(call: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
             signal.signal(number, before)
 
 
-def is_repeated(number: int, received: list[int]) -> bool:
-    """Whether a signal only says once more what was said: a terminal that goes has the shell and Linux send SIGHUP."""
-    return number == signal.SIGHUP and bool(received)
+class Received(list[int]):
+    """The signals that have come, the first one first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = -math.inf
+
+    def takes(self, number: int) -> bool:
+        """Add a signal, unless it only says once more what was said: a second one would end at once.
+
+        A terminal that goes has the shell and then Linux send SIGHUP; `timeout` sends its signal to the command and
+        to its group; a key is easily pressed twice.
+        """
+        now = time.monotonic()
+        if self and (number == signal.SIGHUP or (number == self[-1] and now - self._last < SOON)):
+            return False
+        self._last = now
+        self.append(number)
+        return True
 
 
 class AtOnce:
@@ -88,13 +107,11 @@ class AtOnce:
     """
 
     def __init__(self) -> None:
-        self.received: list[int] = []
+        self.received = Received()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if is_repeated(number, self.received):
-            return
-        self.received.append(number)
-        raise Stopped(number)
+        if self.received.takes(number):
+            raise Stopped(number)
 
 
 @contextmanager
@@ -131,10 +148,10 @@ def reraise_if_stopped(error: BaseException) -> None:
         raise reason
 
 
-def received_so_far() -> list[int]:
+def received_so_far() -> Received:
     """The signals that the command in which this is has received, to be added to; a list of its own outside of one."""
     outer = getattr(signal.getsignal(signal.SIGINT), "call", None)
-    return outer.received if isinstance(outer, AtOnce) else []
+    return outer.received if isinstance(outer, AtOnce) else Received()
 
 
 @contextmanager
@@ -143,10 +160,7 @@ def ending_between_steps() -> Iterator[Callable[[], None]]:
     received = received_so_far()
 
     def remember(number: int, frame: FrameType | None) -> None:
-        if is_repeated(number, received):
-            return
-        received.append(number)
-        if len(received) > 1:
+        if received.takes(number) and len(received) > 1:
             raise Stopped(number)
 
     def poll() -> None:

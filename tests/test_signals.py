@@ -175,6 +175,23 @@ def test_a_hang_up_that_follows_a_signal_only_says_it_again(first: signal.Signal
     assert stop.value.status == STATUS[first]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_the_same_signal_twice_in_a_moment_is_one(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """As `timeout` sends it, to the command and to its group; one that comes later ends at once."""
+    with ending_between_steps() as poll:
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)
+        with pytest.raises(Stopped):
+            poll()
+        monkeypatch.setattr("gptlab.signals.SOON", 0.0)
+        with pytest.raises(Stopped):
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+
+
 @pytest.mark.slow
 def test_a_terminal_that_is_closed_costs_nothing(tmp_path: Path) -> None:
     child, master = pty.fork()

@@ -22,7 +22,7 @@ from gptlab.cli.sweep_plan import Plan, planned
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.plugin_changes import refuse_changed_plugins
 from gptlab.plugins import Plugins
-from gptlab.signals import Stopped, handled, is_repeated, received_so_far
+from gptlab.signals import Stopped, handled, received_so_far
 from gptlab.sweeps.record import DONE, FAILED, FINISHED, KILLED, RUNNING, read_records, record_files
 from gptlab.sweeps.sweep import STOP, Sweep, held, read_sweep
 from gptlab.tracking.ending import in_background
@@ -157,9 +157,8 @@ def stopping(plan: Plan) -> Iterator[None]:
     received = received_so_far()
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if is_repeated(number, received):
+        if not received.takes(number):
             return
-        received.append(number)
         if len(received) > 1:
             raise Stopped(number)
         (plan.folder / STOP).touch()
