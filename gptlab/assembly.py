@@ -154,7 +154,7 @@ def data_and_sides(
     if parts.kept:
         name = config["original"]["run"]
         notes.append(
-            f"{parts.kept:,} documents are known to {name}: what it held out, and no more, stays held out"
+            f"{parts.kept:,} documents are known to {name}: each stays trained on, or held out, as it was there"
         )
     if parts.lack:
         notes.append(f"no validation: nothing of the data can be held out, since {parts.lack}")
