@@ -132,8 +132,12 @@ def claimed(
     Of what has not begun nothing is left at the end: neither the files that it started with nor the folders
     that were made for it. Raises UserError if it is not free, held by another process, or cannot be made.
     """
+    refusal = refusal or training(folder)
+    if folder.is_dir():
+        with held(folder, refusal):
+            pass  # that somebody is at work there is said before what lies there by now
     check(folder)
-    with made(folder), held(folder, refusal or training(folder)):
+    with made(folder), held(folder, refusal):
         check(folder)  # it may have been somebody's until a moment ago
         remove_start(folder)  # of one that was killed
         try:

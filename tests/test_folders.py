@@ -173,10 +173,11 @@ def test_a_sweep_s_folder_and_those_of_its_jobs(folder: Path, capfd: pytest.Capt
 
 
 def test_while_one_trains_there(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Even before it has written anything; and Hydra's own files are not replaced either."""
+    """Hydra's own files are not replaced either."""
     hydras = folder / "same/.hydra"
     hydras.mkdir(parents=True)
     (hydras / "config.yaml").write_text("of the first one")
+    write_json(folder / "same" / RUN, {"id": "", "name": "tiny", "status": "RUNNING"})
     own = ["hydra.output_subdir=.hydra", "hydra.run.dir=same"]
     with held(folder / "same", ""):
         assert "another one is training same" in refused(capfd, *TINY, *own)

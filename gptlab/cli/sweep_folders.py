@@ -13,7 +13,7 @@ from gptlab.cli.command_line import CommandLine, choices_of, parsed
 from gptlab.cli.composing import compose_job
 from gptlab.cli.sweepers import BASIC
 from gptlab.errors import UserError
-from gptlab.folders import check_free_for_run
+from gptlab.folders import SWEEP, check_free_for_run
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -35,6 +35,7 @@ def check_folders_of_jobs(
     """
     if sweeper._target_ != BASIC or CLOCK in as_written:
         return
+    new = new and not (root / SWEEP).exists()  # which is refused for itself
     by_number = as_written in BY_NUMBER
     if by_number and not (new and root.is_dir() and any(root.iterdir())):
         return
