@@ -43,6 +43,8 @@ help: ## what there is to make
 
 setup: $(READY) ## create .venv with everything pinned, and gptlab itself (does nothing the second time)
 
+# Where the shell stands that this was typed in, for the commands that a run names at its end.
+tiny: export GPTLAB_TYPED_IN = $(value PWD)
 tiny: setup ## train the smallest experiment: a few seconds (FOLDER=... says where its runs go)
 	@here=$$(pwd) && cd "$(FOLDER)" && "$$here/$(PY)" -m gptlab +experiment=tiny
 
