@@ -36,7 +36,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tiny test core slow ray check bench notebook lock clean
+.PHONY: help setup tiny test core slow ray check bench outputs notebook lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,9 @@ check: setup ## ruff and mypy
 
 bench: setup ## how fast it is beside plain JAX, numpy and torch: writes docs/performance.md (half an hour)
 	@$(PY) -m benchmarks
+
+outputs: setup ## follow README.md and docs/*.md from top to bottom, and keep in them what is printed now
+	@$(PY) -m tests.pages
 
 notebook: setup ## run docs/notebook.ipynb, and keep what it shows in it
 	@$(PY) -m tests.notebook

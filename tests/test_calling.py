@@ -6,7 +6,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tomllib
 import venv
 from pathlib import Path
@@ -16,27 +15,16 @@ from packaging.requirements import Requirement
 
 from gptlab import calling, environment
 from gptlab.errors import UserError
+from tests.reader import create_environment
 
 ROOT = Path(__file__).parent.parent
 PLAIN = "/usr/bin:/bin"
 SAY = "from gptlab.calling import as_called; print(as_called('type python -m gptlab --version'))"
 
 
-def environment_in(folder: Path) -> Path:
-    """The python of an environment with this gptlab and all that it needs, and the command beside it."""
-    venv.create(folder, symlinks=True)
-    (site,) = folder.glob("lib/python*/site-packages")
-    (site / "own.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n", encoding="utf-8")
-    script = folder / "bin/gptlab"
-    main = "import sys\nfrom gptlab.__main__ import main\nsys.exit(main())\n"
-    script.write_text(f'#!/bin/sh\n"exec" "{folder}/bin/python" "$0" "$@"\n{main}', encoding="utf-8")
-    script.chmod(0o755)
-    return folder / "bin/python"
-
-
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return environment_in(tmp_path_factory.mktemp("a checkout") / ".venv")
+    return create_environment(tmp_path_factory.mktemp("a checkout") / ".venv", ROOT)
 
 
 def shell(command: str, cwd: Path, path: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -217,7 +205,7 @@ def test_a_python_without_the_packages_says_how_to_set_up(checkout: Path, tmp_pa
     again = ".venv/bin/python -m gptlab +experiment=tiny 'description=a b'"
     assert line.endswith(f"Type make setup, then {again}")
 
-    environment_in(checkout / ".venv")
+    create_environment(checkout / ".venv", checkout)
     (checkout / ".venv/.ready").touch()
     done = shell(typed, checkout, PLAIN)
     assert done.returncode == 2 and done.stderr.endswith(f"Type {again}\n")
@@ -227,7 +215,7 @@ def test_a_python_without_the_packages_says_how_to_set_up(checkout: Path, tmp_pa
 
 
 def test_an_environment_that_lacks_one_package_says_which(checkout: Path) -> None:
-    python = environment_in(checkout / ".venv")
+    python = create_environment(checkout / ".venv", checkout)
     (checkout / ".venv/.ready").touch()
     code = "import sys; sys.modules['pluggy'] = None; from gptlab.__main__ import main; main()"
     done = shell(f"{shlex.quote(str(python))} -c {shlex.quote(code)}", checkout, PLAIN)
