@@ -119,7 +119,7 @@ def follow(page: str, reader: Reader) -> Done:
             status, came = reader.shell(command, stops)
             if status != (143 if stops else 0):
                 raise Mistake(f"{command}\nended with {status}:\n{came}")
-            outputs[command] = came
+            outputs[command] = re.sub(r" +$", "", PROGRESS.sub("", came), flags=re.MULTILINE)
     return done
 
 

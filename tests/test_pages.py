@@ -115,6 +115,23 @@ def test_a_page_works_from_top_to_bottom_and_prints_what_it_shows(name: str, tmp
         )
 
 
+@pytest.mark.slow
+def test_the_last_lines_of_make_tiny_work_where_it_was_typed(tmp_path: Path) -> None:
+    """With its runs in another folder; the README has the plain case."""
+    with Reader(tmp_path, in_checkout=True) as reader:
+        status, said = reader.shell("mkdir 'the runs' && make tiny FOLDER='the runs'")
+        assert status == 0, said
+        steps = re.findall(r"^[a-z ]+: +(cd .* -m gptlab .*)$", said, re.MULTILINE)
+        assert len(steps) == 5, said
+        for step in steps:
+            if step.endswith(" ui"):
+                continue
+            few = "" if step.endswith(" generate") else " train.numSteps=2 tracking=none"
+            status, said = reader.shell(f"cd '{reader.folder}' && ({step}{few})")
+            assert status == 0, f"{step}\n{said}"
+        assert not (reader.folder / "runs").exists()
+
+
 PAGE = """
 Save this as `sub/cat.txt`:
 
