@@ -93,7 +93,7 @@ class Done:
 
     def renewed(self, page: str) -> str:
         for block, came in reversed(self.printed):
-            if not alike(block.text, came):
+            if bare(block.text) != bare(came):
                 page = page[: block.start] + came + page[block.start + len(block.text) :]
         return page
 
@@ -137,13 +137,18 @@ SHARE, LAST_DIGITS = 0.01, 2
 TEXTS = re.compile(r'^  .*|".*"$', re.MULTILINE)
 
 
+def bare(text: str) -> str:
+    """An output without its ids and dates, and without what is there only where it takes long."""
+    return VARYING.sub("ID", PROGRESS.sub("", text)).rstrip()
+
+
 def alike(printed: str, came: str) -> bool:
     """True if a reader gets what is printed.
 
     Words and whole numbers are the same; ids and dates are of their form; numbers with a point are so near as
     those of another machine may be. Where all of those are the same to the last digit, sampled texts are too.
     """
-    printed, came = (VARYING.sub("ID", PROGRESS.sub("", text)).rstrip() for text in (printed, came))
+    printed, came = bare(printed), bare(came)
     if printed == came:
         return True
     if LOOSE.search(printed) is None and NUMBER.findall(printed) == NUMBER.findall(came):
@@ -179,7 +184,7 @@ def followed(name: str, folder: Path) -> tuple[str, Done]:
 
 
 def renew(names: list[str]) -> None:
-    """Write what comes out now into the pages; ids, dates and what is alike stay as they are."""
+    """Write what comes out now into the pages; where only ids and dates are others, all stays as it is."""
     for name in names:
         with TemporaryDirectory() as folder:
             page, done = followed(name, Path(folder))
