@@ -131,7 +131,7 @@ def test_pip_is_that_of_this_python(python: Path) -> None:
 
 
 # Functions whose text somebody else prints by as_called: what is raised, or told to who asked.
-HANDED_ON = {"command_to_go_on", "_rest", "next_steps", "opened"}
+HANDED_ON = {"command_to_go_on", "_rest", "next_steps", "opened", "of_another_verb", "command"}
 
 
 def functions_that_name_a_command() -> list[tuple[Path, str, str]]:

@@ -13,7 +13,7 @@ from gptlab.run import Run
 from gptlab.runs import RUNS
 
 FIXED = {"resume", "initFrom"}  # the model is that of the weights
-ITS_OWN = {"register", "registerAlias", "description"}  # of the one run
+ITS_OWN = {"anyway", "register", "registerAlias", "description"}  # of the one run
 SAMPLES = "samples.txt"  # in a run's folder
 ENOUGH = 50  # lines
 SHORT = 1 << 20  # bytes: a text to try is read at once
