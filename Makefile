@@ -36,13 +36,15 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tiny test core slow ray check bench notebook lock clean
+.PHONY: help setup tiny test core slow ray check bench outputs notebook lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## create .venv with everything pinned, and gptlab itself (does nothing the second time)
 
+# Where the shell stands that this was typed in, for the commands that a run names at its end.
+tiny: export GPTLAB_TYPED_IN = $(value PWD)
 tiny: setup ## train the smallest experiment: a few seconds (FOLDER=... says where its runs go)
 	@here=$$(pwd) && cd "$(FOLDER)" && "$$here/$(PY)" -m gptlab +experiment=tiny
 
@@ -65,6 +67,9 @@ check: setup ## ruff and mypy
 
 bench: setup ## how fast it is beside plain JAX, numpy and torch: writes docs/performance.md (half an hour)
 	@$(PY) -m benchmarks
+
+outputs: setup ## follow README.md and docs/*.md from top to bottom, and keep in them what is printed now
+	@$(PY) -m tests.pages
 
 notebook: setup ## run docs/notebook.ipynb, and keep what it shows in it
 	@$(PY) -m tests.notebook

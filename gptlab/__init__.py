@@ -90,5 +90,5 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def __dir__() -> list[str]:
+def __dir__() -> "list[str]":  # older Pythons read this file, to be told that they are too old
     return sorted({*globals(), *__all__})

@@ -23,6 +23,12 @@ def leave_out_this_folder() -> None:
 
 
 def main() -> None:
+    from gptlab.environment import wrong_python
+
+    mistake = wrong_python()
+    if mistake:
+        print(f"gptlab: {mistake}", file=sys.stderr)
+        sys.exit(2)
     # What is imported and composed at the start is all kept: looking through it again and again for what could
     # be thrown away takes a twentieth of the time until a command begins.
     gc.set_threshold(50_000, *gc.get_threshold()[1:])

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from gptlab.calling import as_called
+
 
 class UserError(Exception):
     """Says what must hold, what came, and what to type instead.
@@ -13,7 +15,7 @@ class UserError(Exception):
     """
 
     def _render_traceback_(self) -> list[str]:  # IPython's protocol
-        return [f"gptlab: {self}"]
+        return [as_called(f"gptlab: {self}")]
 
 
 class TrainingStopped(Exception):

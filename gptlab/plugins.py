@@ -13,6 +13,7 @@ from typing import Any
 import pluggy
 
 from gptlab import builtins, discovery, hookspecs
+from gptlab.calling import as_called
 from gptlab.discovery import Source
 from gptlab.errors import UserError, nearest, unknown_name
 from gptlab.plugin_code import digest_of
@@ -205,4 +206,4 @@ def is_hook(function: Any) -> bool:
 
 
 def warn(message: str) -> None:
-    print(f"gptlab: {message}", file=sys.stderr, flush=True)
+    print(as_called(f"gptlab: {message}"), file=sys.stderr, flush=True)

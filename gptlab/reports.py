@@ -63,7 +63,7 @@ def before(metrics: dict[str, float]) -> str:
 
 
 def closing(run: Run, in_sweep: bool) -> str:
-    """What the run leaves, and how to go on."""
+    """What the run leaves."""
     lines = []
     if run.samples and not in_sweep:
         lines += ["samples:", *(f"  {text}" for text in run.samples[-1][1])]
@@ -72,10 +72,6 @@ def closing(run: Run, in_sweep: bool) -> str:
     lines.append(f"run folder: {shown(run.folder)}")
     if run.id:
         lines.append(f"MLflow run: {run.id}")
-    if not in_sweep:
-        lines.append("more samples: python -m gptlab generate")
-        if run.id:
-            lines.append("browse runs: python -m gptlab ui")
     return "\n".join(lines)
 
 

@@ -1,5 +1,6 @@
 """Fixtures that more than one test file uses."""
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from tests.statuses import check_statuses
 # absl (which optax brings) closes the stream that it found at import as soon as logging is configured
 # anew, unless it is the process's own; the one that it finds here would be pytest's.
 absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
+
+# As if the environment were active: messages then name `python -m gptlab` (tests/test_calling.py has the others).
+os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
 
 
 @pytest.fixture(scope="session")

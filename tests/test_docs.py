@@ -109,29 +109,6 @@ def test_the_readmes_python_session_holds():
     assert result.failed == 0
 
 
-README_COMMANDS = [
-    line.split("   ")[0].split("#")[0].strip()
-    for block in blocks(README, "")
-    for line in block.splitlines()
-    if line.startswith("python -m gptlab") and " ui" not in line
-]
-
-
-@pytest.mark.slow
-def test_the_readmes_commands_run(tmp_path, monkeypatch):
-    """As printed, but with a few steps and without MLflow (which the wheel's and the browser's tests have)."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "poems.txt").write_text("the cat sat on the mat\nthe dog ate the log\n" * 50)
-    assert len(README_COMMANDS) >= 8
-    for command in README_COMMANDS:
-        arguments = shlex.split(command)[3:]
-        if any("experiment" in argument for argument in arguments):
-            arguments += ["train.numSteps=3", "train.evalEvery=0", "tracking=none"]
-        if arguments[:1] == ["generate"]:
-            arguments.append("tracking=none")
-        assert main(arguments) == 0, command
-
-
 EXAMPLES = [path.stem for path in sorted((ROOT / "plugins").iterdir()) if is_plugin(path)]
 
 

@@ -23,6 +23,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gptlab.calling import as_called
 from gptlab.cli.files import export, import_file
 from gptlab.cli.help import VERBS, help_of, overview
 from gptlab.errors import TrainingStopped, UserError
@@ -65,17 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def complain(message: str, status: int) -> int:
-    print(f"gptlab: {message}", file=sys.stderr, flush=True)
+    print(as_called(f"gptlab: {message}"), file=sys.stderr, flush=True)
     return status
 
 
 def dispatch(arguments: list[str]) -> int:
     if not arguments or arguments == ["--"]:
-        print(overview())
+        print(as_called(overview()))
         return 0
     verb, rest = verb_of(arguments)
     if "--help" in rest or "-h" in rest:
-        print(help_of(verb))
+        print(as_called(help_of(verb)))
         return 0
     if "--version" in rest:
         from importlib.metadata import version
@@ -259,7 +260,7 @@ def plugins_verb(arguments: list[str]) -> int:
         raise UserError(
             f"plugins takes nothing more: got '{' '.join(arguments)}'. Type python -m gptlab plugins."
         )
-    print(listing(load_plugins(quiet=True)))
+    print(as_called(listing(load_plugins(quiet=True))))
     return 0
 
 

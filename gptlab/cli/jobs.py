@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptlab.calling import as_called
 from gptlab.cli.asked import asked_of
 from gptlab.cli.composing import explained
 from gptlab.cli.naming import run_name
@@ -82,6 +83,7 @@ class OneRun:
             self.error = error
 
     def _launch(self, config: DictConfig, folder: Path, name: str, overrides: list[str]) -> None:
+        from gptlab.cli.next_steps import next_steps
         from gptlab.reports import closing
 
         with explained(self.plugins, overrides):
@@ -102,7 +104,8 @@ class OneRun:
             settings.pop("anyway")
             outcome = launch(settings, self.plugins, folder, name, asked=asked, held=held)
         if settings["progress"] != "none":
-            print(closing(outcome.run, in_sweep=False))
+            lines = [closing(outcome.run, in_sweep=False), *next_steps(outcome.run, overrides)]
+            print("\n".join(lines[:1] + [as_called(line) for line in lines[1:]]))
 
     def _resumed(self, settings: dict[str, Any], overrides: list[str]) -> Outcome:
         """Go on with the run that `resume` names, which nobody else may do meanwhile, its checkpoint being read."""

@@ -14,6 +14,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptlab.calling import as_called
 from gptlab.cli.as_typed import unquoted
 from gptlab.cli.composing import plugins_here
 from gptlab.cli.naming import run_name
@@ -247,7 +248,7 @@ class Job:
         return Member(tags, {"sweep": seen, "optuna": trial}, stop, run_id)
 
     def _say(self, message: str) -> None:
-        print(f"gptlab: {self.record.name}: {message}", file=sys.stderr, flush=True)
+        print(as_called(f"gptlab: {self.record.name}: {message}"), file=sys.stderr, flush=True)
 
     def _stopped(self, stop: KeyboardInterrupt, seen: Seen, seconds: float) -> None:
         """Keep that it was interrupted; of one that had not begun, nothing."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from gptlab.assembly import op_table
 from gptlab.autograd.ops import OpTable
+from gptlab.calling import as_called
 from gptlab.data.documents import Documents
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Session, State
@@ -75,7 +76,11 @@ class Watch:
             found = inspect_ids(self.definition, self.ops, weights, self.tokenizer, self.ids)
         except Exception as error:  # a component's own, or no memory: neither may cost a run that is trained
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-            print(f"gptlab: step {state.step} is not inspected: {reason}", file=sys.stderr, flush=True)
+            print(
+                as_called(f"gptlab: step {state.step} is not inspected: {reason}"),
+                file=sys.stderr,
+                flush=True,
+            )
             self.every, self.at_end = 0, False
             return
         self.on_inspected(state.step, found)

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from gptlab.calling import as_called
 from gptlab.checkpoint import checkpoint_folders
 from gptlab.errors import UserError
 from gptlab.hookspecs import hookimpl
@@ -273,7 +274,7 @@ class Tracker:
     def _report(self, message: str) -> None:
         """Say once that something is wrong: a store that stays away would fill the screen."""
         if not self._reported:
-            print(f"mlflow: {self._store.shown}: {message}", file=sys.stderr)
+            print(as_called(f"mlflow: {self._store.shown}: {message}"), file=sys.stderr)
         self._reported = True
 
 

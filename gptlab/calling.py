@@ -1,0 +1,97 @@
+"""How this gptlab is called from where the person stands, for every message that names a command.
+
+Messages are written with `python -m gptlab`, which is right where an environment is active. Whoever prints
+one sends it through `as_called`.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from functools import lru_cache
+
+WRITTEN = "python -m gptlab"
+# Where the shell stands that `make tiny` was typed in: its runs may go to another folder (FOLDER=).
+STOOD = "GPTLAB_TYPED_IN"
+# `uv run` and its like put their environment into PATH for one command; the shell's own PATH is another.
+RUNNERS = ("UV_RUN_RECURSION_DEPTH", "PIPENV_ACTIVE", "POETRY_ACTIVE", "HATCH_ENV_ACTIVE")
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it has been removed
+        return os.sep
+
+
+HERE = _current_folder()  # at the start: hydra.job.chdir=true leaves it, and the person does not
+# What is set before a command, NAME=value, stays before it.
+_COMMAND = re.compile(r"(?<![\w./'\"-])((?:[A-Z_]+=\S+ )*)" + WRITTEN + r"\b")
+_PIP = re.compile(r"(?<![\w./'\"-])(?<!-m )pip install\b")
+
+
+def as_called(text: str) -> str:
+    """A message in which each `python -m gptlab` and each `pip install` works as typed where the person stands."""
+    if WRITTEN in text:
+        head, there = command(), _change_folder()
+        text = _COMMAND.sub(lambda found: f"{there}{found[1]}{head}", text)
+    if "pip install" in text and not _is_found("pip", os.path.join(os.path.dirname(sys.executable), "pip")):
+        text = _PIP.sub(lambda found: f"{python()} -m pip install", text)
+    return text
+
+
+@lru_cache(maxsize=1)
+def command() -> str:
+    """`python -m gptlab`, with another python where that one is not this; `gptlab` where that was typed."""
+    script = sys.argv[0] if sys.argv else ""
+    if os.path.basename(script) != "gptlab":
+        return f"{python()} -m gptlab"
+    if _is_found("gptlab", script):
+        return "gptlab"
+    return shlex.quote(shortest(os.path.abspath(script)))
+
+
+@lru_cache(maxsize=1)
+def python() -> str:
+    """The interpreter that this is, as a shell in the current folder is told it: by its name or by a path."""
+    executable = sys.executable or "python"
+    for name in ("python", "python3", os.path.basename(executable)):
+        if _is_found(name, executable):
+            return name
+    return shlex.quote(shortest(executable))
+
+
+def _is_found(name: str, file: str) -> bool:
+    """True if a shell finds this very file by its name. A link to it in another environment is another Python."""
+    if any(os.environ.get(runner) for runner in RUNNERS):
+        return False
+    found = shutil.which(name)
+    if found is None:
+        return False
+    places = [os.path.realpath(os.path.dirname(os.path.abspath(path))) for path in (found, file)]
+    return places[0] == places[1] and os.path.realpath(found) == os.path.realpath(file)
+
+
+def shortest(file: str) -> str:
+    """A path from the current folder or from the root, with a slash in it, so that a shell takes it for a path."""
+    here = os.path.relpath(file, HERE)
+    relative = here if os.sep in here else os.path.join(".", here)
+    there = os.path.join(HERE, relative)
+    try:
+        # Not so where a folder on the way is a link, or is gone.
+        same = os.path.samefile(there, file) if os.path.lexists(file) else os.path.isdir(HERE)
+    except OSError:
+        same = False
+    return min(relative, file, key=len) if same else file
+
+
+def _change_folder() -> str:
+    """`cd FOLDER && ` for who stands in another folder than the one that this runs in; else nothing."""
+    stood = os.environ.get(STOOD)
+    try:
+        if stood is None or os.path.samefile(stood, HERE):
+            return ""
+        return f"cd {shlex.quote(HERE)} && "
+    except OSError:
+        return ""
