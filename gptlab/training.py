@@ -132,7 +132,7 @@ class Training:
             self.state, metrics = self.session.train(self.state, batches, rates)
             seconds = time.perf_counter() - began
             tokens_per_second = float(batches.lengths.sum()) / seconds if compiled else math.nan
-            val_loss = self.report(start, rates, metrics, tokens_per_second)
+            val_loss = self.report(start, batches, rates, metrics, tokens_per_second)
             evaluated = self.plan.is_evaluated(end)
             known = compiled and (evaluation_compiled or not evaluated)
             took = (time.perf_counter() - began) / steps if known else math.nan
@@ -156,7 +156,7 @@ class Training:
         return min([self.plan.numSteps, *((step // n + 1) * n for n in intervals if n)])
 
     def report(
-        self, start: int, rates: np.ndarray, metrics: Metrics, tokens_per_second: float
+        self, start: int, batches: Batches, rates: np.ndarray, metrics: Metrics, tokens_per_second: float
     ) -> float | None:
         """The chunk's logged steps, one by one; the validation loss at its end, if it ends with an evaluation."""
         end = start + len(rates)

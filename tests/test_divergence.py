@@ -1,11 +1,21 @@
 """A run that took all its steps and has nothing to show for them says so."""
 
+import json
 import math
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from gptlab.cli import main
+from gptlab.cli.sweep_closing import told
 from gptlab.divergence import divergence
 from gptlab.loss_text import loss_text
+from gptlab.metric_rows import rows_in
+from gptlab.sweeps.compared import run_in
+from gptlab.sweeps.record import read_records
+from gptlab.sweeps.summary import summarize
 
 GUESS = math.log(597)
 
@@ -64,3 +74,62 @@ def test_it_has_not(rows):
 )
 def test_a_loss_is_printed_in_a_few_digits(loss, text):
     assert loss_text(loss) == text
+
+
+QUICK = [
+    *(
+        "+experiment=tiny",
+        "data=questions",
+        "engine=scalar",
+        "model.nEmbd=2",
+        "model.nHead=2",
+        "model.nLayer=1",
+    ),
+    *("data.valFraction=0", "samples.n=0", "inspect.atEnd=false", "tracking=none", "train.batchSize=1"),
+    *("train.numSteps=12", "train.logEvery=1", "schedule=constant"),
+]
+
+
+def test_a_run_that_diverged_says_so_at_its_end_and_keeps_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*QUICK, "train.learningRate=100", "hydra.run.dir=run"]) == 0
+    out = capsys.readouterr().out
+    (said,) = [line for line in out.splitlines() if line.startswith("The run has diverged: ")]
+    assert "train.learningRate=10." in said and re.search(r"\d{6}", out.partition("step")[2]) is None
+    assert json.loads(Path("run/run.json").read_text())["diverged"] == said.removeprefix("The run has ")
+    assert run_in(Path("run")).record.diverged in said
+    # What sets it apart from a run that ends well.
+    assert main([*QUICK, "train.learningRate=0.01", "hydra.run.dir=good"]) == 0
+    assert "diverged" not in capsys.readouterr().out and run_in(Path("good")).record.diverged == ""
+
+
+def test_a_sweep_tells_its_parent_the_best_setting_the_run_that_stands_for_it_and_what_diverged(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["-m", *QUICK, "progress=none", "train.learningRate=0.01,100", "seed=1,2"]) == 0
+    (folder,) = tmp_path.glob("runs/*/*-sweep")
+    records = read_records(folder)
+    assert [bool(record.diverged) for record in records] == [
+        record.overrides["train.learningRate"] == "100" for record in records
+    ]
+    summary = summarize(folder, [replace(r, runId=f"run{r.number}") for r in records])
+    found = told(folder, records, summary)
+    assert found["metrics"]["jobs/diverged"] == 2 and found["metrics"]["jobs/finished"] == 4
+    assert found["tags"]["bestOverrides"] == "train.learningRate=0.01"
+    assert found["tags"]["best"].startswith(
+        "best over seeds: learningRate=0.01, mean smoothed training loss "
+    )
+    assert found["tags"]["best"] in summary.text
+    assert found["tags"]["bestRun"] == summary.best.run.runId and summary.best.run in summary.best.group.runs
+
+
+def test_metrics_of_a_run_that_became_nan_are_json_and_are_read_back(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*QUICK, "train.learningRate=1e200", "hydra.run.dir=run"]) != 0
+    lines = Path("run/metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line, parse_constant=lambda name: pytest.fail(name)) for line in lines]
+    assert rows[-1]["train/loss"] in ("NaN", "Infinity")
+    (*_, (step, row)) = rows_in(Path("run/metrics.jsonl"))
+    assert step == rows[-1]["step"] and not math.isfinite(row["train/loss"])
+    assert math.isfinite(run_in(Path("run")).record.smoothedTrainLoss)

@@ -52,7 +52,7 @@ def test_a_plain_line_says_step_loss_speed_and_time_left(monkeypatch, capsys):
     lines = PlainLines(400)
     clock.now += 30
     lines.update(100, 2.34567, 1234.5, 0.3)
-    assert lines_of(capsys) == ["step 100/400  loss 2.346  1,234 tokens/s  90 s left"]
+    assert lines_of(capsys) == ["step 100/400  smoothed loss 2.346  1,234 tokens/s  90 s left"]
 
 
 def test_what_was_compiled_says_nothing_of_the_time_left(monkeypatch, capsys):
@@ -79,7 +79,7 @@ def test_a_plain_line_before_the_speed_is_known_and_of_a_loss_that_is_no_number(
     lines = PlainLines(2)
     clock.now += 30
     lines.update(1, math.nan, math.nan, math.nan)
-    assert lines_of(capsys) == ["step 1/2  loss nan"]
+    assert lines_of(capsys) == ["step 1/2  smoothed loss nan"]
 
 
 def test_notes_stay_whatever_the_time(capsys):

@@ -2,14 +2,22 @@
 
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
+from sweep_records import record
 from test_training import make_training
 
+from gptlab import load
+from gptlab.checkpoint import read_json, write_json
+from gptlab.cli import main
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
+from gptlab.metric_rows import rows_in
 from gptlab.smoothing import SMOOTHED, SmoothedLoss, steps_averaged, with_smoothed
+from gptlab.sweeps.compared import run_in
+from gptlab.sweeps.record import RECORD, losses_in, read_record
 
 DRAWN = random.Random(0)
 LOSSES = [5 * 0.99**step + DRAWN.gauss(0, 0.3) for step in range(400)]
@@ -79,3 +87,45 @@ def test_a_run_smooths_all_of_its_steps_whichever_are_logged(engine):
     assert {step: row[SMOOTHED] for step, row in rows[5].items()} == {
         s: values[s - 1] for s in (1, 5, 10, 12)
     }
+
+
+def test_a_record_of_an_earlier_gptlab_is_read_as_what_it_says(tmp_path):
+    record(1, {}, 2.0).write(tmp_path)
+    kept = read_json(tmp_path / RECORD)
+    del kept["smoothedTrainLoss"], kept["diverged"]
+    points = [[10 * i, loss] for i, loss in enumerate(LOSSES[:9], 1)]
+    write_json(tmp_path / RECORD, {**kept, "trainLoss": 2.25, "curves": {"train/loss": points}})
+    found = read_record(tmp_path / RECORD)
+    assert (found.smoothedTrainLoss, found.diverged, list(found.curves)) == (2.25, "", [SMOOTHED])
+    assert [value for _, value in found.curves[SMOOTHED]] == SmoothedLoss().add(0, LOSSES[:9], [1] * 9)
+
+
+def test_every_place_that_shows_a_smoothed_loss_shows_the_one_that_was_logged(tmp_path, monkeypatch, capsys):
+    """The terminal, the picture, compare, a sweep's record, the notebook."""
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "+experiment=tiny",
+        "data=questions",
+        "engine=scalar",
+        "model.nEmbd=2",
+        "model.nHead=2",
+        "samples.n=0",
+    ]
+    words += [
+        "model.nLayer=1",
+        "tracking=none",
+        "train.batchSize=2",
+        "data.valFraction=0",
+        "inspect.atEnd=false",
+    ]
+    assert main([*words, "train.numSteps=23", "hydra.run.dir=run"]) == 0
+    (*_, (step, row)) = rows_in(Path("run/metrics.jsonl"))
+    expected = f"{row[SMOOTHED]:.3f}"
+    assert step == 23 and expected != f"{row['train/loss']:.3f}"
+    assert f"step 23: loss {expected} (mean of about the last 2 steps)" in capsys.readouterr().out
+    run = load("run")
+    assert f"smoothed loss {expected}" in repr(run) and run.losses[-1] == row["train/loss"]
+    labels = [line.get_label() for line in run.plot().axes[0].lines]
+    assert f"training, smoothed: {expected}" in labels
+    assert run_in(Path("run")).record.smoothedTrainLoss == row[SMOOTHED]
+    assert losses_in(rows_in(Path("run/metrics.jsonl")))["smoothedTrainLoss"] == row[SMOOTHED]
