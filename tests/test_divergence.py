@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
-from gptlab.cli.sweep_closing import told
+from gptlab.cli.sweep_closing import JOBS, told
 from gptlab.divergence import divergence
 from gptlab.loss_text import loss_text
 from gptlab.metric_rows import rows_in
@@ -115,7 +115,7 @@ def test_a_sweep_tells_its_parent_the_best_setting_the_run_that_stands_for_it_an
     ]
     summary = summarize(folder, [replace(r, runId=f"run{r.number}") for r in records])
     found = told(folder, records, summary)
-    assert found["metrics"]["jobs/diverged"] == 2 and found["metrics"]["jobs/finished"] == 4
+    assert found["metrics"][f"{JOBS}.diverged"] == 2 and found["metrics"][f"{JOBS}.finished"] == 4
     assert found["tags"]["bestOverrides"] == "train.learningRate=0.01"
     assert found["tags"]["best"].startswith(
         "best over seeds: learningRate=0.01, mean smoothed training loss "

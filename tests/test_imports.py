@@ -79,6 +79,10 @@ def test_what_a_command_does_not_need_is_not_loaded(tmp_path: Path, arguments: l
 # DESIGN §3: each room and the rooms of gptlab that it may import, itself aside. `errors` is free for all.
 ARROWS = {
     "errors": set(),
+    "strict_json": set(),
+    "loss_text": set(),
+    "metric_rows": {"strict_json"},
+    "smoothing": {"metric_rows"},
     "registry": set(),
     "hookspecs": set(),
     "run": set(),
@@ -88,15 +92,15 @@ ARROWS = {
     "engines": {"autograd"},
     "model": {"autograd", "engines", "run"},
     "optim": set(),
-    "data": {"engines"},
+    "data": {"engines", "strict_json"},
     "generation": {"data", "engines"},
-    "training": {"data", "engines"},
-    "checkpoint": set(),
+    "training": {"data", "engines", "smoothing"},
+    "checkpoint": {"strict_json"},
     "source": {"checkpoint"},
-    "exchange": {"assembly", "autograd", "checkpoint", "create", "registry", "run", "source"},
+    "exchange": {"assembly", "autograd", "checkpoint", "create", "registry", "run", "source", "strict_json"},
     "signals": set(),
     "streams": set(),
-    "progress": set(),
+    "progress": {"loss_text", "smoothing"},
     "provenance": set(),
 }
 
