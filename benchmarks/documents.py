@@ -8,7 +8,6 @@ step, the batches' making included; and the peak memory of the process. All file
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine, report
+from gptlab import strict_json
 
 SIZES = ["model.nEmbd=16", "model.nLayer=1", "model.blockSize=16", "train.batchSize=16", "samples.n=0"]
 STEPS, ROUNDS = 512, 5
@@ -79,7 +79,7 @@ def child(overrides: list[str]) -> None:
         start = time.perf_counter()
         state, _ = session.train(state, epochs.chunk(state.step, STEPS), np.full(STEPS, 0.001))
         times.append((time.perf_counter() - start) / STEPS)
-    print(json.dumps([first, reading, float(np.median(times[1:])), peak(), len(data.train)]))
+    print(strict_json.dumps([first, reading, float(np.median(times[1:])), peak(), len(data.train)]))
 
 
 def peak() -> int:
@@ -95,7 +95,7 @@ def measured(path: Path, cache: Path, *overrides: str) -> Any:
     command += ["tracking=none", "progress=none", *SIZES, *overrides]
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "BEGAN": str(time.time())}
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    return strict_json.loads(done.stdout.splitlines()[-1])
 
 
 HEADER = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.settings import PEERS, SETTINGS
 from benchmarks.task import ROOT
+from gptlab import strict_json
 
 PAGE = ROOT / "docs" / "performance.md"
 RESULTS = Path(__file__).parent / "results"
@@ -208,13 +208,15 @@ def section(kind: str, result: dict[str, Any]) -> str:
 
 def write_json(path: Path, result: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(strict_json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_page() -> None:
     """Put all results that there are between the page's two markers."""
     files = [(kind, RESULTS / f"{kind}.json") for kind in KINDS]
-    parts = [section(kind, json.loads(file.read_text("utf-8"))) for kind, file in files if file.is_file()]
+    parts = [
+        section(kind, strict_json.loads(file.read_text("utf-8"))) for kind, file in files if file.is_file()
+    ]
     put_into(PAGE, "\n".join(parts))
 
 

@@ -8,7 +8,6 @@ the start of Python and the closing of the parent run are in it. Once with MLflo
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.report import put_into
+from gptlab import strict_json
 
 PAGE = Path(__file__).parent.parent / "docs" / "sweeps.md"
 RESULTS = Path(__file__).parent / "results" / "sweep.json"
@@ -49,7 +49,7 @@ def timed(words: list[str]) -> Timed:
         began = time.perf_counter()
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
         seconds = time.perf_counter() - began
-        records = [json.loads(file.read_text("utf-8")) for file in Path(folder).rglob("job.json")]
+        records = [strict_json.loads(file.read_text("utf-8")) for file in Path(folder).rglob("job.json")]
         if done.returncode:
             raise SystemExit(f"the sweep ended with status {done.returncode}: {done.stderr[-2000:]}")
         failed = sum(record["status"] != "FINISHED" for record in records)
@@ -91,7 +91,7 @@ def main() -> None:
             "machine": described,
             "rounds": {kind: [asdict(t) for t in some] for kind, some in found.items()},
         }
-        RESULTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        RESULTS.write_text(strict_json.dumps(told, indent=1) + "\n", encoding="utf-8")
         put_into(PAGE, measured)
 
 

@@ -7,7 +7,6 @@ or "all". A request is a line of JSON, `{"do": method, ...}`; the answer is one 
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -44,16 +43,18 @@ class Worker:
 
     def ask(self, do: str, **arguments: Any) -> Any:
         """Raises Missing or WorkerFailed."""
+        from gptlab import strict_json
+
         assert self._process.stdin and self._process.stdout
         try:
-            self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self._process.stdin.write(strict_json.dumps({"do": do, **arguments}) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
         except BrokenPipeError:
             line = ""
         if not line:
             raise WorkerFailed(f"the process ended with status {self._process.wait()} at {do}")
-        answer = json.loads(line)
+        answer = strict_json.loads(line)
         if "missing" in answer:
             raise Missing(answer["missing"])
         if "error" in answer:
@@ -133,19 +134,21 @@ def clocked(call: Callable[[], object]) -> tuple[float, float]:
 def main() -> None:
     if sys.argv[1:] == ["one"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    from gptlab import strict_json  # not before the process is pinned
+
     # The pipe is for answers alone; whatever else is printed goes to the terminal.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     subject = Subject()
     for line in sys.stdin:
-        request = json.loads(line)
+        request = strict_json.loads(line)
         try:
             answer = {"value": getattr(subject, request.pop("do"))(**request)}
         except ImportError as error:
             answer = {"missing": str(error)}
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(answer) + "\n")
+        answers.write(strict_json.dumps(answer) + "\n")
         answers.flush()
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from gptlab.loss_text import loss_text
+from gptlab.smoothing import LOSS, SMOOTHED, smoothed_points
+
 if TYPE_CHECKING:
     from gptlab.picture import Picture
 
@@ -17,22 +20,13 @@ Curve = list[tuple[int, float]]
 REFERENCES = {"entropyPerWord": "entropy of the data", "unigramEntropy": "unigram entropy"}
 
 
-def smoothed(values: list[float], window: int) -> list[float]:
-    """The running mean of the last `window` values; of all of them while there are fewer."""
-    sums = [0.0]
-    for value in values:
-        sums.append(sums[-1] + value)
-    firsts = [max(0, i - window) for i in range(1, len(sums))]
-    return [(sums[i] - sums[first]) / (i - first) for i, first in enumerate(firsts, start=1)]
-
-
 def loss_curve(history: dict[str, Curve], facts: dict[str, float], title: str) -> bytes:
     """`loss_figure` as a PNG."""
     return loss_figure(history, facts, title).png()
 
 
 def loss_figure(history: dict[str, Curve], facts: dict[str, float], title: str) -> Picture:
-    """Training loss, raw and smoothed, validation loss, and the data's entropies if `facts` has them.
+    """Training loss, single steps and smoothed, validation loss, and the data's entropies if `facts` has them.
 
     `history` is `{metric name: [(step, value), ...]}`; values that are not finite leave gaps.
     """
@@ -41,9 +35,9 @@ def loss_figure(history: dict[str, Curve], facts: dict[str, float], title: str) 
     figure = Picture(8, 4.8)
     # Not a layout of matplotlib's, which draws everything twice.
     axes = figure.add_axes((0.08, 0.115, 0.9, 0.79))
-    train = _finite(history.get("train/loss", []))
+    train = _finite(history.get(LOSS, []))
     validation = _finite(history.get("val/loss", []))
-    _draw_train(axes, train)
+    _draw_train(axes, train, _finite(history.get(SMOOTHED, [])) or smoothed_points(train))
     original = _finite(history.get("val/originalLoss", []))
     for name, curve, color in (("validation", validation, VALIDATION), ("original data", original, ORIGINAL)):
         if curve:
@@ -53,7 +47,7 @@ def loss_figure(history: dict[str, Curve], facts: dict[str, float], title: str) 
                 linewidth=1.8,
                 marker="o",
                 markersize=4 if len(curve) <= 60 else 0,
-                label=f"{name}: {curve[-1][1]:.3f}",
+                label=f"{name}: {loss_text(curve[-1][1])}",
             )
     if original:  # which rises, while the others fall
         highest = max(value for _, value in original)
@@ -79,16 +73,15 @@ def loss_figure(history: dict[str, Curve], facts: dict[str, float], title: str) 
     return figure
 
 
-def _draw_train(axes: Any, train: Curve) -> None:
+def _draw_train(axes: Any, train: Curve, smoothed: Curve) -> None:
     if not train:
         return
-    steps = [step for step, _ in train]
-    losses = [loss for _, loss in train]
-    window = max(1, len(train) // 40)
-    means = smoothed(losses, window)
+    steps, losses = zip(*train, strict=True)
+    means = [mean for _, mean in smoothed]
     # At batch size 1 a single step is mostly noise: it is shown, but the mean is what is read.
-    axes.plot(steps, losses, color=TRAIN, alpha=0.25 if window > 1 else 1.0, linewidth=0.7)
-    axes.plot(steps, means, color=TRAIN, linewidth=2.0, label=f"training: {means[-1]:.3f}")
+    axes.plot(steps, losses, color=TRAIN, alpha=0.25, linewidth=0.7)
+    label = f"training, smoothed: {loss_text(means[-1])}"
+    axes.plot(*zip(*smoothed, strict=True), color=TRAIN, linewidth=2.0, label=label)
     # One wild step must not flatten all the others.
     top = max(*means, sorted(losses)[int(0.995 * (len(losses) - 1))])
     axes.set_ylim(bottom=0, top=1.08 * top if top > 0 else None)

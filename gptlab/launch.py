@@ -32,6 +32,7 @@ from gptlab.checkpoint import (
 from gptlab.config import check_values
 from gptlab.data.batches import Epochs
 from gptlab.data.documents import Documents
+from gptlab.divergence import divergence
 from gptlab.engines.engine import Frozen, Session, State, trained
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.finetuning import Start, beginning_of
@@ -48,6 +49,7 @@ from gptlab.registry import Registry, build
 from gptlab.run import STARTING, Run
 from gptlab.saving import Saver
 from gptlab.signals import ending_between_steps
+from gptlab.smoothing import SmoothedLoss
 from gptlab.sweeps.member import Member
 from gptlab.training import Plan, Training, log_every
 
@@ -131,7 +133,8 @@ def launch(
         write_run_folder(run, parts.data, brought)
     else:
         take_up(run, checkpoint, brought)
-    saver = saver_of(config, parts, run, listeners, brought, checkpoint)
+    smoothed = resuming.smoothed_of(checkpoint)
+    saver = saver_of(config, parts, run, listeners, brought, checkpoint, smoothed)
     error: BaseException | None = None
     # Until the run is closed: a signal must not cut off what is being written.
     with ending_between_steps() as signalled:
@@ -191,6 +194,7 @@ def saver_of(
     listeners: Listeners,
     brought: dict[str, str],
     checkpoint: Checkpoint | None,
+    smoothed: SmoothedLoss,
 ) -> Saver:
     def on_saved(folder: Path, step: int, removed: list[Path]) -> None:
         listeners.checkpoint_saved(run, folder, step, removed)
@@ -209,7 +213,8 @@ def saver_of(
     }
     every, keep = config["checkpoint"]["every"], config["checkpoint"]["keep"]
     losses = {} if checkpoint is None else resuming.losses_of(checkpoint)
-    return Saver(run, parts.session, facts, config["train"]["batchSize"], every, keep, on_saved, losses)
+    batchSize = config["train"]["batchSize"]
+    return Saver(run, parts.session, facts, batchSize, every, keep, on_saved, losses, smoothed=smoothed)
 
 
 def built(config: Settings, registry: Registry, tracker: Any, begun: Start | None) -> Parts:
@@ -288,6 +293,7 @@ def fit(
         poll,
         on_whole,
         parts.others,
+        saver.smoothed,
     )
     try:
         if config["initFrom"] and not start.step:
@@ -314,6 +320,7 @@ def fit(
             f"Try a lower learning rate: train.learningRate={plan.learningRate / 10:g}."
         )
     watch.ended(training.state)
+    run.diverged = divergence(run.metrics, data.tokenizer.vocabSize, plan.learningRate)
     return Outcome(run, training.state.step)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import suppress
@@ -15,6 +14,7 @@ from gptlab import hookspecs
 from gptlab.checkpoint import METRICS, RUN, SAMPLES, append_whole, write_json
 from gptlab.errors import UserError
 from gptlab.hookspecs import hookimpl
+from gptlab.metric_rows import line_of
 from gptlab.run import RUNNING, Run, status_of
 
 
@@ -76,7 +76,7 @@ class FolderListener:
 
     @hookimpl
     def gptlab_step_ended(self, run: Run, step: int, metrics: dict[str, float]) -> None:
-        self._metrics.append(run.folder, json.dumps({"step": step, **metrics}) + "\n")
+        self._metrics.append(run.folder, line_of(step, metrics))
         new = run.samples[self._samples_written :]
         self._samples_written += len(new)
         self._samples.append(
@@ -138,4 +138,5 @@ class IdentityListener:
 
 def identity_of(run: Run, status: str) -> dict[str, str]:
     """What run.json holds."""
-    return {"id": run.id, "name": run.name, "status": status}
+    diverged = {"diverged": run.diverged} if run.diverged else {}
+    return {"id": run.id, "name": run.name, "status": status, **diverged}

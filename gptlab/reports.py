@@ -7,7 +7,9 @@ import re
 import shlex
 from pathlib import Path
 
+from gptlab.loss_text import loss_text
 from gptlab.run import Run
+from gptlab.smoothing import SMOOTHED
 
 # A path that Hydra's grammar and the shell both leave as it is, and that is no number, true or null.
 PLAIN = re.compile(r"[\w.-]+(/[\w.-]+)+|(?!(true|false|null|nan|inf)$)[a-z][\w.-]*", re.ASCII | re.IGNORECASE)
@@ -37,19 +39,15 @@ def resumed(step: int, numSteps: int) -> str:
 def milestone(run: Run, numSteps: int) -> str:
     """One line for the step that was logged last: the losses, and the first sample.
 
-    A step's own loss is that of a document or two; the mean since the last evaluation says more.
+    A step's own loss is that of a document or two; the smoothed one says more.
     """
     step, metrics = run.metrics[-1]
-    recent = [metrics["train/loss"]]
-    for _, earlier in reversed(run.metrics[:-1]):
-        if "val/loss" in earlier or "train/loss" not in earlier:  # before step 1 nothing was trained
-            break
-        recent.append(earlier["train/loss"])
-    line = f"step {step:>{len(str(numSteps))}}: loss {sum(recent) / len(recent):.3f}"
+    line = f"step {step:>{len(str(numSteps))}}: smoothed loss {loss_text(metrics[SMOOTHED])}"
     if "val/loss" in metrics:
-        line += f", validation {metrics['val/loss']:.3f} (perplexity {metrics['val/perplexity']:.1f})"
+        perplexity = loss_text(metrics["val/perplexity"], 1)
+        line += f", validation {loss_text(metrics['val/loss'])} (perplexity {perplexity})"
     if "val/originalLoss" in metrics:
-        line += f", on the original data {metrics['val/originalLoss']:.3f}"
+        line += f", on the original data {loss_text(metrics['val/originalLoss'])}"
     if run.samples and run.samples[-1][0] == step:
         text = next((text for text in run.samples[-1][1] if text), "")
         line += f'   "{text}"' if text else ""
@@ -59,12 +57,14 @@ def milestone(run: Run, numSteps: int) -> str:
 def before(metrics: dict[str, float]) -> str:
     """One line for what the weights that a run starts from are worth."""
     known = {"val/loss": "validation", "val/originalLoss": "on the original data"}
-    return "before step 1: " + ", ".join(f"{known[n]} {v:.3f}" for n, v in metrics.items() if n in known)
+    return "before step 1: " + ", ".join(
+        f"{known[n]} {loss_text(v)}" for n, v in metrics.items() if n in known
+    )
 
 
 def closing(run: Run, in_sweep: bool) -> str:
     """What the run leaves."""
-    lines = []
+    lines = [f"The run has {run.diverged}"] if run.diverged else []
     if run.samples and not in_sweep:
         lines += ["samples:", *(f"  {text}" for text in run.samples[-1][1])]
     if (bounds := between(run)) and not in_sweep:
@@ -82,7 +82,7 @@ def between(run: Run) -> str:
     if not evaluated or "heldOutEntropy" not in facts:
         return ""
     return (
-        f"validation loss {evaluated[-1]:.3f} nats a word: on the same documents word frequencies alone give "
+        f"validation loss {loss_text(evaluated[-1])} nats a word: on the same documents word frequencies alone give "
         f"{facts['heldOutUnigram']:.3f}, and the grammar that made them {facts['heldOutEntropy']:.3f}"
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gptlab import folders
+from gptlab import folders, strict_json
 from gptlab.assembly import Data
 from gptlab.checkpoint import (
     CHECKPOINTS,
@@ -35,9 +34,11 @@ from gptlab.checkpoint import (
 from gptlab.checkpoint import RUN as IDENTITY
 from gptlab.engines.engine import Arrays
 from gptlab.errors import UserError
+from gptlab.metric_rows import rows_in
 from gptlab.reports import command
 from gptlab.run import FINISHED, Run
 from gptlab.runs import RUNS, folder_of, newest_with
+from gptlab.smoothing import SmoothedLoss
 from gptlab.source import IMPORTED
 
 SAMPLE = re.compile(r"step (\d+): (.*)")
@@ -159,7 +160,7 @@ def check_same_data(checkpoint: Checkpoint, data: Data) -> None:
             f"or begin another run from the weights: initFrom={os.path.relpath(checkpoint.folder.parent.parent)}"
         )
     state = {key: value for key, value in checkpoint.state["tokenizer"].items() if key != "name"}
-    if state != json.loads(json.dumps(data.tokenizer.state())):
+    if state != strict_json.loads(strict_json.dumps(data.tokenizer.state())):
         raise UserError(
             f"resume needs the vocabulary that the run began with: {checkpoint.folder} has another than "
             "tokenizer and data give now. Put the old corpus back."
@@ -204,6 +205,12 @@ def losses_of(checkpoint: Checkpoint) -> dict[int, float | None]:
     return losses
 
 
+def smoothed_of(checkpoint: Checkpoint | None) -> SmoothedLoss:
+    """The smoothed training loss as it was; of a checkpoint that does not say, as of no steps."""
+    kept = {} if checkpoint is None else checkpoint.state.get("smoothedLoss", {})
+    return SmoothedLoss(**{key: float(kept[key]) for key in ("nats", "tokens") if kept})
+
+
 def cut_back(checkpoint: Checkpoint, run: Run) -> None:
     """metrics.jsonl and samples.txt as they were at the checkpoint; the run gets what they hold."""
     sizes = checkpoint.state["files"]
@@ -211,9 +218,7 @@ def cut_back(checkpoint: Checkpoint, run: Run) -> None:
         path = run.folder / name
         if path.exists() and path.stat().st_size > sizes.get(name, 0):
             os.truncate(path, sizes.get(name, 0))
-    run.metrics += [
-        (row.pop("step"), row) for row in map(json.loads, lines_of(run.folder / METRICS)) if "step" in row
-    ]
+    run.metrics += rows_in(run.folder / METRICS)
     for line in lines_of(run.folder / SAMPLES):
         match = SAMPLE.fullmatch(line)
         if match is None and run.samples:  # a text of several lines

@@ -47,6 +47,7 @@ class Run:
 
     `metrics` grows while the run goes on, a row a logged step: `(step, {name: value})`;
     `samples` likewise: `(step, [text, ...])`. `weights` is set once the final weights are on disk.
+    `diverged` says so once the run has reached its last step and has.
     A run that is resumed begins with the metrics and samples, and the `id`, that it had at `resumed_from`.
     """
 
@@ -60,6 +61,7 @@ class Run:
     metrics: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     samples: list[tuple[int, list[str]]] = field(default_factory=list)
     weights: Path | None = None
+    diverged: str = ""
     id: str = ""  # the MLflow run id, once there is one
     resumed_from: int | None = None  # the step of the checkpoint that a resumed run goes on from
 

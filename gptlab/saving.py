@@ -24,6 +24,7 @@ from gptlab.checkpoint import (
 from gptlab.engines.engine import Session, State
 from gptlab.reports import shown
 from gptlab.run import Run
+from gptlab.smoothing import SmoothedLoss
 
 # By time, where checkpoint.every is null: at an evaluation, which says how good the checkpoint is, or else
 # a little later at whatever step it is then.
@@ -40,7 +41,7 @@ class Saver:
 
     facts: what state.json says that is the same for all of them: seed, config, tokenizer, plugins, dataset.
     losses: the whole checkpoints that are there, with their validation losses. on_saved(folder, step,
-    removed) is called once a checkpoint is in place.
+    removed) is called once a checkpoint is in place. smoothed: the training loss up to the state that is saved.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Saver:
         on_saved: Saved,
         losses: dict[int, float | None],
         clock: Callable[[], float] = time.monotonic,
+        smoothed: SmoothedLoss | None = None,
     ):
         self.run = run
         self.session = session
@@ -63,6 +65,7 @@ class Saver:
         self.keep = keep
         self.on_saved = on_saved
         self.losses = dict(losses)
+        self.smoothed = SmoothedLoss() if smoothed is None else smoothed
         self.clock = clock
         self._ended = clock()
         self._seconds: float | None = None  # that the last one took
@@ -145,6 +148,7 @@ class Saver:
             "step": state.step,
             "position": state.step * self.batchSize,
             "valLoss": self._evaluated[1] if self._evaluated[0] == state.step else None,
+            "smoothedLoss": {"nats": self.smoothed.nats, "tokens": self.smoothed.tokens},
             "run": {"id": self.run.id, "name": self.run.name},
             "files": sizes,
             **self.facts,

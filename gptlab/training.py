@@ -14,9 +14,12 @@ from gptlab.data.ahead import Ahead
 from gptlab.data.batches import Documents, Epochs
 from gptlab.engines.engine import Batches, Metrics, Session, State
 from gptlab.errors import TrainingStopped
+from gptlab.smoothing import SMOOTHED, SmoothedLoss
 
 QUICK = 0.25  # seconds; a chunk of steps that takes less may be longer, so that calls cost nothing
 ROWS = 1000
+# What ends a run once it is no number any more, and how it is called.
+NOT_FINITE = {"train/loss": "loss", "train/objective": "objective", "val/loss": "validation loss"}
 SLOW = 1.0  # seconds; one that takes more is too long to wait for after Ctrl-C
 
 
@@ -69,12 +72,13 @@ class Training:
     """A run of the loop. `state` is whole between any two chunks, also when `run` ends with an error.
 
     on_logged(step, metrics): a logged step, in order; an evaluation's numbers come with its step.
-    on_chunk(step, loss, tokens_per_second, seconds): after each chunk, for a progress line. seconds: a step's
-    share of what the chunk and its evaluation took; nan where programs may have been compiled for it.
+    on_chunk(step, smoothed_loss, tokens_per_second, seconds): after each chunk, for a progress line. seconds: a
+    step's share of what the chunk and its evaluation took; nan where programs may have been compiled for it.
     on_whole(state, val_loss): after each chunk, once all of it is reported: what may be saved, with its
     validation loss if it has just been evaluated.
     stop(): polled between chunks; raises what should end the run.
     others: more held-out documents, by the name of the metric that their loss is.
+    smoothed: the training loss of the steps that the state has behind it; like the state, it is whole between chunks.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class Training:
         stop: Callable[[], None] = lambda: None,
         on_whole: Callable[[State, float | None], None] = lambda state, val_loss: None,
         others: Mapping[str, Documents] | None = None,
+        smoothed: SmoothedLoss | None = None,
     ):
         self.session = session
         self.state = state
@@ -100,6 +105,7 @@ class Training:
         self.stop = stop
         self.on_whole = on_whole
         self.others = dict(others or {})
+        self.smoothed = SmoothedLoss() if smoothed is None else smoothed
 
     def run(self) -> State:
         """Train to the end of the plan.
@@ -126,11 +132,11 @@ class Training:
             self.state, metrics = self.session.train(self.state, batches, rates)
             seconds = time.perf_counter() - began
             tokens_per_second = float(batches.lengths.sum()) / seconds if compiled else math.nan
-            val_loss = self.report(start, rates, metrics, tokens_per_second)
+            val_loss = self.report(start, batches, rates, metrics, tokens_per_second)
             evaluated = self.plan.is_evaluated(end)
             known = compiled and (evaluation_compiled or not evaluated)
             took = (time.perf_counter() - began) / steps if known else math.nan
-            self.on_chunk(end, float(metrics.loss[-1]), tokens_per_second, took)
+            self.on_chunk(end, self.smoothed.value, tokens_per_second, took)
             compiled, evaluation_compiled = True, evaluation_compiled or evaluated
             self.on_whole(self.state, val_loss)
             size, a_step = size_after(size, seconds), seconds / steps
@@ -150,22 +156,29 @@ class Training:
         return min([self.plan.numSteps, *((step // n + 1) * n for n in intervals if n)])
 
     def report(
-        self, start: int, rates: np.ndarray, metrics: Metrics, tokens_per_second: float
+        self, start: int, batches: Batches, rates: np.ndarray, metrics: Metrics, tokens_per_second: float
     ) -> float | None:
         """The chunk's logged steps, one by one; the validation loss at its end, if it ends with an evaluation."""
         end = start + len(rates)
         row: dict[str, float] = {}
+        losses, objectives = metrics.loss.tolist(), metrics.minimized.tolist()
+        tokens = batches.lengths.sum(axis=1).tolist()
+        smoothed = self.smoothed.add(start, losses, tokens)
         for i in range(len(rates)):
             step = start + i + 1
-            finite = math.isfinite(metrics.loss[i])
+            finite = math.isfinite(losses[i]) and math.isfinite(objectives[i])
             evaluated = step == end and self.plan.is_evaluated(end) and finite
             if not (evaluated or not finite or step == 1 or step % self.plan.logEvery == 0):
                 continue
             row = {
-                "train/loss": float(metrics.loss[i]),
+                "train/loss": losses[i],
+                SMOOTHED: smoothed[i],
+                "train/tokens": tokens[i],
                 "train/learningRate": float(rates[i]),
                 "train/gradNorm": float(metrics.gradNorm[i]),
             }
+            if metrics.objective is not None:
+                row["train/objective"] = objectives[i]
             if not math.isnan(tokens_per_second):
                 row["train/tokensPerSecond"] = tokens_per_second
             try:
@@ -175,7 +188,7 @@ class Training:
                 # Also if the evaluation fails: the step was taken, and what it gave is saved.
                 self.on_logged(step, row)
             # The last update may break the weights with no step after it to show it in its loss.
-            for loss, name in (("train/loss", "loss"), ("val/loss", "validation loss")):
+            for loss, name in NOT_FINITE.items():
                 if not math.isfinite(row.get(loss, 0.0)):
                     raise TrainingStopped(
                         f"the {name} became {row[loss]} at step {step}. "

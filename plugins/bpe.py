@@ -73,7 +73,7 @@ class BytePairs:
         return Pieces(learning)
 
     def restore(self, state):
-        return Pieces(library().Tokenizer.from_str(json.dumps(state["tokenizer"])))
+        return Pieces(library().Tokenizer.from_str(json.dumps(state["tokenizer"], allow_nan=False)))
 
 
 @gptlab.hookimpl

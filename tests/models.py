@@ -53,8 +53,9 @@ def trained(
 
 
 def assert_same_run(one: tuple[State, Metrics], other: tuple[State, Metrics], rtol: float = 1e-9) -> None:
-    """Losses, gradient norms and every parameter agree, relative to the size of the matrix's entries."""
+    """Losses, objectives, gradient norms and every parameter agree, relative to the size of the matrix's entries."""
     np.testing.assert_allclose(one[1].loss, other[1].loss, rtol=rtol)
+    np.testing.assert_allclose(one[1].minimized, other[1].minimized, rtol=rtol)
     np.testing.assert_allclose(one[1].gradNorm, other[1].gradNorm, rtol=rtol)
     assert list(one[0].weights) == list(other[0].weights)
     for name, array in one[0].weights.items():

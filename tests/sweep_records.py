@@ -32,12 +32,12 @@ def record(
         runId=f"{number:032x}",
         parameters=parameters,
         steps=1000 if train else 0,
-        trainLoss=loss,
+        smoothedTrainLoss=loss,
         valLoss=loss,
         bestValLoss=loss,
         bestStep=None if loss is None else 1000,
         seconds=1.5,
-        curves={"train/loss": train, "val/loss": validation} if train else {},
+        curves={"train/smoothedLoss": train, "val/loss": validation} if train else {},
     )
 
 

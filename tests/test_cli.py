@@ -281,7 +281,7 @@ def test_training_prints_what_it_did(trained: Said) -> None:
     assert len(lines) < 12, "sparse where stdout is not a terminal"
     assert "parameters (embeddings" in lines[0]
     assert lines[1].startswith("data: text, 20 documents to train on, 20 held out, vocabulary 7")
-    assert any(line.startswith("step 2: loss ") for line in lines)
+    assert any(line.startswith("step 2: smoothed loss ") for line in lines)
     assert any(line.startswith("run folder: runs/") for line in lines)
 
 

@@ -52,7 +52,7 @@ def test_a_plain_line_says_step_loss_speed_and_time_left(monkeypatch, capsys):
     lines = PlainLines(400)
     clock.now += 30
     lines.update(100, 2.34567, 1234.5, 0.3)
-    assert lines_of(capsys) == ["step 100/400  loss 2.346  1,234 tokens/s  90 s left"]
+    assert lines_of(capsys) == ["step 100/400  smoothed loss 2.346  1,234 tokens/s  90 s left"]
 
 
 def test_what_was_compiled_says_nothing_of_the_time_left(monkeypatch, capsys):
@@ -79,7 +79,7 @@ def test_a_plain_line_before_the_speed_is_known_and_of_a_loss_that_is_no_number(
     lines = PlainLines(2)
     clock.now += 30
     lines.update(1, math.nan, math.nan, math.nan)
-    assert lines_of(capsys) == ["step 1/2  loss nan"]
+    assert lines_of(capsys) == ["step 1/2  smoothed loss nan"]
 
 
 def test_notes_stay_whatever_the_time(capsys):
@@ -93,7 +93,7 @@ def test_notes_stay_whatever_the_time(capsys):
 def test_silence_is_silent(capsys):
     silence = make_progress("none", 10)
     assert isinstance(silence, Silence)
-    silence.logged(1, {"train/loss": 2.0}, ["text"])
+    silence.logged(1, {"train/smoothedLoss": 2.0}, ["text"])
     silence.update(1, 2.0, 3.0, 4.0)
     silence.note("text")
     silence.close()
@@ -155,7 +155,7 @@ def on_terminal(monkeypatch):
 
 def progressed():
     progress = make_progress("auto", 10)
-    progress.logged(4, {"train/loss": 2.5, "val/loss": 2.25}, ["", "the cat eats"])
+    progress.logged(4, {"train/smoothedLoss": 2.5, "val/loss": 2.25}, ["", "the cat eats"])
     progress.update(4, 2.5, 1234.0, 0.5)
     progress.note("step 4: loss 2.500  e.g. [bold]the cat[/bold]")
     progress.close()
@@ -331,7 +331,7 @@ def test_a_panel_fits_the_terminal_and_what_comes_first_is_shown(monkeypatch, pa
     panel, console = panels(*size)
     for step in range(1, 201):
         clock.now += 0.25
-        panel.logged(step, {"train/loss": 5 - step / 100, "val/loss": 3.25}, ["the cat eats " * 20])
+        panel.logged(step, {"train/smoothedLoss": 5 - step / 100, "val/loss": 3.25}, ["the cat eats " * 20])
         panel.update(step, 5 - step / 100, 1234.0, 0.25)
     lines = drawn(panel, console)
     assert len(lines) <= min(size[1], 6) and all(len(line) <= size[0] for line in lines)
@@ -354,7 +354,7 @@ def test_a_panel_follows_the_size_of_its_terminal(panels):
 def test_where_there_are_no_blocks_the_curve_and_the_sample_are_ascii(panels):
     panel, console = panels(encoding="ascii")
     for step in range(1, 9):
-        panel.logged(step, {"train/loss": float(step)}, ["die Straße"])
+        panel.logged(step, {"train/smoothedLoss": float(step)}, ["die Straße"])
     lines = drawn(panel, console)
     assert all(line.isascii() for line in lines)
     assert "_.-=+*%#" in lines[2] and "die Stra?e" in lines[3]
@@ -362,18 +362,18 @@ def test_where_there_are_no_blocks_the_curve_and_the_sample_are_ascii(panels):
 
 def test_a_sample_cannot_move_the_cursor(panels):
     panel, console = panels()
-    panel.logged(1, {"train/loss": 1.0}, ["one\x1b[2Jtwo\nthree\rfour"])
+    panel.logged(1, {"train/smoothedLoss": 1.0}, ["one\x1b[2Jtwo\nthree\rfour"])
     assert "one [2Jtwo three four" in drawn(panel, console)[3]
 
 
-def test_a_panel_shows_the_mean_of_the_last_losses_and_leaves_out_what_is_no_number(panels):
+def test_a_panel_shows_the_smoothed_loss_and_its_curve_leaves_out_what_is_no_number(panels):
     panel, console = panels()
     assert "compiling" in drawn(panel, console)[2]
     for step, loss in enumerate([4.0] * 100 + [math.nan, math.inf] + [2.0] * 100, start=1):
-        panel.logged(step, {"train/loss": loss}, [])
-    assert "loss 2.000" in drawn(panel, console)[2]
+        panel.logged(step, {"train/loss": 9.0, "train/smoothedLoss": loss}, [])
+    assert "smoothed loss 2.000" in drawn(panel, console)[2]
     panel.update(202, 9.0, math.nan, math.nan)  # of a step that was logged already
-    assert "loss 2.000" in drawn(panel, console)[2] and "tokens/s" not in drawn(panel, console)[2]
+    assert "smoothed loss 2.000" in drawn(panel, console)[2] and "tokens/s" not in drawn(panel, console)[2]
 
 
 def test_a_curve_keeps_few_numbers_and_its_shape():

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from sweep_records import failed, rates_and_seeds, record, thousand
 from gptlab.sweeps.groups import Group, difference, groups_over_seeds, verdict
 from gptlab.sweeps.record import KILLED, PRUNED
 from gptlab.sweeps.summary import summarize
-from gptlab.sweeps.table import aligned
+from gptlab.sweeps.table import aligned, printed
+from gptlab.sweeps.trial import objective
 from gptlab.sweeps.values import labels, ranked, swept_values
 
 
@@ -65,14 +67,19 @@ def test_the_text_says_what_happened_best_first(tmp_path: Path) -> None:
         "best val",
         "at step",
         "last val",
-        "train",
+        "train,",
+        "smoothed",
         "time",
         "status",
     ]
     assert lines[2].split() == " ".join(headers).split()
     assert lines[4].split()[:4] == ["1", "0.01", "0", "4,192"]
-    assert summary.best is not None and summary.best.name == "learningRate=0.01 seed=0"
-    assert "best: learningRate=0.01 seed=0, best validation loss 2.1800" in summary.text
+    assert summary.best is not None and summary.best.run.name == "learningRate=0.01 seed=2"
+    assert summary.best.overrides == {"train.learningRate": "0.01"}
+    assert (
+        "best over seeds: learningRate=0.01, mean best validation loss 2.2000 over 5 seeds; the run nearest to "
+        "that mean: learningRate=0.01 seed=2, 2.2000"
+    ) in summary.text
     reason = "failed: learningRate=0.1 seed=0 and 1 more: the loss is no longer finite at step 200"
     assert reason in summary.text
 
@@ -100,8 +107,6 @@ def test_only_failures_have_no_best_and_no_pictures(tmp_path: Path) -> None:
 
 
 def test_without_validation_the_training_loss_is_what_is_compared(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     jobs = [
         replace(
             record(i, {"model.nEmbd": str(8 * i)}, 2.0 + i), valLoss=None, bestValLoss=None, bestStep=None
@@ -109,7 +114,7 @@ def test_without_validation_the_training_loss_is_what_is_compared(tmp_path: Path
         for i in (1, 2)
     ]
     summary = summarize(tmp_path, jobs)
-    assert "best: nEmbd=8, training loss 3.0000" in summary.text
+    assert "best: nEmbd=8, smoothed training loss 3.0000" in summary.text
     assert "best val" not in summary.text
 
 
@@ -148,6 +153,76 @@ def test_seeds_are_taken_together(tmp_path: Path) -> None:
     assert "larger than the spread over seeds (0.0158)" in text
 
 
+def test_equal_runs_are_one_sample_however_often_and_however_they_are_written(tmp_path: Path) -> None:
+    """`seed=1,1,2` is two seeds, and so is what a sampler asked for again."""
+    runs = [
+        ("0.01", "1", 2.0),
+        ("1e-2", "1", 2.0),
+        ("0.01", "2", 2.3),
+        ("0.02", "1", 2.5),
+        ("0.02", "2", 2.6),
+    ]
+    jobs = [
+        record(i, {"train.learningRate": rate, "seed": seed}, loss)
+        for i, (rate, seed, loss) in enumerate(runs * 2)
+    ]
+    jobs.append(failed(10, jobs[0].overrides, "the disk was full"))  # of which an equal one has finished
+    summary = summarize(tmp_path, jobs)
+    table = summary.text.partition("over seeds:")[2].splitlines()
+    rows = [line.split() for line in table if line.startswith(("1 ", "2 "))]
+    assert rows == [
+        ["1", "0.01", "2.1500", "0.2121", "2.0000", "2.3000", "2"],
+        ["2", "0.02", "2.5500", "0.0707", "2.5000", "2.6000", "2"],
+    ]
+    assert "n = 2 and 2 different seeds" in summary.text
+    assert "7 jobs repeat the config and seed of another: equal runs count once" in summary.text
+    assert "repeat" not in summarize(tmp_path, rates_and_seeds()).text
+
+
+def test_without_seeds_equal_runs_are_one_sample_as_well() -> None:
+    jobs = [record(i, {"model.nEmbd": "8"}, 2.0) for i in range(3)]
+    (group,) = groups_over_seeds(jobs, ["model.nEmbd"])
+    assert (group.losses, group.jobs) == ([2.0], 1) and math.isnan(group.deviation)
+
+
+def test_the_best_is_the_best_setting_over_seeds_and_not_the_luckiest_run(tmp_path: Path) -> None:
+    losses = {"0.1": (1.9, 2.8, 2.8), "0.01": (2.05, 2.15, 2.25)}
+    runs = [(rate, str(seed), loss) for rate, found in losses.items() for seed, loss in enumerate(found)]
+    jobs = [
+        record(i, {"train.learningRate": rate, "seed": seed}, loss)
+        for i, (rate, seed, loss) in enumerate(runs)
+    ]
+    summary = summarize(tmp_path, jobs)
+    assert summary.best is not None and summary.best.overrides == {"train.learningRate": "0.01"}
+    assert summary.best.run.number == 4 and summary.said in summary.text
+    assert summary.said.startswith(
+        "best over seeds: learningRate=0.01, mean best validation loss 2.1500 over 3"
+    )
+    only_seeds = [record(i, {"seed": str(i)}, 2.0 + i) for i in range(3)]
+    said = summarize(tmp_path, only_seeds).said
+    assert said.startswith("best over seeds: all jobs, mean best validation loss 3.0000 over 3 seeds")
+
+
+def test_a_diverged_run_ranks_last_is_shown_and_is_in_no_mean(tmp_path: Path) -> None:
+    reason = "diverged: the validation loss at its end, 1.7e+21, is above that of a uniform guess, 6.392."
+    jobs = rates_and_seeds()[:10]
+    worse = {"train.learningRate": "1", "seed": "0"}
+    # Of a good start the best validation loss is left, lower than all others.
+    jobs.append(replace(record(10, worse, 1.5), diverged=reason, valLoss=1.7e21))
+    jobs.append(record(11, {**worse, "seed": "1"}, 1.6))
+    assert ranked(jobs)[-1].number == 10 and objective(jobs[10]) == math.inf
+    summary = summarize(tmp_path, jobs)
+    assert summary.text.startswith("12 jobs: 12 finished, 1 diverged")
+    assert f"no use: learningRate=1 seed=0: {reason}" in summary.text
+    assert "1.7e+21" in printed(jobs, ["seed"]) and "finished, diverged" in printed(jobs, ["seed"])
+    # With one seed of a setting broken down, the mean of the others is that of the lucky.
+    groups = groups_over_seeds(jobs, ["train.learningRate", "seed"])
+    assert [(g.name, g.losses, g.jobs, g.lost) for g in groups][-1] == ("learningRate=1", [1.6], 2, 1)
+    assert summary.best is not None and summary.best.overrides == {"train.learningRate": "0.01"}
+    rows = list(csv.DictReader(io.StringIO(summary.files["summary.csv"].decode())))
+    assert rows[-1]["diverged"] == reason
+
+
 def test_welch_is_what_scipy_says() -> None:
     from scipy.stats import ttest_ind
 
@@ -177,7 +252,7 @@ def test_a_difference_is_held_against_the_spread(losses: list[list[float]], said
     sentence = verdict(groups)
     assert said in sentence
     if "Welch" in sentence:
-        assert f"(n = {len(losses[0])} and {len(losses[1])})" in sentence
+        assert f"(n = {len(losses[0])} and {len(losses[1])} different seeds)" in sentence
         assert ("so few seeds" in sentence) == (len(losses[0]) < 5)
 
 

@@ -71,7 +71,7 @@ def test_learning_rates_over_decades(figures: list[Any]) -> None:
     x, mean = bars.lines[0].get_data()
     assert list(x) == [0.001, 0.01, 0.1]
     assert list(mean) == pytest.approx([2.4, 2.2, 2.61])
-    assert "2 failed" in legend(figures[-1])
+    assert "2 failed or diverged" in legend(figures[-1])
 
 
 def test_names_stand_side_by_side_a_line_a_setting_of_the_rest(figures: list[Any]) -> None:
@@ -115,7 +115,7 @@ def test_the_best_twenty_curves_are_in_colour(figures: list[Any]) -> None:
     curves_of_jobs(jobs, "tiny")
     assert len(legend(figures[-1])) == 22
     assert legend(figures[-1])[0].startswith("learningRate=0.01 seed=0")
-    assert legend(figures[-1])[-2:] == ["23 more", "3 failed"]
+    assert legend(figures[-1])[-2:] == ["23 more", "3 failed or diverged"]
     for axes in figures[-1].axes:
         faint, of_failed = axes.collections
         assert len(axes.lines) == 21, "twenty, and where the failed ones end"

@@ -10,7 +10,7 @@ import sys
 import pytest
 from test_tracking import client, make_run, track
 
-from gptlab.figures import loss_curve, smoothed
+from gptlab.figures import loss_curve
 from gptlab.run import Run
 from gptlab.tracking import orphans, worker
 from gptlab.tracking.facts import PARAM_LENGTH, flat_params
@@ -211,10 +211,6 @@ def test_params_are_flat_clean_and_cut():
     assert params["empty"] == "{}"
     assert params["text"] == ""
     assert len(params["long"]) == PARAM_LENGTH and params["long"].endswith("…")
-
-
-def test_smoothing_is_the_mean_of_the_last_values():
-    assert smoothed([4.0, 2.0, 0.0, 1.0], 2) == [4.0, 3.0, 1.0, 0.5]
 
 
 @pytest.mark.parametrize(

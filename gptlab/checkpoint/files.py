@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gptlab import strict_json
 from gptlab.errors import UserError
 
 TOKENIZER = "tokenizer.json"
@@ -37,7 +37,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    write_text(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+    write_text(path, strict_json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -53,7 +53,7 @@ def read_json(path: Path) -> Any:
 def parsed(content: bytes, path: Path) -> Any:
     """JSON that stands in `path`. Raises UserError for what is none."""
     try:
-        return json.loads(content.decode("utf-8"))
+        return strict_json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} must be JSON: {error}.") from None
 

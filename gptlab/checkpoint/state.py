@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gptlab import strict_json
 from gptlab.errors import UserError
 
 FORMAT = 1  # of the checkpoint's folder; a reader refuses a higher one
 
 
 def state_as_bytes(state: Mapping[str, Any]) -> bytes:
-    return (json.dumps(state, ensure_ascii=False, indent=1, allow_nan=True) + "\n").encode("utf-8")
+    return (strict_json.dumps(state, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
 
 
 def check_state(state: Any, path: Path) -> dict[str, Any]:
@@ -31,7 +31,8 @@ def check_state(state: Any, path: Path) -> dict[str, Any]:
         "step": is_count(state.get("step")),
         "position": is_count(state.get("position")),
         "random": is_dict(state, "random") and is_count(state["random"].get("seed")),
-        "valLoss": loss is None or (isinstance(loss, (int, float)) and math.isfinite(loss)),
+        "valLoss": loss is None or is_finite(loss),
+        "smoothedLoss": "smoothedLoss" not in state or is_smoothed(state["smoothedLoss"]),
         "run": is_dict(state, "run")
         and all(isinstance(state["run"].get(key), str) for key in ("id", "name")),
         "config": is_dict(state, "config") and is_dict(state["config"], "model"),
@@ -43,6 +44,15 @@ def check_state(state: Any, path: Path) -> dict[str, Any]:
     if wrong:
         raise UserError(f"{path} must be as gptlab wrote it, and is not: {', '.join(wrong)}.")
     return state
+
+
+def is_smoothed(kept: Any) -> bool:
+    """An earlier gptlab kept none."""
+    return isinstance(kept, dict) and all(is_finite(kept.get(key)) for key in ("nats", "tokens"))
+
+
+def is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def is_count(value: Any) -> bool:

@@ -131,9 +131,12 @@ def check_an_engine(registry: Registry, engine: Any, findings: Findings) -> None
             state, metrics = session.train(
                 session.init(weights, SGD().init(weights)), batches, np.full(3, 0.1)
             )
-            ends.append((metrics.loss, session.export(state).weights))
-        if problem := difference(ends[0][0], ends[1][0], tolerance):
+            ends.append((metrics, session.export(state).weights))
+        (one, weights), (other, expected) = ends
+        if problem := difference(one.loss, other.loss, tolerance):
             fails(f"losses differ {problem}")
-        for name, array in ends[0][1].items():
-            if problem := difference(array, ends[1][1][name], tolerance):
+        if problem := difference(one.minimized, other.minimized, tolerance):
+            fails(f"objectives differ {problem}")
+        for name, array in weights.items():
+            if problem := difference(array, expected[name], tolerance):
                 fails(f"{name} differs after 3 steps {problem}")

@@ -90,19 +90,22 @@ def told(folder: Path, records: list[JobRecord], summary: Summary | None) -> dic
     metrics |= {
         f"{JOBS}.{status.lower()}": float(counts[status]) for status in (KILLED, PRUNED) if counts[status]
     }
+    if diverged := sum(bool(record.diverged) for record in records):
+        metrics[f"{JOBS}.diverged"] = float(diverged)
     if count := compilations():
         metrics[f"{JOBS}.programsCompiled"] = float(count)
     tags = {}
-    if best is not None:
+    if summary is not None and best is not None:
         numbers = {
-            "val/loss": best.bestValLoss,
-            "val/best": best.bestValLoss,
-            "train/loss": best.trainLoss,
-            f"{COUNTS}.total": best.parameters,
+            "val/loss": best.run.bestValLoss,
+            "val/best": best.run.bestValLoss,
+            "train/smoothedLoss": best.run.smoothedTrainLoss,
+            f"{COUNTS}.total": best.run.parameters,
         }
         metrics |= {key: float(value) for key, value in numbers.items() if value is not None}
         overrides = " ".join(f"{key}={value}" for key, value in best.overrides.items())
-        tags = {"bestOverrides": overrides, "bestRun": best.runId or sent_later(folder / best.folder)}
+        run_id = best.run.runId or sent_later(folder / best.run.folder)
+        tags = {"best": summary.said, "bestOverrides": overrides, "bestRun": run_id}
     files = [] if summary is None else sorted({*summary.files, *STUDY_FILES})
     return {
         "metrics": metrics,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gptlab import strict_json
 from gptlab.data.files import text_files
 from gptlab.data.reading import FileTexts, RunningText, in_lists
 from gptlab.data.store import put
@@ -68,9 +68,9 @@ def known_content(texts: Iterable[str], folder: Path, watch: Watch) -> Content:
             return content_of(texts)
     stamp = [type(texts).__name__, texts.stamp()]
     newest = max((time_ns for _, _, time_ns in texts.stamp()), default=0)
-    note = folder / f"{sha256(json.dumps(stamp))}.content"
+    note = folder / f"{sha256(strict_json.dumps(stamp))}.content"
     try:
-        return Content(**json.loads(note.read_text("utf-8")))
+        return Content(**strict_json.loads(note.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         pass
     now = time.time_ns()
@@ -78,7 +78,7 @@ def known_content(texts: Iterable[str], folder: Path, watch: Watch) -> Content:
         content = content_of(texts)
     if [type(texts).__name__, texts.stamp()] == stamp and now - newest > SETTLED * 1e9:
         with suppress(OSError):  # it would have to be read again, that is all
-            put(note, json.dumps(asdict(content)))
+            put(note, strict_json.dumps(asdict(content)))
     return content
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gptlab import strict_json
 from gptlab.data.content import NO_FILE, code_of, sha256
 from gptlab.data.reading import pieces_of_texts
 from gptlab.data.tokenizers import Tokenizer, Vocabulary, distinct, split
@@ -40,7 +40,7 @@ class FixedVocabulary:
 
     def settings(self) -> dict[str, Any]:
         """What the ids depend on: kept tokens of the same documents are those of the same settings."""
-        vocabulary = sha256(json.dumps(self.state, sort_keys=True, default=str))
+        vocabulary = sha256(strict_json.dumps(self.state, sort_keys=True, default=str))
         return {"name": self.state["name"], "vocabulary": vocabulary, "code": code_of(type(self.component))}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import time
@@ -19,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from gptlab import strict_json
 from gptlab.data.watching import Watch
 from gptlab.errors import UserError
 
@@ -145,12 +145,12 @@ def write_header(part: Path, content: dict[str, Any]) -> None:
     """The last file of an entry: what it says of itself, and how the others must be found."""
     files = {file.name: check_of(file) for file in sorted(part.iterdir())}
     body = {**content, "files": files}
-    (part / HEADER).write_text(json.dumps({"check": _digest(body), **body}), encoding="utf-8")
+    (part / HEADER).write_text(strict_json.dumps({"check": _digest(body), **body}), encoding="utf-8")
 
 
 def read_header(entry: Path) -> dict[str, Any]:
     """Raises FileNotFoundError if there is no such entry, and ValueError if it is not as it was written."""
-    header = json.loads((entry / HEADER).read_text("utf-8"))
+    header = strict_json.loads((entry / HEADER).read_text("utf-8"))
     if not isinstance(header, dict) or header.pop("check", None) != _digest(header):
         raise ValueError(f"{HEADER} is damaged")
     for name, check in header["files"].items():
@@ -172,7 +172,7 @@ def check_of(file: Path, expected: int | None = None) -> tuple[int, str]:
 
 
 def _digest(body: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(strict_json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def clean(folder: Path) -> None:

@@ -6,7 +6,6 @@ Legend: N texts, M tokens.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gptlab import strict_json
 from gptlab.data import files, store
 from gptlab.data.arrays import open_array
 from gptlab.data.content import content_of, identity_of, known_content, sha256
@@ -55,11 +55,11 @@ class Tokenized:
         whole = window or self.stream.longest <= blockSize
         note = self.entry / f"entropy-{'whole' if whole else blockSize}.json"
         try:
-            return float(json.loads(note.read_text("utf-8")))
+            return float(strict_json.loads(note.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             entropy = documents.unigram_entropy()
             with suppress(OSError):  # it would have to be computed again, that is all
-                store.put(note, json.dumps(entropy))
+                store.put(note, strict_json.dumps(entropy))
             return entropy
 
     def keys(self, blockSize: int, window: bool) -> np.ndarray:
@@ -95,7 +95,7 @@ def tokenize(texts: Iterable[str], factory: Any, settings: dict[str, Any], watch
     stamp = texts.stamp() if isinstance(texts, FileTexts) else None
     content = known_content(texts, folder, watch)
     key = sha256(
-        json.dumps(
+        strict_json.dumps(
             [FORMAT, asdict(content), type(texts).__name__, identity_of(factory, settings)], default=str
         )
     )
@@ -124,7 +124,7 @@ def tokenize(texts: Iterable[str], factory: Any, settings: dict[str, Any], watch
 def in_memory(texts: list[str], factory: Any, settings: dict[str, Any]) -> Tokenized:
     """These texts encoded, or what the process has of them already: the runs of a sweep mostly share their data."""
     content = content_of(texts)
-    key = json.dumps([asdict(content), identity_of(factory, settings)], default=str)
+    key = strict_json.dumps([asdict(content), identity_of(factory, settings)], default=str)
     if key not in _latest:
         tokenizer: Tokenizer = factory.build(texts)
         made = Tokenized(tokenizer, stream_in_memory(texts, tokenizer), content.joined[:16])
@@ -157,7 +157,7 @@ def make(part: Path, texts: Iterable[str], factory: Any, watch: Watch, digest: s
         tokenizer: Tokenizer = factory.build(texts)
     with watch.reading("tokenizing", texts):
         header = write_stream(part, encoded(texts, tokenizer), tokenizer)
-    state = json.dumps(tokenizer.state(), ensure_ascii=False)
+    state = strict_json.dumps(tokenizer.state(), ensure_ascii=False)
     header |= {"format": FORMAT, "digest": digest[:16], "probe": probe_of(texts, tokenizer)}
     with store.lasting(part.parent):
         (part / STATE).write_text(state, encoding="utf-8", errors="surrogatepass")
@@ -221,7 +221,7 @@ def opened(entry: Path, factory: Any) -> Tokenized:
     """What is in an entry. Raises ValueError if it is damaged, or is not what the tokenizer makes today."""
     header = store.read_header(entry)
     state = (entry / STATE).read_text(encoding="utf-8", errors="surrogatepass")
-    tokenizer: Tokenizer = factory.restore(json.loads(state))
+    tokenizer: Tokenizer = factory.restore(strict_json.loads(state))
     if tokenizer.vocabSize != header["vocabSize"] or any(
         [int(i) for i in tokenizer.encode(text)] != ids for text, ids in header["probe"]
     ):

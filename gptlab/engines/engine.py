@@ -157,10 +157,25 @@ class State:
 
 @dataclass(frozen=True)
 class Metrics:
-    """One number a step (C,): the loss before the update (nats), the norm of its gradient."""
+    """One number a step (C,), all of before the update, but for the gradient's norm in nats.
+
+    loss: the cross-entropy a predicted token, by true arithmetic: what `evaluate` would say of the step's
+    documents. objective: what the gradient is of, the mean over documents of each one's mean, by the model's own
+    ops; left out where it is the same numbers, as with one document a step. gradNorm: the norm of its gradient.
+    """
 
     loss: np.ndarray
     gradNorm: np.ndarray
+    objective: np.ndarray | None = None
+
+    @property
+    def minimized(self) -> np.ndarray:
+        """The objective (C,), also where it is the loss."""
+        return self.loss if self.objective is None else self.objective
+
+
+# The ops that a definition's losses take of its logits.
+CROSS_ENTROPY = ("add", "exp", "log")
 
 
 class Session(Protocol):

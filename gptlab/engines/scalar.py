@@ -12,6 +12,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import collector_paused
 from gptlab.engines.engine import (
+    CROSS_ENTROPY,
     Arrays,
     Batches,
     Choose,
@@ -109,11 +110,15 @@ class ScalarSession:
 
     def batch_loss(self, weights: Arrays, tokens: np.ndarray, lengths: np.ndarray) -> Any:
         """The mean over documents (B, T+1) of their losses."""
+        return self.mean(self.document_losses(weights, tokens, lengths))
+
+    def document_losses(self, weights: Arrays, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """(B,) Values."""
         losses = [
             self.loss(weights, row[: length + 1])
             for row, length in zip(tokens, lengths.tolist(), strict=True)
         ]
-        return self.mean(np.array(losses, dtype=object))
+        return np.array(losses, dtype=object)
 
     def mean(self, losses: np.ndarray) -> Any:
         """With true arithmetic whatever is swapped: it is what is asked of the model, not part of it."""
@@ -121,15 +126,16 @@ class ScalarSession:
         return self.true_arrays.apply("mul", total, 1.0 / len(losses))[()]
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
-        losses, norms = [], []
+        losses, norms, objectives = [], [], []
         weights = trained(state.weights, self.frozen)
         params = {name: data_of(values) for name, values in weights.items()}
         for tokens, lengths, rate in zip(
             batches.tokens, batches.lengths, learning_rates.tolist(), strict=True
         ):
             state.step += 1
-            loss, grads = self.gradients(state.weights, tokens, lengths)
+            objective, loss, grads = self.gradients(state, tokens, lengths)
             losses.append(loss)
+            objectives.append(objective)
             with np.errstate(all="ignore"):  # a loss that is not finite is the training loop's to report
                 norms.append(float(np.sqrt(sum(np.sum(g * g) for g in grads.values()))))
                 updated, state.optimizer = self.optimizer.update(
@@ -139,25 +145,40 @@ class ScalarSession:
             for name, values in weights.items():
                 for value, number in zip(values.ravel().tolist(), params[name].ravel().tolist(), strict=True):
                     value.data = number
-        return state, Metrics(np.array(losses), np.array(norms))
+        apart = batches.tokens.shape[1] > 1 or not self.arrays.ops.standard(*CROSS_ENTROPY)
+        return state, Metrics(np.array(losses), np.array(norms), np.array(objectives) if apart else None)
 
-    def gradients(self, weights: Arrays, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, Arrays]:
-        """The batch's loss and its gradient by name, frozen ones aside; the graph is gone when this returns."""
+    def gradients(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, float, Arrays]:
+        """The batch's objective, its loss a token, and the objective's gradient by name, frozen ones aside.
+
+        The graph is gone when this returns.
+        """
+        weights = state.weights
         for values in weights.values():
             for value in values.ravel().tolist():
                 value.grad = 0.0
         with collector_paused():
-            loss = self.batch_loss(weights, tokens, lengths)
-            loss.backward()
+            losses = self.document_losses(weights, tokens, lengths)
+            objective = self.mean(losses)
+            objective.backward()
             grads = {
                 name: np.fromiter(map(GRAD, values.ravel().tolist()), float, values.size).reshape(
                     values.shape
                 )
                 for name, values in trained(weights, self.frozen).items()
             }
-            number = loss.data
-            del loss
-        return number, grads
+            number = objective.data
+            if len(losses) == 1:
+                loss = number
+            else:
+                nats = sum(loss.data * length for loss, length in zip(losses, lengths.tolist(), strict=True))
+                loss = nats / int(lengths.sum())
+            del objective, losses
+        if not self.arrays.ops.standard(*CROSS_ENTROPY):
+            with np.errstate(all="ignore"):
+                nats, count = self.evaluate(state, tokens, lengths)
+            loss = nats / count
+        return number, loss, grads
 
     def for_evaluation(self, state: State) -> State:
         params = {name: data_of(values) for name, values in state.weights.items()}

@@ -143,7 +143,7 @@ class XlaSession:
         moments = {key: self._moved(named, device) for key, named in state.optimizer.items()}
         state = State(self._moved(state.weights, device), moments, state.step)
         capacity = capacity_of(batches)
-        losses, norms = [], []
+        objectives, norms, losses = [], [], []
         with self._computing(state.weights):
             program = self._programs.train_program(
                 self.definition, self.template, self.arrays, self._alone(state.weights)
@@ -153,7 +153,7 @@ class XlaSession:
             fixed = {name: array for name, array in state.weights.items() if name in self.frozen}
             for i, part in enumerate(parts_of(batches)):
                 count = part.stop - part.start
-                weights, moments, loss, norm = program(
+                weights, moments, objective, norm, loss = program(
                     trained(state.weights, self.frozen),
                     state.optimizer,
                     np.int32(state.step),
@@ -171,9 +171,13 @@ class XlaSession:
                     {key: reordered(moments[key], named) for key, named in state.optimizer.items()},
                     state.step + count,
                 )
-                losses.append(np.asarray(loss)[:count])
+                objectives.append(np.asarray(objective)[:count])
                 norms.append(np.asarray(norm)[:count])
-        return state, Metrics(np.concatenate(losses), np.concatenate(norms))
+                losses += [] if loss is None else [np.asarray(loss)[:count]]
+        minimized, gradNorm = np.concatenate(objectives), np.concatenate(norms)
+        if not losses:
+            return state, Metrics(minimized, gradNorm)
+        return state, Metrics(np.concatenate(losses), gradNorm, minimized)
 
     def _shape(self, batches: Batches) -> PassShape | None:
         """How documents share rows; None where each has its own."""

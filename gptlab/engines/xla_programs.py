@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from gptlab.autograd.tensor import Tensor
-from gptlab.engines.engine import Choose, Context, Definition, causal_context, with_fields
+from gptlab.engines.engine import CROSS_ENTROPY, Choose, Context, Definition, causal_context, with_fields
 from gptlab.engines.packing import stride_of
 from gptlab.engines.xla_arrays import XlaArrays
 from gptlab.engines.xla_joined import Layout, layout_of
@@ -52,8 +52,30 @@ def compiled(
     return jax.jit(run, compiler_options=told or None, **options)
 
 
-def losses_of_rows(definition: Definition, arrays: XlaArrays, weights: Weights, rows: Any) -> jax.Array:
-    """The summed losses of rows of positions, each times its share of the batch's loss.
+def position_losses(
+    definition: Definition,
+    named: dict[str, Tensor],
+    arrays: XlaArrays,
+    tokens: Any,
+    targets: Any,
+    context: Any,
+) -> tuple[jax.Array, jax.Array]:
+    """The losses of positions (T,), as the gradient is taken of them, and by true arithmetic."""
+    losses = definition.losses(named, tokens, targets, context).data
+    if arrays.ops.standard(*CROSS_ENTROPY):
+        return losses, losses
+    # The same forward pass, which XLA does once.
+    logits = lax.stop_gradient(definition.logits(named, tokens, context).data)
+    return losses, cross_entropy(logits, targets)
+
+
+def cross_entropy(logits: jax.Array, targets: Any) -> jax.Array:
+    """(T, V) and (T,) to (T,), by true arithmetic."""
+    return -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[:, None], -1)[:, 0]
+
+
+def losses_of_rows(definition: Definition, arrays: XlaArrays, weights: Weights, rows: Any) -> Any:
+    """Of rows of positions the summed losses, each times its share of the objective; and the true ones, as they are.
 
     rows: tokens, targets, positions, documents, shares, each (R, W). A position sees those
     before it of the same document.
@@ -62,30 +84,33 @@ def losses_of_rows(definition: Definition, arrays: XlaArrays, weights: Weights, 
     width = rows[0].shape[1]
     before = np.tril(np.ones((width, width), dtype=bool))
 
-    def row_loss(tokens: Any, targets: Any, positions: Any, documents: Any, shares: Any) -> jax.Array:
+    def row_loss(tokens: Any, targets: Any, positions: Any, documents: Any, shares: Any) -> Any:
         # Made once: fused into each use of it, it keeps XLA from vectorizing those.
         mask = lax.optimization_barrier(before & (documents[:, None] == documents[None, :]))
         context = Context(positions, positions, mask, ordered=True)
-        losses = definition.losses(named, tokens, targets, context).data
-        return jnp.sum(jnp.where(shares > 0, losses * shares, 0.0))
+        losses, true = position_losses(definition, named, arrays, tokens, targets, context)
+        return jnp.sum(jnp.where(shares > 0, losses * shares, 0.0)), jnp.sum(jnp.where(shares > 0, true, 0.0))
 
-    return jnp.sum(jax.vmap(row_loss)(*rows))
+    objectives, nats = jax.vmap(row_loss)(*rows)
+    return jnp.sum(objectives), jnp.sum(nats)
 
 
-def padded_loss(
+def padded_losses(
     definition: Definition, arrays: XlaArrays, weights: Weights, tokens: jax.Array, lengths: jax.Array
-) -> jax.Array:
-    """The mean loss of documents (B, T+1), a row each."""
+) -> Any:
+    """Of documents (B, T+1), a row each, the mean of their losses; and the sum of their true ones."""
     named = tensors(weights, arrays)
     length = tokens.shape[1] - 1
     context = causal_context(length)
 
-    def document_loss(row: jax.Array, predictions: jax.Array) -> jax.Array:
-        losses = definition.losses(named, row[:-1], row[1:], context).data
-        kept = jnp.where(jnp.arange(length, dtype=jnp.int32) < predictions, losses, 0.0)
-        return jnp.sum(kept) / predictions.astype(losses.dtype)
+    def document_loss(row: jax.Array, predictions: jax.Array) -> Any:
+        losses, true = position_losses(definition, named, arrays, row[:-1], row[1:], context)
+        used = jnp.arange(length, dtype=jnp.int32) < predictions
+        loss = jnp.sum(jnp.where(used, losses, 0.0)) / predictions.astype(losses.dtype)
+        return loss, jnp.sum(jnp.where(used, true, 0.0))
 
-    return jnp.mean(jax.vmap(document_loss)(tokens, lengths))
+    means, nats = jax.vmap(document_loss)(tokens, lengths)
+    return jnp.mean(means), jnp.sum(nats)
 
 
 def unpacked(slots: jax.Array, tokens: jax.Array, lengths: jax.Array, dtype: str) -> Any:
@@ -112,8 +137,10 @@ def unpacked(slots: jax.Array, tokens: jax.Array, lengths: jax.Array, dtype: str
 def train_program(
     definition: Definition, optimizer: Any, arrays: XlaArrays, one_thread: bool
 ) -> Callable[..., Any]:
-    """(weights, moments, step, hyper, tokens, lengths, rates, count, packed, fixed) -> weights, moments, losses, norms.
+    """(weights, moments, step, hyper, tokens, lengths, rates, count, packed, fixed)
+    -> weights, moments, objectives, norms, losses.
 
+    losses: nats a predicted token; None where that is what the objectives are: one document a step, true arithmetic.
     weights: those that are trained; fixed: the others, of which no gradient is computed.
     Runs `count` steps, at most as many as there are rates; the rest of the outputs is 0. packed: None,
     and each document has a row; or the slots (P, R, W) and first (C + 1,) of packing.Packed.
@@ -122,24 +149,25 @@ def train_program(
     def gradients(
         layout: Layout, params: Any, fixed: Weights, tokens: jax.Array, lengths: jax.Array, passes: Any
     ) -> Any:
-        """The loss of a step's documents (B, T+1) and its gradient, laid out as `params` are."""
+        """Of a step's documents (B, T+1) the objective and all nats; the gradient of the one, laid out as `params`."""
         # By matrix: a gradient through slices of one vector would take twice as long.
         weights = layout.split(params)
         if passes is None:
-            loss, named = jax.value_and_grad(
-                lambda w: padded_loss(definition, arrays, {**fixed, **w}, tokens, lengths)
+            numbers, named = jax.value_and_grad(
+                lambda w: padded_losses(definition, arrays, {**fixed, **w}, tokens, lengths), has_aux=True
             )(weights)
-            return loss, layout.join(named)
+            return numbers, layout.join(named)
         slots, first, last = passes
 
         def one_pass(p: jax.Array, sums: Any) -> Any:
             rows = unpacked(slots[p], tokens, lengths, arrays.dtype)
-            loss, named = jax.value_and_grad(
-                lambda w: losses_of_rows(definition, arrays, {**fixed, **w}, rows)
+            numbers, named = jax.value_and_grad(
+                lambda w: losses_of_rows(definition, arrays, {**fixed, **w}, rows), has_aux=True
             )(weights)
-            return jax.tree.map(jnp.add, sums, (loss, layout.join(named)))
+            return jax.tree.map(jnp.add, sums, (numbers, layout.join(named)))
 
-        zeros = jnp.zeros((), dtype=arrays.dtype), jax.tree.map(jnp.zeros_like, params)
+        zero = jnp.zeros((), dtype=arrays.dtype)
+        zeros = (zero, zero), jax.tree.map(jnp.zeros_like, params)
         return lax.fori_loop(first, last, one_pass, zeros)
 
     def run(
@@ -156,20 +184,24 @@ def train_program(
     ) -> Any:
         bound = with_fields(optimizer, hyper)
         layout = layout_of(optimizer, weights)
+        apart = tokens.shape[1] > 1 or not arrays.ops.standard(*CROSS_ENTROPY)
 
         def one(i: jax.Array, carry: Any) -> Any:
-            params, moments, losses, norms = carry
+            params, moments, objectives, norms, losses = carry
             passes = None if packed is None else (packed[0], packed[1][i], packed[1][i + 1])
-            loss, grads = gradients(layout, params, fixed or {}, tokens[i], lengths[i], passes)
+            (objective, nats), grads = gradients(layout, params, fixed or {}, tokens[i], lengths[i], passes)
             norm = jnp.sqrt(sum(jnp.sum(g * g) for g in grads.values()))
             number = (step + i + 1).astype(rates.dtype)
             params, moments = bound.update(jnp, params, grads, moments, number, rates[i])
-            return params, moments, losses.at[i].set(loss), norms.at[i].set(norm)
+            if apart:
+                losses = losses.at[i].set(nats / jnp.sum(lengths[i]).astype(nats.dtype))
+            return params, moments, objectives.at[i].set(objective), norms.at[i].set(norm), losses
 
         nothing = jnp.zeros_like(rates)
         start = layout.join(weights), {key: layout.join(named) for key, named in moments.items()}
-        params, moments, losses, norms = lax.fori_loop(0, count, one, (*start, nothing, nothing))
-        return layout.split(params), {k: layout.split(m) for k, m in moments.items()}, losses, norms
+        carry = (*start, nothing, nothing, nothing if apart else None)
+        params, moments, *numbers = lax.fori_loop(0, count, one, carry)
+        return layout.split(params), {k: layout.split(m) for k, m in moments.items()}, *numbers
 
     return compiled(run, arrays, one_thread, donate_argnums=(0, 1))
 
@@ -181,7 +213,7 @@ def evaluate_program(definition: Definition, arrays: XlaArrays, one_thread: bool
     def document_loss(weights: Weights, row: jax.Array, predictions: jax.Array) -> jax.Array:
         length = row.shape[0] - 1
         logits = definition.logits(tensors(weights, arrays), row[:-1], causal_context(length)).data
-        losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), row[1:, None], -1)[:, 0]
+        losses = cross_entropy(logits, row[1:])
         return jnp.sum(jnp.where(jnp.arange(length, dtype=jnp.int32) < predictions, losses, 0.0))
 
     def run(weights: Weights, tokens: jax.Array, lengths: jax.Array) -> jax.Array:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+
+from gptlab import strict_json
 
 BLOCK = 1 << 16  # numbers turned into text at a time
 
@@ -18,7 +19,7 @@ def write_json_weights(path: Path, sizes: Mapping[str, int], weights: Mapping[st
     float64 that equals it. Raises OSError.
     """
     with path.open("w", encoding="ascii") as file:
-        file.write(f'{{"config": {json.dumps(dict(sizes))}, "weights": [')
+        file.write(f'{{"config": {strict_json.dumps(dict(sizes))}, "weights": [')
         separator = ""
         for array in weights.values():
             numbers = array.reshape(-1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from gptlab import strict_json
 from gptlab.checkpoint import STATE, arrays_as_bytes, arrays_from_bytes, check_finite, check_shapes
 from gptlab.errors import UserError
 from gptlab.exchange.standard import check_heads, shapes_of
@@ -26,7 +26,7 @@ def safetensors_bytes(source: Source) -> bytes:
         "dataset": source.dataset,
         "start": source.start,
     }
-    metadata = {key: json.dumps(value, ensure_ascii=False) for key, value in known.items()}
+    metadata = {key: strict_json.dumps(value, ensure_ascii=False) for key, value in known.items()}
     return arrays_as_bytes(source.weights, {OURS: str(FORMAT), **metadata})
 
 
@@ -58,7 +58,7 @@ def read_safetensors(path: Path) -> Source:
 def metadata_of(content: bytes, path: Path) -> dict[str, Any]:
     """What the file says of itself. Raises UserError if it says nothing, or in a newer format."""
     length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
+    header = strict_json.loads(content[8 : 8 + length])
     texts = header.get("__metadata__", {})
     if OURS not in texts:
         folder = path.absolute().parent
@@ -73,7 +73,7 @@ def metadata_of(content: bytes, path: Path) -> dict[str, Any]:
                 f"{path} must be of format {FORMAT} or older: it has format {texts[OURS]}. "
                 "A newer gptlab wrote it: update this one."
             )
-        known = {key: json.loads(texts[key] if key in texts else LATER[key]) for key in KINDS}
+        known = {key: strict_json.loads(texts[key] if key in texts else LATER[key]) for key in KINDS}
     except (LookupError, ValueError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from gptlab.inspection.inspection import Inspection
 from gptlab.inspection.table import percent, word
+from gptlab.loss_text import loss_text
 
 CANDIDATES = 4
 LEFT, RIGHT = "text-align:left;padding:1px 12px 1px 0", "text-align:right;padding:1px 12px 1px 0"
@@ -22,7 +23,7 @@ def inspection_html(inspection: Inspection) -> str:
     heads = (("after", LEFT), ("came", LEFT), ("probability", RIGHT), ("loss", LEFT), ("expected", LEFT))
     heading = "".join(f'<th style="{style}">{name}</th>' for name, style in heads)
     rows = "".join(row(inspection, t) for t in range(len(inspection.tokens)))
-    mean = f"mean loss {inspection.loss:.3f} nats a token"
+    mean = f"mean loss {loss_text(inspection.loss)} nats a token"
     notes = "<br>".join(map(escape, (mean, *inspection.notes)))
     return (
         f'<div><table style="border-collapse:collapse"><thead><tr>{heading}</tr></thead>'
@@ -39,7 +40,7 @@ def row(inspection: Inspection, t: int) -> str:
         (shown(inspection.tokens[t]), LEFT),
         (shown(target), LEFT),
         (percent(math.exp(-loss)), RIGHT),
-        (f'<span style="{BAR};width:{WIDTH * share:.2f}em"></span> {loss:.3f}', LEFT),
+        (f'<span style="{BAR};width:{WIDTH * share:.2f}em"></span> {loss_text(loss)}', LEFT),
         (candidates(inspection.probabilities[t], inspection.vocabulary, target), LEFT),
     )
     return "<tr>" + "".join(f'<td style="{style}">{cell}</td>' for cell, style in cells) + "</tr>"

@@ -15,6 +15,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.data.beginning import begun
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
+from gptlab.loss_text import loss_text
 from gptlab.model.gpt import GPT
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Inspection:
         return float(self.losses.mean())
 
     def __repr__(self) -> str:
-        return f'<inspection of "{self.text}": {len(self.tokens)} positions, mean loss {self.loss:.3f} nats>'
+        return f'<inspection of "{self.text}": {len(self.tokens)} positions, mean loss {loss_text(self.loss)} nats>'
 
     def _repr_html_(self) -> str:
         """What a notebook shows: a row a position, what came there and what was expected instead."""

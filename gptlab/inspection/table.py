@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gptlab.inspection.inspection import BOS, Inspection
+from gptlab.loss_text import loss_text
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -38,7 +39,7 @@ def table(inspection: Inspection, count: int, title: str) -> str:
             word(token),
             word(target),
             percent(math.exp(-loss)),
-            Text(f"{loss:.3f}", style="red" if loss > 2 * inspection.loss else ""),
+            Text(loss_text(loss), style="red" if loss > 2 * inspection.loss else ""),
             candidates(inspection, t, count),
         )
     with console.capture() as shown:
@@ -48,7 +49,7 @@ def table(inspection: Inspection, count: int, title: str) -> str:
         console.print()
         mean = inspection.loss
         perplexity = f"perplexity {math.exp(mean):.1f}" if mean < 700 else "beyond all perplexity"
-        console.print(f"mean loss {mean:.3f} nats a token ({perplexity})", highlight=False)
+        console.print(f"mean loss {loss_text(mean)} nats a token ({perplexity})", highlight=False)
         for note in inspection.notes:
             console.print(note, highlight=False, markup=False)
     return "\n".join(line.rstrip() for line in shown.get().replace(UNBROKEN, " ").splitlines()).rstrip("\n")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from gptlab.errors import UserError
 from gptlab.figures import TRAIN, VALIDATION
 from gptlab.loaded.metrics import Curve, Curves
+from gptlab.loss_text import loss_text
+from gptlab.smoothing import SMOOTHED
 
 if TYPE_CHECKING:
     from gptlab.loaded.loaded import Loaded
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 COMPONENTS = ("attention", "mlp", "norm", "activation", "position", "block")
 WIDTH, HEIGHT = 320, 72  # pixels, of the curves
 MOST = 200  # points of a curve that are drawn
-LOSSES = (("train/loss", TRAIN), ("val/loss", VALIDATION))
+LOSSES = ((SMOOTHED, TRAIN), ("val/loss", VALIDATION))
 
 
 def facts_of(run: Loaded) -> dict[str, str]:
@@ -30,9 +32,9 @@ def facts_of(run: Loaded) -> dict[str, str]:
     }
     if run.step is not None:
         facts["step"] = f"{run.step:,}"
-    for label, name in (("loss", "train/loss"), ("validation loss", "val/loss")):
+    for label, name in (("smoothed loss", SMOOTHED), ("validation loss", "val/loss")):
         if name in metrics:
-            facts[label] = f"{metrics[name].values[-1]:.3f}"
+            facts[label] = loss_text(float(metrics[name].values[-1]))
     if "data" in config:
         facts["data"] = str(config["data"]["name"])
     facts["engine"] = run._engine or str(config["engine"]["name"])

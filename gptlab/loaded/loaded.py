@@ -21,17 +21,16 @@ from gptlab.loaded.attention import Attention, attention_of
 from gptlab.loaded.metrics import Curve, Curves, curves
 from gptlab.loaded.page import Page
 from gptlab.loaded.views import Config, Weights
+from gptlab.metric_rows import Metrics
 from gptlab.model.gpt import GPT
 from gptlab.model.model import Model
 from gptlab.registry import Registry
 from gptlab.runs import load_source
+from gptlab.smoothing import LOSS, SMOOTHED
 from gptlab.source import Source
-from gptlab.sweeps.record import Metrics
 
 if TYPE_CHECKING:
     from gptlab.picture import Picture
-
-LOSS = "train/loss"
 
 
 class Loaded:
@@ -85,8 +84,9 @@ class Loaded:
 
     @property
     def losses(self) -> np.ndarray:
-        """The training losses (N,) in nats a token, at the steps `run.metrics["train/loss"].steps`.
+        """The training losses (N,) of single steps, in nats a token, at `run.metrics["train/loss"].steps`.
 
+        Smoothed, as everywhere else: `run.metrics["train/smoothedLoss"].values`.
         Raises UserError if none are known.
         """
         if LOSS not in self.metrics:
@@ -97,10 +97,12 @@ class Loaded:
         return self.metrics[LOSS].values
 
     def plot(self) -> Picture:
-        """The losses, raw and smoothed, and the validation losses: a matplotlib figure."""
+        """The losses, single steps and smoothed, and the validation losses: a matplotlib figure."""
         from gptlab.figures import loss_figure
 
-        names = [name for name in self.metrics if name.endswith(("/loss", "/originalLoss"))]
+        names = [
+            name for name in self.metrics if name == SMOOTHED or name.endswith(("/loss", "/originalLoss"))
+        ]
         self.losses  # noqa: B018 - raises if there are none
         return loss_figure({name: points(self.metrics[name]) for name in names}, {}, escaped(self.name))
 

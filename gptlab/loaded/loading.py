@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from gptlab.loaded.loaded import Loaded
+from gptlab.metric_rows import Metrics
 from gptlab.plugins import load_plugins
 from gptlab.registry import Registry
 from gptlab.runs import ID, check_vocabulary, found_source, with_model
 from gptlab.sweeps.compared import metrics_in
-from gptlab.sweeps.record import Metrics
 
 
 def load(

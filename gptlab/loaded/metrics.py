@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gptlab.sweeps.record import Metrics
+from gptlab.metric_rows import Metrics
 
 
 class Curve(NamedTuple):

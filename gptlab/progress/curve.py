@@ -11,7 +11,7 @@ BLOCKS, ASCII = "▁▂▃▄▅▆▇█", "_.-=+*%#"
 
 
 class Curve:
-    """Means of equally many values each, at most LIMIT of them, and the mean of the last ones.
+    """Means of equally many values each, at most LIMIT of them.
 
     Values that are not finite leave nothing.
     """
@@ -20,13 +20,10 @@ class Curve:
         self.means: list[float] = []
         self._each = 1
         self._sum, self._count = 0.0, 0
-        self._smooth, self._weight = 0.0, 0.0
 
     def add(self, value: float) -> None:
         if not math.isfinite(value):
             return
-        # A mean of about ten values, and of all while there are fewer.
-        self._smooth, self._weight = 0.9 * self._smooth + 0.1 * value, 0.9 * self._weight + 0.1
         self._sum, self._count = self._sum + value, self._count + 1
         if self._count == self._each:
             self.means.append(self._sum / self._count)
@@ -34,11 +31,6 @@ class Curve:
         if len(self.means) == LIMIT:
             self.means = [(a + b) / 2 for a, b in zip(self.means[::2], self.means[1::2], strict=True)]
             self._each *= 2
-
-    @property
-    def smoothed(self) -> float:
-        """The mean of the last values; nan before the first."""
-        return self._smooth / self._weight if self._weight else math.nan
 
 
 def sparkline(values: Sequence[float], width: int, levels: str = BLOCKS) -> str:

@@ -12,10 +12,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gptlab.loss_text import loss_text
 from gptlab.progress.curve import ASCII, BLOCKS, Curve, sparkline
 from gptlab.progress.echo import set_echo
 from gptlab.progress.pace import Pace
 from gptlab.progress.plain import rate
+from gptlab.smoothing import SMOOTHED
 
 ROOM = (64, 12)  # columns and lines of a terminal that has room for the panel
 MOST = 100  # columns of the panel
@@ -34,6 +36,7 @@ class LivePanel:
         self._total = total
         self._step = start
         self._losses = Curve()
+        self._smoothed = math.nan
         self._logged = start  # the last step whose loss is in the curve
         self._validation: tuple[int, float] | None = None
         self._sample = ""
@@ -46,8 +49,8 @@ class LivePanel:
         self._live.start(refresh=True)
 
     def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
-        if "train/loss" in metrics:
-            self._losses.add(metrics["train/loss"])
+        if SMOOTHED in metrics:
+            self._show(metrics[SMOOTHED])
             self._logged = step
         if "val/loss" in metrics:
             self._validation = (step, metrics["val/loss"])
@@ -55,7 +58,7 @@ class LivePanel:
 
     def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
         if step > self._logged:
-            self._losses.add(loss)
+            self._show(loss)
         self._step, self._rate = step, tokens_per_second
         self._pace.add(step, seconds)
 
@@ -90,7 +93,7 @@ class LivePanel:
         room = max(10, inner - done.cell_len - left.cell_len - 4)
         grid.add_row(done, ProgressBar(total=self._total, completed=self._step, width=room), left)
 
-        numbers = [f"loss {self._loss()}", self._validation_loss(), rate(self._rate)]
+        numbers = [f"smoothed loss {self._loss()}", self._validation_loss(), rate(self._rate)]
         words = Text("  ".join(filter(None, numbers)), style="bold")
         line = Text.assemble(words, "  ", (self._curve(inner - words.cell_len - 2), "cyan"))
         sample = Text(self._writable(self._sample).replace("\n", " "), style="italic")
@@ -106,11 +109,15 @@ class LivePanel:
         parts += [self._validation_loss(), rate(self._rate)]
         return Text("  ".join(filter(None, parts)), no_wrap=True, overflow="ellipsis")
 
+    def _show(self, smoothed: float) -> None:
+        self._losses.add(smoothed)
+        self._smoothed = smoothed
+
     def _loss(self) -> str:
-        return "compiling" if math.isnan(self._losses.smoothed) else f"{self._losses.smoothed:.3f}"
+        return "compiling" if math.isnan(self._smoothed) else loss_text(self._smoothed)
 
     def _validation_loss(self) -> str:
-        return "" if self._validation is None else f"validation {self._validation[1]:.3f}"
+        return "" if self._validation is None else f"validation {loss_text(self._validation[1])}"
 
     def _curve(self, width: int) -> str:
         # The list is replaced as it grows; this one does not change under the drawing.

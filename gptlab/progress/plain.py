@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from gptlab.loss_text import loss_text
 from gptlab.progress.pace import Pace
 
 
@@ -16,7 +17,10 @@ class Progress(Protocol):
         ...
 
     def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
-        """How far it has come, after each chunk of steps; what a step of it took, nan if nobody knows."""
+        """How far it has come, after each chunk of steps: the smoothed training loss, and what a step of it took.
+
+        seconds: nan if nobody knows.
+        """
         ...
 
     def note(self, text: str) -> None:
@@ -60,7 +64,8 @@ class PlainLines:
         if now - self._last >= self._interval:
             self._last = now
             left = self._pace.left()
-            words = [f"step {step}/{self._total}", f"loss {loss:.3f}", rate(tokens_per_second)]
+            shown = f"smoothed loss {loss_text(loss)}"
+            words = [f"step {step}/{self._total}", shown, rate(tokens_per_second)]
             words += [] if math.isnan(left) else [f"{left:.0f} s left"]
             print("  ".join(filter(None, words)), flush=True)
 

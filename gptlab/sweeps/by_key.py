@@ -9,7 +9,7 @@ from typing import Any
 
 from gptlab.figures import INK
 from gptlab.sweeps.groups import Group, groups_over_seeds
-from gptlab.sweeps.record import FAILED, JobRecord
+from gptlab.sweeps.record import JobRecord
 from gptlab.sweeps.style import (
     BAD,
     COLORS,
@@ -25,7 +25,17 @@ from gptlab.sweeps.style import (
     shades,
     style,
 )
-from gptlab.sweeps.values import SEED, finished, labels, numbers, shown_value, spans_decades
+from gptlab.sweeps.values import (
+    SEED,
+    distinct,
+    finished,
+    is_lost,
+    labels,
+    numbers,
+    ranked,
+    shown_value,
+    spans_decades,
+)
 
 LINES = 8  # that can still be told apart
 LEVEL = 14  # names whose marks stay level
@@ -82,10 +92,17 @@ def by_key(
         at = _draw_lines(axes, lines, key, place, called)
     else:
         at = _draw_cloud(axes, groups, key, place)
-    best = min(groups, key=lambda group: group.mean)
+    best = groups[0]
     if len(groups) > 1:
         ring = {"color": INK, "fillstyle": "none", "markersize": 11, "linestyle": "none"}
-        axes.plot(at[id(best)], best.mean, marker="o", label="the best", zorder=5, **ring)
+        axes.plot(
+            at[id(best)],
+            best.mean,
+            marker="o",
+            label="the lowest" if key == SEED else "the best",
+            zorder=5,
+            **ring,
+        )
     losses = [loss for group in groups for loss in group.losses]
     loss_axis(axes, losses)
     if above := sum(loss > outliers_above(losses) for loss in losses):
@@ -99,10 +116,10 @@ def by_key(
 
 
 def each_job(records: Sequence[JobRecord], swept: dict[str, list[str]]) -> list[Group]:
-    """The jobs as groups of one."""
+    """The jobs as groups of one, lowest first."""
     return [
         Group({key: record.overrides.get(key, "") for key in swept}, [record.score or 0.0], 1)
-        for record in finished(records)
+        for record in ranked(finished(distinct(records)))
     ]
 
 
@@ -181,7 +198,7 @@ def _mark_failures(axes: Any, records: Sequence[JobRecord], key: str, place: Pla
     """Crosses above the losses, with how many failed at each value."""
     failed: dict[str, int] = {}
     for record in records:
-        if record.status == FAILED and record.overrides.get(key, "") in place.of:
+        if is_lost(record) and record.overrides.get(key, "") in place.of:
             failed[record.overrides[key]] = failed.get(record.overrides[key], 0) + 1
     if not failed:
         return
@@ -190,7 +207,7 @@ def _mark_failures(axes: Any, records: Sequence[JobRecord], key: str, place: Pla
     axes.set_ylim(top=transform.inverted().transform(high + 0.09 * (high - low)))
     x = [place.of[value] for value in failed]
     top = axes.get_xaxis_transform()
-    label = f"{sum(failed.values()):,} failed"
+    label = f"{sum(failed.values()):,} failed or diverged"
     axes.plot(x, [0.96] * len(x), "x", color=BAD, transform=top, label=label, zorder=4)
     for value, times in failed.items():
         if times > 1 and len(failed) <= LEVEL:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from gptlab.checkpoint import CONFIG, METRICS, RUN, WEIGHTS, checkpoint_folders, read_json
 from gptlab.errors import UserError
-from gptlab.sweeps.record import RECORD, RUNNING, JobRecord, Metrics, losses_in, read_record, read_records
+from gptlab.metric_rows import Metrics, rows_in
+from gptlab.smoothing import with_smoothed
+from gptlab.sweeps.record import RECORD, RUNNING, JobRecord, losses_in, read_record, read_records
 from gptlab.sweeps.values import ranked
 
 # The same reader with the same restrictions, in C where PyYAML was built with it: a sweep has a thousand of them.
@@ -64,6 +64,7 @@ def run_in(folder: Path) -> Compared:
         folder=os.path.relpath(folder),
         status="",
         runId=str(identity.get("id") or ""),
+        diverged=str(identity.get("diverged") or ""),
         parameters=parameters_in(folder),
         **losses_in(metrics_in(folder)),
     )
@@ -87,19 +88,8 @@ def config_in(folder: Path) -> dict[str, str] | None:
 
 
 def metrics_in(folder: Path) -> Metrics:
-    """The rows of metrics.jsonl; a last one that was cut off is left out."""
-    try:
-        lines = (folder / METRICS).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    rows: Metrics = []
-    for line in lines:
-        try:
-            row: dict[str, Any] = json.loads(line)
-            rows.append((int(row.pop("step")), {name: float(value) for name, value in row.items()}))
-        except (ValueError, LookupError, TypeError, AttributeError):
-            continue
-    return rows
+    """The rows of metrics.jsonl, with the smoothed loss; a last one that was cut off is left out."""
+    return with_smoothed(rows_in(folder / METRICS))
 
 
 def parameters_in(folder: Path) -> int | None:

@@ -6,18 +6,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from gptlab.loss_text import loss_text
 from gptlab.sweeps.compared import Compared
 from gptlab.sweeps.curves import COLOURED, Line, curves_picture
-from gptlab.sweeps.record import FAILED, JobRecord
+from gptlab.sweeps.record import JobRecord, state_of
 from gptlab.sweeps.style import LABEL, cut, drawing
 from gptlab.sweeps.table import aligned, count, duration, failures, shown_loss
-from gptlab.sweeps.values import labels, shown_value
+from gptlab.sweeps.values import is_lost, labels, shown_value
 
 BESIDE = 6  # runs that stand in columns; more are rows
 SHOWN = 50
 VALUE = 60  # characters of a value that are shown
 MISSING = "-"
-BRIEFLY = {"training loss": "train", "last validation loss": "last val", "best validation loss": "best val"}
+BRIEFLY = {
+    "training loss, smoothed": "train, smoothed",
+    "last validation loss": "last val",
+    "best validation loss": "best val",
+}
 
 
 def differing(runs: Sequence[Compared]) -> list[str]:
@@ -69,12 +74,12 @@ def final_numbers(records: Sequence[JobRecord]) -> Mapping[str, list[str]]:
     found = {
         "parameters": [count(record.parameters) for record in records],
         "steps": [count(record.steps or None) for record in records],
-        "training loss": [shown_loss(record.trainLoss) for record in records],
+        "training loss, smoothed": [shown_loss(record.smoothedTrainLoss) for record in records],
         "last validation loss": [shown_loss(record.valLoss) for record in records],
         "best validation loss": [shown_loss(record.bestValLoss) for record in records],
         "at step": [count(record.bestStep) for record in records],
         "time": [duration(record.seconds) if record.seconds else MISSING for record in records],
-        "status": [record.status.lower() or MISSING for record in records],
+        "status": [state_of(record) or MISSING for record in records],
         "MLflow run": [record.runId[:8] or MISSING for record in records],
     }
     return {what: cells for what, cells in found.items() if set(cells) != {MISSING}}
@@ -106,10 +111,11 @@ def picture(runs: Sequence[Compared]) -> bytes:
     best = min((run.record.score for run in runs if run.record.score is not None), default=None)
     lines = [
         Line(
-            cut(run.record.name, LABEL) + ("" if run.record.score is None else f"  {run.record.score:.3f}"),
+            cut(run.record.name, LABEL)
+            + ("" if run.record.score is None else f"  {loss_text(run.record.score)}"),
             run.record.curves,
             best=best is not None and run.record.score == best,
-            failed=run.record.status == FAILED,
+            failed=is_lost(run.record),
         )
         for run in runs
     ]

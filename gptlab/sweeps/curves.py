@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gptlab.figures import FAINT, smoothed
-from gptlab.sweeps.record import FAILED, JobRecord, Points
+from gptlab.figures import FAINT
+from gptlab.loss_text import loss_text
+from gptlab.smoothing import SMOOTHED
+from gptlab.sweeps.record import JobRecord, Points
 from gptlab.sweeps.style import BAD, COLORS, LABEL, as_png, cut, new_figure, plain, scale, style
-from gptlab.sweeps.values import ranked
+from gptlab.sweeps.values import is_lost, ranked
 
 COLOURED = 20
 FEW = 10  # failed runs that may be drawn as plainly as the others
-PANELS = {"train/loss": "training loss, smoothed", "val/loss": "validation loss"}
+PANELS = {SMOOTHED: "training loss, smoothed", "val/loss": "validation loss"}
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,17 @@ class Line:
     failed: bool = False
 
 
-def curves_of_jobs(records: Sequence[JobRecord], title: str) -> bytes:
-    """The curves of a sweep as a PNG; empty if no job has one."""
+def curves_of_jobs(records: Sequence[JobRecord], title: str, best: JobRecord | None = None) -> bytes:
+    """The curves of a sweep as a PNG, that of `best` drawn thick; empty if no job has one."""
     order = ranked(records)
     lines = [
         Line(
-            cut(record.name, LABEL) + (f"  {record.score:.3f}" if record.score is not None else ""),
+            cut(record.name, LABEL) + (f"  {loss_text(record.score)}" if record.score is not None else ""),
             record.curves,
-            best=rank == 0,
-            failed=record.status == FAILED,
+            best=record is best,
+            failed=is_lost(record),
         )
-        for rank, record in enumerate(order)
+        for record in order
     ]
     return curves_picture(lines, title)
 
@@ -63,7 +65,7 @@ def curves_picture(lines: Sequence[Line], title: str) -> bytes:
 def _draw_panel(axes: Any, name: str, lines: Sequence[Line], colors: dict[int, Any]) -> None:
     from matplotlib.collections import LineCollection
 
-    drawn = [(line, _shown(name, line.curves[name])) for line in lines if line.curves.get(name)]
+    drawn = [(line, line.curves[name]) for line in lines if line.curves.get(name)]
     faint = [points for line, points in drawn if id(line) not in colors and not line.failed]
     alpha = max(0.08, min(0.5, 30 / max(1, len(faint))))
     axes.add_collection(LineCollection(faint, colors=FAINT, linewidths=0.7, alpha=alpha, zorder=1))
@@ -103,14 +105,6 @@ def _draw_panel(axes: Any, name: str, lines: Sequence[Line], colors: dict[int, A
     _limits(axes, drawn, colors)
 
 
-def _shown(name: str, points: Points) -> Points:
-    """Training losses as running means, since a step's own is noise at small batches."""
-    if name != "train/loss" or len(points) < 3:
-        return points
-    means = smoothed([value for _, value in points], max(1, len(points) // 12))
-    return [(step, mean) for (step, _), mean in zip(points, means, strict=True)]
-
-
 def _limits(axes: Any, drawn: Sequence[tuple[Line, Points]], colors: dict[int, Any]) -> None:
     """What the coloured runs need; one that runs far away from the better half of them leaves the frame."""
     chosen = [points for line, points in drawn if id(line) in colors] or [points for _, points in drawn]
@@ -137,7 +131,9 @@ def _legend(figure: Any, lines: Sequence[Line], coloured: Sequence[Line], colors
     if rest:
         handles.append(Line2D([], [], color=FAINT, linewidth=1, label=f"{rest:,} more"))
     if failed:
-        handles.append(Line2D([], [], color=BAD, linestyle=":", marker="x", label=f"{failed:,} failed"))
+        handles.append(
+            Line2D([], [], color=BAD, linestyle=":", marker="x", label=f"{failed:,} failed or diverged")
+        )
     figure.legend(
         handles=handles, loc="outside right upper", frameon=False, fontsize=8 if len(handles) > 10 else 9
     )

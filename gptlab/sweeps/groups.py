@@ -7,19 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from gptlab.loss_text import loss_text
 from gptlab.sweeps.record import JobRecord
-from gptlab.sweeps.values import SEED, finished, labels, shown_value
+from gptlab.sweeps.values import SEED, distinct, finished, is_lost, labels, shown_value
 
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Group:
-    """overrides: what its jobs have in common of what was swept. losses: the scores of those that finished."""
+    """overrides: what its jobs have in common of what was swept. losses: the scores of those that finished, one for
+    each seed. jobs: how many seeds there were; lost: those whose training broke down. runs: the records of the
+    losses."""
 
     overrides: dict[str, str]
     losses: list[float]
     jobs: int
+    lost: int = 0
+    runs: tuple[JobRecord, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -43,20 +48,31 @@ class Group:
             or "all jobs"
         )
 
+    @property
+    def typical(self) -> JobRecord:
+        """The run whose score is nearest to the mean: what stands for the group where one run must."""
+        return min(self.runs, key=lambda run: (abs((run.score or 0.0) - self.mean), run.number))
+
 
 def groups_over_seeds(records: Sequence[JobRecord], keys: Sequence[str]) -> list[Group]:
-    """The groups that `keys`, without the seed, make; lowest mean first. A group where none finished is none."""
+    """The groups that `keys`, without the seed, make, each seed counted once; lowest mean first.
+
+    One where training broke down with some seeds comes after those where it did with none: the mean of
+    what is left is that of the lucky. A group where none finished is none.
+    """
     others = [key for key in keys if key != SEED]
-    jobs: dict[tuple[str, ...], int] = {}
-    losses: dict[tuple[str, ...], list[float]] = {}
-    for record in records:
-        values = tuple(record.overrides.get(key, "") for key in others)
-        jobs[values] = jobs.get(values, 0) + 1
-    for record in finished(records):
-        values = tuple(record.overrides.get(key, "") for key in others)
-        losses.setdefault(values, []).append(record.score or 0.0)
-    found = [Group(dict(zip(others, values, strict=True)), of, jobs[values]) for values, of in losses.items()]
-    return sorted(found, key=lambda group: group.mean)
+    runs: dict[tuple[str, ...], list[JobRecord]] = {}
+    for record in distinct(records):
+        runs.setdefault(tuple(record.overrides.get(key, "") for key in others), []).append(record)
+    found = []
+    for values, all_of_it in runs.items():
+        done = finished(all_of_it)
+        if done:
+            losses = [record.score or 0.0 for record in done]
+            lost = sum(map(is_lost, all_of_it))
+            overrides = dict(zip(others, values, strict=True))
+            found.append(Group(overrides, losses, len(all_of_it), lost, tuple(done)))
+    return sorted(found, key=lambda group: (group.lost > 0, group.mean))
 
 
 @dataclass(frozen=True)
@@ -102,23 +118,25 @@ def verdict(groups: Sequence[Group]) -> str:
     between = difference(first, second)
     if between is None:
         return f"Which is the best cannot be told apart from luck: {one_seeded(first, second)} one seed only."
+    error, margin, size = (loss_text(x, 4) for x in (between.error, between.margin, between.size))
     how = (
-        f"Welch's standard error of the difference is {between.error:.4f} (n = {len(first.losses)} and "
-        f"{len(second.losses)}), which puts 95% of what seeds alone would do within {between.margin:.4f}"
+        f"Welch's standard error of the difference is {error} (n = {len(first.losses)} and "
+        f"{len(second.losses)} different seeds), which puts 95% of what seeds alone would do within {margin}"
     )
     few = "; so few seeds tell little" if min(len(first.losses), len(second.losses)) < 5 else ""
-    apart = f"The best two, {first.name} and {second.name}, differ by {between.size:.4f}"
+    apart = f"The best two, {first.name} and {second.name}, differ by {size}"
     spread = max(first.deviation, second.deviation)
     if between.within_spread:
         alike = [group for group in groups[1:] if is_within_spread(first, group)]
         others = f" The same holds for {len(alike) - 1:,} more." if len(alike) > 1 else ""
         return f"{apart}: smaller than the spread over seeds, it may be chance. {how}{few}.{others}"
+    within = f"the spread over seeds ({loss_text(spread, 4)})"
     if between.size < spread:
         return (
-            f"{apart}: smaller than the spread over seeds ({spread:.4f}), so that single runs often come the other "
+            f"{apart}: smaller than {within}, so that single runs often come the other "
             f"way round, but larger than chance explains in the means. {how}{few}."
         )
-    return f"{apart}: larger than the spread over seeds ({spread:.4f}). {how}{few}."
+    return f"{apart}: larger than {within}. {how}{few}."
 
 
 def is_within_spread(first: Group, other: Group) -> bool:

@@ -41,7 +41,7 @@ def study_results(folder: Path) -> tuple[str, dict[str, bytes]]:
         names = [f"{called[key.lstrip('+')]} {share:.2f}" for key, share in shares.items()]
         text += f"; importance for the loss (fANOVA): {', '.join(names[:SHOWN])}"
         files[IMPORTANCE] = as_csv([("key", "importance"), *shares.items()])
-        files[PICTURE] = picture(shares, len(losses(trials)))
+        files[PICTURE] = picture(shares, len(losses(distinct_trials(trials))))
     return text, files
 
 
@@ -59,16 +59,27 @@ def trials_table(trials: list[FrozenTrial]) -> bytes:
 
 def importance_of(study: optuna.Study) -> dict[str, float]:
     """The share of each key, the largest first; empty if too few trials, or none that differ, have a loss."""
-    found = losses(study.get_trials(deepcopy=False))
+    trials = distinct_trials(study.get_trials(deepcopy=False))
+    found = losses(trials)
     if len(found) < FEWEST or min(found) == max(found):
         return {}
+    once = optuna.create_study(direction=study.direction)
+    once.add_trials(trials)
     # Of 1,000 trials Optuna's own 64 trees of any depth take most of a minute, and give the same shares.
     evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
     try:
-        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        shares = optuna.importance.get_param_importances(once, evaluator=evaluator)
         return {key: float(share) for key, share in shares.items()}
     except (ValueError, RuntimeError):  # every key has one value only
         return {}
+
+
+def distinct_trials(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Of those that went to their end with a loss, one for each set of values: a sampler may ask for one again."""
+    done = [trial for trial in trials if losses([trial])]
+    return list(
+        {tuple(sorted((k, str(v)) for k, v in trial.params.items())): trial for trial in done}.values()
+    )
 
 
 def losses(trials: list[FrozenTrial]) -> list[float]:
@@ -89,7 +100,7 @@ def picture(shares: dict[str, float], trials: int) -> bytes:
     axes.set_yticks(range(len(shown)), names)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.08)
-    title = f"what the loss depends on (fANOVA over {trials:,} finished jobs)"
+    title = f"what the loss depends on (fANOVA over {trials:,} different finished jobs)"
     style(axes, "share of the loss's variance", "", title)
     axes.grid(visible=False)
     return as_png(figure)

@@ -15,7 +15,9 @@ from typing import Any
 from gptlab.checkpoint import CHECKPOINTS, read_json, write_json
 from gptlab.errors import UserError
 from gptlab.folders import INSPECTIONS, SWEEP
+from gptlab.metric_rows import Metrics
 from gptlab.run import Run
+from gptlab.smoothing import LOSS, SMOOTHED, smoothed_points, with_smoothed
 
 RECORD = "job.json"
 POINTS = 200  # that a curve keeps at most
@@ -24,7 +26,6 @@ DONE = (FINISHED, PRUNED)  # not to be done again
 RUNNING = "RUNNING"  # while it goes on; stays if its process is killed
 
 Points = list[tuple[int, float]]
-Metrics = list[tuple[int, dict[str, float]]]
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class JobRecord:
 
     overrides: what sets this job apart, as typed: `{"model.nEmbd": "16", "seed": "0"}`.
     folder: relative to the sweep's. refused: failed before it began to train, for what a person can mend.
-    trainLoss: the mean over the last tenth of the logged steps, since a
-    step's own is noise at small batches. curves: `{"train/loss": [(step, value), ...], "val/loss": ...}`,
-    thinned to POINTS.
+    smoothedTrainLoss: the last train/smoothedLoss, since a step's own is noise at small batches. diverged: what says
+    that the run has, if it has. curves: `{"train/smoothedLoss": [(step, value), ...], "val/loss": ...}`, thinned to
+    POINTS.
     """
 
     number: int
@@ -48,17 +49,18 @@ class JobRecord:
     runId: str = ""
     parameters: int | None = None
     steps: int = 0
-    trainLoss: float | None = None
+    smoothedTrainLoss: float | None = None
     valLoss: float | None = None
     bestValLoss: float | None = None
     bestStep: int | None = None
     seconds: float = 0.0
+    diverged: str = ""
     curves: dict[str, Points] = field(default_factory=dict)
 
     @property
     def score(self) -> float | None:
         """What jobs are ranked by, the lower the better: the best validation loss, or else the training loss."""
-        return self.trainLoss if self.bestValLoss is None else self.bestValLoss
+        return self.smoothedTrainLoss if self.bestValLoss is None else self.bestValLoss
 
     def write(self, folder: Path) -> None:
         """Keep it in the job's folder, which is made if it is not there."""
@@ -66,11 +68,20 @@ class JobRecord:
         write_json(folder / RECORD, asdict(self))
 
 
+def state_of(record: JobRecord) -> str:
+    """The status as it is shown; empty where nobody knows it."""
+    return ", ".join(filter(None, [record.status.lower(), "diverged" if record.diverged else ""]))
+
+
 def read_record(file: Path) -> JobRecord:
     """Raises UserError, LookupError or TypeError for a file that is no record."""
     kept = read_json(file)
     known = {f.name for f in fields(JobRecord)}
     curves = {name: [(int(s), float(v)) for s, v in points] for name, points in kept["curves"].items()}
+    if "trainLoss" in kept:  # an earlier gptlab's
+        kept.setdefault("smoothedTrainLoss", kept["trainLoss"])
+    if LOSS in curves:
+        curves.setdefault(SMOOTHED, smoothed_points(curves.pop(LOSS)))
     return JobRecord(**{**{key: value for key, value in kept.items() if key in known}, "curves": curves})
 
 
@@ -101,19 +112,22 @@ def record_files(sweep_folder: Path) -> Iterator[Path]:
 
 def losses_of(run: Run) -> dict[str, Any]:
     """The fields of a record that a run tells."""
-    return {"parameters": run.parameter_counts()["total"], **losses_in(run.metrics)}
+    return {
+        "parameters": run.parameter_counts()["total"],
+        "diverged": run.diverged,
+        **losses_in(run.metrics),
+    }
 
 
 def losses_in(metrics: Metrics) -> dict[str, Any]:
     """The fields of a record that `[(step, {name: value}), ...]` tell."""
-    train = finite(metrics, "train/loss")
+    train = finite(with_smoothed(metrics), SMOOTHED)
     validation = finite(metrics, "val/loss")
-    last = [value for _, value in train[-max(1, len(train) // 10) :]]
     best = min(validation, key=lambda point: point[1], default=(None, None))
-    curves = {"train/loss": thinned(train), "val/loss": thinned(validation)}
+    curves = {SMOOTHED: thinned(train), "val/loss": thinned(validation)}
     return {
         "steps": metrics[-1][0] if metrics else 0,
-        "trainLoss": sum(last) / len(last) if last else None,
+        "smoothedTrainLoss": train[-1][1] if train else None,
         "valLoss": validation[-1][1] if validation else None,
         "bestValLoss": best[1],
         "bestStep": best[0],
@@ -126,10 +140,6 @@ def finite(metrics: Metrics, name: str) -> Points:
 
 
 def thinned(points: Points) -> Points:
-    """At most POINTS of them, each the mean of its neighbours; the last one kept as it is."""
-    if len(points) <= POINTS:
-        return points
-    size = -(-len(points) // (POINTS - 1))
-    groups = [points[i : i + size] for i in range(0, len(points) - 1, size)]
-    means = [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
-    return [*means, points[-1]]
+    """At most POINTS of them as they are, evenly, the last one among them."""
+    every = -(-len(points) // POINTS)
+    return points[::-every][::-1] if every > 1 else points

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gptlab.checkpoint import write_atomic
+from gptlab.sweeps.best import Best, best_of
 from gptlab.sweeps.by_key import by_key
 from gptlab.sweeps.by_parameters import best_of_sizes, by_parameters, law_sentence
 from gptlab.sweeps.curves import COLOURED, curves_of_jobs
@@ -24,9 +25,8 @@ from gptlab.sweeps.table import (
     failures,
     printed,
     printed_groups,
-    shown_loss,
 )
-from gptlab.sweeps.values import SEED, file_name, finished, labels, ranked, swept_values
+from gptlab.sweeps.values import SEED, distinct, file_name, labels, spelled_alike, swept_values
 
 LOSSES, BY_PARAMETERS = "losses.png", "by-parameters.png"
 # Losses are in nats a token: of other tokens, or of other texts, they are other quantities.
@@ -36,12 +36,13 @@ INCOMPARABLE = ("data", "tokenizer")
 @dataclass(frozen=True)
 class Summary:
     """text: what is printed. files: by name, each the whole content. table: the jobs as
-    `mlflow.log_table` keeps them. best: the finished job with the lowest score; None if none has one."""
+    `mlflow.log_table` keeps them. best: None if no job has finished. said: what is said of it."""
 
     text: str
     files: dict[str, bytes]
     table: dict[str, list[Any]]
-    best: JobRecord | None
+    best: Best | None
+    said: str = ""
 
 
 def summarize(folder: Path, records: Sequence[JobRecord], name: str = "") -> Summary:
@@ -49,22 +50,21 @@ def summarize(folder: Path, records: Sequence[JobRecord], name: str = "") -> Sum
 
     name: what the sweep is called. Raises OSError if the files cannot be written.
     """
-    best = next(iter(ranked(finished(records))), None)
+    records = spelled_alike(records)
     swept = swept_values(records)
+    best = best_of(records, list(swept))
+    said = "" if best is None else best.sentence(measured(records))
     sizes = best_of_sizes(records, list(swept))
     law = fit_power_law(sizes)
-    files = {CSV: as_csv(records).encode("utf-8"), **pictures(records, swept, sizes, law, name)}
+    files = {CSV: as_csv(records).encode("utf-8"), **pictures(records, swept, sizes, law, name, best)}
     folder.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
         write_file(folder / file, content)
-    return Summary(
-        text_of(records, swept, law_sentence(sizes, law), name, best), files, as_mlflow(records), best
-    )
+    text = text_of(records, swept, law_sentence(sizes, law), name, said)
+    return Summary(text, files, as_mlflow(records), best, said)
 
 
-def text_of(
-    records: Sequence[JobRecord], swept: dict[str, list[str]], law: str, name: str, best: JobRecord | None
-) -> str:
+def text_of(records: Sequence[JobRecord], swept: dict[str, list[str]], law: str, name: str, best: str) -> str:
     """What is printed: jobs by rank, groups over seeds, what can be said of them, and what failed."""
     paragraphs = [f"{name}: {counts(records)}" if name else counts(records)]
     if records:
@@ -73,9 +73,7 @@ def text_of(
         groups = groups_over_seeds(records, list(swept))
         if groups:
             paragraphs.append("\n".join(filter(None, [printed_groups(groups), verdict(groups)])))
-    said = [law, *incomparable(swept), *failures(records)]
-    if best is not None:
-        said.append(f"best: {best.name}, {measured(records)} {shown_loss(best.score)}")
+    said = [repeated(records), law, *incomparable(swept), *failures(records), best]
     paragraphs.append("\n".join(filter(None, said)))
     return "\n\n".join(filter(None, paragraphs))
 
@@ -86,6 +84,7 @@ def pictures(
     sizes: Sequence[tuple[int, float]],
     law: PowerLaw | None,
     name: str,
+    best: Best | None,
 ) -> dict[str, bytes]:
     """By file name; those that there is nothing to show in are left out."""
     title = name or "sweep"
@@ -93,7 +92,7 @@ def pictures(
     shown = f"best {COLOURED} of {len(records):,} jobs" if len(records) > COLOURED else f"{len(records)} jobs"
     called = labels(swept)
     with drawing():
-        made = {LOSSES: curves_of_jobs(records, f"{title}: {shown}")}
+        made = {LOSSES: curves_of_jobs(records, f"{title}: {shown}", None if best is None else best.run)}
         for key in swept:
             made[file_name(called[key])] = by_key(records, key, swept, title, measure)
         made[BY_PARAMETERS] = by_parameters(records, sizes, law, title, measure)
@@ -104,7 +103,16 @@ def measured(records: Sequence[JobRecord]) -> str:
     """What the score of these jobs is."""
     if any(record.bestValLoss is not None for record in records):
         return "best validation loss"
-    return "training loss"
+    return "smoothed training loss"
+
+
+def repeated(records: Sequence[JobRecord]) -> str:
+    """That some jobs are the same run again, which says nothing new; empty if none is."""
+    count = len(records) - len(distinct(records))
+    if not count:
+        return ""
+    subject = "1 job repeats" if count == 1 else f"{count:,} jobs repeat"
+    return f"{subject} the config and seed of another: equal runs count once, in means, spreads and n."
 
 
 def incomparable(swept: dict[str, list[str]]) -> list[str]:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
+from gptlab.loss_text import loss_text
 from gptlab.sweeps.groups import Group
-from gptlab.sweeps.record import FAILED, FINISHED, JobRecord
+from gptlab.sweeps.record import FAILED, FINISHED, JobRecord, state_of
 from gptlab.sweeps.values import labels, ranked, shown_value
 
 CSV = "summary.csv"
@@ -26,9 +27,10 @@ FACTS = (
     "bestValLoss",
     "bestStep",
     "valLoss",
-    "trainLoss",
+    "smoothedTrainLoss",
     "seconds",
     "status",
+    "diverged",
     "reason",
     "runId",
     "folder",
@@ -72,7 +74,7 @@ def printed(records: Sequence[JobRecord], keys: Sequence[str], most: int = SHOWN
     validated = any(record.valLoss is not None for record in order)
     headers = ["", *labels(keys).values()]
     headers += ["parameters", *(["best val", "at step", "last val"] if validated else [])]
-    headers += ["train", "time", "status"]
+    headers += ["train, smoothed", "time", "status"]
     rows = []
     for rank, record in enumerate(order[:most], start=1):
         losses = (
@@ -86,9 +88,9 @@ def printed(records: Sequence[JobRecord], keys: Sequence[str], most: int = SHOWN
                 *(shown_value(record.overrides.get(key, "")) for key in keys),
                 count(record.parameters),
                 *losses,
-                shown_loss(record.trainLoss),
+                shown_loss(record.smoothedTrainLoss),
                 duration(record.seconds),
-                record.status.lower(),
+                state_of(record),
             ]
         )
     text = aligned(headers, rows, left={len(headers) - 1})
@@ -107,7 +109,7 @@ def printed_groups(groups: Sequence[Group]) -> str:
         "lowest",
         "highest",
         "seeds",
-        "not finished",
+        "left out",
     ]
     rows = [
         [
@@ -157,13 +159,17 @@ def aligned(headers: list[str], rows: list[list[str]], left: set[int], section: 
 
 
 def failures(records: Sequence[JobRecord], where: str = f", all in {CSV}") -> list[str]:
-    """A line for each reason that jobs failed for, the most frequent first, with one of their names.
+    """A line for those that diverged, and for each reason that jobs failed for, the most frequent first.
 
     where: all of them can be read, said if there are too many.
     """
     failed = [record for record in records if record.status == FAILED]
+    diverged = [record for record in records if record.diverged and record.status != FAILED]
     reasons = Counter(one_line(record.reason) for record in failed)
     lines = []
+    if diverged:  # each with a loss of its own: one stands for all
+        others = f" and {len(diverged) - 1:,} more" if len(diverged) > 1 else ""
+        lines.append(f"no use: {diverged[0].name}{others}: {one_line(diverged[0].diverged)}")
     for reason, times in reasons.most_common(REASONS):
         first = next(record for record in failed if one_line(record.reason) == reason)
         others = f" and {times - 1:,} more" if times > 1 else ""
@@ -181,12 +187,14 @@ def counts(records: Sequence[JobRecord]) -> str:
     """`6 jobs: 5 finished, 1 failed`."""
     found = Counter(record.status for record in records)
     order = [FINISHED, *sorted(found.keys() - {FINISHED})]
+    diverged = sum(bool(record.diverged) for record in records)
     parts = ", ".join(f"{found[status]:,} {status.lower()}" for status in order if found[status])
+    parts += f", {diverged:,} diverged" if diverged else ""
     return f"{len(records):,} {'job' if len(records) == 1 else 'jobs'}" + (f": {parts}" if parts else "")
 
 
 def shown_loss(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None else loss_text(value, 4)
 
 
 def count(value: int | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gptlab.errors import TrainingStopped
 from gptlab.hookspecs import hookimpl
+from gptlab.loss_text import loss_text
 from gptlab.run import Run
 from gptlab.sweeps.record import FINISHED, PRUNED, JobRecord
 
@@ -64,7 +65,7 @@ class Trial:
         last = step == run.config["train"]["numSteps"]
         if self._report(step, metrics) and not last and self.trial.should_prune():
             self._reason = (
-                f"pruned at step {step:,}: its validation loss so far, {best_of(run):.3f} at best, is above the "
+                f"pruned at step {step:,}: its validation loss so far, {loss_text(best_of(run))} at best, is above the "
                 "median of the jobs before it"
             )
 
@@ -126,7 +127,7 @@ def objective(record: JobRecord | None) -> float:
     A job without a loss, or whose training broke down, is as bad as can be, so that a sampler keeps away from
     its values: a failed trial it would ignore, and Hydra's sweeper has no way to tell it of one that is not a number.
     """
-    if record is None or record.status not in (FINISHED, PRUNED) or record.score is None:
+    if record is None or record.status not in (FINISHED, PRUNED) or record.diverged or record.score is None:
         return math.inf
     return record.score
 

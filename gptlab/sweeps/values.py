@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from gptlab.sweeps.record import FAILED, FINISHED, JobRecord
 
@@ -35,18 +36,53 @@ def labels(keys: Iterable[str]) -> dict[str, str]:
 
 
 def ranked(records: Iterable[JobRecord]) -> list[JobRecord]:
-    """Best first; those that were stopped after those that finished, and the failed ones last."""
+    """Best first; those that were stopped after those that finished, then the diverged, and the failed ones last."""
 
     def place(record: JobRecord) -> tuple[int, float, int]:
-        group = {FINISHED: 0, FAILED: 2}.get(record.status, 1)
+        group = {FINISHED: 0, FAILED: 3}.get(record.status, 1)
+        if record.diverged and group == 0:
+            group = 2
         return group, math.inf if record.score is None else record.score, record.number
 
     return sorted(records, key=place)
 
 
 def finished(records: Iterable[JobRecord]) -> list[JobRecord]:
-    """Those that went to their end and have a loss: what means, curves and fits are made of."""
-    return [r for r in records if r.status == FINISHED and r.score is not None]
+    """Those that went to their end, have a loss and did not diverge: what means, curves and fits are made of."""
+    return [r for r in records if r.status == FINISHED and r.score is not None and not r.diverged]
+
+
+def is_lost(record: JobRecord) -> bool:
+    """True for one whose training broke down; not for one that was stopped, or that could not begin."""
+    return bool(record.diverged) or (record.status == FAILED and not record.refused)
+
+
+def distinct(records: Iterable[JobRecord]) -> list[JobRecord]:
+    """One record for each config and seed: equal runs are one sample, however often they were run.
+
+    Of equal ones the first that went to its end, else the first.
+    """
+    records = list(records)
+    good = set(map(id, finished(records)))
+    found: dict[tuple[tuple[str, str], ...], JobRecord] = {}
+    for record in sorted(records, key=lambda record: (id(record) not in good, record.number)):
+        found.setdefault(tuple(sorted(record.overrides.items())), record)
+    chosen = set(map(id, found.values()))
+    return [record for record in records if id(record) in chosen]
+
+
+def spelled_alike(records: Iterable[JobRecord]) -> list[JobRecord]:
+    """The records with equal numbers written alike, as the first of them is: `0.01`, `1e-2`."""
+    first: dict[tuple[str, str | float], str] = {}
+
+    def spelled(key: str, value: str) -> str:
+        found = numbers([value])
+        return first.setdefault((key, value if found is None else found[0]), value)
+
+    return [
+        replace(record, overrides={key: spelled(key, value) for key, value in record.overrides.items()})
+        for record in records
+    ]
 
 
 def swept_values(records: Sequence[JobRecord]) -> dict[str, list[str]]:

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gptlab.errors import UserError
+from gptlab.metric_rows import Metrics
+from gptlab.smoothing import LOSS, SMOOTHED
 from gptlab.sweeps.compared import Compared
-from gptlab.sweeps.record import JobRecord, Metrics, losses_in
+from gptlab.sweeps.record import JobRecord, losses_in
 from gptlab.sweeps.values import ranked
 from gptlab.tracking.existing import existing_store
 from gptlab.tracking.facts import COUNTS
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 PARENT = "mlflow.parentRunId"
 PAGE = 1000
 CURVES = 100  # children whose histories are read: of the others the last values do
-NAMES = ("train/loss", "val/loss")
+NAMES = (LOSS, SMOOTHED, "val/loss")
 
 
 def runs_in_store(run_id: str, uri: str | None) -> list[Compared]:

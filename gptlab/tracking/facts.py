@@ -1,12 +1,12 @@
 """What a run tells MLflow of itself, in MLflow's words: tags, params, data set, table of matrices."""
 
 import getpass
-import json
 import os
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from gptlab import strict_json
 from gptlab.run import Run
 from gptlab.tracking import orphans
 
@@ -47,7 +47,7 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, str):
         yield key, value
     else:
-        yield key, json.dumps(value, default=str)
+        yield key, strict_json.dumps(value, default=str)
 
 
 def _cut(text: str) -> str:
@@ -74,8 +74,8 @@ def dataset_input(run: Run) -> "DatasetInput":
         name=data.name,
         digest=data.digest[:36],
         source_type="local",
-        source=json.dumps({"uri": data.source}),
-        profile=json.dumps(profile),
+        source=strict_json.dumps({"uri": data.source}),
+        profile=strict_json.dumps(profile),
     )
     return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
 

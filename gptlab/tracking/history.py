@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gptlab.errors import UserError
-from gptlab.sweeps.record import Metrics
+from gptlab.metric_rows import Metrics
+from gptlab.smoothing import with_smoothed
 from gptlab.tracking.existing import existing_store
 
 
@@ -20,4 +21,4 @@ def metrics_in_store(run_id: str, uri: str | None) -> Metrics:
     except MlflowException as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"the metrics of {run_id} in {store.shown} must be readable: {reason}") from None
-    return sorted(rows.items())
+    return with_smoothed(sorted(rows.items()))

@@ -4,7 +4,6 @@ One such process serves all runs of a training process, one after the other: a s
 """
 
 import atexit
-import json
 import os
 import queue
 import subprocess
@@ -12,6 +11,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
+
+from gptlab import strict_json
 
 Message = dict[str, Any]
 Row = tuple[int, int, dict[str, float]]  # a step, its time (milliseconds since 1970), its metrics
@@ -49,7 +50,7 @@ class Link:
         start = "import sys, json; sys.path[:] = json.loads(sys.argv[1])"
         start += "; from gptlab.tracking import worker; worker.main()"
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", start, json.dumps(sys.path)],
+            [sys.executable, "-P", "-c", start, strict_json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -114,7 +115,7 @@ class Link:
         try:
             with self._process.stdin as pipe:
                 for message in self._messages():
-                    print(json.dumps(message, default=plain), file=pipe, flush=self._outbox.empty())
+                    print(strict_json.dumps(message, default=plain), file=pipe, flush=self._outbox.empty())
         except (BrokenPipeError, ValueError):
             pass  # The process is gone, which the reading thread tells.
 
@@ -147,7 +148,7 @@ class Link:
         assert self._process.stdout is not None and self._process.stderr is not None
         with self._process.stdout as replies, self._process.stderr as errors:
             for line in replies:
-                self._inbox.put(json.loads(line))
+                self._inbox.put(strict_json.loads(line))
             # Standard error is silenced once the process runs: what is here kept it from running.
             last = errors.read().strip().rpartition("\n")[2]
             killed = self._process.wait() < 0

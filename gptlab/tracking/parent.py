@@ -1,10 +1,10 @@
 """The parent run of a sweep in MLflow, and the children that never began to train. Called in MLflow's process."""
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptlab import strict_json
 from gptlab.tracking.experiment import experiment_id
 from gptlab.tracking.facts import TAG_LENGTH, clean_key, flat_params, user
 from gptlab.tracking.orphans import INTERRUPTED, REASON, marks
@@ -49,7 +49,9 @@ def close_parent(client: "MlflowClient", run_id: str, told: dict[str, Any]) -> s
     if told.get("table"):
         client.log_dict(run_id, told["table"], TABLE)
         # What makes the UI show it as a table, see Writer.
-        client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps([{"path": TABLE, "type": "table"}]))
+        client.set_tag(
+            run_id, "mlflow.loggedArtifacts", strict_json.dumps([{"path": TABLE, "type": "table"}])
+        )
     client.set_terminated(run_id, told["status"])
     return run_id
 

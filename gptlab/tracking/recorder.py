@@ -4,7 +4,6 @@ Called from one thread. Whatever cannot be written stays queued, in order, and i
 metric is written twice at a step, whatever was lost, repeated or begun again on the way.
 """
 
-import json
 import math
 import os
 import time
@@ -14,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptlab.checkpoint import METRICS
+from gptlab.metric_rows import rows_in
 from gptlab.run import Run
 from gptlab.tracking.experiment import experiment_id
 from gptlab.tracking.facts import COUNTS, clean_key, flat_params, tags_of
@@ -276,12 +277,7 @@ class Recorder:
 
     def read_rows(self) -> list[tuple[int, dict[str, float]]]:
         """The rows of the folder's metrics.jsonl, which the history now has too."""
-        rows = []
-        with suppress(OSError):
-            for line in (self.run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
-                with suppress(ValueError, KeyError, TypeError):  # half a line: that row comes again
-                    row = json.loads(line)
-                    rows.append((int(row.pop("step")), {name: float(value) for name, value in row.items()}))
+        rows = rows_in(self.run.folder / METRICS)
         for step, values in rows:
             self._remember(step, values)
         return rows

@@ -1,10 +1,10 @@
 """`python -m gptlab send RUN_FOLDER`: what a run could not write to its MLflow store is written now."""
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
 
+from gptlab import strict_json
 from gptlab.checkpoint import CONFIG, RUN, write_json
 from gptlab.errors import UserError
 from gptlab.tracking.link import ENVIRONMENT
@@ -57,6 +57,6 @@ def _tell_id(folder: Path, run_id: str) -> None:
     """A run that the store never had has its id only now."""
     path = folder / RUN
     if path.is_file():
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = strict_json.loads(path.read_text(encoding="utf-8"))
         if content.get("id") != run_id:
             write_json(path, {**content, "id": run_id})

@@ -158,6 +158,8 @@ class Tracker:
             return
         self._send_samples(run)
         status, reason = _status(error)
+        if error is None:
+            reason = run.diverged
         self._end = {"status": status, "reason": reason, "weights": run.weights and str(run.weights)}
         self._link.send(do="end", **self._end)
         ending.end(self._finish)

@@ -6,11 +6,11 @@ three are settings that the pages keep in the browser. They are set here before 
 where the browser has none yet: what a person chooses stays.
 """
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptlab import strict_json
 from gptlab.tracking.facts import COUNTS
 
 if TYPE_CHECKING:
@@ -26,13 +26,11 @@ SETTINGS: dict[str, Any] = {
 }
 RUN_LIST = 'MLflowLocalStorage-1.1-ExperimentPage-["EXPERIMENT"]-ReactComponentState'
 COLUMNS = [
-    *(f"metrics.`{name}`" for name in ("val/loss", "val/best", "train/loss", f"{COUNTS}.total")),
+    *(f"metrics.`{name}`" for name in ("val/loss", "val/best", "train/smoothedLoss", f"{COUNTS}.total")),
     "attributes.`Dataset`",
 ]
 
-SCRIPT = (
-    f"<script>\ntry {{\n  const [settings, runList, columns] = {json.dumps([SETTINGS, RUN_LIST, COLUMNS])};"
-)
+SCRIPT = f"<script>\ntry {{\n  const [settings, runList, columns] = {strict_json.dumps([SETTINGS, RUN_LIST, COLUMNS])};"
 SCRIPT += """
   const experiment = location.hash.match(/^#\\/experiments\\/(\\d+)/);
   if (experiment) settings[runList.replace("EXPERIMENT", experiment[1])] = {selectedColumns: columns};

@@ -3,13 +3,13 @@
 A line that says which run of which store, then a line for each batch of metrics and each other write.
 """
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gptlab import strict_json
 from gptlab.errors import UserError
 from gptlab.tracking.writes import Write
 
@@ -37,7 +37,7 @@ def keep(folder: Path, unsent: Unsent) -> None:
             os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
         ) as file:
             for line in _lines(unsent):
-                file.write(json.dumps(line) + "\n")
+                file.write(strict_json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, folder / UNSENT)
@@ -56,7 +56,7 @@ def kept(folder: Path) -> Unsent | None:
     """What `keep` wrote; None if there is nothing. Raises UserError for a file that it did not write."""
     path = folder / UNSENT
     try:
-        first, *rest = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        first, *rest = [strict_json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if first.pop("format") != FORMAT:
             raise ValueError("its format is another")
         points = [

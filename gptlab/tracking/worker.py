@@ -11,7 +11,6 @@ See `Conversation`.
 """
 
 import gc
-import json
 import os
 import queue
 import sys
@@ -24,6 +23,7 @@ from typing import TextIO
 
 import numpy as np
 
+from gptlab import strict_json
 from gptlab.errors import UserError
 from gptlab.tracking.lock import Lock, alone
 from gptlab.tracking.messages import Message, read_run, read_store
@@ -280,7 +280,7 @@ def main() -> None:
         if message["is"] in ("refused", "ended", "swept", "done") and conversation.parent is None:
             busy.clear()
         with suppress(BrokenPipeError):  # The parent is gone; the end of the input says so as well.
-            print(json.dumps(message), file=replies, flush=True)
+            print(strict_json.dumps(message), file=replies, flush=True)
 
     try:
         _load()
@@ -294,7 +294,7 @@ def main() -> None:
 def _read(lines: TextIO, inbox: "queue.SimpleQueue[Message | None]", busy: threading.Event) -> None:
     for line in lines:
         busy.set()
-        inbox.put(json.loads(line))
+        inbox.put(strict_json.loads(line))
     if not busy.is_set():
         os._exit(0)  # at once, also in the midst of the import
     inbox.put(None)

@@ -3,12 +3,12 @@
 A write names its kind under "write"; `Writer` has a method for each kind. All of them may be done twice.
 """
 
-import json
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptlab import strict_json
 from gptlab.checkpoint import name_run
 from gptlab.run import Run
 from gptlab.tracking.facts import TAG_LENGTH, dataset_input, parameter_table
@@ -62,7 +62,7 @@ class Writer:
         self.client.log_dict(self.run.id, parameter_table(self.run), "parameters.json")
         # The tag is what makes the UI show the file as a table, as it does for MlflowClient.log_table,
         # which would need pandas to write it.
-        listed = json.dumps([{"path": "parameters.json", "type": "table"}])
+        listed = strict_json.dumps([{"path": "parameters.json", "type": "table"}])
         self.client.set_tag(self.run.id, "mlflow.loggedArtifacts", listed)
 
     def _texts(self, texts: dict[str, str]) -> None:

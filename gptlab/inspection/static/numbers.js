@@ -26,6 +26,12 @@ function short(value) {
   return minus(value.toFixed(digits));
 }
 
+/** A loss, with the digits that say something of it. */
+function nats(loss) {
+  if (!known(loss)) return "nan";
+  return Math.abs(loss) < 1e4 ? loss.toFixed(2) : loss.toExponential(1);
+}
+
 function percent(share) {
   if (!known(share)) return "nan";
   return share > 0 && share < 0.0005 ? "<0.1%" : `${(100 * share).toFixed(1)}%`;

@@ -25,7 +25,7 @@ function drawWords() {
       "button",
       { class: "word", "--heat": heat(seen.losses[t]), onclick: () => choose(t) },
       clipped(target, 24),
-      el("small", {}, known(seen.losses[t]) ? seen.losses[t].toFixed(2) : "nan"),
+      el("small", {}, nats(seen.losses[t])),
     ),
   );
   chips.forEach((chip, t) => explains(chip, () => summaryOf(t)));
