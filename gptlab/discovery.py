@@ -63,7 +63,9 @@ def installed_plugins(path: tuple[str, ...]) -> list[EntryPoint]:
 
 def plugin_folders() -> list[Path]:
     """The checkout's plugins/, ./plugins, and what GPTLAB_PLUGINS names; those that are there, once each."""
-    named = [Path(name).expanduser() for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+    named = [
+        Path(os.path.expanduser(name)) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name
+    ]
     # An installed package has no pyproject.toml beside it: what is called plugins there is not ours.
     checkout = [checkout_folder()] if (checkout_folder().parent / "pyproject.toml").is_file() else []
     folders = {folder.resolve(): folder for folder in [*checkout, Path.cwd() / FOLDER, *named]}

@@ -28,7 +28,8 @@ def divergence(rows: Metrics, vocabSize: int, learningRate: float) -> str:
     if began is None or not last:
         return ""
     guess = math.log(vocabSize)
-    limit = FACTOR * max(guess, began if math.isfinite(began) else guess)
+    # Weights that were broken before (initFrom) begin far above any guess, and are no measure.
+    limit = FACTOR * max(guess, min(began, BROKEN * guess) if math.isfinite(began) else guess)
     train, validation = last.get(SMOOTHED, -math.inf), last.get("val/loss", -math.inf)
     name = "val/loss" if "val/loss" in last else SMOOTHED
     broken = train > limit or validation > BROKEN * limit

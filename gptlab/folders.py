@@ -157,7 +157,7 @@ def made(folder: Path) -> Iterator[None]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"the run's folder must be writable: {folder}: {error.strerror}.") from None
+            raise UserError(f"the folder must be writable: {folder}: {error.strerror}.") from None
         yield
     finally:
         remove_empty(missing)

@@ -23,9 +23,10 @@ def opening(run: Run, vocabSize: int) -> str:
     of_them = "" if trained == total else f", {trained:,} of them trained"
     facts = run.dataset
     held_out = f", {facts.validation:,} held out" if facts.validation else ""
+    documents = f"{facts.train:,} document{'' if facts.train == 1 else 's'}"
     return (
         f"{run.name}: {total:,} parameters ({parts}){of_them}\n"
-        f"data: {facts.name}, {facts.train:,} documents to train on{held_out}, vocabulary {vocabSize:,}"
+        f"data: {facts.name}, {documents} to train on{held_out}, vocabulary {vocabSize:,}"
     )
 
 
@@ -50,8 +51,13 @@ def milestone(run: Run, numSteps: int) -> str:
         line += f", on the original data {loss_text(metrics['val/originalLoss'])}"
     if run.samples and run.samples[-1][0] == step:
         text = next((text for text in run.samples[-1][1] if text), "")
-        line += f'   "{text}"' if text else ""
+        line += f'   "{one_line(text)}"' if text else ""
     return line
+
+
+def one_line(text: str) -> str:
+    r"""A sample of running text has lines: `\n` stands for their ends."""
+    return text.replace("\n", r"\n")
 
 
 def before(metrics: dict[str, float]) -> str:
@@ -66,7 +72,7 @@ def closing(run: Run, in_sweep: bool) -> str:
     """What the run leaves."""
     lines = [f"The run has {run.diverged}"] if run.diverged else []
     if run.samples and not in_sweep:
-        lines += ["samples:", *(f"  {text}" for text in run.samples[-1][1])]
+        lines += ["samples:", *(f"  {one_line(text)}" for text in run.samples[-1][1])]
     if (bounds := between(run)) and not in_sweep:
         lines.append(bounds)
     lines.append(f"run folder: {shown(run.folder)}")

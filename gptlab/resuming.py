@@ -50,7 +50,7 @@ def checkpoint_to_resume(folder: Path, reference: str) -> Checkpoint:
     Warns of newer ones that are damaged. Raises UserError if there is none, or an older one was named.
     """
     checkpoint = newest_of(folder)
-    path = Path(reference).expanduser().absolute()
+    path = Path(os.path.expanduser(reference)).absolute()
     step = step_of(path) if path.is_dir() else None
     if step is not None and step < checkpoint.step:
         raise UserError(
@@ -63,7 +63,7 @@ def checkpoint_to_resume(folder: Path, reference: str) -> Checkpoint:
 
 def folder_to_resume(reference: str) -> Path:
     """The folder of the run that `latest`, an MLflow run id or a folder names. Raises UserError if there is none."""
-    path = Path(reference).expanduser()
+    path = Path(os.path.expanduser(reference))
     if reference == "latest":
         return latest()
     if not path.is_dir():

@@ -238,11 +238,11 @@ def test_welch_is_what_scipy_says() -> None:
 @pytest.mark.parametrize(
     ("losses", "said"),
     [
-        ([[2.00, 2.02, 2.04], [2.01, 2.03, 2.05]], "smaller than the spread over seeds, it may be chance"),
+        ([[2.00, 2.02, 2.04], [2.01, 2.03, 2.05]], "no more than seeds alone would do, it may be chance"),
         ([[2.00, 2.02, 2.04], [2.50, 2.52, 2.54]], "larger than the spread over seeds"),
         ([[2.0, 2.2] * 50, [2.05, 2.25] * 50], "single runs often come the other way round"),
         ([[2.0], [2.1, 2.2]], "seed=a has one seed only"),
-        ([[2.0, 2.0], [2.0, 2.0]], "smaller than the spread over seeds, it may be chance"),
+        ([[2.0, 2.0], [2.0, 2.0]], "no more than seeds alone would do, it may be chance"),
         ([[2.0, 2.0], [2.1, 2.1]], "larger than the spread over seeds (0.0000)"),
         ([[2.0, 2.1]], ""),
     ],

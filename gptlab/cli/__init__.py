@@ -17,6 +17,7 @@ python -m gptlab check halfmul                try everything that can go wrong w
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -194,7 +195,7 @@ def show(verb: str, line: CommandLine) -> int:
 
 
 def generate(arguments: list[str]) -> int:
-    """Print samples of a finished run, or of whatever names weights, one a line."""
+    """Print samples of a finished run, or of whatever names weights, one a line; texts of several lines apart."""
     from gptlab.cli.command_line import read_command_line
     from gptlab.cli.composing import prepared, settings_of
     from gptlab.cli.escapes import with_line_ends
@@ -213,8 +214,9 @@ def generate(arguments: list[str]) -> int:
         source = with_corpus(found, settings["tokenizer"], plugins.registry)
         run = load_source(source, plugins.registry, settings["engine"])
     blockSize = run.definition.sizes.blockSize
-    for text in sample(run.session, run.state, run.tokenizer, blockSize, how, run.start):
-        print(text)
+    texts = sample(run.session, run.state, run.tokenizer, blockSize, how, run.start)
+    if texts:
+        print(*texts, sep="\n\n" if any("\n" in text for text in texts) else "\n")
     return 0
 
 
@@ -244,7 +246,7 @@ def send(arguments: list[str]) -> int:
         raise UserError(
             f"send takes one run's folder: got '{' '.join(arguments)}'. Type python -m gptlab send runs/..."
         )
-    folder = Path(arguments[0]).expanduser()
+    folder = Path(os.path.expanduser(arguments[0]))
     if lacks_its_end(folder):
         return train([quoted("resume", str(folder))])
     print(send_rest(folder))

@@ -47,7 +47,7 @@ def check_folders_of_jobs(
         if root not in folder.parents:
             raise UserError(
                 f"a job's folder must lie in its sweep's: {SUBDIR}={as_written} puts job {number} into "
-                f"{os.path.relpath(folder)}. Leave it out, or {apart(as_written)}"
+                f"{os.path.relpath(folder)}. Leave it out"
             )
         place = os.path.realpath(folder)
         if place in seen:
@@ -55,7 +55,7 @@ def check_folders_of_jobs(
             differing = [text for text in its if text not in job], [text for text in job if text not in its]
             raise UserError(
                 f"each job of a sweep needs a folder of its own: {SUBDIR}={as_written} gives {subdir} to job {other}"
-                f"{told(differing[0])} and to job {number}{told(differing[1])}. Leave it out, or {apart(as_written)}"
+                f"{told(differing[0])} and to job {number}{told(differing[1])}. Leave it out{apart(as_written)}"
             )
         seen[place] = number, job
         if new:
@@ -67,7 +67,9 @@ def told(overrides: list[str]) -> str:
 
 
 def apart(as_written: str) -> str:
-    return f"add the job's number: '{SUBDIR}={as_written.rstrip('/')}-${{hydra.job.num}}'"
+    if not as_written.strip("./"):
+        return ""
+    return f", or add the job's number: '{SUBDIR}={as_written.rstrip('/')}-${{hydra.job.num}}'"
 
 
 def folders_of_jobs(

@@ -62,6 +62,13 @@ class HydraFacts:
 
 
 def facts_of(hydra: DictConfig) -> HydraFacts:
+    """Raises UserError where a name was given for one of Hydra's parts, which are selected with a slash."""
+    for part in ("launcher", "sweeper"):
+        if not hasattr(node := hydra._get_node(part), "_get_node"):
+            raise UserError(
+                f"hydra.{part} has keys of its own, and is selected with a slash: got hydra.{part}={node}. "
+                f"Type hydra/{part}={node}"
+            )
     params = [str(key) for key in hydra.sweeper.get("params", None) or {}]
     subdir = str(hydra.sweep._get_node("subdir"))
     return HydraFacts(

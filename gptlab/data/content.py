@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -90,7 +91,7 @@ def identity_of(factory: Any, tokenizer: dict[str, Any]) -> dict[str, Any]:
     identity: dict[str, Any] = {"settings": tokenizer, "code": code_of(type(factory))}
     if is_dataclass(factory):
         values = [getattr(factory, f.name) for f in fields(factory) if NO_FILE not in f.metadata]
-        paths = [Path(v).expanduser() for v in values if isinstance(v, (str, Path)) and v]
+        paths = [Path(os.path.expanduser(v)) for v in values if isinstance(v, (str, Path)) and v]
         found = [path for path in paths if path.exists()]
         identity["files"] = [digest_of(file) for path in found for file in text_files(path, "tokenizer.path")]
     return identity

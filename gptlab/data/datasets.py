@@ -1,5 +1,6 @@
 """Datasets: where documents come from. Each is a frozen dataclass whose `documents()` gives the texts."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -114,12 +115,12 @@ class Text(Dataset):
 
     @property
     def source(self) -> str:
-        return str(Path(self.path).expanduser().absolute())
+        return str(Path(os.path.expanduser(self.path)).absolute())
 
     @property
     def window(self) -> bool:
         return self.unit == "window"
 
     def documents(self) -> Iterable[str]:
-        path = Path(self.path).expanduser()
+        path = Path(os.path.expanduser(self.path))
         return (read_running_text if self.window else read_documents)(path, "data.path")

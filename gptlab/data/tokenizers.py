@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -178,7 +179,9 @@ class VocabularyTokenizer:
         Raises UserError if there is nothing in them.
         """
         texts = (
-            documents if self.path is None else read_documents(Path(self.path).expanduser(), "tokenizer.path")
+            documents
+            if self.path is None
+            else read_documents(Path(os.path.expanduser(self.path)), "tokenizer.path")
         )
         found: set[str] = set()
         for _, some in pieces_of_texts(texts, self.unit):

@@ -34,7 +34,9 @@ def check_agrees(
         if key == "model.headDim" and theirs is None:
             theirs = source.sizes["headDim"]
         if theirs != value:
-            rows.append(f"{typed(key, value)} (it has {'none' if theirs is NONE else theirs})")
+            rows.append(
+                f"{typed(key, value)} (it has {'none' if theirs is NONE or theirs is None else theirs})"
+            )
     if not rows:
         return
     shapes = differing_shapes(changed(taken, config, asked), taken, source, registry)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gptlab.assembly import Settings, definition_of
-from gptlab.checkpoint import Checkpoint, check_shapes
+from gptlab.checkpoint import RUN, Checkpoint, check_shapes, read_json
 from gptlab.data.fixed_vocabulary import FixedVocabulary
 from gptlab.errors import UserError
 from gptlab.exchange.standard import standard_config
@@ -113,7 +113,16 @@ def starting_weights(config: Settings, registry: Registry, asked: Mapping[str, A
         "original": known.get("original"),  # what its own weights had seen before
     }
     at = "" if source.step is None else f", step {source.step}"
-    return Start(taken, vocabulary, source, name, (f"starts from {name}{at}", *notes))
+    lost = "; that run had diverged, and its weights are no use" if diverged(source) else ""
+    return Start(taken, vocabulary, source, name, (f"starts from {name}{at}{lost}", *notes))
+
+
+def diverged(source: Source) -> bool:
+    """Whether the run that the weights are of said so at its end."""
+    if source.folder is None or not (source.folder / RUN).is_file():
+        return False
+    identity = read_json(source.folder / RUN)
+    return isinstance(identity, dict) and bool(identity.get("diverged"))
 
 
 def taken_model(own: Settings, theirs: Settings, registry: Registry) -> Settings:

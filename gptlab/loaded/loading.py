@@ -53,7 +53,7 @@ def load(
 def fetched_metrics(reference: str, uri: str | None) -> Metrics:
     """What the store has of a run that it knows by its id; [] for all else. Raises UserError as the store does."""
     run_id = reference.removeprefix("runs:/").strip("/")
-    if os.path.exists(Path(reference).expanduser()) or not ID.fullmatch(run_id) or run_id == "latest":
+    if os.path.exists(Path(os.path.expanduser(reference))) or not ID.fullmatch(run_id) or run_id == "latest":
         return []
     from gptlab.tracking.history import metrics_in_store
 

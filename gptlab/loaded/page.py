@@ -18,7 +18,7 @@ class Page:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it to a file, which opens from disk. Raises OSError."""
-        file = Path(path).expanduser()
+        file = Path(os.path.expanduser(path))
         file.write_text(self.html, encoding="utf-8")
         return file
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import yaml
 
-from gptlab.checkpoint import CONFIG, METRICS, RUN, WEIGHTS, checkpoint_folders, read_json
+from gptlab.checkpoint import CONFIG, METRICS, PLUGINS, RUN, WEIGHTS, checkpoint_folders, read_json
 from gptlab.errors import UserError
 from gptlab.metric_rows import Metrics, rows_in
+from gptlab.plugin_changes import DIGEST
 from gptlab.smoothing import with_smoothed
 from gptlab.sweeps.record import RECORD, RUNNING, JobRecord, losses_in, read_record, read_records
 from gptlab.sweeps.values import ranked
@@ -84,7 +85,16 @@ def config_in(folder: Path) -> dict[str, str] | None:
         raise UserError(f"{path} must be YAML: {str(error).splitlines()[0]}.") from None
     if not isinstance(config, dict):
         raise UserError(f"{path} must hold a config's keys, and does not.")
-    return flat_params(config)
+    return flat_params(config) | plugins_in(folder)
+
+
+def plugins_in(folder: Path) -> dict[str, str]:
+    """The digests of the plugins that a run used, as `{"plugin half": "e4e554ba"}`: other code makes another run."""
+    if not (folder / PLUGINS).is_file():
+        return {}
+    brought = read_json(folder / PLUGINS)
+    named = brought.items() if isinstance(brought, dict) else ()
+    return {key: str(value)[:8] for key, value in named if key.startswith(DIGEST)}
 
 
 def metrics_in(folder: Path) -> Metrics:

@@ -129,7 +129,7 @@ def verdict(groups: Sequence[Group]) -> str:
     if between.within_spread:
         alike = [group for group in groups[1:] if is_within_spread(first, group)]
         others = f" The same holds for {len(alike) - 1:,} more." if len(alike) > 1 else ""
-        return f"{apart}: smaller than the spread over seeds, it may be chance. {how}{few}.{others}"
+        return f"{apart}: no more than seeds alone would do, it may be chance. {how}{few}.{others}"
     within = f"the spread over seeds ({loss_text(spread, 4)})"
     if between.size < spread:
         return (

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gptlab import strict_json
-from gptlab.checkpoint import CONFIG, RUN, write_json
+from gptlab.checkpoint import CONFIG, METRICS, RUN, read_json, write_json
 from gptlab.errors import UserError
 from gptlab.tracking.link import ENVIRONMENT
 from gptlab.tracking.lock import alone
@@ -29,6 +29,7 @@ def send(folder: Path) -> str:
     try:
         unsent = kept(folder)
         if unsent is None:
+            refuse_unknown(folder)
             return f"{os.path.relpath(folder)} has nothing left to send"
         store = read_store(unsent.head["store"])
         if store.user and not store.password:
@@ -51,6 +52,18 @@ def send(folder: Path) -> str:
         )
     registered = f"; registered as {recorder.registered}" if recorder.registered else ""
     return f"sent to {store.shown}: MLflow run {recorder.run.id}{registered}"
+
+
+def refuse_unknown(folder: Path) -> None:
+    """Raises UserError for a run that was killed before its store had a run for it: there is nothing to send it by."""
+    identity = read_json(folder / RUN) if (folder / RUN).is_file() else {}
+    tracked = b"name: mlflow" in (folder / CONFIG).read_bytes()
+    if tracked and isinstance(identity, dict) and identity.get("status") and not identity.get("id"):
+        place = os.path.relpath(folder)
+        raise UserError(
+            f"{place} has no run in MLflow: its process was killed before the store had made one, and nothing was kept "
+            f"to be sent. Its numbers are in {place}/{METRICS}."
+        )
 
 
 def _tell_id(folder: Path, run_id: str) -> None:
