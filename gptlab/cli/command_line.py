@@ -205,7 +205,8 @@ def check_override(override: Override, line: CommandLine) -> None:
         raise UserError(
             f"{key} always has a choice, which is changed without a plus: type {text.lstrip('+')}."
         )
-    refuse_part(key, value, line.verb)
+    if key != SWEEP:  # which is a group as well
+        refuse_part(key, value, line.verb)
     group = key.replace(".", "/")
     if "." in key and group in GROUPS.values() and not value.startswith("{"):
         raise UserError(f"a component is selected with a slash: got {text}. Type {group}={value}.")
