@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from omegaconf import MISSING
+
 from gptlab.groups import GROUPS
 from gptlab.registry import Registry
 
@@ -18,11 +20,15 @@ PLACES = {group.replace("/", "."): kind for kind, group in GROUPS.items()}  # `m
 
 @dataclass(frozen=True)
 class Leaf:
-    """A key with a value. hint: its type. of: the components that have it; empty for gptlab's own keys."""
+    """A key with a value. hint: its type. of: the components that have it; empty for gptlab's own keys.
+
+    example: its default as it is typed, if that is one number, word or truth value.
+    """
 
     key: str
     hint: Any
     of: tuple[str, ...] = ()
+    example: str = ""
 
 
 class Schema:
@@ -120,21 +126,31 @@ class Schema:
             elif dataclasses.is_dataclass(hint):
                 yield from self._leaves(hint, f"{key}.")
             elif hint is not Any:
-                yield Leaf(key, hints[field.name])
+                yield Leaf(key, hints[field.name], example=default_of(field))
 
     def _of_components(self, place: str) -> Iterator[Leaf]:
         owners: dict[str, list[str]] = {}
         for name, fields in self.components(place).items():
             for field in fields:
                 owners.setdefault(f"{place}.{field}", []).append(name)
+        classes = {e.name: e.value for e in self.registry() if e.kind == PLACES[place]}
         for key, names in owners.items():
-            yield Leaf(key, self.hint(key), tuple(names))
+            fields = {field.name: field for field in dataclasses.fields(classes[names[0]])}
+            yield Leaf(key, self.hint(key), tuple(names), default_of(fields[key.rpartition(".")[2]]))
 
 
 def fields_of(component: Any) -> dict[str, Any]:
     """The fields of a component's dataclass with their types."""
     hints = typing.get_type_hints(component)
     return {field.name: hints[field.name] for field in dataclasses.fields(component)}
+
+
+def default_of(field: dataclasses.Field[Any]) -> str:
+    """The default of a field as it is typed; empty if it is not one number, word or truth value."""
+    if isinstance(field.default, bool):
+        return str(field.default).lower()
+    is_typed = isinstance(field.default, (str, int, float)) and field.default != MISSING
+    return str(field.default) if is_typed else ""
 
 
 def bare(hint: Any) -> Any:

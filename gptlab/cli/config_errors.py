@@ -20,8 +20,9 @@ from omegaconf.errors import (
 
 from gptlab.cli.as_typed import unquoted
 from gptlab.cli.experiment_file import line_of
+from gptlab.cli.foreign_words import OF_GROUPS, choice_for
 from gptlab.cli.launchers import not_installed
-from gptlab.cli.suggesting import chosen_components, unknown_key
+from gptlab.cli.suggesting import choose, chosen_components, unknown_key
 from gptlab.config import ROOTS, UnknownKey, check_choices
 from gptlab.discovery import shown
 from gptlab.errors import UserError, unknown_name
@@ -128,7 +129,11 @@ def missing_option(group: str, name: str, error: MissingConfigException, registr
         return unknown_name("experiment", name, experiment_files(), hint)
     kinds = {value: key for key, value in GROUPS.items()}
     if group in kinds:
-        hint = registry.hint(kinds[group], name) or f"Select one with {group}=NAME."
+        if choice_for(group, name):
+            schema = Schema(ROOTS["train"], lambda: registry)
+            return UserError(f"no {kinds[group]} is named '{name}'. {choose(group, name, schema)}")
+        about = f" Here {OF_GROUPS[group]}." if group in OF_GROUPS else ""
+        hint = registry.hint(kinds[group], name) or f"Select one with {group}=NAME.{about}"
         return unknown_name(kinds[group], name, error.options or [], hint)
     if (missing := not_installed(group, name)) is not None:
         return missing

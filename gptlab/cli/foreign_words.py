@@ -5,6 +5,10 @@ Compared without capitals and signs: `n_embd`, `nEmbd` and `--n-embd` are one wo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
 # The key here: what it is called elsewhere. Of several keys with one word, the first that a verb has is meant.
 KEYS = {
     "model.nEmbd": "n_embed d_model hidden_size hidden_dim embed_dim embedding_dim embedding_size emb_dim dim width",
@@ -26,9 +30,11 @@ KEYS = {
     "train.learningRate": "lr max_lr base_lr peak_lr step_size",
     "train.logEvery": "log_interval log_steps logging_steps log_every_n_steps",
     "train.evalEvery": "eval_interval eval_steps eval_freq val_interval val_every val_check_interval",
-    "train.freeze": "frozen freeze_layers",
+    "train.freeze": "frozen freeze_layers freeze_weights",
     "checkpoint.every": "save_every save_steps save_interval checkpoint_every checkpoint_interval ckpt_interval",
     "checkpoint.keep": "save_total_limit save_top_k",
+    "model.adapter.rank": "lora_rank lora_r",
+    "model.adapter.alpha": "lora_alpha",
     "samples.n": "sample_count",
     "optimizer.beta1": "adam_beta1",
     "optimizer.beta2": "adam_beta2",
@@ -75,33 +81,92 @@ GROUPS = {
 # What is not here, and what there is in its place.
 ABSENT = {
     "dropout resid_dropout embd_pdrop resid_pdrop attn_pdrop attention_dropout hidden_dropout_prob": (
-        "there is no dropout; weights are held small by optimizer=adamw optimizer.weightDecay=0.1."
+        "there is no dropout; weights are held small so. Type optimizer=adamw optimizer.weightDecay=0.1"
     ),
-    "vocab_size n_vocab": "the vocabulary comes from the tokenizer and its data: tokenizer=char for characters.",
+    "vocab_size n_vocab": (
+        "the vocabulary comes from the tokenizer and its data. For one of characters type tokenizer=char"
+    ),
     "epoch epochs n_epochs num_epochs max_epochs num_train_epochs": (
-        "training is counted in steps, of train.batchSize documents each: train.numSteps=1000."
+        "training is counted in steps, of train.batchSize documents each. Type train.numSteps=1000"
     ),
-    "device devices cuda gpu gpus accelerator use_cuda no_cuda": (
-        "the engine computes on what JAX finds. The variable JAX_PLATFORMS=cpu in front of the command chooses; "
-        "engine=scalar computes in Python."
+    "device devices cuda gpu gpus accelerator use_cuda use_gpu no_cuda n_gpu": (
+        "the engine computes on a GPU if JAX finds one; JAX_PLATFORMS=cuda in front of the command insists on it, "
+        "and JAX_PLATFORMS=cpu takes the processor."
     ),
     "bias use_bias": "no component has biases.",
     "clip grad_clip clip_grad clip_norm max_grad_norm gradient_clip_val gradient_clipping": (
-        "gradients are not clipped; a lower rate helps: train.learningRate=0.003."
+        "gradients are not clipped; a lower rate helps. Type train.learningRate=0.003"
     ),
     "gradient_accumulation_steps grad_accum_steps accumulate_grad_batches": (
-        "a step takes all its documents at once: train.batchSize=16."
+        "a step takes all its documents at once. Type train.batchSize=16"
+    ),
+    "gradient_checkpointing activation_checkpointing": (
+        "no activation is computed twice; fewer documents at once need less memory. Type train.batchSize=1"
     ),
     "eval_iters eval_batches limit_val_batches": (
-        "all that is held out is evaluated; how much that is: data.valFraction=0.02."
+        "all that is held out is evaluated; how much that is, is set. Type data.valFraction=0.02"
     ),
-    "wandb wandb_log tensorboard": "runs are logged to MLflow, or to their folder alone: tracking=none.",
-    "min_lr lr_decay_iters decay_lr": "what becomes of the rate is the schedule's: schedule=cosine schedule.final=0.1.",
+    "early_stopping early_stopping_patience patience": (
+        "training goes on to its last step, and the best checkpoint is kept beside the newest, by the loss on what is "
+        "held out. Type train.evalEvery=100"
+    ),
+    "wandb wandb_log tensorboard": "runs are logged to MLflow, or to their folder alone. Type tracking=none",
+    "min_lr lr_decay_iters decay_lr": (
+        "what becomes of the rate is the schedule's. Type schedule=cosine schedule.final=0.1"
+    ),
+    "betas": "each beta has its key. Type optimizer.beta1=0.9 optimizer.beta2=0.95",
+    "intermediate_size n_inner d_ff d_mlp ffn_dim dim_feedforward": (
+        "an mlp is so many times as wide as the model. Type model.mlp.expansion=4"
+    ),
     "compile torch_compile jit": "engine=xla always compiles; engine=scalar never does.",
     "num_workers dataloader_num_workers": "data is read in the same process.",
     "max_new_tokens max_tokens length": "a sample ends where the model ends it, or at the model's blockSize.",
-    "do_sample greedy": "temperature=0 takes the likeliest token each time.",
-    "fp16 bf16 amp mixed_precision": "numbers are float32 or float64: engine.dtype=float64.",
+    "do_sample greedy": "the likeliest token is taken each time at the temperature 0: generate temperature=0",
+    "fp16 bf16 amp mixed_precision": "numbers are float32 or float64. Type engine.dtype=float32",
+}
+
+RUN = r"latest|[0-9a-f]{32}|(?:models|mlflow-artifacts|runs):?/.*|.*\.(?:json|safetensors)"
+
+
+class Values(NamedTuple):
+    """The values that a key takes, as a pattern; one that it always takes, and the reason that another is refused.
+
+    also: what it is called elsewhere: {"64": "float64"}.
+    """
+
+    pattern: str
+    example: str
+    reason: str
+    also: Mapping[str, str] = MappingProxyType({})
+
+
+VALUES = {
+    "engine.dtype": Values(
+        "float32|float64",
+        "float32",
+        "numbers are float32 or float64",
+        MappingProxyType(dict.fromkeys(("64", "fp64", "f64", "double", "64true"), "float64")),
+    ),
+    "initFrom": Values(RUN, "latest", "initFrom names a run of gptlab's, or a file of its weights"),
+    "resume": Values(RUN, "latest", "resume names a run of gptlab's"),
+    "train.freeze": Values(r"\[.+\]", "[layers]", "train.freeze names the weights that stay as they are"),
+}
+
+# The choice here, by its group: what it is called elsewhere.
+CHOICES = {
+    "engine": {"xla": "jax torch pytorch tensorflow cuda gpu tpu mps cpu", "scalar": "python micrograd"},
+    "tracking": {"none": "off false no disabled null", "mlflow": "on true yes wandb tensorboard"},
+    "model/activation": {"gelu": "gelu_new gelu_fast gelu_pytorch_tanh quick_gelu", "silu": "swish"},
+    "model/norm": {"rmsnorm": "rms", "layernorm": "ln"},
+    "model/position": {"learned": "absolute", "rope": "rotary"},
+    "optimizer": {"adamw": "adamw_torch adamw_hf adamw_torch_fused"},
+}
+
+# What is to be known of a group's choices.
+OF_GROUPS = {
+    "engine": "engine=xla computes on a GPU if JAX finds one; JAX_PLATFORMS=cuda in front of the command insists on it",
+    "tracking": "runs are logged to MLflow, or to their folder alone",
+    "data": "a text of your own is trained on so: data=text data.path=FILE",
 }
 
 # What is typed for a verb, and the whole command that does it.
@@ -143,6 +208,12 @@ def by_word(table: dict[str, str]) -> dict[str, list[str]]:
 def absent(word: str) -> str:
     """What is said of a thing that is not here; empty for any other word."""
     return next((said for words, said in ABSENT.items() if folded(word) in map(folded, words.split())), "")
+
+
+def choice_for(group: str, word: str) -> str:
+    """The choice of a group that a word stands for; empty if none does."""
+    rows = CHOICES.get(group, {}).items()
+    return next((name for name, words in rows if folded(word) in map(folded, words.split())), "")
 
 
 def command_for(word: str) -> str:

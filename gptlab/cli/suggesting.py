@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +12,7 @@ import yaml
 
 from gptlab.cli import foreign_words
 from gptlab.cli.as_typed import unquoted
-from gptlab.cli.foreign_words import absent, by_word, folded
+from gptlab.cli.foreign_words import absent, by_word, choice_for, folded
 from gptlab.config import ROOTS
 from gptlab.errors import UserError, nearest
 from gptlab.experiments import GROUP as EXPERIMENT
@@ -38,16 +40,19 @@ def unknown_key(
     if folded(key) in MEANS_EXPERIMENT and schema.knows("train") and (name := experiment_named(value)):
         return UserError(f"{begins} Type +{EXPERIMENT}={name}")
     in_file = place.startswith(IN_FILE)
-    found = same_word(key, schema)
+    found = same_word(key, schema, chosen)
     if found:
         told = in_words_of_a_file if in_file else command
-        return UserError(f"{begins} {ask([told(leaf, value, chosen) for leaf in found], in_file)}")
+        reason = refused(found[0].key, value) if len(found) == 1 else ""
+        return UserError(f"{begins} {reason}{ask([told(leaf, value, chosen) for leaf in found], in_file)}")
     last = key.rpartition(".")[2]
     groups = by_word(foreign_words.GROUPS).get(folded(last), [])
     if groups and groups[0].replace("/", ".") in places_of(schema):
         return UserError(f"{begins} {choose(groups[0], value, schema, in_file)}")
     if said := absent(last):
         return UserError(f"{begins} Here {said}")
+    if value.lower() != "false" and len(owners := owners_of(last, schema)) == 1:
+        return UserError(f"{begins} {choose(owners[0], last, schema, in_file)}")
     if elsewhere := of_another_verb(key, value, schema):
         return UserError(f"{begins} {elsewhere}")
     if close := near(key, schema):
@@ -55,21 +60,39 @@ def unknown_key(
     return UserError(f"{begins} {known(key, schema)}")
 
 
-def same_word(key: str, schema: Schema) -> list[Leaf]:
-    """The keys that are this one in another spelling or in another part, or what it is called elsewhere."""
+def same_word(key: str, schema: Schema, chosen: Chosen | None = None) -> list[Leaf]:
+    """The keys that are this one: by what it is called elsewhere, in another spelling, in another part.
+
+    Keys that the config has with the components that are chosen come before, and instead of, all others.
+    """
     leaves = {leaf.key: leaf for leaf in schema.leaves()}
-    whole, last = folded(key), folded(key.rpartition(".")[2])
+    part, _, name = key.rpartition(".")
+    whole, last = folded(key), folded(name)
     spelt = [leaf for leaf in leaves.values() if folded(leaf.key) == whole]
-    spelt = spelt or [leaf for leaf in leaves.values() if folded(leaf.key.rpartition(".")[2]) == last]
     if spelt:
         return spelt
-    for word in (whole, last):
-        for name in by_word(foreign_words.KEYS).get(word, []):
-            if name in leaves or (
-                name.startswith("hydra.") and "seed" in leaves and "train.numSteps" in leaves
-            ):
-                return [leaves.get(name, Leaf(name, str))]
-    return []
+    elsewhere = foreign_leaf(whole, leaves) or foreign_leaf(last, leaves)
+    found = elsewhere + [
+        leaf
+        for leaf in leaves.values()
+        if folded(leaf.key.rpartition(".")[2]) == last and leaf not in elsewhere
+    ]
+    found = [leaf for leaf in found if is_there(leaf, chosen or {})] or found
+    inside = [leaf for leaf in found if part and set(part.split(".")) <= set(leaf.key.split("."))]
+    return inside or found
+
+
+def foreign_leaf(word: str, leaves: Mapping[str, Leaf]) -> list[Leaf]:
+    """The key of this verb that a word of another program stands for; none if it stands for none."""
+    trains = "seed" in leaves and "train.numSteps" in leaves
+    names = by_word(foreign_words.KEYS).get(word, [])
+    found = [name for name in names if name in leaves or (trains and name.startswith("hydra."))]
+    return [leaves.get(name, Leaf(name, str)) for name in found[:1]]
+
+
+def is_there(leaf: Leaf, chosen: Chosen) -> bool:
+    """Whether the config has the key with the components that are chosen."""
+    return not leaf.of or chosen.get(leaf.key.rpartition(".")[0]) in leaf.of
 
 
 def near(key: str, schema: Schema) -> list[str]:
@@ -90,16 +113,32 @@ def near(key: str, schema: Schema) -> list[str]:
 
 def command(leaf: Leaf, value: str, chosen: Chosen) -> str:
     """`optimizer=adamw optimizer.weightDecay=0.1`: what sets the key, with the component that has it."""
-    typed = f"{leaf.key}={shlex.quote(value) if fits(leaf.hint, value) else '...'}"
-    place = leaf.key.rpartition(".")[0]
-    if not leaf.of or chosen.get(place) in leaf.of:
+    typed = f"{leaf.key}={shlex.quote(fitting(leaf, value))}"
+    if is_there(leaf, chosen):
         return typed
-    return f"{GROUPS[PLACES[place]]}={leaf.of[0]} {typed}"
+    return f"{GROUPS[PLACES[leaf.key.rpartition('.')[0]]]}={leaf.of[0]} {typed}"
 
 
 def in_words_of_a_file(leaf: Leaf, value: str, chosen: Chosen) -> str:
     """`train: {learningRate: 0.1}`"""
-    return nested(leaf.key, value if fits(leaf.hint, value) else "...")
+    return nested(leaf.key, fitting(leaf, value))
+
+
+def fitting(leaf: Leaf, value: str) -> str:
+    """The value if the key takes it, else one that it takes: what this value means here, or the default."""
+    if (values := foreign_words.VALUES.get(leaf.key)) is not None:
+        return values.also.get(folded(value), values.example) if refused(leaf.key, value) else value
+    return value if fits(leaf.hint, value) else leaf.example or "..."
+
+
+def refused(key: str, value: str) -> str:
+    """Why a key takes only some values, in front of what to type: of this value, which is none; else empty."""
+    values = foreign_words.VALUES.get(key)
+    if values is None or all(
+        re.fullmatch(values.pattern, one) or os.path.exists(one) for one in value.split(",")
+    ):
+        return ""
+    return f"Here {values.reason}. "
 
 
 def nested(key: str, value: str) -> str:
@@ -136,14 +175,23 @@ def ask(commands: list[str], in_file: bool = False) -> str:
 def choose(group: str, value: str, schema: Schema, in_file: bool = False) -> str:
     """What selects a component: the command, or the names that there are."""
     names = list(schema.components(group.replace("/", ".")))
-    if in_file and value in names:
-        return f"Write defaults: [override /{group}: {value}]"
-    if value in names:
-        return f"Type {group}={value}"
+    remark = (
+        f"Here {about}. " if (about := foreign_words.OF_GROUPS.get(group, "")) and value not in names else ""
+    )
+    name = value if value in names else choice_for(group, value)
+    if name:
+        typed = f"Write defaults: [override /{group}: {name}]" if in_file else f"Type {group}={name}"
+        return f"{remark}{typed}"
     close = nearest(value, names)
     if close:
         return f"Did you mean {' or '.join(f'{group}={name}' for name in close)}?"
-    return f"A component is selected by its name: {group}=NAME, one of {', '.join(names)}."
+    return f"A component is selected by its name: {group}=NAME, one of {', '.join(names)}. {remark}".rstrip()
+
+
+def owners_of(name: str, schema: Schema) -> list[str]:
+    """The groups that have a component of this name."""
+    places = [place for place in places_of(schema) if name in schema.components(place)]
+    return [GROUPS[PLACES[place]] for place in places]
 
 
 def unknown_group(key: str, value: str, schema: Schema, place: str = "") -> UserError:
@@ -175,8 +223,8 @@ def of_another_verb(key: str, value: str, schema: Schema) -> str:
         whole = f"python -m gptlab {verb} " if verb != "train" else "python -m gptlab +experiment=tiny "
         if key in PLACES and other.has_place(key):
             return f"That is a choice of {verb}: {whole}{key}={value or 'NAME'}"
-        if found := same_word(key, other):
-            return f"That is a key of {verb}: {whole}{command(found[0], value, chosen_components(verb, []))}"
+        if found := same_word(key, other, chosen := chosen_components(verb, [])):
+            return f"That is a key of {verb}: {whole}{command(found[0], value, chosen)}"
     return ""
 
 
