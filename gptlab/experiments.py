@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -30,8 +31,12 @@ def is_yaml(file: Path) -> bool:
 
 def experiment_named(word: str) -> str:
     """The experiment that a word means: its name, or its file; empty if it means none."""
-    name = re.sub(r"\.ya?ml$", "", word.lstrip("+").removeprefix("experiments/"))
-    return name if name in experiment_files() else ""
+    files = experiment_files()
+    name = re.sub(r"\.ya?ml$", "", word.lstrip("+").removeprefix("./").removeprefix("experiments/"))
+    if name in files or "/" not in word:
+        return name if name in files else ""
+    path = os.path.realpath(os.path.expanduser(word))
+    return next((name for name, file in files.items() if os.path.realpath(file) == path), "")
 
 
 def shadowed(name: str) -> Path | None:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from omegaconf import MISSING
-
 from gptlab.groups import GROUPS
 from gptlab.registry import Registry
 
@@ -149,7 +147,7 @@ def default_of(field: dataclasses.Field[Any]) -> str:
     """The default of a field as it is typed; empty if it is not one number, word or truth value."""
     if isinstance(field.default, bool):
         return str(field.default).lower()
-    is_typed = isinstance(field.default, (str, int, float)) and field.default != MISSING
+    is_typed = isinstance(field.default, (str, int, float)) and field.default != "???"
     return str(field.default) if is_typed else ""
 
 

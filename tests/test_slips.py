@@ -20,6 +20,8 @@ from gptlab.schema import Schema
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "poems.txt").write_text("a b\nc d\n")
+    (tmp_path / "experiments" / "sub").mkdir(parents=True)
+    (tmp_path / "experiments" / "sub" / "mine.yaml").write_text("seed: 1\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -122,6 +124,11 @@ SLIPS = {
     "generate the cat": "python -m gptlab generate prompt='the cat'",
     "generate prompt=the cat": "prompt='the cat'",
     "generate latest": "python -m gptlab generate run=latest",
+    "generate +experiment=tiny": "python -m gptlab generate run=latest",
+    "generate --experiment tiny": "python -m gptlab generate run=latest",
+    "inspect +experiment=tiny": "python -m gptlab inspect run=latest text='the cat'",
+    "+experiment=./experiments/tiny.yaml": "+experiment=tiny",
+    "-m": "python -m gptlab -m +experiment=tiny seed=0,1",
     "generate top_k=3": "topK=3",
     "generate num_samples=3": "n=3",
     "inspect 'the cat'": "python -m gptlab inspect text='the cat'",
@@ -174,6 +181,25 @@ TOLD = {
     "train/numSteps=3": ["with dots: train.numSteps=3"],
     "list": ["Type python -m gptlab"],
     "help": ["Type python -m gptlab --help"],
+    "help generate": ["Type python -m gptlab generate --help"],
+    "export +experiment=tiny": ["is what is trained", "Type python -m gptlab export latest"],
+    "import +experiment=tiny": ["is what is trained"],
+    "compare +experiment=tiny": ["is what is trained"],
+    "send +experiment=tiny": ["is what is trained"],
+    "ui +experiment=tiny": ["is what is trained"],
+    "plugins +experiment=tiny": ["is what is trained"],
+    "check +experiment=tiny": ["is what is trained"],
+    "+experiment=tiny +experiment=book": ["one experiment", "defaults: [tiny] into the file of book"],
+    "+experiment=[tiny,book]": ["one experiment", "defaults: [tiny] into the file of book"],
+    "+experiment=sub/mine": ["mv experiments/sub/mine.yaml experiments/mine.yaml", "type +experiment=mine"],
+    "+experiment=experiments/sub/mine.yaml": ["type +experiment=mine"],
+    "+experiment=sub/other": ["no experiment", "other"],
+    "data.path=": ["data.path must be given"],
+    "data=text data.path=": ["data.path must be given"],
+    "data=text data.path=''": ["data.path must be given"],
+    "tokenizer.path=": ["tokenizer.path must be given"],
+    "generate run=": ["run must be given"],
+    "export output=": ["output must be given"],
     "version": ["Type python -m gptlab --version"],
     "resume": ["Type python -m gptlab resume=latest"],
     "sample": ["Type python -m gptlab generate"],

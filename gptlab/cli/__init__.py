@@ -84,6 +84,10 @@ def dispatch(arguments: list[str]) -> int:
 
         print(f"gptlab {version('gptlab')}")
         return 0
+    if any(word.lstrip("+-").startswith("experiment") for word in rest):
+        from gptlab.cli.slips import refuse_experiment
+
+        refuse_experiment(rest, verb)
     commands: dict[str, Callable[[list[str]], int]] = {
         "train": train,
         "generate": generate,

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, NoReturn
 from gptlab.cli.as_typed import as_typed
 from gptlab.cli.launchers import GROUP as SWEEP
 from gptlab.cli.slips import (
+    refuse_bare_sweep,
     refuse_bare_word,
     refuse_config_name,
     refuse_dashes,
+    refuse_empty,
+    refuse_experiments,
     refuse_part,
 )
 from gptlab.cli.sweepers import values_of_interval
@@ -110,6 +113,8 @@ def read_command_line(arguments: list[str], verb: str = "train", single: bool | 
         return CommandLine(arguments, flags, [], of)
     refuse_config_name(flags.config_name)
     refuse_bare_word(flags.overrides, of)
+    refuse_bare_sweep(flags)
+    refuse_experiments(flags.overrides)
     sweeps = bool(flags.multirun) or "hydra.mode=MULTIRUN" in flags.overrides
     written = {text: as_typed(text, of.schema, sweeps, of.single) for text in flags.overrides}
     arguments = [written.get(argument, argument) for argument in arguments]
@@ -205,6 +210,7 @@ def check_override(override: Override, line: CommandLine) -> None:
         raise UserError(
             f"{key} always has a choice, which is changed without a plus: type {text.lstrip('+')}."
         )
+    refuse_empty(key, text)
     if key != SWEEP:  # which is a group as well
         refuse_part(key, value, line.verb)
     group = key.replace(".", "/")

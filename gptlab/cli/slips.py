@@ -10,8 +10,8 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from gptlab.cli.as_typed import PROSE
-from gptlab.cli.foreign_words import command_for
+from gptlab.cli.as_typed import PROSE, unquoted
+from gptlab.cli.foreign_words import command_for, folded
 from gptlab.cli.help import VERBS
 from gptlab.cli.suggesting import chosen_components, unknown_key
 from gptlab.errors import UserError, nearest
@@ -21,12 +21,38 @@ from gptlab.groups import GROUPS
 from gptlab.schema import PLACES, bare
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from gptlab.cli.command_line import Verb
 
 TEXT_OF = {"generate": "prompt", "inspect": "text", "graph": "expr"}  # what a bare text is meant to be
 DASHED = re.compile(r"--?[A-Za-z]")
 WITH_SPACES = (*PROSE, "prompt", "run", "output", "register", "data.path", "tokenizer.path")
 PYTHON = "python -m gptlab"
+# The verbs that take no experiment, and how they are typed.
+WITHOUT_EXPERIMENT = {
+    "generate": "generate run=latest",
+    "inspect": "inspect run=latest text='the cat'",
+    "export": "export latest",
+    "import": "import weights.json",
+    "compare": "compare RUN RUN",
+    "send": "send runs/...",
+    "ui": "ui",
+    "plugins": "plugins",
+    "check": "check",
+}
+# What names a file or a run, and so cannot be empty, with an example.
+NAMING = {
+    "data.path": "corpus.txt",
+    "tokenizer.path": "corpus.txt",
+    "run": "latest",
+    "resume": "latest",
+    "sweep.resume": "latest",
+    "initFrom": "latest",
+    "file": "weights.json",
+    "output": "FILE",
+    "register": "NAME",
+}
 
 
 def wrong_first_word(arguments: list[str]) -> UserError:
@@ -34,6 +60,8 @@ def wrong_first_word(arguments: list[str]) -> UserError:
     from gptlab.cli.command_line import Verb
 
     word = arguments[0]
+    if folded(word) == "help" and arguments[1:] and arguments[1] in VERBS:
+        return UserError(f"there is no verb '{word}'. Type {PYTHON} {arguments[1]} --help")
     if command := command_for(word):
         return UserError(f"there is no verb '{word}'. Type {command}")
     if experiment := experiment_named(word):
@@ -87,6 +115,52 @@ def refuse_config_name(name: str | None) -> None:
         raise UserError(
             f"--config-name names a root config, and '{name}' is an experiment. Type +{EXPERIMENT}={experiment}"
         )
+
+
+def refuse_experiment(arguments: list[str], verb: str) -> None:
+    """Raises UserError for an experiment where a verb takes none."""
+    for word in arguments if verb in WITHOUT_EXPERIMENT else []:
+        if re.match(r"(?:\+|--)experiment\b|experiment=", word):
+            raise UserError(
+                f"an experiment is what is trained, and {verb} takes none: got '{word}'. "
+                f"Type {PYTHON} {WITHOUT_EXPERIMENT[verb]}"
+            )
+
+
+def refuse_experiments(overrides: list[str]) -> None:
+    """Raises UserError for two experiments, and for one that is in a folder of experiments/."""
+    typed = [text for text in overrides if text.lstrip("+").startswith(f"{EXPERIMENT}=")]
+    names = [unquoted(text.partition("=")[2]) for text in typed]
+    if len(names) == 1 and re.fullmatch(r"\[.*\]", names[0]):
+        names = [name.strip() for name in names[0][1:-1].split(",")]
+    if len(names) > 1:
+        raise UserError(
+            f"one experiment is chosen: got {' '.join(typed)}. Another can be built on it: write "
+            f"defaults: [{names[0]}] into the file of {names[1]}, and type +{EXPERIMENT}={names[1]}"
+        )
+    for text, name in zip(typed, names, strict=True):
+        path = re.sub(r"\.ya?ml$", "", name.removeprefix("./").removeprefix("experiments/"))
+        files = [f"experiments/{path}{suffix}" for suffix in (".yaml", ".yml")]
+        found = next((file for file in files if os.path.isfile(file)), "")
+        if "/" in path and found:
+            moved = os.path.basename(found)
+            raise UserError(
+                f"an experiment's file is in experiments/ itself: got {text}, which is {found}. Move it up: "
+                f"mv {shlex.quote(found)} {shlex.quote(f'experiments/{moved}')}, and type "
+                f"+{EXPERIMENT}={os.path.basename(path)}"
+            )
+
+
+def refuse_empty(key: str, text: str) -> None:
+    """Raises UserError for no name where a file or a run is named: an empty path would be the folder that one is in."""
+    if key in NAMING and not unquoted(text.partition("=")[2]).strip():
+        raise UserError(f"{key} must be given: got '{text}'. Type {key}={NAMING[key]}, or leave {key} out.")
+
+
+def refuse_bare_sweep(flags: Namespace) -> None:
+    """Raises UserError for -m alone."""
+    if flags.multirun and not (flags.overrides or flags.config_name or flags.config_path or flags.config_dir):
+        raise UserError(f"a sweep goes through values: got -m alone. Type {command_for('sweep')}")
 
 
 def refuse_bare_word(overrides: list[str], verb: Verb) -> None:

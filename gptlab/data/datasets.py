@@ -110,6 +110,8 @@ class Text(Dataset):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.path.strip():
+            raise UserError("data.path must be given: got nothing. Type data.path=corpus.txt")
         if self.unit not in ("line", "window"):
             raise UserError(f"data.unit must be line or window: got {self.unit}. Try data.unit=line.")
 
