@@ -72,6 +72,27 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "a text of nothing": ("description:\n", ["line 1", "description must be text"]),
     "a tab": ("train:\n\tnumSteps: 3\n", ["line 2", "a tab"]),
     "a colon in a value": ("description: a: b\n", ["line 1", "quotes"]),
+    "a line too far in": ("model:\n  nEmbd: 32\n   nLayer: 2\n", ["line 3", "indented otherwise than line 2"]),
+    "a line not far enough in": ("model:\n   nEmbd: 32\n  nLayer: 2\n", ["line 3", "indented otherwise than line 2"]),
+    "a first line too far in": ("  seed: 1\nmodel:\n  nEmbd: 3\n", ["line 2", "indented otherwise than line 1"]),
+    "a colon in a value, in a part": ("model: {}\nsamples:\n  n: a: b\n", ["line 3", "quotes"]),
+    "a line of a command": ("model.nEmbd=32\n", ["line 1", "colons", "Write model: {nEmbd: 32}"]),
+    "lines of a command": ("train.numSteps=3\nseed=1\n", ["line 1", "Write train: {numSteps: 3}"]),
+    "a line of a command last": ("seed: 1\nmodel.nEmbd=32\n", ["line 2", "Write model: {nEmbd: 32}"]),
+    "a line of a command first": ("model.nEmbd=32\nseed: 1\n", ["line 1", "Write model: {nEmbd: 32}"]),
+    "a line of a command in a part": ("train:\n  numSteps=3\n", ["line 2", "Write numSteps: 3"]),
+    "a choice as in a command": ("seed: 1\nmodel/norm=none\n", ["line 2", OVERRIDE + "model/norm: none]"]),
+    "a key of a part that is there": ("train: {numSteps: 3}\nlr: 0.1\n", ["Under train add learningRate: 0.1"]),
+    "a dotted key of such a part": ("model: {nLayer: 1}\nmodel.nEmbd: 3\n", ["line 2", "Under model add nEmbd: 3"]),
+    "a choice, beside defaults": (
+        "defaults: [tiny]\noptimizer: sgd\n", ["line 2", "Under defaults add the entry override /optimizer: sgd"]
+    ),
+    "a key of another component": (
+        "weight_decay: 0.1\n", [OVERRIDE + "optimizer: adamw] Write optimizer: {weightDecay: 0.1}"]
+    ),
+    "a key of a component chosen": (
+        "defaults: [override /optimizer: adamw]\nweight_decay: 0.1\n", ["line 2", "Write optimizer: {weightDecay: 0.1}"]
+    ),
     "two documents": ("seed: 1\n---\nseed: 2\n", ["line 2", "single document"]),
     "a control character": ("seed: \x01\n", ["line 1", "U+0001"]),
     "Latin 1": (b"seed: 1\ndescription: caf\xe9\n", ["line 2", "0xe9", "UTF-8", "iconv"]),
@@ -81,14 +102,14 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "defaults in a part": ("model:\n  defaults: [a]\n", ["line 2", "the top of the file"]),
     "defaults as keys": ("defaults:\n  override /optimizer: sgd\n", ["line 2", "a list"]),
     "defaults of nothing": ("defaults:\n", ["line 1", "a list"]),
-    "a choice without override": ("defaults:\n  - /optimizer: sgd\n", ["line 2", OVERRIDE + "optimizer: sgd]"]),
-    "a choice without slash": ("defaults:\n  - override optimizer: sgd\n", ["line 2", OVERRIDE + "optimizer: sgd]"]),
-    "a choice with =": ("defaults:\n  - override /optimizer=sgd\n", ["line 2", OVERRIDE + "optimizer: sgd]"]),
-    "a choice with a dot": ("defaults:\n  - override /model.norm: none\n", ["line 2", OVERRIDE + "model/norm: none]"]),
+    "a choice without override": ("defaults:\n  - /optimizer: sgd\n", ["line 2", "Write override /optimizer: sgd"]),
+    "a choice without slash": ("defaults:\n  - override optimizer: sgd\n", ["Write override /optimizer: sgd"]),
+    "a choice with =": ("defaults:\n  - override /optimizer=sgd\n", ["line 2", "Write override /optimizer: sgd"]),
+    "a choice with a dot": ("defaults:\n  - override /model.norm: none\n", ["Write override /model/norm: none"]),
     "an unknown group": ("defaults:\n  - override /model/nrom: none\n", ["line 2", "model/norm?"]),
     "an unknown choice": ("defaults:\n  - override /optimizer: adamm\n", ["line 2", "'adamm'", "adam or adamw"]),
     "an unknown base": ("defaults: [tinny]\n", ["line 1", "'tinny'", "tiny"]),
-    "a base with its group": ("defaults:\n  - experiment: tiny\n", ["line 2", "Write defaults: [tiny]"]),
+    "a base with its group": ("defaults:\n  - experiment: tiny\n", ["line 2", "Write tiny"]),
     "two choices in one": ("defaults:\n - override /optimizer: sgd\n   a: b\n", ["line 2", "dash"]),
     "built on itself": ("defaults: [mine]\n", ["line 1", "built on itself"]),
 }  # fmt: skip

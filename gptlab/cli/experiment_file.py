@@ -9,13 +9,22 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from gptlab.cli.as_typed import as_typed
-from gptlab.cli.suggesting import nested, unknown_group, unknown_key
+from gptlab.cli.suggesting import (
+    chosen_components,
+    chosen_in,
+    chosen_so,
+    nested,
+    unknown_group,
+    unknown_key,
+    written,
+)
 from gptlab.discovery import shown
 from gptlab.errors import UserError, unknown_name
 from gptlab.experiments import experiment_files
@@ -64,6 +73,7 @@ def read_experiment(file: Path, schema: Schema) -> dict[str, Any]:
     if not isinstance(node, yaml.MappingNode):
         what = "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
         raise reader.wrong(node, f"it must hold keys, and holds {what}. Write, for example, {EXAMPLE}")
+    reader.there = set(parts_in(node))
     reader.check(node, "")
     return constructed(file, node, loader)
 
@@ -94,9 +104,28 @@ def composed(file: Path) -> tuple[yaml.Node | None, Loader]:
     text = text_of(file)
     try:
         loader = Loader(text)
-        return loader.get_single_node(), loader
+        node = loader.get_single_node()
     except yaml.YAMLError as error:
+        refuse_equals(file, text)
         raise not_yaml(file, error, text) from None
+    if isinstance(node, yaml.ScalarNode):
+        refuse_equals(file, text)
+    return node, loader
+
+
+def refuse_equals(file: Path, text: str) -> None:
+    """Raises UserError for a line as it is typed in a command: `model.nEmbd=32`."""
+    for i, line in enumerate(text.splitlines()):
+        if found := re.fullmatch(r"\s*[-+]*\s*([A-Za-z][\w./]*)\s*=\s*(\S.*?)\s*", line):
+            raise UserError(f"{shown(file)}, line {i + 1}: {as_in_a_file(found[1], found[2])}")
+
+
+def as_in_a_file(key: str, value: str) -> str:
+    """`model: {nEmbd: 32}`, for what was written as it is typed in a command."""
+    group = key.replace(".", "/")
+    is_group = group in GROUPS.values()
+    written = f"defaults: [override /{group}: {value}]" if is_group else nested(key, value)
+    return f"a file has colons: got {key}={value}. Write {written}"
 
 
 def constructed(file: Path, node: yaml.Node, loader: Loader) -> Any:
@@ -137,6 +166,11 @@ def not_yaml(file: Path, error: Exception, text: str) -> UserError:
         line = f"line {mark.line + 1}: " if mark else ""
         if "'\\t'" in str(error.problem):
             return UserError(f"{begins}{line}a tab, where YAML wants spaces.")
+        if mark and (above := indented_otherwise(text, mark, str(error.problem))):
+            return UserError(
+                f"{begins}{line}it is indented otherwise than line {above}. "
+                "Write the keys of a part one below the other."
+            )
         if "mapping values" in str(error.problem):
             return UserError(f"{begins}{line}a colon within a value. Put the value into quotes.")
         said = error.problem or error.context
@@ -148,6 +182,23 @@ def not_yaml(file: Path, error: Exception, text: str) -> UserError:
     return UserError(f"{begins}{error}.")
 
 
+def indented_otherwise(text: str, mark: yaml.Mark, problem: str) -> int | None:
+    """The line above, from 1, if a key has another indentation than the keys above it; None for any other error."""
+    lines = text.splitlines()
+    if mark.line >= len(lines):
+        return None
+    here = lines[mark.line]
+    is_key = re.match(r"\s*[\w./-]+\s*:(\s|$)", here) is not None
+    if not is_key or not ("block mapping start" in problem or here.find(":") == mark.column):
+        return None
+    filled = [i for i, line in enumerate(lines[: mark.line]) if line.split("#")[0].strip()]
+    return filled[-1] + 1 if filled and indent(lines[filled[-1]]) != indent(here) else None
+
+
+def indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
 class Reader:
     """Goes through the nodes of one file: tells what cannot be meant, and marks as a text what the schema has so."""
 
@@ -156,6 +207,7 @@ class Reader:
         self.schema = schema
         self.checks = checks
         self.within: list[yaml.Node] = []
+        self.there: set[str] = set()  # the parts that the file has, `defaults` among them
 
     def wrong(self, node: yaml.Node, said: str) -> UserError:
         return UserError(f"{shown(self.file)}, line {node.start_mark.line + 1}: {said}")
@@ -193,9 +245,9 @@ class Reader:
     def check_key(self, name: str, key: str, part: str, node: yaml.Node, value: yaml.Node) -> None:
         given = value.value if isinstance(value, yaml.ScalarNode) else ""
         place = key.replace("/", ".").removesuffix(".name")
-        selects = f"a component is chosen under defaults. Write defaults: [override /{{}}: {given or 'NAME'}]"
         if place in PLACES and (place != key or not isinstance(value, yaml.MappingNode)):
-            raise self.wrong(node, f"got {key}: {given}, and {selects.format(GROUPS[PLACES[place]])}")
+            selects = chosen_so(GROUPS[PLACES[place]], given or "NAME", self.there)
+            raise self.wrong(node, f"got {key}: {given}, and a component is chosen under defaults. {selects}")
         if typing.get_origin(bare(self.schema.hint(part))) is dict:
             return
         if name == "defaults":
@@ -205,19 +257,23 @@ class Reader:
         if self.schema.knows(key):
             if "." in name:
                 raise self.wrong(
-                    node, f"keys are nested: got {name}: {given}. Write {nested(name, given or '...')}"
+                    node,
+                    f"keys are nested: got {name}: {given}. {written(key, given or '...', self.there)}",
                 )
             if dataclasses.is_dataclass(self.schema.hint(key)) and not isinstance(value, yaml.MappingNode):
                 if close := re.fullmatch(r"(\w+):(\S+)", given):
                     raise self.wrong(value, f"a space is missing: got {given}. Write {close[1]}: {close[2]}")
+                if close := re.fullmatch(r"([A-Za-z][\w.]*)\s*=\s*(\S+)", given):
+                    raise self.wrong(value, as_in_a_file(close[1], close[2]))
                 came = "nothing" if value.tag == NULL else given or "a list"
                 raise self.wrong(
                     node,
                     f"{key} has keys of its own: got {came}. Leave it out, or give keys: {self.example(key)}",
                 )
             return
-        chosen: dict[str, str] = {}
-        raise unknown_key(key, given, self.schema, chosen, place=self.place(node))
+        files = experiment_files()
+        chosen = chosen_components("train", []) | chosen_in(self.file, files)
+        raise unknown_key(key, given, self.schema, chosen, place=self.place(node), there=self.there)
 
     def example(self, key: str) -> str:
         inside = next(leaf.key for leaf in self.schema.leaves() if leaf.key.startswith(f"{key}."))
@@ -268,7 +324,9 @@ class Reader:
             return
         overrides, slash, group = read.groups()
         if group == "experiment":
-            raise self.wrong(key_node, f"another experiment is named alone. Write defaults: [{given}]")
+            raise self.wrong(
+                key_node, f"another experiment is named alone: got experiment: {given}. Write {given}"
+            )
         if group not in GROUPS.values():
             if group.replace(".", "/") in GROUPS.values():
                 group, overrides = group.replace(".", "/"), None
@@ -277,7 +335,7 @@ class Reader:
         if not overrides or not slash:
             raise self.wrong(
                 key_node,
-                f"got {key_node.value}: {given}. Write defaults: [override /{group}: {given or 'NAME'}]",
+                f"got {key_node.value}: {given}. Write override /{group}: {given or 'NAME'}",
             )
         names = self.schema.components(group.replace("/", "."))
         if given and given not in names:
@@ -298,7 +356,7 @@ class Reader:
         group, equals, choice = name.removeprefix("override ").lstrip("/").partition("=")
         if equals and group.replace(".", "/") in GROUPS.values():
             group = group.replace(".", "/")
-            raise self.wrong(node, f"got {node.value}. Write defaults: [override /{group}: {choice}]")
+            raise self.wrong(node, f"got {node.value}. Write override /{group}: {choice}")
         error = unknown_name(
             "experiment",
             name,
@@ -306,6 +364,17 @@ class Reader:
             "defaults names experiments, and components so: override /model/norm: layernorm",
         )
         raise self.wrong(node, str(error))
+
+
+def parts_in(node: yaml.Node, part: str = "") -> Iterator[str]:
+    """The keys of a file that have keys, and `defaults` if it is a list: `model`, `model.norm`."""
+    for key, value in node.value if isinstance(node, yaml.MappingNode) and part.count(".") < 3 else []:
+        name = f"{part}.{key.value}".lstrip(".")
+        if isinstance(value, yaml.MappingNode) or (
+            name == "defaults" and isinstance(value, yaml.SequenceNode)
+        ):
+            yield name
+            yield from parts_in(value, name)
 
 
 def based_on(name: str, seen: tuple[Path, ...] = ()) -> tuple[Path, ...]:

@@ -154,7 +154,8 @@ def refuse_experiments(overrides: list[str]) -> None:
 def refuse_empty(key: str, text: str) -> None:
     """Raises UserError for no name where a file or a run is named: an empty path would be the folder that one is in."""
     if key in NAMING and not unquoted(text.partition("=")[2]).strip():
-        raise UserError(f"{key} must be given: got '{text}'. Type {key}={NAMING[key]}, or leave {key} out.")
+        leave = "" if key in ("data.path", "file") else f", or leave {key} out"
+        raise UserError(f"{key} must be given: got '{text}'. Type {key}={NAMING[key]}{leave}")
 
 
 def refuse_bare_sweep(flags: Namespace) -> None:

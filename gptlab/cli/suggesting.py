@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import yaml
@@ -26,12 +26,18 @@ Chosen = Mapping[str, str]  # the component selected at each place: {"model.norm
 
 
 def unknown_key(
-    key: str, value: str, schema: Schema, chosen: Chosen, part: str = "", place: str = ""
+    key: str,
+    value: str,
+    schema: Schema,
+    chosen: Chosen,
+    part: str = "",
+    place: str = "",
+    there: Collection[str] = (),
 ) -> UserError:
     """The error for a key that is in no config of this verb.
 
     key: as it was typed, without a plus. value: what was typed behind it. part: as much of the key as is
-    wrong, if not all. place: where it stands, ` (in experiments/mine.yaml)`.
+    wrong, if not all. place: where it stands, ` (in experiments/mine.yaml)`. there: the parts that this file has.
     """
     value = unquoted(value)
     if "/" in key:
@@ -42,17 +48,20 @@ def unknown_key(
     in_file = place.startswith(IN_FILE)
     found = same_word(key, schema, chosen)
     if found:
-        told = in_words_of_a_file if in_file else command
         reason = refused(found[0].key, value) if len(found) == 1 else ""
-        return UserError(f"{begins} {reason}{ask([told(leaf, value, chosen) for leaf in found], in_file)}")
+        if in_file:
+            told = " Or: ".join(in_words_of_a_file(leaf, value, chosen, there) for leaf in found)
+        else:
+            told = ask([command(leaf, value, chosen) for leaf in found])
+        return UserError(f"{begins} {reason}{told}")
     last = key.rpartition(".")[2]
     groups = by_word(foreign_words.GROUPS).get(folded(last), [])
     if groups and groups[0].replace("/", ".") in places_of(schema):
-        return UserError(f"{begins} {choose(groups[0], value, schema, in_file)}")
+        return UserError(f"{begins} {choose(groups[0], value, schema, there if in_file else None)}")
     if said := absent(last):
         return UserError(f"{begins} Here {said}")
     if value.lower() != "false" and len(owners := owners_of(last, schema)) == 1:
-        return UserError(f"{begins} {choose(owners[0], last, schema, in_file)}")
+        return UserError(f"{begins} {choose(owners[0], last, schema, there if in_file else None)}")
     if elsewhere := of_another_verb(key, value, schema):
         return UserError(f"{begins} {elsewhere}")
     if close := near(key, schema):
@@ -119,9 +128,27 @@ def command(leaf: Leaf, value: str, chosen: Chosen) -> str:
     return f"{GROUPS[PLACES[leaf.key.rpartition('.')[0]]]}={leaf.of[0]} {typed}"
 
 
-def in_words_of_a_file(leaf: Leaf, value: str, chosen: Chosen) -> str:
-    """`train: {learningRate: 0.1}`"""
-    return nested(leaf.key, fitting(leaf, value))
+def in_words_of_a_file(leaf: Leaf, value: str, chosen: Chosen, there: Collection[str]) -> str:
+    """`Write train: {learningRate: 0.1}`, behind the component that has the key."""
+    said = written(leaf.key, fitting(leaf, value), there)
+    if is_there(leaf, chosen):
+        return said
+    return f"{chosen_so(GROUPS[PLACES[leaf.key.rpartition('.')[0]]], leaf.of[0], there)} {said}"
+
+
+def written(key: str, value: str, there: Collection[str]) -> str:
+    """`Write train: {learningRate: 0.1}`, or what to add to a part that is in the file already."""
+    names = key.split(".")
+    parts = [".".join(names[:i]) for i in range(len(names) - 1, 0, -1)]
+    part = next((part for part in parts if part in there), "")
+    rest = nested(key.removeprefix(f"{part}.") if part else key, value)
+    return f"Under {part} add {rest}" if part else f"Write {rest}"
+
+
+def chosen_so(group: str, name: str, there: Collection[str]) -> str:
+    """How an experiment's file selects a component, by itself or in the defaults that it has already."""
+    entry = f"override /{group}: {name}"
+    return f"Under defaults add the entry {entry}" if "defaults" in there else f"Write defaults: [{entry}]"
 
 
 def fitting(leaf: Leaf, value: str) -> str:
@@ -164,23 +191,22 @@ def fits(hint: object, value: str) -> bool:
     return wanted is str
 
 
-def ask(commands: list[str], in_file: bool = False) -> str:
-    return (
-        f"{'Write' if in_file else 'Type'} {commands[0]}"
-        if len(commands) == 1
-        else f"Did you mean {' or '.join(commands)}?"
-    )
+def ask(commands: list[str]) -> str:
+    return f"Type {commands[0]}" if len(commands) == 1 else f"Did you mean {' or '.join(commands)}?"
 
 
-def choose(group: str, value: str, schema: Schema, in_file: bool = False) -> str:
-    """What selects a component: the command, or the names that there are."""
+def choose(group: str, value: str, schema: Schema, there: Collection[str] | None = None) -> str:
+    """What selects a component: the command, or the names that there are.
+
+    there: the parts of the file that it is for, if it is for one.
+    """
     names = list(schema.components(group.replace("/", ".")))
     remark = (
         f"Here {about}. " if (about := foreign_words.OF_GROUPS.get(group, "")) and value not in names else ""
     )
     name = value if value in names else choice_for(group, value)
     if name:
-        typed = f"Write defaults: [override /{group}: {name}]" if in_file else f"Type {group}={name}"
+        typed = f"Type {group}={name}" if there is None else chosen_so(group, name, there)
         return f"{remark}{typed}"
     close = nearest(value, names)
     if close:
@@ -203,7 +229,9 @@ def unknown_group(key: str, value: str, schema: Schema, place: str = "") -> User
         return UserError(f"{begins} A key is set with dots: {dotted}={value}")
     same = [group for group in groups if group.rpartition("/")[2] == key.rpartition("/")[2]]
     if same:
-        return UserError(f"{begins} {choose(same[0], value, schema)}")
+        return UserError(
+            f"{begins} {choose(same[0], value, schema, () if place.startswith(IN_FILE) else None)}"
+        )
     close = nearest(key, [*groups, "experiment"])
     guess = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(sorted(groups))}."
     return UserError(f"{begins} {guess}")

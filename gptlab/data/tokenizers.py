@@ -173,6 +173,12 @@ class VocabularyTokenizer:
 
     unit = "word"
 
+    def __post_init__(self) -> None:
+        if self.path is not None and not self.path.strip():
+            raise UserError(
+                "tokenizer.path must be given, or null: got nothing. Type tokenizer.path=corpus.txt"
+            )
+
     def build(self, documents: Iterable[str]) -> Vocabulary:
         """The vocabulary of these documents (or of those at `path`), sorted by code unit.
 
