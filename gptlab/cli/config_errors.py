@@ -124,7 +124,8 @@ def selected_files(overrides: list[str]) -> list[Path]:
 
 
 def missing_option(group: str, name: str, error: MissingConfigException, registry: Registry) -> UserError:
-    if group == EXPERIMENT:
+    if group.partition("/")[0] == EXPERIMENT:
+        name = f"{group}/{name}".removeprefix(f"{EXPERIMENT}/")
         hint = "An experiment is a file experiments/NAME.yaml."
         return unknown_name("experiment", name, experiment_files(), hint)
     kinds = {value: key for key, value in GROUPS.items()}

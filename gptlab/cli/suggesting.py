@@ -86,6 +86,8 @@ def same_word(key: str, schema: Schema, chosen: Chosen | None = None) -> list[Le
         for leaf in leaves.values()
         if folded(leaf.key.rpartition(".")[2]) == last and leaf not in elsewhere
     ]
+    if part and (ending := [leaf for leaf in found if folded(leaf.key).endswith(whole)]):
+        return ending
     found = [leaf for leaf in found if is_there(leaf, chosen or {})] or found
     inside = [leaf for leaf in found if part and set(part.split(".")) <= set(leaf.key.split("."))]
     return inside or found
