@@ -113,7 +113,8 @@ def read_command_line(arguments: list[str], verb: str = "train", single: bool | 
         return CommandLine(arguments, flags, [], of)
     refuse_config_name(flags.config_name)
     refuse_bare_word(flags.overrides, of)
-    refuse_bare_sweep(flags)
+    if not of.single:
+        refuse_bare_sweep(flags)
     refuse_experiments(flags.overrides)
     sweeps = bool(flags.multirun) or "hydra.mode=MULTIRUN" in flags.overrides
     written = {text: as_typed(text, of.schema, sweeps, of.single) for text in flags.overrides}
