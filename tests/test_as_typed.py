@@ -162,6 +162,7 @@ def test_texts_in_lists_and_in_parts(plugins: Plugins) -> None:
     config = composed(["data=text", "data={path: 1.10, valFraction: 0.5}"])
     assert config["data"] == {
         "name": "text",
+        "splitSeed": 0,
         "shuffle": True,
         "valFraction": 0.5,
         "path": "1.10",

@@ -234,6 +234,12 @@ def test_every_foreign_word_leads_somewhere(plugins: Plugins) -> None:
             assert same_word(word, verb), word
 
 
+@pytest.mark.parametrize("said", [said for said in ABSENT.values() if "ype " in said])
+def test_what_is_said_in_place_of_an_absent_thing_can_be_typed(plugins: Plugins, said: str) -> None:
+    line = read_command_line(shlex.split(said.partition("ype ")[2]))
+    assert settings_of("train", line, plugins)
+
+
 def test_no_foreign_word_stands_for_two_things() -> None:
     words = [
         folded(word)

@@ -1,0 +1,68 @@
+"""Files that are no YAML, or YAML of one long word: where the mistake is, and what to write instead."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from gptlab.cli.suggesting import nested
+from gptlab.discovery import shown
+from gptlab.errors import UserError
+from gptlab.groups import GROUPS
+
+
+def refuse_equals(file: Path, text: str) -> None:
+    """Raises UserError for a line as it is typed in a command: `model.nEmbd=32`."""
+    for i, line in enumerate(text.splitlines()):
+        if found := re.fullmatch(r"\s*[-+]*\s*([A-Za-z][\w./]*)\s*=\s*(\S.*?)\s*", line):
+            raise UserError(f"{shown(file)}, line {i + 1}: {as_in_a_file(found[1], found[2])}")
+
+
+def as_in_a_file(key: str, value: str) -> str:
+    """`model: {nEmbd: 32}`, for what was written as it is typed in a command."""
+    group = key.replace(".", "/")
+    is_group = group in GROUPS.values()
+    written = f"defaults: [override /{group}: {value}]" if is_group else nested(key, value)
+    return f"a file has colons: got {key}={value}. Write {written}"
+
+
+def not_yaml(file: Path, error: Exception, text: str) -> UserError:
+    begins = f"an experiment must be YAML that can be read: {shown(file)} is not: "
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + 1}: " if mark else ""
+        if "'\\t'" in str(error.problem):
+            return UserError(f"{begins}{line}a tab, where YAML wants spaces.")
+        if mark and (above := indented_otherwise(text, mark, str(error.problem))):
+            return UserError(
+                f"{begins}{line}it is indented otherwise than line {above}. "
+                "Write the keys of a part one below the other."
+            )
+        if "mapping values" in str(error.problem):
+            return UserError(f"{begins}{line}a colon within a value. Put the value into quotes.")
+        said = error.problem or error.context
+        return UserError(f"{begins}{line}{f'{error.context} ' if said.startswith('but ') else ''}{said}.")
+    if isinstance(error, yaml.reader.ReaderError):
+        line = f"line {text[: error.position].count(chr(10)) + 1}: "
+        sign = text[error.position]
+        return UserError(f"{begins}{line}the character U+{ord(sign):04X}, which YAML does not allow.")
+    return UserError(f"{begins}{error}.")
+
+
+def indented_otherwise(text: str, mark: yaml.Mark, problem: str) -> int | None:
+    """The line above, from 1, if a key has another indentation than the keys above it; None for any other error."""
+    lines = text.splitlines()
+    if mark.line >= len(lines):
+        return None
+    here = lines[mark.line]
+    is_key = re.match(r"\s*[\w./-]+\s*:(\s|$)", here) is not None
+    if not is_key or not ("block mapping start" in problem or here.find(":") == mark.column):
+        return None
+    filled = [i for i, line in enumerate(lines[: mark.line]) if line.split("#")[0].strip()]
+    return filled[-1] + 1 if filled and indent(lines[filled[-1]]) != indent(here) else None
+
+
+def indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
