@@ -312,8 +312,8 @@ def fit(
         mend = f"Make room, then {resume if saver.newest else 'train it again.'}"
         raise TrainingStopped(f"{saver.failure(training.state.step, failed)} {mend}") from None
     run.weights = saver.newest_weights
-    if saved is not None and start.step == training.state.step:
-        saver.tell(start.step)
+    if saved is not None and run.resumed_from == training.state.step:
+        saver.tell(run.resumed_from)
     if saved is None:
         raise TrainingStopped(
             f"the weights after the last step, {plan.numSteps}, are not finite, and are not kept. "

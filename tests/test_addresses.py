@@ -54,7 +54,7 @@ ADDRESSES = {
     "http://[::1]:5000/a@b": ("http://[::1]:5000/a@b", "", ""),
     "http://me:pw@[::1]:5000": ("http://[::1]:5000", "me", "pw"),
     "postgresql+psycopg2://me:pw@host:5432/runs": ("postgresql+psycopg2://host:5432/runs", "me", "pw"),
-    "sqlite:////home/me@here:x/mlflow.db": ("sqlite:////home/me@here:x/mlflow.db", "", ""),
+    "sqlite:////srv/me@here:x/mlflow.db": ("sqlite:////srv/me@here:x/mlflow.db", "", ""),
     "databricks://profile": ("databricks://profile", "", ""),
     "databricks": ("databricks", "", ""),
     "./mlruns": ("./mlruns", "", ""),

@@ -93,5 +93,5 @@ def test_a_long_end_is_waited_for_as_long_as_it_goes_on(monkeypatch: pytest.Monk
 
     tracker = MLflowTracking().start()
     tracker._link, tracker._accepted = Process(), True
-    tracker.gptlab_run_ended(SimpleNamespace(samples=[], weights=None), None)
+    tracker.gptlab_run_ended(SimpleNamespace(samples=[], weights=None, diverged=""), None)
     assert sent == ["end", "released"]

@@ -123,9 +123,9 @@ def test_a_plugin_s_tokens_are_made_again_when_its_code_has_changed(text, long, 
     (text.parent / "plugins").mkdir()
     plugin = text.parent / "plugins/ends.py"
     plugin.write_text(PLUGIN)
-    first = data(text, "tokenizer=ends", "data.shuffle=false")
+    first = data(text, "tokenizer=ends", "data.valFraction=0")
     plugin.write_text(PLUGIN.replace("ord(c) % 256", "255 - ord(c) % 256"))
-    second = data(text, "tokenizer=ends", "data.shuffle=false")
+    second = data(text, "tokenizer=ends", "data.valFraction=0")
     kept = np.arange(first.train.width - 1) < first.train.lengths[:, None] - 1
     np.testing.assert_array_equal(first.train.tokens[:, 1:][kept], 255 - second.train.tokens[:, 1:][kept])
     plugin.write_text(PLUGIN.replace("% 256", ""))
