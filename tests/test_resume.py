@@ -283,7 +283,8 @@ def test_the_hook_hears_of_each_checkpoint_and_of_what_went_for_it(
 
 def test_a_checkpoint_says_how_good_it_is_and_the_best_stays(folder: Path) -> None:
     """At a learning rate that soon does harm."""
-    run = train("run", "engine=scalar", "checkpoint.every=2", "checkpoint.keep=1", "train.learningRate=2")
+    harmful = ["train.learningRate=0.5", "schedule=constant"]
+    run = train("run", "engine=scalar", "checkpoint.every=2", "checkpoint.keep=1", *harmful)
     losses = {row["step"]: row["val/loss"] for row in logged(run) if "val/loss" in row}
     kept = {(c := read_checkpoint(f)).step: c.state["valLoss"] for f in checkpoint_folders(run)}
     assert list(losses) == [4, 8, 11]
