@@ -33,6 +33,13 @@ def records_of(folder: Path) -> dict[str, JobRecord]:
     return {record.name: record for record in read_records(sweep_of(folder))}
 
 
+def typical(records: dict[str, JobRecord]) -> JobRecord:
+    """Of jobs that only their seed sets apart the one that stands for the best setting: the nearest to their mean."""
+    scores = {name: record.score for name, record in records.items() if record.score is not None}
+    mean = sum(scores.values()) / len(scores)
+    return records[min(scores, key=lambda name: abs(scores[name] - mean))]
+
+
 def at_step(monkeypatch: pytest.MonkeyPatch, job: int, step: int, act: Callable[[], object]) -> None:
     """Have something happen once the `job`-th that trains has taken `step` steps, before it reports them."""
     begun: list[Training] = []

@@ -192,7 +192,7 @@ def test_wherever_weights_come_from_they_begin_alike(place, capfd):
     for typed, prompt in (("prompt=", ""), ("prompt=a ", "a "), (r"prompt=\n", "\n"), ("prompt=\n", "\n")):
         capfd.readouterr()
         assert main(["generate", "run=runs/window", typed, "n=3", "seed=5", "tracking=none"]) == 0
-        assert capfd.readouterr().out == "".join(f"{text}\n" for text in expected[prompt])
+        assert capfd.readouterr().out == "\n\n".join(expected[prompt]) + "\n"
     assert main(["inspect", "run=runs/window", "text=a dog ", "tracking=none"]) == 0
     said = capfd.readouterr().out
     assert "'\\n'" in said and f"mean loss {losses.mean():.3f}" in said

@@ -66,7 +66,7 @@ def test_the_list_shows_the_run_and_how_good_it_is(shown: Shown) -> None:
     shown.browser.open(shown.address)
     shown.browser.find(f"//a[normalize-space()='{NAME}']")
     text = shown.browser.wait_for_text(
-        "1 matching run", "parameters.total", "22432", "train/loss", "val/loss"
+        "1 matching run", "parameters.total", "22432", "train/smoothedLoss", "val/loss"
     )
     assert "sentences (" in text
     assert shown.browser.script("return [innerWidth, innerHeight]") == list(SIZE)

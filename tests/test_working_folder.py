@@ -60,4 +60,8 @@ def test_a_folder_with_a_percent_sign_has_its_sweep_in_its_store(tmp_path: Path)
     done = gptlab(folder, *SMALL, "seed=1,2")
     assert (done.returncode, done.stderr) == (0, "")
     check_store(folder)
-    assert {path.name for path in folder.iterdir()} == {"mlflow.db", "mlartifacts", "runs"}
+    there = {path.name for path in folder.iterdir()} - {
+        "mlflow.db-wal",
+        "mlflow.db-shm",
+    }  # of whoever still writes
+    assert there == {"mlflow.db", "mlartifacts", "runs"}

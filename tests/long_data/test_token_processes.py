@@ -120,5 +120,6 @@ def test_memory_does_not_grow_with_the_text(tmp_path, unit):
         text=True,
     )
     small, large = (int(line) / 1024 for line in growth.stdout.split())
-    # 115 MB more of text, and as many of tokens.
-    assert large - small < 40, f"{small:.0f} MB for 4 MB of text, {large:.0f} MB for 120 MB"
+    # 115 MB more of text, and as many of tokens. A document has a key and a place in the order, 8 bytes each, and
+    # while they are ranked some more; of windows of 64 signs there are 1.8 million.
+    assert large - small < 80, f"{small:.0f} MB for 4 MB of text, {large:.0f} MB for 120 MB"
