@@ -130,7 +130,9 @@ def test_the_loss_is_drawn(metric: str, points: int, shown: Shown) -> None:
         metric,
     )
     drawn = [tuple(map(float, pair)) for pair in re.findall(r"([\d.]+),([\d.]+)", line)]
-    assert len(drawn) == points
+    assert (
+        points - 2 <= len(drawn) <= points
+    )  # Plotly leaves out a point that lies on the line through its neighbours
     assert drawn == sorted(drawn), "steps go to the right"
     assert drawn[0][1] < drawn[-1][1], "the loss falls: an SVG counts downwards"
     shown.picture(f"chart-{section}")
