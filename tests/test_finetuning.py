@@ -130,7 +130,7 @@ def test_words_outside_the_vocabulary_are_refused_with_the_list_of_them(place, c
         (["model.initStd=0.5"], ["model.initStd=0.5 (it has 0.08)"]),
         (["ops.mul=maximum"], ["ops.mul=maximum (it has mul)"]),
         (["tokenizer=char"], ["tokenizer=char (it has word)"]),
-        (["tokenizer.path=second.txt"], ["tokenizer.path=second.txt (it has None)"]),
+        (["tokenizer.path=second.txt"], ["tokenizer.path=second.txt (it has none)"]),
         (["+experiment=book"], ["model.nLayer=2 (it has 1)", "model.nEmbd=32 (it has 8)"]),
         (["original=1"], ["original is set by initFrom"]),
         (["train.freeze=[layer]"], ["'layer'", "layers"]),
