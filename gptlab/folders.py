@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gptlab.checkpoint import CHECKPOINTS, CONFIG, METRICS, PLUGINS, RUN, SAMPLES, TOKENIZER, read_json
+from gptlab.checkpoint import CHECKPOINTS, CONFIG, METRICS, PLUGINS, RUN, SAMPLES, TOKENIZER, read_identity
 from gptlab.errors import UserError
 from gptlab.reports import command, shown
 from gptlab.run import STARTING
@@ -100,13 +100,8 @@ def began_nothing(folder: Path) -> bool:
 
 def status_in(folder: Path) -> str | None:
     """What run.json says of how a run is or has ended, empty in an older one; None where it is no run's."""
-    try:
-        found = read_json(folder / RUN)
-    except UserError:
-        return None
-    if not isinstance(found, dict) or not {"id", "name"} <= found.keys():
-        return None
-    return str(found.get("status", ""))
+    found = read_identity(folder)
+    return str(found.get("status", "")) if {"id", "name"} <= found.keys() else None
 
 
 def what_is_there(folder: Path, key: str) -> str:

@@ -51,11 +51,11 @@ def milestone(run: Run, numSteps: int) -> str:
         line += f", on the original data {loss_text(metrics['val/originalLoss'])}"
     if run.samples and run.samples[-1][0] == step:
         text = next((text for text in run.samples[-1][1] if text), "")
-        line += f'   "{one_line(text)}"' if text else ""
+        line += f'   "{in_one_line(text)}"' if text else ""
     return line
 
 
-def one_line(text: str) -> str:
+def in_one_line(text: str) -> str:
     r"""A sample of running text has lines: `\n` stands for their ends."""
     return text.replace("\n", r"\n")
 
@@ -72,7 +72,7 @@ def closing(run: Run, in_sweep: bool) -> str:
     """What the run leaves."""
     lines = [f"The run has {run.diverged}"] if run.diverged else []
     if run.samples and not in_sweep:
-        lines += ["samples:", *(f"  {one_line(text)}" for text in run.samples[-1][1])]
+        lines += ["samples:", *(f"  {in_one_line(text)}" for text in run.samples[-1][1])]
     if (bounds := between(run)) and not in_sweep:
         lines.append(bounds)
     lines.append(f"run folder: {shown(run.folder)}")

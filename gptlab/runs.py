@@ -22,7 +22,7 @@ from gptlab.checkpoint import (
     check_shapes,
     newest_or_refuse,
     read_checkpoint,
-    read_json,
+    read_identity,
 )
 from gptlab.data.beginning import first_token_of
 from gptlab.data.tokenizers import Tokenizer, WordTokenizer
@@ -129,16 +129,8 @@ def folder_of(run_id: str) -> Path | None:
     wanted = run_id.removeprefix("runs:/").strip("/")
     if not wanted:
         return None
-    return next((file.parent for file in Path(RUNS).rglob(RUN) if id_in(file) == wanted), None)
-
-
-def id_in(file: Path) -> str:
-    """The MLflow id that a run.json tells; empty if it tells none."""
-    try:
-        found = read_json(file)
-    except UserError:
-        return ""
-    return str(found.get("id", "")) if isinstance(found, dict) else ""
+    folders = (file.parent for file in Path(RUNS).rglob(RUN))
+    return next((folder for folder in folders if str(read_identity(folder).get("id", "")) == wanted), None)
 
 
 def run_of(checkpoint: Path) -> Path | None:

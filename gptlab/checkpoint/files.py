@@ -50,6 +50,15 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} must be JSON: {error}.") from None
 
 
+def read_identity(folder: Path) -> dict[str, Any]:
+    """What a folder's run.json tells: name, MLflow id, status; nothing where there is none that can be read."""
+    try:
+        found = read_json(folder / RUN)
+    except UserError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def parsed(content: bytes, path: Path) -> Any:
     """JSON that stands in `path`. Raises UserError for what is none."""
     try:

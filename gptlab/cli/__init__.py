@@ -145,10 +145,10 @@ def train(arguments: list[str]) -> int:
     plugins = prepared(line)
     # What a run prints is no reason to end it.
     with guarded(forgives=True):
-        return trained(line, arguments, plugins)
+        return run_training(line, arguments, plugins)
 
 
-def trained(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
+def run_training(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
     """What `train` does once the plugins are loaded."""
     from gptlab.cli.composing import compose_job, explained, makes_sweep, one_job, through_hydra
     from gptlab.cli.jobs import OneRun

@@ -102,11 +102,11 @@ def refuse_dashes(arguments: list[str], options: list[str], verb: Verb) -> None:
             raise UserError(f"a verb has no dashes: got {argument}. Type {PYTHON} {word}")
         if is_key(word, verb) and value:
             raise UserError(
-                f"keys are typed without dashes: got {shown(name, value)}. Type {override(word, value)}"
+                f"keys are typed without dashes: got {as_flag(name, value)}. Type {override(word, value)}"
             )
         said = for_key(word, value, verb)
         if said is not None:
-            raise UserError(f"keys are typed without dashes: got {shown(name, value)}. {said}")
+            raise UserError(f"keys are typed without dashes: got {as_flag(name, value)}. {said}")
 
 
 def refuse_config_name(name: str | None) -> None:
@@ -281,5 +281,5 @@ def word_of(flag: str) -> str:
     return flag.lstrip("-")
 
 
-def shown(name: str, value: str) -> str:
+def as_flag(name: str, value: str) -> str:
     return f"{name}={value}" if value else name

@@ -63,8 +63,10 @@ class HydraFacts:
 
 def facts_of(hydra: DictConfig) -> HydraFacts:
     """Raises UserError where a name was given for one of Hydra's parts, which are selected with a slash."""
+    from omegaconf import DictConfig
+
     for part in ("launcher", "sweeper"):
-        if not hasattr(node := hydra._get_node(part), "_get_node"):
+        if not isinstance(node := hydra._get_node(part), DictConfig):
             raise UserError(
                 f"hydra.{part} has keys of its own, and is selected with a slash: got hydra.{part}={node}. "
                 f"Type hydra/{part}={node}"

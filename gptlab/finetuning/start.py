@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gptlab.assembly import Settings, definition_of
-from gptlab.checkpoint import RUN, Checkpoint, check_shapes, read_json
+from gptlab.checkpoint import Checkpoint, check_shapes, read_identity
 from gptlab.data.fixed_vocabulary import FixedVocabulary
 from gptlab.errors import UserError
 from gptlab.exchange.standard import standard_config
@@ -119,10 +119,7 @@ def starting_weights(config: Settings, registry: Registry, asked: Mapping[str, A
 
 def diverged(source: Source) -> bool:
     """Whether the run that the weights are of said so at its end."""
-    if source.folder is None or not (source.folder / RUN).is_file():
-        return False
-    identity = read_json(source.folder / RUN)
-    return isinstance(identity, dict) and bool(identity.get("diverged"))
+    return source.folder is not None and bool(read_identity(source.folder).get("diverged"))
 
 
 def taken_model(own: Settings, theirs: Settings, registry: Registry) -> Settings:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gptlab.checkpoint import RUN, read_json
+from gptlab.checkpoint import read_identity
 from gptlab.data.beginning import first_token_of
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
@@ -165,11 +165,8 @@ class Loaded:
 
 def name_of(source: Source) -> str:
     """As the run was called; else as its weights were named."""
-    try:
-        found = read_json(source.folder / RUN) if source.folder is not None else {}
-    except UserError:
-        found = {}
-    return str((isinstance(found, dict) and found.get("name")) or source.name)
+    identity = {} if source.folder is None else read_identity(source.folder)
+    return str(identity.get("name") or source.name)
 
 
 def points(curve: Curve) -> list[tuple[int, float]]:

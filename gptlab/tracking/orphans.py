@@ -84,14 +84,14 @@ def close_abandoned(client: "MlflowClient", run_id: str, process: str) -> bool:
     found = client.get_run(run_id)
     if not is_open(found, process):
         return False
-    status = status_in(found.data.tags.get(FOLDER, ""))
+    status = status_of_sweep(found.data.tags.get(FOLDER, ""))
     if status == "KILLED":
         client.set_tag(run_id, "error", REASON)
     client.set_terminated(run_id, status)
     return True
 
 
-def status_in(sweep_folder: str) -> str:
+def status_of_sweep(sweep_folder: str) -> str:
     """How a sweep ended by its folder; KILLED if that tells no end."""
     from gptlab.sweeps.record import RUNNING
     from gptlab.sweeps.sweep import read_sweep

@@ -4,8 +4,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import yaml
+
 from gptlab import strict_json
-from gptlab.checkpoint import CONFIG, METRICS, RUN, read_json, write_json
+from gptlab.checkpoint import CONFIG, METRICS, RUN, read_identity, write_json
 from gptlab.errors import UserError
 from gptlab.tracking.link import ENVIRONMENT
 from gptlab.tracking.lock import alone
@@ -56,14 +58,21 @@ def send(folder: Path) -> str:
 
 def refuse_unknown(folder: Path) -> None:
     """Raises UserError for a run that was killed before its store had a run for it: there is nothing to send it by."""
-    identity = read_json(folder / RUN) if (folder / RUN).is_file() else {}
-    tracked = b"name: mlflow" in (folder / CONFIG).read_bytes()
-    if tracked and isinstance(identity, dict) and identity.get("status") and not identity.get("id"):
+    identity = read_identity(folder)
+    if is_tracked(folder) and identity.get("status") and not identity.get("id"):
         place = os.path.relpath(folder)
         raise UserError(
             f"{place} has no run in MLflow: its process was killed before the store had made one, and nothing was kept "
             f"to be sent. Its numbers are in {place}/{METRICS}."
         )
+
+
+def is_tracked(folder: Path) -> bool:
+    """Whether the run's config has it written to MLflow."""
+    try:
+        return bool(yaml.safe_load((folder / CONFIG).read_bytes())["tracking"]["name"] == "mlflow")
+    except (yaml.YAMLError, LookupError, TypeError):
+        return False
 
 
 def _tell_id(folder: Path, run_id: str) -> None:
