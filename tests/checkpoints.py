@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from gptlab.checkpoint import SUMS, write_checkpoint
 from gptlab.checkpoint.digests import sums_of
+from gptlab.cli import main
 from tests.models import make_gpt
 
 SHAPES = {name: weight.shape for name, weight in make_gpt().declared_weights().items()}
@@ -63,3 +65,14 @@ def rewritten(folder: Path, **changes: Any) -> None:
     path = folder / "state.json"
     path.write_text(json.dumps(merged(json.loads(path.read_text()), changes)))
     sign(folder)
+
+
+def refused(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What the command says on its one line, having touched nothing."""
+    capfd.readouterr()
+    before, places = contents(Path()), sorted(Path().rglob("*"))
+    assert main(list(arguments)) == 2
+    out, error = capfd.readouterr()
+    assert (out, error.count("\n")) == ("", 1), error
+    assert (contents(Path()), sorted(Path().rglob("*"))) == (before, places)
+    return error

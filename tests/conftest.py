@@ -10,6 +10,7 @@ from pathlib import Path
 import absl.logging
 import pytest
 
+from tests.resuming import write_corpus
 from tests.statuses import check_statuses
 
 # absl (which optax brings) closes the stream that it found at import as soon as logging is configured
@@ -42,6 +43,14 @@ def mlflow_folder(mlflow_template: Path, tmp_path: Path, monkeypatch: pytest.Mon
     shutil.copy(mlflow_template, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder of the test, with a corpus of 24 short documents."""
+    write_corpus(tmp_path)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 

@@ -12,7 +12,8 @@ import sysconfig
 import venv
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.repository import ROOT, repository_files
+
 SET_UP = ("PYTHON", "MLFLOW_", "VIRTUAL_ENV", "GPTLAB_", "HYDRA_", "XLA_FLAGS", "MAKE", "MFLAGS")
 
 # Reads blocks from the line, and answers with what they printed.
@@ -160,17 +161,10 @@ def decoded(encoded: str) -> dict[str, str]:
 
 def copy_checkout(folder: Path) -> None:
     """What a clone has, with an environment as `make setup` leaves it: its packages are those of this Python."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in sorted(set(filter(None, listed.stdout.split("\0")))):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+    for file in repository_files():
+        copy = folder / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
     create_environment(folder / ".venv", folder)
     for stamp in (".locked", ".ready"):
         (folder / ".venv" / stamp).write_text(f"{folder.resolve()}\n", encoding="utf-8")

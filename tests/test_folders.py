@@ -25,19 +25,10 @@ from gptlab.sweeps.table import CSV
 from gptlab.sweeps.trial import JOURNAL, STUDY_FILES
 from gptlab.tracking.lock import LOCK
 from gptlab.tracking.unsent import UNSENT
-from tests.checkpoints import contents
+from tests.checkpoints import refused
 from tests.sweeping import QUICK
 
 TINY = [*QUICK, "tracking=none"]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    from tests.resuming import write_corpus
-
-    monkeypatch.chdir(tmp_path)
-    write_corpus(tmp_path)
-    return tmp_path
 
 
 def start_of(place: Path, status: str) -> Path:
@@ -47,17 +38,6 @@ def start_of(place: Path, status: str) -> Path:
     for name in (CONFIG, TOKENIZER, PLUGINS, UNSENT):
         (place / name).write_text("of the first one")
     return place
-
-
-def refused(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What the command says on its one line, having touched nothing."""
-    capfd.readouterr()
-    before, places = contents(Path()), sorted(Path().rglob("*"))
-    assert main(list(arguments)) == 2
-    out, error = capfd.readouterr()
-    assert (out, error.count("\n")) == ("", 1), error
-    assert (contents(Path()), sorted(Path().rglob("*"))) == (before, places)
-    return error
 
 
 def test_the_names_are_those_that_the_rooms_write() -> None:

@@ -11,22 +11,11 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parent.parent
+from tests.repository import ROOT, repository_files
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # A bracket in each, so that this file does not match itself.
 PLACES = re.compile(r"pythonhosted[.]org|/work[/](main|shared)|/opt[/](pypi|wheels)|/root[/]|/home[/]\w")
-
-
-def repository_files() -> list[Path]:
-    """The files that git tracks, and those that it would take at `git add .`."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return [ROOT / name for name in sorted(set(listed.stdout.split("\0"))) if (ROOT / name).is_file()]
 
 
 # Beside the dependencies each has an extra.

@@ -16,7 +16,7 @@ from gptlab.engines.packing import choose_shape
 from gptlab.errors import UserError
 from gptlab.plugins import load_plugins
 from gptlab.reports import command
-from tests.resuming import TINY, as_killed, assert_same_end, logged, result, write_corpus
+from tests.resuming import TINY, as_killed, assert_same_end, logged, result
 from tests.sweeping import at_step, command_in
 
 OPTIMIZERS = ["adam", "adamw", "sgd", "schedulefree", "lion", "muon", "optax"]
@@ -27,13 +27,6 @@ SOME = [
     "checkpoint.every=3",
     "checkpoint.keep=9",
 ]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    write_corpus(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def train(name: str, *arguments: str) -> Path:

@@ -35,13 +35,6 @@ main(sys.argv[1:])
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    write_corpus(tmp_path)
-    return tmp_path
-
-
 def train_killed(*arguments: str, **variables: str) -> None:
     """The command in a process of its own, which is killed after the run's last checkpoint."""
     ended = subprocess.run(

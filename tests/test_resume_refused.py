@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from gptlab.checkpoint import checkpoint_folders
 from gptlab.cli import main
 from gptlab.resuming import held
-from tests.checkpoints import contents, sign
+from tests.checkpoints import refused, sign
 from tests.resuming import TINY, as_killed, write_corpus
 
 SOME = [*TINY, "engine=scalar", "train.numSteps=7", "checkpoint.every=3", "checkpoint.keep=9", "samples.n=0"]
@@ -36,17 +36,6 @@ def killed(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return as_killed(Path("whole"), Path("runs/day/killed"), 6)
-
-
-def refused(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What the command says on its one line."""
-    capfd.readouterr()
-    before, places = contents(Path()), sorted(Path().rglob("*"))
-    assert main(list(arguments)) == 2
-    out, error = capfd.readouterr()
-    assert (out, error.count("\n")) == ("", 1), error
-    assert (contents(Path()), sorted(Path().rglob("*"))) == (before, places)
-    return error
 
 
 def test_a_run_that_has_finished(killed: Path, capfd: pytest.CaptureFixture[str]) -> None:

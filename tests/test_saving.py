@@ -19,7 +19,7 @@ from gptlab.cli import main
 from gptlab.engines.engine import State
 from gptlab.saving import Saver
 from tests.checkpoints import STATE
-from tests.resuming import TINY, logged, write_corpus
+from tests.resuming import TINY, logged
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 SOME = [
@@ -139,13 +139,6 @@ def test_nothing_is_written_twice_or_before_step_1(tmp_path: Path) -> None:
     before = (folder / "state.json").stat().st_mtime_ns
     assert saver.save(state_at(1)) == folder
     assert (folder / "state.json").stat().st_mtime_ns == before
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    write_corpus(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:

@@ -14,18 +14,11 @@ import pytest
 from gptlab.checkpoint import checkpoint_folders
 from gptlab.cli import main
 from gptlab.streams import guarded, open_closed
-from tests.resuming import TINY, write_corpus
+from tests.resuming import TINY
 from tests.sweeping import at_step, records_of
 
 LOUD = [text for text in TINY if not text.startswith("progress=")]
 RUN = [*LOUD, "engine=scalar", "train.numSteps=12", "train.evalEvery=2", "hydra.run.dir=run"]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    write_corpus(tmp_path)
-    return tmp_path
 
 
 def pipe_without_reader() -> IO[str]:

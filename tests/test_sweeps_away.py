@@ -57,19 +57,24 @@ def test_a_server_that_goes_away_does_not_stop_a_sweep(
     )
 
 
-@pytest.mark.slow
-def test_jobs_in_other_processes_stop_after_their_step(tmp_path: Path) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    write_corpus(tmp_path)
+def two_at_a_time(folder: Path, *overrides: str) -> "subprocess.Popen[str]":
+    """A sweep of jobs that do not end by themselves, two of them in processes of joblib's."""
     long = [word for word in QUICK if not word.startswith("train.numSteps")]
-    command = [*long, "train.numSteps=10000000", "seed=1,2,3", "tracking=none"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gptlab", "-m", "+sweep=joblib", "hydra.launcher.n_jobs=2", *command],
-        cwd=tmp_path,
+    command = ["-m", "+sweep=joblib", "hydra.launcher.n_jobs=2", *long, "train.numSteps=10000000"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "gptlab", *command, *overrides],
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@pytest.mark.slow
+def test_jobs_in_other_processes_stop_after_their_step(tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    write_corpus(tmp_path)
+    process = two_at_a_time(tmp_path, "seed=1,2,3", "tracking=none")
     try:
         wait_until(lambda: len(list(tmp_path.glob("runs/*/*/*/metrics.jsonl"))) == 2, 120)
         process.send_signal(signal.SIGINT)
@@ -96,15 +101,7 @@ def test_a_job_whose_process_is_killed_is_killed_in_its_record_and_in_mlflow(mlf
     """Statuses are compared after the test, as after each; what is asked here is that the sweep has not succeeded."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     write_corpus(mlflow_folder)
-    long = [word for word in QUICK if not word.startswith("train.numSteps")]
-    command = [*long, "train.numSteps=10000000", "seed=1,2", "tracking.logModel=false"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gptlab", "-m", "+sweep=joblib", "hydra.launcher.n_jobs=2", *command],
-        cwd=mlflow_folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = two_at_a_time(mlflow_folder, "seed=1,2", "tracking.logModel=false")
 
     def running() -> list[int]:
         tags = [run.data.tags for run in client().search_runs(["1"], "attributes.status = 'RUNNING'")]

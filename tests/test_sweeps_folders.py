@@ -12,20 +12,12 @@ from gptlab.cli.command_line import read_command_line
 from gptlab.cli.sweep_plan import facts_of
 from gptlab.sweeps.record import RUNNING, JobRecord, read_records
 from tests.checkpoints import contents
-from tests.resuming import write_corpus
 from tests.sweeping import QUICK
 from tests.test_folders import refused
 
 TINY = ["-m", *QUICK, "tracking=none", "hydra.sweep.dir=mine"]
 # Known only once a job begins, as it is with Optuna's.
 LATE = "hydra.sweep.subdir=x${now:%Y}"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    write_corpus(tmp_path)
-    return tmp_path
 
 
 COLLIDING = {

@@ -6,16 +6,9 @@ import pytest
 
 from gptlab.cli import main
 from tests.launching import SMALL, check_store, gptlab
-from tests.resuming import TINY, write_corpus
+from tests.resuming import TINY
 
 QUICK = [*TINY, "engine=scalar", "train.numSteps=3", "hydra.job.chdir=true"]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    write_corpus(tmp_path)
-    return tmp_path
 
 
 @pytest.mark.parametrize("more", [[], ["-m", "seed=1,2"]], ids=["one run", "a sweep"])
