@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -48,12 +49,22 @@ def shadowed(name: str) -> Path | None:
 
 def descriptions() -> dict[str, str]:
     """Every experiment by name with its `description`; what cannot be read is left out."""
-    found = {}
-    for name, file in experiment_files().items():
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8-sig")) if file.is_file() else None
-        except (OSError, ValueError, yaml.YAMLError):
-            continue
-        if isinstance(content, dict):
-            found[name] = str(content.get("description", ""))
-    return found
+    contents = {name: content_of(file) for name, file in experiment_files().items()}
+    return {
+        name: str(content.get("description", "")) for name, content in contents.items() if content is not None
+    }
+
+
+def defaults_of(file: Path) -> list[Any]:
+    """What a config's file is built on, and the components that it chooses; empty if it cannot be read."""
+    entries = (content_of(file) or {}).get("defaults")
+    return entries if isinstance(entries, list) else []
+
+
+def content_of(file: Path) -> dict[str, Any] | None:
+    """The keys of a config's file; None for what cannot be read, or holds none: elsewhere it is told what is wrong."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8-sig")) if file.is_file() else None
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -27,7 +27,7 @@ from gptlab.cli.suggesting import (
 from gptlab.cli.yaml_mistakes import as_in_a_file, not_yaml, refuse_equals
 from gptlab.discovery import shown
 from gptlab.errors import UserError, unknown_name
-from gptlab.experiments import experiment_files
+from gptlab.experiments import defaults_of, experiment_files
 from gptlab.groups import GROUPS
 from gptlab.schema import PLACES, Schema, bare, takes_nothing
 
@@ -328,11 +328,6 @@ def based_on(name: str, seen: tuple[Path, ...] = ()) -> tuple[Path, ...]:
     if file is None or file in seen:
         return seen
     seen = (*seen, file)
-    try:
-        content = yaml.safe_load(text_of(file))
-    except (UserError, yaml.YAMLError):
-        return seen
-    entries = content.get("defaults") if isinstance(content, dict) else None
-    for entry in entries if isinstance(entries, list) else []:
+    for entry in defaults_of(file):
         seen = based_on(str(entry), seen) if isinstance(entry, str) else seen
     return seen

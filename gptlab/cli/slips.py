@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gptlab.cli.as_typed import PROSE, unquoted
 from gptlab.cli.foreign_words import command_for, folded
 from gptlab.cli.help import VERBS
-from gptlab.cli.suggesting import chosen_components, unknown_key
+from gptlab.cli.suggesting import chosen_components, instead
 from gptlab.errors import UserError, nearest
 from gptlab.experiments import GROUP as EXPERIMENT
 from gptlab.experiments import experiment_named
@@ -104,8 +104,7 @@ def refuse_dashes(arguments: list[str], options: list[str], verb: Verb) -> None:
             raise UserError(
                 f"keys are typed without dashes: got {as_flag(name, value)}. Type {override(word, value)}"
             )
-        said = for_key(word, value, verb)
-        if said is not None:
+        if said := for_key(word, value, verb):
             raise UserError(f"keys are typed without dashes: got {as_flag(name, value)}. {said}")
 
 
@@ -202,14 +201,14 @@ def bare_word(i: int, overrides: list[str], verb: Verb) -> str:
             return f"an override must read key=value: got '{word} {after}'. Type +{EXPERIMENT}={after}"
         if is_key(plain, verb):
             return f"an override must read key=value: got '{word} {after}'. Type {override(plain, after)}"
-        if (guess := for_key(plain, after, verb)) is not None:
+        if guess := for_key(plain, after, verb):
             return f"an override must read key=value: got '{word} {after}'. {guess}"
     begins = f"an override must read key=value: got '{word}'."
     key, colon, value = word.partition(":")
     if colon and value and verb.name not in TEXT_OF:
         if is_key(key, verb):
             return f"{begins} Type {override(key, value)}"
-        if (guess := for_key(key, value, verb)) is not None:
+        if guess := for_key(key, value, verb):
             return f"{begins} {guess}"
     if verb.name == "train":
         if experiment := experiment_named(plain):
@@ -270,11 +269,9 @@ def override(key: str, value: str) -> str:
     return f"{'+' if key == EXPERIMENT else ''}{key}={shlex.quote(value)}"
 
 
-def for_key(key: str, value: str, verb: Verb) -> str | None:
-    """What to type for a key that is in no config; None if nothing is like it."""
-    error = str(unknown_key(key, value, verb.schema, chosen_components(verb.name, [])))
-    said = error.partition(f"'{key}'. ")[2]
-    return said if said and not said.startswith("Known") else None
+def for_key(key: str, value: str, verb: Verb) -> str:
+    """What to type for a key that is in no config; empty if nothing is like it."""
+    return instead(key, value, verb.schema, chosen_components(verb.name, []))
 
 
 def word_of(flag: str) -> str:

@@ -8,15 +8,13 @@ import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-import yaml
-
 from gptlab.cli import foreign_words
 from gptlab.cli.as_typed import unquoted
 from gptlab.cli.foreign_words import absent, by_word, choice_for, folded
 from gptlab.config import ROOTS
 from gptlab.errors import UserError, nearest
 from gptlab.experiments import GROUP as EXPERIMENT
-from gptlab.experiments import experiment_files, experiment_named, folder_of
+from gptlab.experiments import defaults_of, experiment_files, experiment_named, folder_of
 from gptlab.groups import GROUPS
 from gptlab.schema import PLACES, Leaf, Schema, bare
 
@@ -42,31 +40,38 @@ def unknown_key(
     value = unquoted(value)
     if "/" in key:
         return unknown_group(key, value, schema, place)
-    begins = f"the config has no key '{part or key}'{place}."
+    told = instead(key, value, schema, chosen, place, there) or known(key, schema)
+    return UserError(f"the config has no key '{part or key}'{place}. {told}")
+
+
+def instead(
+    key: str, value: str, schema: Schema, chosen: Chosen, place: str = "", there: Collection[str] = ()
+) -> str:
+    """What to type for a key that no config of this verb has; empty if nothing is like it. As in `unknown_key`."""
+    value = unquoted(value)
+    if "/" in key:
+        return group_instead(key, value, schema, place)
     if folded(key) in MEANS_EXPERIMENT and schema.knows("train") and (name := experiment_named(value)):
-        return UserError(f"{begins} Type +{EXPERIMENT}={name}")
+        return f"Type +{EXPERIMENT}={name}"
     in_file = place.startswith(IN_FILE)
     found = same_word(key, schema, chosen)
     if found:
         reason = refused(found[0].key, value) if len(found) == 1 else ""
         if in_file:
-            told = " Or: ".join(in_words_of_a_file(leaf, value, chosen, there) for leaf in found)
-        else:
-            told = ask([command(leaf, value, chosen) for leaf in found])
-        return UserError(f"{begins} {reason}{told}")
+            return reason + " Or: ".join(in_words_of_a_file(leaf, value, chosen, there) for leaf in found)
+        return reason + ask([command(leaf, value, chosen) for leaf in found])
     last = key.rpartition(".")[2]
     groups = by_word(foreign_words.GROUPS).get(folded(last), [])
     if groups and groups[0].replace("/", ".") in places_of(schema):
-        return UserError(f"{begins} {choose(groups[0], value, schema, there if in_file else None)}")
+        return choose(groups[0], value, schema, there if in_file else None)
     if said := absent(last):
-        return UserError(f"{begins} Here {said}")
+        return f"Here {said}"
     if value.lower() != "false" and len(owners := owners_of(last, schema)) == 1:
-        return UserError(f"{begins} {choose(owners[0], last, schema, there if in_file else None)}")
+        return choose(owners[0], last, schema, there if in_file else None)
     if elsewhere := of_another_verb(key, value, schema):
-        return UserError(f"{begins} {elsewhere}")
-    if close := near(key, schema):
-        return UserError(f"{begins} Did you mean {' or '.join(close)}?")
-    return UserError(f"{begins} {known(key, schema)}")
+        return elsewhere
+    close = near(key, schema)
+    return f"Did you mean {' or '.join(close)}?" if close else ""
 
 
 def same_word(key: str, schema: Schema, chosen: Chosen | None = None) -> list[Leaf]:
@@ -224,19 +229,26 @@ def owners_of(name: str, schema: Schema) -> list[str]:
 
 def unknown_group(key: str, value: str, schema: Schema, place: str = "") -> UserError:
     """The error for `model/nrom=layernorm`."""
-    groups = [group for group in GROUPS.values() if group.replace("/", ".") in places_of(schema)]
-    begins = f"there is no config group '{key}'{place}."
+    told = group_instead(key, value, schema, place) or f"Known: {', '.join(sorted(groups_of(schema)))}."
+    return UserError(f"there is no config group '{key}'{place}. {told}")
+
+
+def group_instead(key: str, value: str, schema: Schema, place: str = "") -> str:
+    """What to type for a group that there is not; empty if none is like it."""
     dotted = key.replace("/", ".")
     if bare(schema.hint(dotted)) is not None and dotted not in PLACES:
-        return UserError(f"{begins} A key is set with dots: {dotted}={value}")
+        return f"A key is set with dots: {dotted}={value}"
+    groups = groups_of(schema)
     same = [group for group in groups if group.rpartition("/")[2] == key.rpartition("/")[2]]
     if same:
-        return UserError(
-            f"{begins} {choose(same[0], value, schema, () if place.startswith(IN_FILE) else None)}"
-        )
-    close = nearest(key, [*groups, "experiment"])
-    guess = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(sorted(groups))}."
-    return UserError(f"{begins} {guess}")
+        return choose(same[0], value, schema, () if place.startswith(IN_FILE) else None)
+    close = nearest(key, [*groups, EXPERIMENT])
+    return f"Did you mean {close[0]}?" if close else ""
+
+
+def groups_of(schema: Schema) -> list[str]:
+    """The groups of components that this root has."""
+    return [group for group in GROUPS.values() if group.replace("/", ".") in places_of(schema)]
 
 
 def places_of(schema: Schema) -> set[str]:
@@ -284,13 +296,8 @@ def chosen_components(verb: str, overrides: list[str]) -> dict[str, str]:
 
 def chosen_in(file: Path, others: Mapping[str, Path], seen: tuple[Path, ...] = ()) -> dict[str, str]:
     """What the defaults of a file select, and of those that it is built on; what cannot be read selects nothing."""
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return {}
     chosen: dict[str, str] = {}
-    entries = content.get("defaults") if isinstance(content, dict) else None
-    for entry in entries if isinstance(entries, list) else []:
+    for entry in defaults_of(file):
         if isinstance(entry, dict):
             for key, name in entry.items():
                 place = str(key).removeprefix("override ").strip().lstrip("/").replace("/", ".")
