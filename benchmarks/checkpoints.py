@@ -17,14 +17,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import gptlab.launch
 from benchmarks import machine
-from gptlab.checkpoint import checkpoint_folders, read_checkpoint
 from gptlab.cli.composing import compose, prepared
-from gptlab.config import plain
+from gptlab.config.schema import plain
 from gptlab.engines.engine import State
-from gptlab.plugins import Plugins
-from gptlab.saving import Saver
+from gptlab.launch import launch as launching
+from gptlab.plugins.loading import Plugins
+from gptlab.runs.checkpoint import checkpoint_folders, read_checkpoint
+from gptlab.runs.saving import Saver
 from gptlab.signals import Stopped
 
 SIZES = {
@@ -78,7 +78,7 @@ def run(plugins: Plugins, overrides: list[str], folder: Path, seconds: float, ro
     Timed.limit, Timed.rounds = seconds, rounds
     settings = plain(compose("train", [*overrides, *COMMON]))
     with suppress(Stopped):
-        gptlab.launch.launch(settings, plugins, folder, "benchmark")
+        launching.launch(settings, plugins, folder, "benchmark")
     return Timed.last
 
 
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=100.0, help="how long each run is, for the share")
     seconds = parser.parse_args().seconds
     plugins = prepared()
-    gptlab.launch.Saver = Timed  # type: ignore[misc]
+    launching.Saver = Timed  # type: ignore[misc]
     print(machine.sentence(machine.describe()))
     with tempfile.TemporaryDirectory() as place:
         os.chdir(place)

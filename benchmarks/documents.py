@@ -56,11 +56,11 @@ def words(size: int) -> Iterator[bytes]:
 def child(overrides: list[str]) -> None:
     """One process of its own: prints seconds and bytes as JSON."""
     began = float(os.environ["BEGAN"])
-    from gptlab.assembly import data_of, definition_of, session_of
+    from gptlab.assembly.parts import data_of, definition_of, session_of
     from gptlab.cli.composing import compose, prepared
-    from gptlab.config import plain
+    from gptlab.config.schema import plain
     from gptlab.data.batches import Epochs
-    from gptlab.registry import build
+    from gptlab.plugins.registry import build
 
     registry = prepared().registry
     config = plain(compose("train", overrides))

@@ -80,9 +80,11 @@ def run_with_clocks(overrides: list[str]) -> dict[str, float]:
     """
     import jax.monitoring
 
-    from gptlab import launch, listeners, progress, training
     from gptlab.cli import main
     from gptlab.engines import xla
+    from gptlab.launch import launch, progress
+    from gptlab.runs import recording as listeners
+    from gptlab.training import loop as training
 
     clocks = Clocks()
     jax.monitoring.register_event_duration_secs_listener(clocks.on_event)

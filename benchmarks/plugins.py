@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.report import put_into
 from gptlab.cli import main as gptlab
-from gptlab.discovery import brought_folders
+from gptlab.plugins.discovery import brought_folders
 
 PAGE = Path(__file__).parent.parent / "docs" / "experiments.md"
 BASELINE = "book"

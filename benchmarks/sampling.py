@@ -9,8 +9,8 @@ from benchmarks.baselines import jax_plain
 from benchmarks.task import documents_of, make_task
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.xla import XlaEngine
-from gptlab.generation import Sampling, generate, until
 from gptlab.optim.optimizers import Adam
+from gptlab.training.generation import Sampling, generate, until
 
 Generate = Callable[[float, int], list[str]]
 

@@ -11,7 +11,7 @@ from gptlab.data.batches import Documents, encode
 from gptlab.data.datasets import Names, Sentences
 from gptlab.data.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from gptlab.model.gpt import GPT, settle_sizes
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 
 ROOT = Path(__file__).parent.parent
 
@@ -60,7 +60,7 @@ def documents_of(data: str, blockSize: int) -> tuple[Documents, Tokenizer]:
 
 def definition_of(sizes: dict[str, int]) -> GPT:
     """The standard model: the components that gptlab's configs begin with."""
-    from gptlab.create import STANDARD
+    from gptlab.model.gpt import STANDARD
 
     registry = load_plugins(discover=False).registry
     parts = {kind: registry.get(kind, name)() for kind, name in STANDARD.items()}

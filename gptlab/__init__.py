@@ -7,23 +7,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gptlab.assembly.create import create_model
     from gptlab.autograd.check import check_op
     from gptlab.autograd.op import Op, op
     from gptlab.autograd.tensor import Tensor
     from gptlab.autograd.value import Value
-    from gptlab.create import create_model
     from gptlab.data.datasets import Dataset
     from gptlab.data.tokenizers import Tokenizer, Vocabulary
     from gptlab.engines.engine import Context
     from gptlab.errors import TrainingStopped, UserError
-    from gptlab.hookspecs import hookimpl
     from gptlab.loaded.loading import load
     from gptlab.model.component import Part, Sizes, Weight
     from gptlab.model.model import Model
     from gptlab.model.position import Position
     from gptlab.optim.schedules import Schedule
-    from gptlab.registry import Registry
-    from gptlab.run import Run
+    from gptlab.plugins.hookspecs import hookimpl
+    from gptlab.plugins.registry import Registry
+    from gptlab.runs.run import Run
 
 __all__ = [
     # writing an op
@@ -62,14 +62,14 @@ _HOMES = {
     "op": "gptlab.autograd.op",
     "Tensor": "gptlab.autograd.tensor",
     "Value": "gptlab.autograd.value",
-    "create_model": "gptlab.create",
+    "create_model": "gptlab.assembly.create",
     "Dataset": "gptlab.data.datasets",
     "Tokenizer": "gptlab.data.tokenizers",
     "Vocabulary": "gptlab.data.tokenizers",
     "Context": "gptlab.engines.engine",
     "TrainingStopped": "gptlab.errors",
     "UserError": "gptlab.errors",
-    "hookimpl": "gptlab.hookspecs",
+    "hookimpl": "gptlab.plugins.hookspecs",
     "load": "gptlab.loaded.loading",
     "Part": "gptlab.model.component",
     "Sizes": "gptlab.model.component",
@@ -77,8 +77,8 @@ _HOMES = {
     "Model": "gptlab.model.model",
     "Position": "gptlab.model.position",
     "Schedule": "gptlab.optim.schedules",
-    "Registry": "gptlab.registry",
-    "Run": "gptlab.run",
+    "Registry": "gptlab.plugins.registry",
+    "Run": "gptlab.runs.run",
 }
 
 

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sys
 from functools import lru_cache
+from pathlib import Path
 
 WRITTEN = "python -m gptlab"
 # Where the shell stands that `make tiny` was typed in: its runs may go to another folder (FOLDER=).
@@ -29,6 +30,9 @@ HERE = _current_folder()  # at the start: hydra.job.chdir=true leaves it, and th
 # What is set before a command, NAME=value, stays before it.
 _COMMAND = re.compile(r"(?<![\w./'\"-])((?:[A-Z_]+=\S+ )*)" + WRITTEN + r"\b")
 _PIP = re.compile(r"(?<![\w./'\"-])(?<!-m )pip install\b")
+
+# A path that Hydra's grammar and the shell both leave as it is, and that is no number, true or null.
+PLAIN = re.compile(r"[\w.-]+(/[\w.-]+)+|(?!(true|false|null|nan|inf)$)[a-z][\w.-]*", re.ASCII | re.IGNORECASE)
 
 
 def as_called(text: str) -> str:
@@ -95,3 +99,27 @@ def _change_folder() -> str:
         return f"cd {shlex.quote(HERE)} && "
     except OSError:
         return ""
+
+
+def command_with(**override: Path) -> str:
+    """The whole command with one override whose value is a path, such as `resume=`, as it is typed."""
+    ((key, path),) = override.items()
+    known = shown(path)
+    return f"python -m gptlab {typed(key, './latest' if known == 'latest' else known)}"
+
+
+def typed(key: str, value: str) -> str:
+    """`key=value` as it is typed: in quotes of Hydra's, and around them of the shell's, if they are needed."""
+    return shlex.quote(f"{key}={value}" if PLAIN.fullmatch(value) else quoted(key, value))
+
+
+def quoted(key: str, value: str) -> str:
+    """An override whose value is one string, whatever signs are in it."""
+    # In Hydra's grammar a backslash is only a sign like others unless a quote follows.
+    inner = re.sub(r'(\\+)(?="|\Z)', r"\1\1", value).replace('"', '\\"')
+    return f'{key}="{inner}"'
+
+
+def shown(path: Path) -> str:
+    """A path as it is typed from the current folder."""
+    return os.path.relpath(path)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gptlab.checkpoint import SUMS, write_checkpoint
-from gptlab.checkpoint.digests import sums_of
 from gptlab.cli import main
+from gptlab.runs.checkpoint import SUMS, write_checkpoint
+from gptlab.runs.checkpoint.digests import sums_of
 from tests.models import make_gpt
 
 SHAPES = {name: weight.shape for name, weight in make_gpt().declared_weights().items()}

@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
-from gptlab.create import STANDARD
 from gptlab.engines.engine import Batches, Metrics, State
-from gptlab.model.gpt import GPT, settle_sizes
+from gptlab.model.gpt import GPT, STANDARD, settle_sizes
 from gptlab.optim.optimizers import Adam
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 
 SMALL = {"nLayer": 2, "nEmbd": 8, "nHead": 2, "headDim": None, "blockSize": 6, "vocabSize": 11}
 BOOK = {"nLayer": 2, "nEmbd": 32, "nHead": 4, "headDim": None, "blockSize": 16, "vocabSize": 597}

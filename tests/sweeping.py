@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.sweeps.record import JobRecord, read_records
-from gptlab.training import Training
+from gptlab.training.loop import Training
 from tests.resuming import TINY
 
 QUICK = [

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
-from gptlab.errors import UserError
-from gptlab.tracking.addresses import (
+from gptlab.config.addresses import (
     SECRET,
     hide_in_arguments,
     hide_in_config,
@@ -24,6 +23,7 @@ from gptlab.tracking.addresses import (
     with_password,
     without_password,
 )
+from gptlab.errors import UserError
 from gptlab.tracking.messages import read_store, write_store
 from gptlab.tracking.store import Store, check_server, credentials, find_store
 from gptlab.tracking.unsent import UNSENT

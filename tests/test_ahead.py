@@ -16,7 +16,7 @@ from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.optim.optimizers import Adam
 from gptlab.optim.schedules import Linear
-from gptlab.training import Plan, Training
+from gptlab.training.loop import Plan, Training
 from tests.models import NAMES, make_gpt
 
 

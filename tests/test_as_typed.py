@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from gptlab.calling import quoted
 from gptlab.cli.as_typed import as_typed, unquoted
 from gptlab.cli.command_line import choices_of, parsed, read_command_line
 from gptlab.cli.composing import compose, prepared, settings_of
-from gptlab.config import ROOTS, plain
+from gptlab.config.keys import Schema, bare
+from gptlab.config.schema import ROOTS, plain
 from gptlab.errors import UserError
-from gptlab.plugins import Plugins
-from gptlab.reports import quoted
-from gptlab.schema import Schema, bare
+from gptlab.plugins.loading import Plugins
 
 # Hydra takes these for numbers, truth values or nothing, and YAML some for dates, octal and sexagesimal numbers.
 WORDS = "1.10 010 1e3 0x10 1_000 +1 -0 .5 5. true True FALSE yes on off no NULL Null nan inf -Inf 1:30 2024-01-01 ~"

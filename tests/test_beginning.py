@@ -15,10 +15,10 @@ from gptlab.data.encoding import stream_in_memory
 from gptlab.data.tokenizers import Vocabulary
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.errors import UserError
-from gptlab.generation import Sampling, generate
 from gptlab.inspection.inspection import ids_of, inspect
 from gptlab.optim.optimizers import SGD
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
+from gptlab.training.generation import Sampling, generate
 from tests.checkpoints import rewritten, sign
 from tests.models import SMALL, make_gpt
 
@@ -201,7 +201,7 @@ def test_wherever_weights_come_from_they_begin_alike(place, capfd):
 @pytest.mark.slow
 def test_samples_on_the_way_begin_with_lines(place):
     lines = Path("runs/window/samples.txt").read_text()
-    from gptlab.generation import Sampling, generate
+    from gptlab.training.generation import Sampling, generate
 
     run = gptlab.load("runs/window")
     how = Sampling(2, seed=run.config.seed)

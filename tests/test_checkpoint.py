@@ -10,22 +10,18 @@ import subprocess
 import numpy as np
 import pytest
 
-import gptlab.checkpoint.folder
-from gptlab.checkpoint import (
-    append_whole,
+import gptlab.runs.checkpoint.folder
+from gptlab.errors import UserError
+from gptlab.files import append_whole, read_json, write_atomic, write_json, write_text
+from gptlab.runs.checkpoint import (
     checkpoint_folders,
     newest_or_refuse,
     newest_whole,
     read_checkpoint,
-    read_json,
     remove_checkpoint,
     remove_leftovers,
     to_remove,
-    write_atomic,
-    write_json,
-    write_text,
 )
-from gptlab.errors import UserError
 from tests.checkpoints import SHAPES, STATE, contents, listing, random_weights, save
 
 
@@ -137,7 +133,7 @@ def test_weights_that_are_also_those_to_train_on_are_kept_once(tmp_path):
 def test_any_name_of_an_optimizers_state_comes_back(tmp_path, key):
     state = {"step": 1, **STATE}
     optimizer = {key: {"0/mu/output": np.ones(2)}}
-    folder = gptlab.checkpoint.write_checkpoint(tmp_path, state, {"w": np.ones(2)}, optimizer)
+    folder = gptlab.runs.checkpoint.write_checkpoint(tmp_path, state, {"w": np.ones(2)}, optimizer)
     assert list(read_checkpoint(folder).optimizer) == [key]
     assert list(read_checkpoint(folder).optimizer[key]) == ["0/mu/output"]
 
@@ -212,7 +208,7 @@ def test_a_disk_that_fills_leaves_the_earlier_one_and_no_litter(tmp_path, monkey
     save(tmp_path, 1)
     before = contents(tmp_path)
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    write = gptlab.checkpoint.folder.write_synced
+    write = gptlab.runs.checkpoint.folder.write_synced
 
     def write_half(path, content):
         if path.name != file:
@@ -223,9 +219,9 @@ def test_a_disk_that_fills_leaves_the_earlier_one_and_no_litter(tmp_path, monkey
     def rename(*paths):
         raise full
 
-    monkeypatch.setattr(gptlab.checkpoint.folder, "write_synced", write_half)
+    monkeypatch.setattr(gptlab.runs.checkpoint.folder, "write_synced", write_half)
     if file == "rename":
-        monkeypatch.setattr(gptlab.checkpoint.folder, "put_in_place", rename)
+        monkeypatch.setattr(gptlab.runs.checkpoint.folder, "put_in_place", rename)
     with pytest.raises(OSError, match="No space left"):
         save(tmp_path, 2)
     assert contents(tmp_path) == before

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gptlab.checkpoint import read_checkpoint
 from gptlab.errors import UserError
+from gptlab.runs.checkpoint import read_checkpoint
 from tests.checkpoints import random_weights, save, sign
 
 CASES = settings(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from gptlab.checkpoint import STATE, WEIGHTS, check_shapes, newest_whole, read_checkpoint
 from gptlab.errors import UserError
+from gptlab.runs.checkpoint import STATE, WEIGHTS, check_shapes, newest_whole, read_checkpoint
 from tests.checkpoints import SHAPES, contents, random_weights, save, sign
 
 NAMES = ["SHA256SUMS", "optimizer.safetensors", "state.json", "training.safetensors", "weights.safetensors"]

@@ -10,7 +10,7 @@ from gptlab.checks.check import difference
 from gptlab.cli import main
 from gptlab.errors import UserError
 from gptlab.optim.optimizers import SGD
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 
 BUILTIN = load_plugins(discover=False).registry
 QUICK = [

@@ -13,7 +13,7 @@ from gptlab.cli import composing, main
 from gptlab.cli.command_line import read_command_line
 from gptlab.cli.composing import one_job, prepared, through_hydra
 from gptlab.cli.typed_keys import check_typed_keys
-from gptlab.config import ROOTS
+from gptlab.config.schema import ROOTS
 
 ARGUMENTS = [
     "+experiment=tiny",
@@ -110,7 +110,8 @@ def test_configs_that_are_not_selected_are_not_made(folder: Path, monkeypatch: p
         "gptlab.cli.file_nodes.read_experiment", lambda file, schema: made.append(file.stem) or {}
     )
     monkeypatch.setattr(
-        "gptlab.config.schema_of", lambda cls, name: made.append(name) or pytest.fail("none is selected here")
+        "gptlab.config.schema.schema_of",
+        lambda cls, name: made.append(name) or pytest.fail("none is selected here"),
     )
     nodes = prepared()
     assert nodes and made == []

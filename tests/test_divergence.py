@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
-from gptlab.cli.sweep_closing import JOBS, told
-from gptlab.divergence import divergence
-from gptlab.loss_text import loss_text
-from gptlab.metric_rows import rows_in
+from gptlab.sweeps.closing import JOBS, told
 from gptlab.sweeps.compared import run_in
 from gptlab.sweeps.record import read_records
 from gptlab.sweeps.summary import summarize
+from gptlab.training.divergence import divergence
+from gptlab.training.loss_text import loss_text
+from gptlab.training.metric_rows import rows_in
 
 GUESS = math.log(597)
 

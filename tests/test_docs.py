@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gptlab import hookspecs
 from gptlab.cli import main
-from gptlab.discovery import is_plugin
-from gptlab.experiments import experiment_files
-from gptlab.plugins import load_plugins
+from gptlab.config.experiments import experiment_files
+from gptlab.plugins import hookspecs
+from gptlab.plugins.discovery import is_plugin
+from gptlab.plugins.loading import load_plugins
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
 from gptlab.optim.optimizers import Adam
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 from tests.models import BOOK, STANDARD, assert_same_run, make_gpt, random_batches, trained
 
 REGISTRY = load_plugins(discover=False).registry

@@ -13,12 +13,12 @@ from safetensors.numpy import load_file
 
 from gptlab.cli import main
 from gptlab.exchange import json_text, json_writer, read_file
+from gptlab.exchange.finding import found_source
 from gptlab.exchange.json_reader import read_json_weights
 from gptlab.exchange.json_writer import write_json_weights
 from gptlab.exchange.standard import count_of, shapes_of, standard_config
 from gptlab.model.adapter import LoRA
 from gptlab.model.gpt import GPT
-from gptlab.runs import found_source
 
 CORPUS = "the cat runs\na dog sits\nthe dog naps\n" * 10
 TINY = ["data=text", "data.path=corpus.txt", "data.valFraction=0", "model.nEmbd=8", "model.nHead=2"]
@@ -72,8 +72,8 @@ def drawn(sizes: dict[str, int], dtype: str = "float64") -> dict[str, np.ndarray
 
 
 def test_the_standard_models_matrices_are_those_of_its_config() -> None:
-    from gptlab.assembly import definition_of
-    from gptlab.plugins import load_plugins
+    from gptlab.assembly.parts import definition_of
+    from gptlab.plugins.loading import load_plugins
 
     definition = definition_of(standard_config(SIZES), load_plugins(quiet=True).registry, SIZES["vocabSize"])
     assert isinstance(definition, GPT)
@@ -233,7 +233,7 @@ def test_export_to_safetensors_keeps_what_json_cannot_tell(
 )
 def test_what_a_file_of_numbers_cannot_tell(changes: list[str], says: str) -> None:
     from gptlab.cli.composing import compose, prepared
-    from gptlab.config import plain
+    from gptlab.config.schema import plain
     from gptlab.exchange.standard import differences
 
     registry = prepared().registry

@@ -9,11 +9,11 @@ import pytest
 
 from gptlab.cli import main
 from gptlab.cli.experiment_file import line_of, read_experiment
-from gptlab.config import ROOTS
+from gptlab.config.experiments import descriptions, experiment_files
+from gptlab.config.keys import Schema
+from gptlab.config.schema import ROOTS
 from gptlab.errors import UserError
-from gptlab.experiments import descriptions, experiment_files
-from gptlab.plugins import load_plugins
-from gptlab.schema import Schema
+from gptlab.plugins.loading import load_plugins
 
 Read = Callable[[str | bytes], dict[str, Any]]
 

@@ -8,13 +8,13 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from gptlab.assembly import definition_of
+from gptlab.assembly.parts import definition_of
 from gptlab.cli import main
 from gptlab.cli.composing import compose, prepared
-from gptlab.config import plain
-from gptlab.discovery import brought_folders
-from gptlab.experiments import folder_of
-from gptlab.plugins import Plugins
+from gptlab.config.experiments import folder_of
+from gptlab.config.schema import plain
+from gptlab.plugins.discovery import brought_folders
+from gptlab.plugins.loading import Plugins
 
 FILES = sorted(folder_of("experiments").glob("*.yaml"))
 BROUGHT = sorted(file for folder in brought_folders("experiments") for file in folder.glob("*.yaml"))

@@ -257,7 +257,7 @@ def test_an_adapter_on_weights_as_they_are_drawn_is_noted(place, capfd):
 
 
 def test_a_run_says_what_it_came_from_and_what_it_trains(place, monkeypatch):
-    from gptlab import launch
+    from gptlab.launch import launch
 
     seen = []
     monkeypatch.setattr(launch, "FolderListener", lambda: Spy(seen))
@@ -272,7 +272,7 @@ class Spy:
     def __init__(self, seen):
         self.seen = seen
 
-    from gptlab.hookspecs import hookimpl
+    from gptlab.plugins.hookspecs import hookimpl
 
     @hookimpl
     def gptlab_run_started(self, run):

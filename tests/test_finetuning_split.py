@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gptlab.assembly import Data, data_and_sides
+from gptlab.assembly.parts import Data, data_and_sides
 from gptlab.cli import main
 from gptlab.cli.composing import compose, prepared
-from gptlab.config import plain
+from gptlab.config.schema import plain
 from gptlab.data.fixed_vocabulary import FixedVocabulary
 from gptlab.data.tokenizers import WordTokenizer
 from gptlab.errors import UserError

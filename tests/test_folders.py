@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from gptlab.checkpoint import CONFIG, METRICS, PLUGINS, RUN, TOKENIZER, write_json
 from gptlab.cli import main
 from gptlab.errors import UserError
-from gptlab.folders import (
+from gptlab.files import write_json
+from gptlab.inspection.kept import INSPECTIONS
+from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN, TOKENIZER
+from gptlab.runs.folders import (
     RUN_FILES,
     START,
     SWEEP_FILES,
@@ -17,7 +19,6 @@ from gptlab.folders import (
     claimed,
     held,
 )
-from gptlab.inspection.kept import INSPECTIONS
 from gptlab.sweeps.record import RECORD
 from gptlab.sweeps.summary import LOSSES
 from gptlab.sweeps.sweep import STOP
@@ -179,7 +180,7 @@ def test_hydra_s_files_of_a_run_stay(folder: Path, capfd: pytest.CaptureFixture[
 
 
 def test_the_mark_stands_before_anything_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gptlab import launch
+    from gptlab.launch import launch
 
     seen: list[list[str]] = []
     write = launch.write_text
@@ -196,7 +197,7 @@ def test_of_what_did_not_begin_only_its_own_is_taken_back(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Refused when its files are written already: by the store, say."""
-    from gptlab import launch
+    from gptlab.launch import launch
 
     def refuse(*rest: object) -> None:
         Path("same/meanwhile.txt").write_text("mine")

@@ -12,7 +12,7 @@ from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
 from gptlab.model.adapted import frozen_names
 from gptlab.optim.optimizers import SGD, Adam, AdamW
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 from tests.models import BOOK, assert_same_run, make_gpt, random_batches
 
 REGISTRY = load_plugins().registry

@@ -12,8 +12,8 @@ from gptlab.data.tokenizers import Vocabulary
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
-from gptlab.generation import Sampling, choose, choose_from_all, generate
 from gptlab.optim.optimizers import SGD
+from gptlab.training.generation import Sampling, choose, choose_from_all, generate
 from tests.models import SMALL, make_gpt
 
 ENGINES = {"xla": XlaEngine("float64"), "scalar": ScalarEngine()}

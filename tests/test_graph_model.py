@@ -20,7 +20,7 @@ from gptlab.graph.report import check_of, in_order
 from gptlab.model.adapted import Adapted
 from gptlab.model.adapter import LoRA
 from gptlab.optim.optimizers import SGD
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 from tests.models import SMALL, make_gpt
 
 T, E, H, V, L = 5, SMALL["nEmbd"], SMALL["nHead"], SMALL["vocabSize"], SMALL["nLayer"]

@@ -15,10 +15,10 @@ MODULES = {
     ".".join(("gptlab", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-# The command line's own layer, which knows Hydra. `config`, the schema, is in it by rights, and still loads none.
+# The command line's own layer, which knows Hydra.
 COMMAND_LINE = {"__main__", "cli"}
 # MLflow's process, and what only that one loads.
-MLFLOW = {"tracking", "figures"}
+MLFLOW = {"tracking"}
 HEAVY = ("jax", "mlflow", "hydra")
 
 
@@ -76,35 +76,114 @@ def test_what_a_command_does_not_need_is_not_loaded(tmp_path: Path, arguments: l
         assert "hydra" not in loaded
 
 
-# DESIGN §3: each room and the rooms of gptlab that it may import, itself aside. Free for all: `errors`, `calling`.
-ARROWS = {
+# Each room and each file beside the rooms, with the rooms that it imports. Those that are `FREE` every room may.
+FREE = {"calling", "errors", "files", "signals", "streams", "strict_json"}
+ROOMS = {
+    "__main__": {"cli", "environment"},
+    "assembly": {"autograd", "data", "engines", "model", "optim", "plugins"},
+    "autograd": {"drawing"},
     "calling": set(),
-    "environment": set(),
-    "errors": set(),
-    "strict_json": set(),
-    "loss_text": set(),
-    "metric_rows": {"strict_json"},
-    "smoothing": {"metric_rows"},
-    "registry": set(),
-    "hookspecs": set(),
-    "run": set(),
-    "groups": {"registry"},
-    "autograd": {"drawing"},  # a Value draws itself
+    "checks": {"autograd", "engines", "model", "optim", "plugins"},
+    "cli": {
+        "assembly",
+        "autograd",
+        "checks",
+        "config",
+        "exchange",
+        "finetuning",
+        "graph",
+        "inspection",
+        "launch",
+        "loaded",
+        "model",
+        "plugins",
+        "runs",
+        "sweeps",
+        "tracking",
+        "training",
+    },
+    "config": {"autograd", "plugins"},
+    "data": {"engines"},
     "drawing": set(),
     "engines": {"autograd"},
-    "model": {"autograd", "engines", "run"},
+    "environment": set(),
+    "errors": {"calling"},
+    "exchange": {"assembly", "autograd", "data", "engines", "model", "plugins", "runs", "tracking"},
+    "files": {"errors", "strict_json"},
+    "finetuning": {"assembly", "data", "exchange", "model", "plugins", "runs"},
+    "found": {"plugins"},
+    "graph": {
+        "assembly",
+        "autograd",
+        "config",
+        "data",
+        "drawing",
+        "engines",
+        "finetuning",
+        "inspection",
+        "model",
+        "optim",
+        "plugins",
+    },
+    "inspection": {"autograd", "data", "drawing", "engines", "model", "training"},
+    "launch": {
+        "assembly",
+        "autograd",
+        "config",
+        "data",
+        "engines",
+        "finetuning",
+        "inspection",
+        "model",
+        "plugins",
+        "runs",
+        "training",
+    },
+    "loaded": {
+        "assembly",
+        "data",
+        "drawing",
+        "exchange",
+        "inspection",
+        "model",
+        "plugins",
+        "runs",
+        "sweeps",
+        "tracking",
+        "training",
+    },
+    "model": {"autograd", "engines"},
     "optim": set(),
-    "data": {"engines", "strict_json"},
-    "generation": {"data", "engines"},
-    "training": {"data", "engines", "smoothing"},
-    "checkpoint": {"strict_json"},
-    "source": {"checkpoint"},
-    "exchange": {"assembly", "autograd", "checkpoint", "create", "registry", "run", "source", "strict_json"},
+    "plugins": {"autograd", "data", "engines", "model", "optim"},
+    "runs": {"data", "engines", "model", "plugins", "training"},
     "signals": set(),
     "streams": set(),
-    "progress": {"loss_text", "smoothing"},
-    "provenance": set(),
+    "strict_json": set(),
+    "sweeps": {
+        "assembly",
+        "cli",
+        "config",
+        "drawing",
+        "engines",
+        "launch",
+        "plugins",
+        "runs",
+        "tracking",
+        "training",
+    },
+    "tracking": {"config", "data", "inspection", "model", "plugins", "runs", "sweeps", "training"},
+    "training": {"data", "drawing", "engines"},
 }
+# Arrows that still close a circle, and why; without them there is none. To become fewer.
+KNOWN = {
+    ("sweeps", "cli"): "how a command line is read and a config composed still lies in cli",
+    (
+        "tracking",
+        "sweeps",
+    ): "a sweep whose process has gone is closed in MLflow by what sweep.json says of it",
+}
+# Who takes what a notebook takes, `from gptlab import load`: that arrow is nobody's.
+PUBLIC = {"gptlab.tracking.sampler"}
 
 
 def imports_of(path: Path) -> set[str]:
@@ -129,28 +208,65 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("room", ARROWS)
-def test_imports_point_one_way(room: str) -> None:
-    files = [
-        p for name, p in MODULES.items() if name == f"gptlab.{room}" or name.startswith(f"gptlab.{room}.")
-    ]
-    assert files, f"there is no room {room}"
-    for path in files:
-        own = {name.split(".")[1] for name in imports_of(path) if name.startswith("gptlab.")}
-        assert own - {room, "errors", "calling"} <= ARROWS[room], path
+def room_of(module: str) -> str:
+    return module.removeprefix("gptlab.").partition(".")[0]
+
+
+def arrows() -> dict[str, set[str]]:
+    """Each room and each file beside the rooms, with those that it imports."""
+    found: dict[str, set[str]] = {}
+    for name, path in MODULES.items():
+        if name == "gptlab":
+            continue
+        own = {module for module in imports_of(path) if module.startswith("gptlab.")}
+        if name in PUBLIC:
+            own -= {f"gptlab.{public}" for public in gptlab.__all__}
+        room = room_of(name)
+        found.setdefault(room, set()).update({room_of(module) for module in own} - {room})
+    return found
+
+
+def test_the_table_has_every_room() -> None:
+    assert arrows().keys() == ROOMS.keys()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_the_rooms_of_the_table(room: str) -> None:
+    assert arrows()[room] - (FREE if room not in FREE else set()) == ROOMS[room]
+
+
+def test_no_circle_but_those_that_are_known() -> None:
+    left = {room: {other for other in to if (room, other) not in KNOWN} for room, to in arrows().items()}
+    while ends := [room for room, to in left.items() if not to & left.keys()]:
+        for room in ends:
+            del left[room]
+    assert not left, f"a circle of rooms is among these: {left}"
+
+
+@pytest.mark.parametrize(("room", "other"), KNOWN)
+def test_a_circle_that_is_known_is_still_there(room: str, other: str) -> None:
+    to = arrows()
+    assert other in to[room]
+    behind, waiting = set(), [other]
+    while waiting:
+        new = to[waiting.pop()] - behind
+        behind |= new
+        waiting += new
+    assert room in behind, "it closes no circle any more"
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_who_knows_hydra_mlflow_and_pluggy(name: str) -> None:
-    room = name.removeprefix("gptlab.").partition(".")[0]
+    inside = {".".join(name.split(".")[1:end]) for end in (2, 3)}  # `config`, and `config.keys`
     imported = {module.partition(".")[0] for module in imports_of(MODULES[name])}
+    sweeps = {f"sweeps.{file}" for file in ("folders", "job", "plan", "sweepers")}
     knows = {
-        # the schema has Hydra's own keys, too, once one of them is asked for
-        "hydra": COMMAND_LINE | {"schema"},
-        "omegaconf": COMMAND_LINE | {"config"},
-        "mlflow": MLFLOW,
-        "pluggy": {"hookspecs", "plugins", "listeners"},
-        "jax": {"engines", "provenance", "checks", "inspection"},
+        # `config.keys` has Hydra's own keys, too, once one of them is asked for
+        "hydra": COMMAND_LINE | sweeps | {"config.keys"},
+        "omegaconf": COMMAND_LINE | sweeps | {"config.schema"},
+        "mlflow": MLFLOW | {"sweeps.in_store"},
+        "pluggy": {"plugins"},
+        "jax": {"engines", "launch.provenance", "checks", "inspection"},
     }
-    for package, rooms in knows.items():
-        assert package not in imported or room in rooms, f"{name} imports {package}"
+    for package, places in knows.items():
+        assert package not in imported or inside & places, f"{name} imports {package}"

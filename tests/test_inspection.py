@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from gptlab.autograd.ops import OpTable
-from gptlab.create import STANDARD
 from gptlab.data.tokenizers import Vocabulary
 from gptlab.engines.engine import Batches
 from gptlab.engines.scalar import ScalarEngine
@@ -16,9 +15,10 @@ from gptlab.errors import UserError
 from gptlab.inspection.inspection import Inspection, inspect
 from gptlab.inspection.kept import keep, kept
 from gptlab.model.attention import CausalAttention
+from gptlab.model.gpt import STANDARD
 from gptlab.optim.optimizers import SGD
-from gptlab.plugins import load_plugins
-from gptlab.registry import COMPONENT_KINDS
+from gptlab.plugins.loading import load_plugins
+from gptlab.plugins.registry import COMPONENT_KINDS
 from tests.models import SMALL, make_gpt
 
 WORDS = Vocabulary(["the", "cat", "dog", "runs", "to", "a", "big", "park", "and", "sleeps"], "word")

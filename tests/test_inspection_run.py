@@ -11,11 +11,11 @@ from gptlab.cli import main
 from gptlab.data.documents import Documents
 from gptlab.data.tokenizers import Vocabulary
 from gptlab.errors import UserError
-from gptlab.inspection import watch as watching
 from gptlab.inspection.inspection import Inspection, inspect
 from gptlab.inspection.kept import keep
 from gptlab.inspection.pictures import attention_picture, mosaic_of
-from gptlab.inspection.watch import LONGEST, Watch, ids_to_watch
+from gptlab.launch import watch as watching
+from gptlab.launch.watch import LONGEST, Watch, ids_to_watch
 from gptlab.tracking.inspections import log_inspection
 from gptlab.tracking.store import find_store, open_store
 from tests.models import make_gpt

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from gptlab.data.facts import DatasetFacts
 from gptlab.errors import UserError
-from gptlab.hookspecs import hookimpl
-from gptlab.listeners import FolderListener, Listeners
-from gptlab.run import DatasetFacts, Run
+from gptlab.plugins.hookspecs import hookimpl
+from gptlab.plugins.listeners import Listeners
+from gptlab.runs.recording import FolderListener
+from gptlab.runs.run import Run
 
 HOOKS = ["gptlab_run_started", "gptlab_step_ended", "gptlab_run_ended"]
 

@@ -12,9 +12,9 @@ from gptlab.engines.engine import Batches, Context, causal_context
 from gptlab.engines.packing import PassShape, choose_shape
 from gptlab.engines.xla import XlaEngine
 from gptlab.engines.xla_arrays import XlaArrays
-from gptlab.generation import choose_from_all
 from gptlab.optim.optimizers import Adam
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
+from gptlab.training.generation import choose_from_all
 from tests.models import SMALL, assert_same_run, make_gpt, random_batches
 
 VARIANTS = [

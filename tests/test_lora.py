@@ -12,7 +12,7 @@ from gptlab.errors import UserError
 from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.adapter import LoRA
 from gptlab.optim.optimizers import Adam, AdamW
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 from tests.models import BOOK, SMALL, assert_same_run, make_gpt, random_batches
 
 ENGINES = {"xla": XlaEngine("float64"), "scalar": ScalarEngine()}

@@ -17,10 +17,10 @@ import pytest
 from test_tracking import wait_until
 
 from gptlab.cli import main
+from gptlab.config.registering import check_registering
 from gptlab.errors import UserError
 from gptlab.tracking.download import download_reference
 from gptlab.tracking.link import environment
-from gptlab.tracking.registering import check_registering
 from gptlab.tracking.store import find_store, open_store
 
 SMALL = ["data=questions", "engine=scalar", "model.nEmbd=4", "model.nHead=2", "model.blockSize=6"]

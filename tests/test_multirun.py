@@ -111,7 +111,7 @@ def test_a_loss_that_is_not_finite_does_not_stop_the_others(
 def test_an_error_that_nobody_expected_does_not_stop_the_others(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gptlab import launch
+    from gptlab.launch import launch
 
     fit = launch.fit
 
@@ -144,7 +144,7 @@ def test_an_experiment_that_is_a_sweep(folder: Path) -> None:
 
 
 def test_a_config_of_ones_own_can_be_swept(folder: Path) -> None:
-    from gptlab.experiments import folder_of
+    from gptlab.config.experiments import folder_of
 
     (folder / "mine").mkdir()
     (folder / "mine/train2.yaml").write_bytes((folder_of("conf") / "train.yaml").read_bytes())
@@ -189,8 +189,8 @@ def test_what_is_refused_leaves_nothing(folder: Path, capfd: pytest.CaptureFixtu
 def test_what_only_training_shows_is_refused_as_well(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gptlab import launch
     from gptlab.errors import UserError
+    from gptlab.launch import launch
 
     def refuse(*rest: object) -> None:
         raise UserError("the machine is not to be had")

@@ -6,7 +6,7 @@ import gptlab
 from gptlab.autograd.check import check_op
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
 from gptlab.errors import UserError
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 
 REGISTRY = load_plugins(discover=False).registry
 

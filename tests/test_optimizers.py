@@ -11,7 +11,7 @@ import pytest
 from gptlab.engines.engine import runtime_fields, with_fields
 from gptlab.errors import UserError
 from gptlab.optim.optimizers import SGD, Adam, AdamW
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 
 REGISTRY = load_plugins(discover=False).registry
 NAMES = REGISTRY.names("optimizer")

@@ -9,7 +9,8 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from gptlab.run import DatasetFacts, Run
+from gptlab.data.facts import DatasetFacts
+from gptlab.runs.run import Run
 from gptlab.sweeps.importance import study_results
 from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, JobRecord
 from gptlab.sweeps.study import begin_study, study_of

@@ -9,8 +9,8 @@ import pytest
 from gptlab.cli import main
 from gptlab.cli.listing import listing
 from gptlab.errors import UserError
-from gptlab.hookspecs import gptlab_run_started
-from gptlab.plugins import LISTENING, REGISTERING, load_plugins
+from gptlab.plugins.hookspecs import gptlab_run_started
+from gptlab.plugins.loading import LISTENING, REGISTERING, load_plugins
 from tests.plugin_texts import EVERY_HOOK, HALF, NEW_OP, SCALED
 
 SMALL = [

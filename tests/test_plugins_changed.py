@@ -8,8 +8,8 @@ import pytest
 
 from gptlab import load
 from gptlab.cli import main
-from gptlab.plugin_code import digest_of
-from gptlab.plugins import load_plugins
+from gptlab.plugins.code import digest_of
+from gptlab.plugins.loading import load_plugins
 
 HALF = """import gptlab
 {top}
@@ -100,7 +100,7 @@ def test_a_run_from_before_there_were_digests_still_goes_on(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("gptlab.plugins.digest_of", lambda *arguments: "")
+        patch.setattr("gptlab.plugins.loading.digest_of", lambda *arguments: "")
         assert main(RUN) == 0
     assert json.loads((folder / "one/plugins.json").read_text()) == {"op halfmul": "half"}
     rewound(folder / "one")

@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from rich.console import Console
 
-from gptlab.progress import PlainLines, Silence, make_progress, pace, plain
-from gptlab.progress.curve import BLOCKS, LIMIT, Curve, sparkline
-from gptlab.progress.live import LivePanel, duration
+from gptlab.launch.progress import PlainLines, Silence, make_progress, pace, plain
+from gptlab.launch.progress.curve import BLOCKS, LIMIT, Curve, sparkline
+from gptlab.launch.progress.live import LivePanel, duration
 
 
 class Clock:
@@ -255,7 +255,7 @@ def test_a_closed_panel_leaves_nothing_of_itself(monkeypatch, on_terminal, width
 
 ENTER = """
 import signal, sys
-from gptlab.progress import make_progress
+from gptlab.launch.progress import make_progress
 progress = make_progress("auto", 1000)
 progress._live.auto_refresh = False
 try:

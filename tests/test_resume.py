@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gptlab.checkpoint import checkpoint_folders, read_checkpoint
+from gptlab.calling import command_with
 from gptlab.cli import main
 from gptlab.cli.command_line import parsed
 from gptlab.engines.packing import choose_shape
 from gptlab.errors import UserError
-from gptlab.plugins import load_plugins
-from gptlab.reports import command
+from gptlab.plugins.loading import load_plugins
+from gptlab.runs.checkpoint import checkpoint_folders, read_checkpoint
 from tests.resuming import TINY, as_killed, assert_same_end, logged, result
 from tests.sweeping import at_step, command_in
 
@@ -186,7 +186,7 @@ def test_a_sample_or_an_evaluation_that_fails_costs_neither_steps_nor_their_numb
 ) -> None:
     whole = train("whole", "engine=scalar", "train.logEvery=1")
     asked = [*TINY, *SOME, "engine=scalar", "train.logEvery=1", "checkpoint.every=100", "hydra.run.dir=run"]
-    for name in ("gptlab.launch.generate", "gptlab.training.Training.evaluate"):
+    for name in ("gptlab.launch.launch.generate", "gptlab.training.loop.Training.evaluate"):
         with monkeypatch.context() as patch:
             patch.setattr(name, lambda *arguments: 1 / 0)
             with pytest.raises(ZeroDivisionError):
@@ -211,7 +211,7 @@ def test_what_can_not_be_saved_is_told_beside_what_ended_the_run(
 
     asked = [*TINY, *SOME, "engine=scalar", "hydra.run.dir=run"]
     at_step(monkeypatch, 1, 5, fail)
-    monkeypatch.setattr("gptlab.saving.Saver.save", lambda self, state: 1 / 0)
+    monkeypatch.setattr("gptlab.runs.saving.Saver.save", lambda self, state: 1 / 0)
     with pytest.raises(RuntimeError) as raised:
         main([*asked, "checkpoint.every=100"])
     (note,) = raised.value.__notes__
@@ -252,7 +252,7 @@ def test_what_can_not_be_saved_is_told_beside_what_ended_the_run(
     ],
 )
 def test_the_command_that_is_told_names_the_folder_whatever_it_is_called(folder: Path, name: str) -> None:
-    python, m, gptlab, override = shlex.split(command(resume=folder / name))
+    python, m, gptlab, override = shlex.split(command_with(resume=folder / name))
     assert (python, m, gptlab) == ("python", "-m", "gptlab")
     read = parsed(override)
     assert read.key_or_group == "resume"

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gptlab.checkpoint import RUN, checkpoint_folders, name_run, put_back, read_checkpoint
 from gptlab.cli import main
 from gptlab.errors import UserError
-from gptlab.folders import RUN_FILES
-from gptlab.resuming import lacks_its_end
+from gptlab.runs.checkpoint import checkpoint_folders, name_run, put_back, read_checkpoint
+from gptlab.runs.files import RUN
+from gptlab.runs.folders import RUN_FILES
+from gptlab.runs.resuming import lacks_its_end
 from tests.resuming import TINY, assert_same_end, write_corpus
 
 ROOT = Path(__file__).parent.parent
@@ -23,7 +24,7 @@ SMALL = [*TINY, "engine=scalar", "train.numSteps=7", "checkpoint.every=3", "chec
 KILLED = """
 import os, signal, sys, time
 from gptlab.cli import main
-from gptlab.inspection.watch import Watch
+from gptlab.launch.watch import Watch
 
 def kill(self, state):
     if "WAITING" in os.environ:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from gptlab.checkpoint import checkpoint_folders
 from gptlab.cli import main
-from gptlab.resuming import held
+from gptlab.runs.checkpoint import checkpoint_folders
+from gptlab.runs.resuming import held
 from tests.checkpoints import refused, sign
 from tests.resuming import TINY, as_killed, write_corpus
 

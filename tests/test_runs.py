@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
-from gptlab.runs import found_source
+from gptlab.exchange.finding import found_source
 
 SMALL = [
     "data=questions",

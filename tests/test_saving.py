@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import gptlab.checkpoint.folder
-import gptlab.listeners
-import gptlab.saving
-from gptlab.checkpoint import checkpoint_folders, newest_whole, read_checkpoint
+import gptlab.runs.checkpoint.folder
+import gptlab.runs.recording
+import gptlab.runs.saving
 from gptlab.cli import main
 from gptlab.engines.engine import State
-from gptlab.saving import Saver
+from gptlab.runs.checkpoint import checkpoint_folders, newest_whole, read_checkpoint
+from gptlab.runs.saving import Saver
 from tests.checkpoints import STATE
 from tests.resuming import TINY, logged
 
@@ -91,13 +91,13 @@ def test_a_checkpoint_that_takes_long_comes_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saver, clock = make_saver(tmp_path, every=None)
-    write = gptlab.saving.write_checkpoint
+    write = gptlab.runs.saving.write_checkpoint
 
     def slow(*arguments: Any) -> Path:
         clock[0] += 2.0
         return write(*arguments)
 
-    monkeypatch.setattr(gptlab.saving, "write_checkpoint", slow)
+    monkeypatch.setattr(gptlab.runs.saving, "write_checkpoint", slow)
     for step, at in ((1, 60.0), (2, 261.0), (3, 262.0)):
         clock[0] = at
         saver.chunk_ended(state_at(step), 1.0)
@@ -108,7 +108,7 @@ def test_a_large_model_s_first_one_waits_until_it_is_worth_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saver, clock = make_saver(tmp_path, every=None)
-    monkeypatch.setattr(gptlab.saving, "WRITING", 20.0)  # of 24 bytes a second: 1.2 s
+    monkeypatch.setattr(gptlab.runs.saving, "WRITING", 20.0)  # of 24 bytes a second: 1.2 s
     for step, at in ((1, 119.0), (2, 121.0)):
         clock[0] = at
         saver.chunk_ended(state_at(step), 1.0)
@@ -143,7 +143,7 @@ def test_nothing_is_written_twice_or_before_step_1(tmp_path: Path) -> None:
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
     """Half of the weights of these steps is written, and then no more."""
-    write = gptlab.checkpoint.folder.write_synced
+    write = gptlab.runs.checkpoint.folder.write_synced
 
     def write_some(path: Path, content: bytes) -> None:
         if path.name == "weights.safetensors" and int(path.parent.name[6:12]) in steps:
@@ -151,7 +151,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
             raise FULL
         write(path, content)
 
-    monkeypatch.setattr(gptlab.checkpoint.folder, "write_synced", write_some)
+    monkeypatch.setattr(gptlab.runs.checkpoint.folder, "write_synced", write_some)
 
 
 def test_a_disk_that_is_full_for_a_while_is_said_and_training_goes_on(
@@ -189,7 +189,7 @@ def test_a_disk_that_is_full_at_the_end_is_a_failed_run(
 def test_a_disk_that_is_full_for_metrics_loses_none(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    append, failed = gptlab.listeners.append_whole, []
+    append, failed = gptlab.runs.recording.append_whole, []
 
     def fail_at_first(path: Path, content: bytes) -> None:
         if b'"step": 3,' in content and len(failed) < 3:
@@ -197,7 +197,7 @@ def test_a_disk_that_is_full_for_metrics_loses_none(
             raise FULL
         append(path, content)
 
-    monkeypatch.setattr(gptlab.listeners, "append_whole", fail_at_first)
+    monkeypatch.setattr(gptlab.runs.recording, "append_whole", fail_at_first)
     assert main(SOME) == 0
     assert [row["step"] for row in logged(Path("run"))] == list(range(1, 10))
     error = capfd.readouterr().err

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gptlab.errors import UserError
 from gptlab.optim.schedules import Constant, Cosine, Linear
-from gptlab.plugins import load_plugins
-from gptlab.training import Plan
+from gptlab.plugins.loading import load_plugins
+from gptlab.training.loop import Plan
 
 REGISTRY = load_plugins(discover=False).registry
 NAMES = REGISTRY.names("schedule")

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from gptlab.autograd.ops import OpTable
 from gptlab.cli.composed_once import BASIC, composed_once
 from gptlab.cli.composing import compose, prepared
-from gptlab.config import plain
+from gptlab.config.schema import plain
 from gptlab.data import tokenized
 from gptlab.data.tokenized import tokenize
 from gptlab.data.tokenizers import WordTokenizer
@@ -20,8 +20,8 @@ from gptlab.data.watching import make_watch
 from gptlab.engines.xla_arrays import XlaArrays
 from gptlab.engines.xla_compilations import compilations
 from gptlab.engines.xla_programs import PROGRAMS, logits_program
-from gptlab.launch import launch
-from gptlab.plugins import Plugins
+from gptlab.launch.launch import launch
+from gptlab.plugins.loading import Plugins
 from gptlab.tracking import ending
 from tests.models import SMALL as SMALL_SIZES
 from tests.models import make_gpt

@@ -12,9 +12,9 @@ from gptlab.cli.composing import prepared, settings_of
 from gptlab.cli.foreign_words import ABSENT, COMMANDS, GROUPS, KEYS, folded
 from gptlab.cli.help import VERBS
 from gptlab.cli.suggesting import same_word
-from gptlab.config import ROOTS
-from gptlab.plugins import Plugins
-from gptlab.schema import Schema
+from gptlab.config.keys import Schema
+from gptlab.config.schema import ROOTS
+from gptlab.plugins.loading import Plugins
 
 
 @pytest.fixture(autouse=True)

@@ -10,14 +10,14 @@ from sweep_records import record
 from test_training import make_training
 
 from gptlab import load
-from gptlab.checkpoint import read_json, write_json
 from gptlab.cli import main
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
-from gptlab.metric_rows import rows_in
-from gptlab.smoothing import SHARE, SMOOTHED, SmoothedLoss, with_smoothed
+from gptlab.files import read_json, write_json
 from gptlab.sweeps.compared import run_in
 from gptlab.sweeps.record import RECORD, losses_in, read_record
+from gptlab.training.metric_rows import rows_in
+from gptlab.training.smoothing import SHARE, SMOOTHED, SmoothedLoss, with_smoothed
 
 DRAWN = random.Random(0)
 LOSSES = [5 * 0.99**step + DRAWN.gauss(0, 0.3) for step in range(400)]

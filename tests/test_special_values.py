@@ -16,7 +16,7 @@ from gptlab.autograd.ops import BUILTIN_OPS, OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
 from gptlab.engines.xla_arrays import XlaArrays, differentiable
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 
 NAN, INF = math.nan, math.inf
 # No number next to 0: XLA takes what is smaller than 2.2e-308 for 0.

@@ -11,8 +11,8 @@ from typing import IO
 
 import pytest
 
-from gptlab.checkpoint import checkpoint_folders
 from gptlab.cli import main
+from gptlab.runs.checkpoint import checkpoint_folders
 from gptlab.streams import guarded, open_closed
 from tests.resuming import TINY
 from tests.sweeping import at_step, records_of

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gptlab import strict_json
-from gptlab.checkpoint import read_json, write_json
-from gptlab.checkpoint.state import state_as_bytes
-from gptlab.metric_rows import line_of, rows_in
+from gptlab.files import read_json, write_json
+from gptlab.runs.checkpoint.state import state_as_bytes
+from gptlab.training.metric_rows import line_of, rows_in
 
 ROOT = Path(__file__).parent.parent
 ODD = [math.nan, math.inf, -math.inf]

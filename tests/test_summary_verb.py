@@ -25,7 +25,7 @@ from gptlab.model.summary import summarize
 from gptlab.model.summary_table import si, size, summary_table
 from gptlab.model.summary_versus import change, merged
 from gptlab.optim.optimizers import SGD, Adam
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 
 # Ours leaves out comparisons, XLA's has them; XLA's has what it fused, ours what was traced.
 FORWARD, TRAINING = 0.02, 0.05

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gptlab.checkpoint import read_json
-from gptlab.cli import main, sweep_folders
+from gptlab.cli import main
 from gptlab.cli.command_line import read_command_line
-from gptlab.cli.sweep_plan import facts_of
+from gptlab.files import read_json
+from gptlab.sweeps import folders as sweep_folders
+from gptlab.sweeps.plan import facts_of
 from gptlab.sweeps.record import RUNNING, JobRecord, read_records
 from tests.checkpoints import contents
 from tests.sweeping import QUICK
@@ -100,7 +101,7 @@ def test_a_job_that_finds_its_folder_taken_writes_nothing_there(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left: list[dict[str, bytes]] = []
-    from gptlab.cli.sweep_job import Job
+    from gptlab.sweeps.job import Job
 
     without = Job._without_folder
 
@@ -136,8 +137,8 @@ def test_after_a_first_job_that_failed_as_well(folder: Path, capfd: pytest.Captu
 def test_all_refused_in_a_folder_that_held_other_things(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gptlab import launch
     from gptlab.errors import UserError
+    from gptlab.launch import launch
 
     def refuse(*rest: object) -> None:
         Path("mine/1/meanwhile.txt").write_text("mine")

@@ -139,8 +139,8 @@ def test_ctrl_c_closes_the_parent_and_what_goes_on_is_the_same_family(
 def test_of_a_sweep_that_no_job_of_began_nothing_is_left(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gptlab import launch
     from gptlab.errors import UserError
+    from gptlab.launch import launch
 
     def refuse(*rest: object) -> None:
         raise UserError("the machine is not to be had")

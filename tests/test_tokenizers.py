@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gptlab.data.tokenizers import CharTokenizer, WordTokenizer
 from gptlab.errors import UserError
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 
 REGISTRY = load_plugins(discover=False).registry
 NAMES = REGISTRY.names("tokenizer")

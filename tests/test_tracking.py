@@ -13,9 +13,11 @@ from pathlib import Path
 import pluggy
 import pytest
 
-from gptlab import hookspecs
+from gptlab.data.facts import DatasetFacts
 from gptlab.errors import UserError
-from gptlab.run import DatasetFacts, Matrix, Run
+from gptlab.model.matrix import Matrix
+from gptlab.plugins import hookspecs
+from gptlab.runs.run import Run
 from gptlab.tracking import MLflowTracking, NoTracking
 from gptlab.tracking.store import find_store, open_store
 from gptlab.tracking.tracker import Tracker

@@ -10,14 +10,14 @@ import sys
 import pytest
 from test_tracking import client, make_run, track
 
-from gptlab.figures import loss_curve
-from gptlab.run import Run
+from gptlab.runs.run import Run
 from gptlab.tracking import orphans, worker
 from gptlab.tracking.facts import PARAM_LENGTH, flat_params
 from gptlab.tracking.messages import read_run, read_store, write_run, write_store
 from gptlab.tracking.store import find_store
 from gptlab.tracking.worker import Conversation
 from gptlab.tracking.writes import Writer
+from gptlab.training.figures import loss_curve
 
 # A conversation with a client that fails at will
 

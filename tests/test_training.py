@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 import pytest
 
-from gptlab import training as training_module
 from gptlab.autograd.ops import OpTable
 from gptlab.data.batches import Documents, Epochs, pack
 from gptlab.engines.scalar import ScalarEngine
@@ -14,7 +13,8 @@ from gptlab.engines.xla import XlaEngine
 from gptlab.errors import TrainingStopped
 from gptlab.optim.optimizers import Adam
 from gptlab.optim.schedules import Linear
-from gptlab.training import Plan, Training, log_every
+from gptlab.training import loop as training_module
+from gptlab.training.loop import Plan, Training, log_every
 from tests.models import make_gpt
 
 TINY = {"nLayer": 1, "nEmbd": 4, "nHead": 2, "headDim": None, "blockSize": 4, "vocabSize": 6}

@@ -13,8 +13,8 @@ from gptlab.autograd.ops import OpTable
 from gptlab.engines import xla, xla_devices
 from gptlab.engines.engine import State
 from gptlab.engines.xla import XlaEngine
-from gptlab.generation import choose_from_all
 from gptlab.optim.optimizers import Adam
+from gptlab.training.generation import choose_from_all
 from tests.models import NAMES, assert_same_run, make_gpt, random_batches, trained
 
 

@@ -16,9 +16,9 @@ from gptlab.checks.components import (
     small_model,
     xla_gradient,
 )
-from gptlab.create import STANDARD
 from gptlab.model.adapted import Adapted
-from gptlab.registry import Registry
+from gptlab.model.gpt import STANDARD
+from gptlab.plugins.registry import Registry
 
 
 def check_an_adapter(registry: Registry, adapter: Any, findings: Findings) -> None:

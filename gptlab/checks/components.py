@@ -11,13 +11,12 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.checks.check import Findings, difference
-from gptlab.create import STANDARD
 from gptlab.engines.engine import Definition, causal_context
 from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
 from gptlab.engines.xla_arrays import XlaArrays
 from gptlab.engines.xla_settings import arithmetic
-from gptlab.model.gpt import GPT, settle_sizes
-from gptlab.registry import COMPONENT_KINDS, Registry
+from gptlab.model.gpt import GPT, STANDARD, settle_sizes
+from gptlab.plugins.registry import COMPONENT_KINDS, Registry
 
 TOKENS = np.array([10, 3, 1, 4, 0, 10])
 STEP = 1e-6

@@ -11,7 +11,7 @@ from typing import Any
 
 from gptlab.checks.check import Check, Findings
 from gptlab.errors import unknown_name
-from gptlab.registry import COMPONENT_KINDS, Entry, Registry
+from gptlab.plugins.registry import COMPONENT_KINDS, Entry, Registry
 
 UNCHECKED = ("tracking",)
 
@@ -95,7 +95,7 @@ def table(checks: Iterable[Check]) -> str:
 
 def assert_passes(*names: str) -> None:
     """For a plugin's own tests: raises AssertionError with the table if a check of these names fails."""
-    from gptlab.plugins import load_plugins
+    from gptlab.plugins.loading import load_plugins
 
     checks = check_names(load_plugins().registry, names)
     if not all(check.passed for check in checks):

@@ -12,12 +12,12 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.checks.check import Findings, difference
 from gptlab.checks.components import small_model
-from gptlab.create import STANDARD
 from gptlab.engines.engine import Batches
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla_settings import arithmetic
+from gptlab.model.gpt import STANDARD
 from gptlab.optim.optimizers import SGD
-from gptlab.registry import Registry
+from gptlab.plugins.registry import Registry
 
 RATES = (1.0, 0.3, 0.1, 0.03, 0.01)
 STEPS = 300

@@ -27,14 +27,14 @@ from typing import TYPE_CHECKING
 from gptlab.calling import as_called
 from gptlab.cli.files import export, import_file
 from gptlab.cli.help import VERBS, help_of, overview
+from gptlab.config.addresses import hide_in_arguments
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.signals import ending_at_once
 from gptlab.streams import guarded
-from gptlab.tracking.addresses import hide_in_arguments
 
 if TYPE_CHECKING:
     from gptlab.cli.command_line import CommandLine
-    from gptlab.plugins import Plugins
+    from gptlab.plugins.loading import Plugins
 
 USER_ERROR = 2
 FAILED = 1
@@ -130,9 +130,9 @@ def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
 def train(arguments: list[str]) -> int:
     """Train what the arguments describe: one run, or a sweep's."""
     from gptlab.cli.command_line import read_command_line
-    from gptlab.cli.sweepers import with_ready_sweeper
     from gptlab.cli.typed_keys import check_typed_keys
-    from gptlab.config import ROOTS
+    from gptlab.config.schema import ROOTS
+    from gptlab.sweeps.sweepers import with_ready_sweeper
 
     arguments = with_ready_sweeper(arguments)
     line = read_command_line(arguments)
@@ -169,7 +169,7 @@ def run_training(line: CommandLine, arguments: list[str], plugins: Plugins) -> i
             raise
         raise UserError(f"Hydra cannot begin: {error}") from None
     if sweeps:
-        from gptlab.cli.sweeping import run_sweep
+        from gptlab.sweeps.running import run_sweep
 
         return run_sweep(line, arguments, plugins)
     if job.error is not None:
@@ -203,9 +203,10 @@ def generate(arguments: list[str]) -> int:
     from gptlab.cli.command_line import read_command_line
     from gptlab.cli.composing import prepared, settings_of
     from gptlab.cli.escapes import with_line_ends
-    from gptlab.generation import Sampling
-    from gptlab.generation import generate as sample
-    from gptlab.runs import found_source, load_source, with_corpus
+    from gptlab.exchange.finding import found_source
+    from gptlab.exchange.loading import load_source, with_corpus
+    from gptlab.training.generation import Sampling
+    from gptlab.training.generation import generate as sample
 
     line = read_command_line(arguments, "generate")
     if line.shows:
@@ -242,8 +243,8 @@ def send(arguments: list[str]) -> int:
 
     A run that was killed after its last step is ended, as by `resume`, which writes all that is missing.
     """
-    from gptlab.reports import quoted
-    from gptlab.resuming import lacks_its_end
+    from gptlab.calling import quoted
+    from gptlab.runs.resuming import lacks_its_end
     from gptlab.tracking.send import send as send_rest
 
     if len(arguments) != 1 or arguments[0].startswith("-"):
@@ -260,7 +261,7 @@ def send(arguments: list[str]) -> int:
 def plugins_verb(arguments: list[str]) -> int:
     """List the plugins with what each registers, and those left out with the reason."""
     from gptlab.cli.listing import listing
-    from gptlab.plugins import load_plugins
+    from gptlab.plugins.loading import load_plugins
 
     if arguments:
         raise UserError(
@@ -272,7 +273,7 @@ def plugins_verb(arguments: list[str]) -> int:
 
 def check(arguments: list[str]) -> int:
     """Check the names given, or all there are; 1 if a check fails."""
-    from gptlab.plugins import load_plugins
+    from gptlab.plugins.loading import load_plugins
 
     for argument in arguments:
         if argument.startswith("-") or "=" in argument:

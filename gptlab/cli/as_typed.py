@@ -12,8 +12,8 @@ import typing
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gptlab.reports import quoted
-from gptlab.schema import PLACES, Schema, bare, takes_nothing
+from gptlab.calling import quoted
+from gptlab.config.keys import PLACES, Schema, bare, takes_nothing
 
 if TYPE_CHECKING:
     from antlr4 import ParserRuleContext

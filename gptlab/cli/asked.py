@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gptlab.cli.composing import compose
-from gptlab.config import plain
-from gptlab.groups import GROUPS
+from gptlab.config.schema import plain
+from gptlab.plugins.groups import GROUPS
 
 TAKEN = ("model", "ops", "tokenizer")  # what initFrom takes over
 OWN = "model.adapter"  # of which this is the run's own

@@ -10,8 +10,8 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, NoReturn
 
+from gptlab.calling import quoted
 from gptlab.cli.as_typed import as_typed
-from gptlab.cli.launchers import GROUP as SWEEP
 from gptlab.cli.slips import (
     refuse_bare_sweep,
     refuse_bare_word,
@@ -21,19 +21,19 @@ from gptlab.cli.slips import (
     refuse_experiments,
     refuse_part,
 )
-from gptlab.cli.sweepers import values_of_interval
-from gptlab.config import ROOTS
+from gptlab.config.experiments import GROUP as EXPERIMENT
+from gptlab.config.experiments import experiment_named
+from gptlab.config.keys import Schema
+from gptlab.config.schema import ROOTS
 from gptlab.errors import UserError
-from gptlab.experiments import GROUP as EXPERIMENT
-from gptlab.experiments import experiment_named
-from gptlab.groups import GROUPS
-from gptlab.reports import quoted
-from gptlab.schema import Schema
+from gptlab.plugins.groups import GROUPS
+from gptlab.sweeps.launchers import GROUP as SWEEP
+from gptlab.sweeps.sweepers import values_of_interval
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-    from gptlab.plugins import Plugins
+    from gptlab.plugins.loading import Plugins
 
 
 class Verb:
@@ -46,7 +46,7 @@ class Verb:
 
     @cached_property
     def plugins(self) -> Plugins:
-        from gptlab.plugins import load_plugins
+        from gptlab.plugins.loading import load_plugins
 
         return load_plugins()
 

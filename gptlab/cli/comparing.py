@@ -76,7 +76,8 @@ def found_runs(words: Sequence[str], tracking: dict[str, Any]) -> list[Compared]
 
 def runs_of(word: str, tracking: dict[str, Any]) -> list[Compared]:
     """A run, or the children of a sweep, here or in the store. Raises UserError if there is no such thing."""
-    from gptlab.runs import ID, folder_of, found_run, no_run, path_of
+    from gptlab.exchange.finding import found_run, no_run
+    from gptlab.runs.finding import ID, folder_of, path_of
     from gptlab.sweeps.compared import run_in, sweep_in
 
     sweep = sweep_folder(word)
@@ -91,15 +92,15 @@ def runs_of(word: str, tracking: dict[str, Any]) -> list[Compared]:
         raise no_run(word)
     if tracking["name"] != "mlflow":
         raise no_run(word, " (nor is it looked for in MLflow, with tracking=none)")
-    from gptlab.tracking.compared import runs_in_store
+    from gptlab.sweeps.in_store import runs_in_store
 
     return runs_in_store(run_id, tracking["uri"])
 
 
 def sweep_folder(word: str) -> Path | None:
     """The sweep's folder that a folder, or the MLflow id of a parent run, names; None if it is another thing."""
-    from gptlab.folders import SWEEP
-    from gptlab.runs import path_of
+    from gptlab.runs.finding import path_of
+    from gptlab.runs.folders import SWEEP
     from gptlab.sweeps.sweep import sweep_with_id
 
     folder = path_of(word)

@@ -10,10 +10,10 @@ from io import StringIO
 
 from gptlab.cli.files import FORMAT
 from gptlab.cli.help import VERBS
-from gptlab.config import ROOTS
-from gptlab.experiments import GROUP as EXPERIMENT
-from gptlab.registry import Registry
-from gptlab.schema import PLACES, Schema
+from gptlab.config.experiments import GROUP as EXPERIMENT
+from gptlab.config.keys import PLACES, Schema
+from gptlab.config.schema import ROOTS
+from gptlab.plugins.registry import Registry
 
 TAKE_A_WORD = ("export", "import", "compare")  # in front of the overrides
 ROOT_OF = {"summary": "train"}  # of a verb that has none of its own

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gptlab.cli.sweepers import BASIC
+from gptlab.sweeps.sweepers import BASIC
 
 KEPT = 1024  # configs, of 0.15 MB each
 

@@ -14,11 +14,11 @@ from gptlab.cli.composed_once import composed_once
 from gptlab.cli.file_nodes import brought_nodes, experiment_nodes
 from gptlab.cli.suggesting import chosen_components, unknown_key
 from gptlab.cli.typed_keys import check_typed_keys
-from gptlab.config import ROOTS, plain, schema_nodes
+from gptlab.config.experiments import folder_of
+from gptlab.config.schema import ROOTS, plain, schema_nodes
 from gptlab.errors import UserError
-from gptlab.experiments import folder_of
-from gptlab.groups import GROUPS
-from gptlab.plugins import Plugins, load_plugins, silently, warn
+from gptlab.plugins.groups import GROUPS
+from gptlab.plugins.loading import Plugins, load_plugins, silently, warn
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

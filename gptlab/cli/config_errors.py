@@ -21,16 +21,16 @@ from omegaconf.errors import (
 from gptlab.cli.as_typed import unquoted
 from gptlab.cli.experiment_file import line_of
 from gptlab.cli.foreign_words import OF_GROUPS, choice_for
-from gptlab.cli.launchers import not_installed
 from gptlab.cli.suggesting import choose, chosen_components, unknown_key
-from gptlab.config import ROOTS, UnknownKey, check_choices
-from gptlab.discovery import shown
+from gptlab.config.experiments import GROUP as EXPERIMENT
+from gptlab.config.experiments import experiment_files
+from gptlab.config.keys import Schema
+from gptlab.config.schema import ROOTS, UnknownKey, check_choices
 from gptlab.errors import UserError, unknown_name
-from gptlab.experiments import GROUP as EXPERIMENT
-from gptlab.experiments import experiment_files
-from gptlab.groups import GROUPS
-from gptlab.registry import Registry
-from gptlab.schema import Schema
+from gptlab.plugins.discovery import shown
+from gptlab.plugins.groups import GROUPS
+from gptlab.plugins.registry import Registry
+from gptlab.sweeps.launchers import not_installed
 
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, UnknownKey)
 IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}

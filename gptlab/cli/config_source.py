@@ -16,8 +16,8 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
-from gptlab.config_node import ConfigNode
-from gptlab.tracking.addresses import hide_password
+from gptlab.config.addresses import hide_password
+from gptlab.config.node import ConfigNode
 
 
 class NodeSource(ConfigSource):

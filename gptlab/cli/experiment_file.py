@@ -25,11 +25,11 @@ from gptlab.cli.suggesting import (
     written,
 )
 from gptlab.cli.yaml_mistakes import as_in_a_file, not_yaml, refuse_equals
-from gptlab.discovery import shown
+from gptlab.config.experiments import defaults_of, experiment_files
+from gptlab.config.keys import PLACES, Schema, bare, takes_nothing
 from gptlab.errors import UserError, unknown_name
-from gptlab.experiments import defaults_of, experiment_files
-from gptlab.groups import GROUPS
-from gptlab.schema import PLACES, Schema, bare, takes_nothing
+from gptlab.plugins.discovery import shown
+from gptlab.plugins.groups import GROUPS
 
 SUFFIXES = (".yaml", ".yml")
 TEXT, NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from gptlab.cli.experiment_file import read_config, read_experiment
-from gptlab.config import ROOTS
-from gptlab.config_node import ConfigNode
-from gptlab.discovery import brought_folders, shown
-from gptlab.experiments import GROUP, experiment_files, shadowed
-from gptlab.registry import Registry
-from gptlab.schema import Schema
+from gptlab.config.experiments import GROUP, experiment_files, shadowed
+from gptlab.config.keys import Schema
+from gptlab.config.node import ConfigNode
+from gptlab.config.schema import ROOTS
+from gptlab.plugins.discovery import brought_folders, shown
+from gptlab.plugins.registry import Registry
 
 
 def experiment_nodes(registry: Registry, say: Callable[[str], None]) -> dict[str, ConfigNode]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from gptlab.calling import quoted
 from gptlab.cli.command_line import Verb, read_command_line, read_flags
 from gptlab.errors import UserError
-from gptlab.reports import quoted
 
 FORMAT = "--format"
 
@@ -23,7 +23,8 @@ def export(arguments: list[str]) -> int:
     plugins = prepared(line)
     settings = settings_of("export", line, plugins)
     from gptlab.exchange.exporting import check_free, export_weights, output_file
-    from gptlab.runs import found_source, with_corpus, with_model
+    from gptlab.exchange.finding import found_source
+    from gptlab.exchange.loading import with_corpus, with_model
 
     chosen, path = output_file(settings["format"], settings["output"])
     check_free(path, settings["overwrite"])
@@ -46,7 +47,8 @@ def import_file(arguments: list[str]) -> int:
     settings = settings_of("import", line, plugins)
     from gptlab.exchange import read_file
     from gptlab.exchange.importing import import_weights
-    from gptlab.runs import RUNS, check_vocabulary, path_of, with_corpus, with_model
+    from gptlab.exchange.loading import check_vocabulary, with_corpus, with_model
+    from gptlab.runs.finding import RUNS, path_of
 
     found = read_file(path_of(settings["file"]))
     source, _ = with_model(with_corpus(found, settings["tokenizer"], plugins.registry), plugins.registry)
@@ -59,7 +61,7 @@ def import_file(arguments: list[str]) -> int:
 def config_of(sizes: dict[str, int], tokenizer: dict[str, object]) -> dict[str, object]:
     """The config of a run that would train the standard model of these sizes on its corpus."""
     from gptlab.cli.composing import compose
-    from gptlab.config import plain
+    from gptlab.config.schema import plain
 
     overrides = [f"model.{key}={size}" for key, size in sizes.items() if key != "vocabSize"]
     if tokenizer.get("path") is not None:

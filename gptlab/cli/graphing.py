@@ -39,7 +39,7 @@ def expression(arguments: list[str]) -> int:
     from gptlab.autograd.picture import LEGEND, is_small, picture
     from gptlab.graph.expression import build, parse
     from gptlab.graph.report import console_here, print_expression
-    from gptlab.plugins import load_plugins
+    from gptlab.plugins.loading import load_plugins
 
     read = parse(given.pop("expr"))
     output = output_file(given.pop("output", PICTURE), PICTURE, "an SVG", is_svg)
@@ -140,7 +140,7 @@ def unquoted(value: str) -> str:
 
 
 def write_picture(path: Path, content: str) -> None:
-    from gptlab.checkpoint.files import write_text
+    from gptlab.files import write_text
 
     try:
         write_text(path, content + "\n")

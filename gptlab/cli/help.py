@@ -212,7 +212,7 @@ def overview() -> str:
 
 
 def experiments() -> str:
-    from gptlab.experiments import descriptions
+    from gptlab.config.experiments import descriptions
 
     rows = descriptions()
     whose = "gptlab's own and those of this folder, which come first"
@@ -220,8 +220,8 @@ def experiments() -> str:
 
 
 def names() -> str:
-    from gptlab.groups import GROUPS
-    from gptlab.plugins import load_plugins
+    from gptlab.plugins.groups import GROUPS
+    from gptlab.plugins.loading import load_plugins
 
     registry = load_plugins().registry
     rows = {f"{group}=": "  ".join(registry.names(kind)) for kind, group in GROUPS.items()}

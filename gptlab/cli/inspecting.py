@@ -29,8 +29,9 @@ def inspect(arguments: list[str]) -> int:
         if settings["to"] == "html"
         else None
     )
-    from gptlab.inspection.source import inspect_source, title_of
-    from gptlab.runs import found_source, with_corpus
+    from gptlab.exchange.finding import found_source
+    from gptlab.exchange.loading import with_corpus
+    from gptlab.loaded.inspecting import inspect_source, title_of
 
     with found_source(settings["run"], settings["tracking"]) as found:
         source = with_corpus(found, settings["tokenizer"], plugins.registry)

@@ -14,14 +14,14 @@ from gptlab.calling import as_called
 from gptlab.cli.asked import asked_of
 from gptlab.cli.composing import explained
 from gptlab.cli.naming import run_name
-from gptlab.config import plain
+from gptlab.config.schema import plain
 from gptlab.errors import TrainingStopped, UserError
-from gptlab.plugins import Plugins
+from gptlab.plugins.loading import Plugins
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from gptlab.launch import Outcome
+    from gptlab.launch.launch import Outcome
 
 
 def stay_in(folder: str) -> None:
@@ -52,7 +52,7 @@ class OneRun:
         """
         from omegaconf import OmegaConf
 
-        from gptlab.folders import check_free_for_run, claimed, made
+        from gptlab.runs.folders import check_free_for_run, claimed, made
 
         folder = Path(os.path.abspath(str(OmegaConf.select(config, "hydra.run.dir"))))
         if config.resume is None:
@@ -84,7 +84,7 @@ class OneRun:
 
     def _launch(self, config: DictConfig, folder: Path, name: str, overrides: list[str]) -> None:
         from gptlab.cli.next_steps import next_steps
-        from gptlab.reports import closing
+        from gptlab.launch.reports import closing
 
         with explained(self.plugins, overrides):
             settings = plain(config)
@@ -98,7 +98,7 @@ class OneRun:
         else:
             asked = asked_of(settings, overrides) if settings["initFrom"] is not None else None
             # Only now: a wrong config must not wait for what training needs to be imported.
-            from gptlab.launch import launch
+            from gptlab.launch.launch import launch
 
             held = folder == self._claimed
             settings.pop("anyway")
@@ -110,13 +110,13 @@ class OneRun:
     def _resumed(self, settings: dict[str, Any], overrides: list[str]) -> Outcome:
         """Go on with the run that `resume` names, which nobody else may do meanwhile, its checkpoint being read."""
         from gptlab.cli.resuming import settings_to_resume
-        from gptlab.resuming import checkpoint_to_resume, folder_to_resume, held
+        from gptlab.runs.resuming import checkpoint_to_resume, folder_to_resume, held
 
         folder = folder_to_resume(settings["resume"])
         with held(folder):
             checkpoint = checkpoint_to_resume(folder, settings["resume"])
             settings = settings_to_resume(checkpoint, settings, overrides, self.plugins)
-            from gptlab.launch import launch
+            from gptlab.launch.launch import launch
 
             name = checkpoint.state["run"]["name"]
             return launch(settings, self.plugins, folder, name, checkpoint, held=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gptlab.plugins import Plugin, Plugins
-from gptlab.registry import OWN, Registry
+from gptlab.plugins.loading import Plugin, Plugins
+from gptlab.plugins.registry import OWN, Registry
 
 
 def listing(plugins: Plugins) -> str:

@@ -7,10 +7,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from gptlab.calling import STOOD
-from gptlab.reports import shown
-from gptlab.run import Run
-from gptlab.runs import RUNS
+from gptlab.calling import STOOD, shown
+from gptlab.runs.finding import RUNS
+from gptlab.runs.run import Run
 
 FIXED = {"resume", "initFrom"}  # the model is that of the weights
 ITS_OWN = {"anyway", "register", "registerAlias", "description"}  # of the one run

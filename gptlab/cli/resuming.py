@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gptlab.checkpoint import STATE, Checkpoint
 from gptlab.cli.composing import compose, explained
 from gptlab.cli.config_errors import CONFIG_ERRORS
-from gptlab.config import plain
+from gptlab.config.schema import plain
 from gptlab.errors import UserError
-from gptlab.groups import GROUPS
-from gptlab.plugins import Plugins
-from gptlab.registry import Registry
+from gptlab.plugins.groups import GROUPS
+from gptlab.plugins.loading import Plugins
+from gptlab.plugins.registry import Registry
+from gptlab.runs.checkpoint import STATE, Checkpoint
 
 Settings = dict[str, Any]
 OF_COMMAND = ("resume", "anyway", "sweep")  # and of no run
@@ -29,8 +29,8 @@ def settings_to_resume(
     asked: the config as the command line alone makes it. Raises UserError for a config that this gptlab
     does not know, and for what would make it another run, by name.
     """
-    from gptlab.plugin_changes import refuse_changed_plugins
-    from gptlab.runs import known_plugins
+    from gptlab.exchange.loading import known_plugins
+    from gptlab.plugins.changes import refuse_changed_plugins
 
     brought = checkpoint.state["plugins"]
     refuse_changed_plugins(

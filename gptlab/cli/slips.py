@@ -14,11 +14,11 @@ from gptlab.cli.as_typed import PROSE, unquoted
 from gptlab.cli.foreign_words import command_for, folded
 from gptlab.cli.help import VERBS
 from gptlab.cli.suggesting import chosen_components, instead
+from gptlab.config.experiments import GROUP as EXPERIMENT
+from gptlab.config.experiments import experiment_named
+from gptlab.config.keys import PLACES, bare
 from gptlab.errors import UserError, nearest
-from gptlab.experiments import GROUP as EXPERIMENT
-from gptlab.experiments import experiment_named
-from gptlab.groups import GROUPS
-from gptlab.schema import PLACES, bare
+from gptlab.plugins.groups import GROUPS
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -11,12 +11,12 @@ from pathlib import Path
 from gptlab.cli import foreign_words
 from gptlab.cli.as_typed import unquoted
 from gptlab.cli.foreign_words import absent, by_word, choice_for, folded
-from gptlab.config import ROOTS
+from gptlab.config.experiments import GROUP as EXPERIMENT
+from gptlab.config.experiments import defaults_of, experiment_files, experiment_named, folder_of
+from gptlab.config.keys import PLACES, Leaf, Schema, bare
+from gptlab.config.schema import ROOTS
 from gptlab.errors import UserError, nearest
-from gptlab.experiments import GROUP as EXPERIMENT
-from gptlab.experiments import defaults_of, experiment_files, experiment_named, folder_of
-from gptlab.groups import GROUPS
-from gptlab.schema import PLACES, Leaf, Schema, bare
+from gptlab.plugins.groups import GROUPS
 
 MEANS_EXPERIMENT = ("experiment", "experiments", "exp", "config", "configfile", "preset", "recipe")
 IN_FILE = " (in "  # how the place of a key begins that stands in a file

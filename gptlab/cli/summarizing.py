@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from gptlab.cli.command_line import read_command_line
 from gptlab.errors import UserError
-from gptlab.groups import GROUPS
+from gptlab.plugins.groups import GROUPS
 
 if TYPE_CHECKING:
     from gptlab.finetuning import Start
     from gptlab.model.summary import Summary
-    from gptlab.plugins import Plugins
+    from gptlab.plugins.loading import Plugins
 
 VERSUS = "versus"
 PIPED = 200  # columns that a table may take where there is no terminal
@@ -77,7 +77,7 @@ def split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
 def settings(overrides: list[str], plugins: Plugins) -> dict[str, Any]:
     """The checked config. Raises UserError for a sweep, and for what only a training has."""
     from gptlab.cli.composing import settings_of
-    from gptlab.config import check_values
+    from gptlab.config.schema import check_values
 
     line = read_command_line(overrides, single=True)
     if line.sweeps:
@@ -94,9 +94,9 @@ def settings(overrides: list[str], plugins: Plugins) -> dict[str, Any]:
 
 def beginning(config: dict[str, Any], plugins: Plugins) -> Start | None:
     """What `initFrom` gives. Raises UserError for parts that do not exist or do not fit each other."""
-    from gptlab.assembly import definition_of, trained_model
+    from gptlab.assembly.parts import definition_of, trained_model
     from gptlab.finetuning import beginning_of
-    from gptlab.registry import build
+    from gptlab.plugins.registry import build
 
     registry = plugins.registry
     begun = beginning_of(config, registry, None, None)
@@ -109,9 +109,9 @@ def beginning(config: dict[str, Any], plugins: Plugins) -> Start | None:
 
 def summary_of(config: dict[str, Any], begun: Start | None, plugins: Plugins) -> Summary:
     """Reads the data, for its vocabulary alone. Raises UserError for data that cannot be used."""
-    from gptlab.assembly import data_of, definition_of, op_table, trained_model
+    from gptlab.assembly.parts import data_of, definition_of, op_table, trained_model
     from gptlab.model.summary import summarize
-    from gptlab.registry import build
+    from gptlab.plugins.registry import build
 
     registry = plugins.registry
     config = config if begun is None else begun.config

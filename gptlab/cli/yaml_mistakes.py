@@ -8,9 +8,9 @@ from pathlib import Path
 import yaml
 
 from gptlab.cli.suggesting import nested
-from gptlab.discovery import shown
 from gptlab.errors import UserError
-from gptlab.groups import GROUPS
+from gptlab.plugins.discovery import shown
+from gptlab.plugins.groups import GROUPS
 
 
 def refuse_equals(file: Path, text: str) -> None:

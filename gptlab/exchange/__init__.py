@@ -7,7 +7,7 @@ from pathlib import Path
 from gptlab.errors import UserError
 from gptlab.exchange.json_reader import read_json_weights
 from gptlab.exchange.tensors import read_safetensors
-from gptlab.source import Source
+from gptlab.runs.source import Source
 
 FILES = {".json": read_json_weights, ".safetensors": read_safetensors}
 

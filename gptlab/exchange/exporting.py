@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gptlab.checkpoint import write_atomic
 from gptlab.errors import UserError
 from gptlab.exchange.json_writer import write_json_weights
 from gptlab.exchange.standard import differences
 from gptlab.exchange.tensors import safetensors_bytes
-from gptlab.registry import Registry
-from gptlab.source import Source
+from gptlab.files import write_atomic
+from gptlab.plugins.registry import Registry
+from gptlab.runs.source import Source
 
 FORMATS = ("json", "safetensors")
 

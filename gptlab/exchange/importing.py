@@ -10,10 +10,12 @@ from typing import Any
 
 import yaml
 
-from gptlab.checkpoint import CONFIG, PLUGINS, RUN, TOKENIZER, write_checkpoint, write_json, write_text
 from gptlab.errors import UserError
-from gptlab.run import FINISHED
-from gptlab.source import IMPORTED, Source
+from gptlab.files import write_json, write_text
+from gptlab.runs.checkpoint import write_checkpoint
+from gptlab.runs.files import CONFIG, PLUGINS, RUN, TOKENIZER
+from gptlab.runs.run import FINISHED
+from gptlab.runs.source import IMPORTED, Source
 
 
 def import_weights(source: Source, config: dict[str, Any], runs: Path) -> Path:

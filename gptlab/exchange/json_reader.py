@@ -10,7 +10,7 @@ import numpy as np
 from gptlab.errors import UserError
 from gptlab.exchange.json_text import JSONText
 from gptlab.exchange.standard import check_heads, count_of, shapes_of
-from gptlab.source import Source, checked_sizes
+from gptlab.runs.source import Source, checked_sizes
 
 
 def read_json_weights(path: Path) -> Source:

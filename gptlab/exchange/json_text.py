@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from gptlab.errors import UserError
-from gptlab.source import shown
+from gptlab.runs.source import shown
 
 CHUNK = 1 << 20  # bytes read at a time
 DEEPEST = 1000  # lists and objects inside each other

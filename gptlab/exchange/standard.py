@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gptlab.autograd.ops import BUILTIN_OPS
-from gptlab.create import STANDARD
 from gptlab.errors import UserError
-from gptlab.registry import OWN, Registry, build
+from gptlab.model.gpt import STANDARD
+from gptlab.plugins.registry import OWN, Registry, build
 
 MODEL = {"initStd": 0.08, "finalNorm": False, "tieEmbeddings": False, "adapter": {"name": "none"}}
 Shape = tuple[int, int]

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from gptlab import strict_json
-from gptlab.checkpoint import STATE, arrays_as_bytes, arrays_from_bytes, check_finite, check_shapes
 from gptlab.errors import UserError
 from gptlab.exchange.standard import check_heads, shapes_of
-from gptlab.source import Source, checked_sizes, sizes_of
+from gptlab.runs.checkpoint import STATE, arrays_as_bytes, arrays_from_bytes, check_finite, check_shapes
+from gptlab.runs.source import Source, checked_sizes, sizes_of
 
 FORMAT = 1
 OURS = "gptlab"  # the key of the metadata that holds the format's number

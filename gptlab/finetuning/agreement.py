@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from gptlab.assembly import Settings, definition_of
+from gptlab.assembly.parts import Settings, definition_of
 from gptlab.errors import UserError
-from gptlab.groups import GROUPS
-from gptlab.registry import Registry
-from gptlab.source import Source
+from gptlab.plugins.groups import GROUPS
+from gptlab.plugins.registry import Registry
+from gptlab.runs.source import Source
 
 NONE = object()
 

@@ -9,18 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from gptlab.assembly import Settings, definition_of
-from gptlab.checkpoint import Checkpoint, check_shapes, read_identity
+from gptlab.assembly.parts import Settings, definition_of
 from gptlab.data.fixed_vocabulary import FixedVocabulary
 from gptlab.errors import UserError
+from gptlab.exchange.finding import found_source
+from gptlab.exchange.loading import known_plugins, restored, sense_of
 from gptlab.exchange.standard import standard_config
 from gptlab.finetuning.agreement import check_agrees
 from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
-from gptlab.plugin_changes import say_changed_plugins
-from gptlab.registry import COMPONENT_KINDS, Registry, build
-from gptlab.runs import found_source, known_plugins, restored, sense_of
-from gptlab.source import Source, with_vocabulary
+from gptlab.plugins.changes import say_changed_plugins
+from gptlab.plugins.registry import COMPONENT_KINDS, Registry, build
+from gptlab.runs.checkpoint import Checkpoint, check_shapes
+from gptlab.runs.files import read_identity
+from gptlab.runs.source import Source, with_vocabulary
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gptlab.assembly import Settings, data_of, definition_of, op_table, trained_model
+from gptlab.assembly.parts import Settings, data_of, definition_of, op_table, trained_model
 from gptlab.autograd.ops import OpTable
-from gptlab.config import check_values
+from gptlab.config.schema import check_values
 from gptlab.data.batches import Epochs
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
@@ -18,7 +18,7 @@ from gptlab.finetuning import beginning_of
 from gptlab.inspection.inspection import ids_of
 from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
-from gptlab.registry import Registry
+from gptlab.plugins.registry import Registry
 
 MOST_PARAMETERS = 2_000_000  # each is a Python object, of some 100 bytes
 

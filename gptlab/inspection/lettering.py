@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gptlab.figures import INK
+from gptlab.drawing.colors import INK
 
 if TYPE_CHECKING:
     from matplotlib.patches import PathPatch

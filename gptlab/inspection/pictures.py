@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gptlab.figures import INK
+from gptlab.drawing.colors import INK
 from gptlab.inspection.inspection import Inspection
 from gptlab.inspection.lettering import POINT, SIZE, lettering
 
 if TYPE_CHECKING:
-    from gptlab.picture import Picture
+    from gptlab.drawing.picture import Picture
 
 CELL = 0.16  # inches, of one share where there are few positions
 SMALLEST, LARGEST = 1.2, 2.6  # inches, of one head's square
@@ -38,7 +38,7 @@ def attention_figure(
 ) -> Picture:
     """A row of squares a layer, a column of them a head, for those chosen of attention (L, H, T, T). A square's
     rows are the positions that look, its columns those that are looked at; the darker, the larger the share."""
-    from gptlab.picture import Picture
+    from gptlab.drawing.picture import Picture
 
     attention = attention[np.ix_(layers, heads)]
     length = attention.shape[-1]

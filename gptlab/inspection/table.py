@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gptlab.inspection.inspection import BOS, Inspection
-from gptlab.loss_text import loss_text
+from gptlab.training.loss_text import loss_text
 
 if TYPE_CHECKING:
     from rich.text import Text

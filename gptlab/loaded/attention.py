@@ -12,7 +12,7 @@ from gptlab.errors import UserError
 from gptlab.inspection.inspection import Inspection
 
 if TYPE_CHECKING:
-    from gptlab.picture import Picture
+    from gptlab.drawing.picture import Picture
 
 
 @dataclass(frozen=True, eq=False, repr=False)

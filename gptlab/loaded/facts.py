@@ -6,11 +6,11 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
+from gptlab.drawing.colors import TRAIN, VALIDATION
 from gptlab.errors import UserError
-from gptlab.figures import TRAIN, VALIDATION
 from gptlab.loaded.metrics import Curve, Curves
-from gptlab.loss_text import loss_text
-from gptlab.smoothing import SMOOTHED
+from gptlab.training.loss_text import loss_text
+from gptlab.training.smoothing import SMOOTHED
 
 if TYPE_CHECKING:
     from gptlab.loaded.loaded import Loaded

@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gptlab.checkpoint import read_identity
 from gptlab.data.beginning import first_token_of
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
+from gptlab.exchange.loading import load_source
 from gptlab.exchange.standard import standard_config
-from gptlab.generation import Sampling, generate
 from gptlab.inspection.inspection import Inspection
-from gptlab.inspection.source import inspect_source, title_of
 from gptlab.loaded.attention import Attention, attention_of
+from gptlab.loaded.inspecting import inspect_source, title_of
 from gptlab.loaded.metrics import Curve, Curves, curves
 from gptlab.loaded.page import Page
 from gptlab.loaded.views import Config, Weights
-from gptlab.metric_rows import Metrics
 from gptlab.model.gpt import GPT
 from gptlab.model.model import Model
-from gptlab.registry import Registry
-from gptlab.runs import load_source
-from gptlab.smoothing import LOSS, SMOOTHED
-from gptlab.source import Source
+from gptlab.plugins.registry import Registry
+from gptlab.runs.files import read_identity
+from gptlab.runs.source import Source
+from gptlab.training.generation import Sampling, generate
+from gptlab.training.metric_rows import Metrics
+from gptlab.training.smoothing import LOSS, SMOOTHED
 
 if TYPE_CHECKING:
-    from gptlab.picture import Picture
+    from gptlab.drawing.picture import Picture
 
 
 class Loaded:
@@ -98,7 +98,7 @@ class Loaded:
 
     def plot(self) -> Picture:
         """The losses, single steps and smoothed, and the validation losses: a matplotlib figure."""
-        from gptlab.figures import loss_figure
+        from gptlab.training.figures import loss_figure
 
         names = [
             name for name in self.metrics if name == SMOOTHED or name.endswith(("/loss", "/originalLoss"))

@@ -6,12 +6,14 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from gptlab.exchange.finding import found_source
+from gptlab.exchange.loading import check_vocabulary, with_model
 from gptlab.loaded.loaded import Loaded
-from gptlab.metric_rows import Metrics
-from gptlab.plugins import load_plugins
-from gptlab.registry import Registry
-from gptlab.runs import ID, check_vocabulary, found_source, with_model
+from gptlab.plugins.loading import load_plugins
+from gptlab.plugins.registry import Registry
+from gptlab.runs.finding import ID
 from gptlab.sweeps.compared import metrics_in
+from gptlab.training.metric_rows import Metrics
 
 
 def load(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gptlab.metric_rows import Metrics
+from gptlab.training.metric_rows import Metrics
 
 
 class Curve(NamedTuple):

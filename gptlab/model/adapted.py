@@ -15,8 +15,8 @@ from gptlab.errors import UserError
 from gptlab.model.adapter import Adapter
 from gptlab.model.component import Shape, Sizes, Weight
 from gptlab.model.gpt import GPT
+from gptlab.model.matrix import Matrix
 from gptlab.model.naming import beginning, unmatched
-from gptlab.run import Matrix
 
 
 @dataclass(frozen=True)

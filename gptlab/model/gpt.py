@@ -12,7 +12,17 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import Context
 from gptlab.errors import UserError
 from gptlab.model.component import Part, Sizes, Weight, declared
-from gptlab.run import Matrix
+from gptlab.model.matrix import Matrix
+
+# What the model of a few sizes is made of.
+STANDARD = {
+    "attention": "causal",
+    "mlp": "mlp",
+    "norm": "rmsnorm",
+    "activation": "relu",
+    "position": "learned",
+    "block": "prenorm",
+}
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from gptlab.autograd.ops import OpTable
 from gptlab.engines.engine import Frozen
 from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
+from gptlab.model.matrix import Matrix
 from gptlab.model.scoped import ADAPTER, LOSS, part_of_weight, scoped
-from gptlab.run import Matrix
 
 
 @dataclass(frozen=True)

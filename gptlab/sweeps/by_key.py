@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from gptlab.figures import INK
+from gptlab.drawing.colors import INK
 from gptlab.sweeps.groups import Group, groups_over_seeds
 from gptlab.sweeps.record import JobRecord
 from gptlab.sweeps.style import (

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gptlab.figures import FAINT, INK
+from gptlab.drawing.colors import FAINT, INK
 from gptlab.sweeps.groups import groups_over_seeds
 from gptlab.sweeps.power_law import FEWEST, FEWEST_WITH_FLOOR, PowerLaw
 from gptlab.sweeps.record import JobRecord

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import yaml
 
-from gptlab.checkpoint import CONFIG, METRICS, PLUGINS, RUN, WEIGHTS, checkpoint_folders, read_json
 from gptlab.errors import UserError
-from gptlab.metric_rows import Metrics, rows_in
-from gptlab.plugin_changes import DIGEST
-from gptlab.smoothing import with_smoothed
+from gptlab.files import read_json
+from gptlab.plugins.changes import DIGEST
+from gptlab.runs.checkpoint import WEIGHTS, checkpoint_folders
+from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN
 from gptlab.sweeps.record import RECORD, RUNNING, JobRecord, losses_in, read_record, read_records
 from gptlab.sweeps.values import ranked
+from gptlab.training.metric_rows import Metrics, rows_in
+from gptlab.training.smoothing import with_smoothed
 
 # The same reader with the same restrictions, in C where PyYAML was built with it: a sweep has a thousand of them.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

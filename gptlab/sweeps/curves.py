@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gptlab.figures import FAINT
-from gptlab.loss_text import loss_text
-from gptlab.smoothing import SMOOTHED
+from gptlab.drawing.colors import FAINT
 from gptlab.sweeps.record import JobRecord, Points
 from gptlab.sweeps.style import BAD, COLORS, LABEL, as_png, cut, new_figure, plain, scale, style
 from gptlab.sweeps.values import is_lost, ranked
+from gptlab.training.loss_text import loss_text
+from gptlab.training.smoothing import SMOOTHED
 
 COLOURED = 20
 FEW = 10  # failed runs that may be drawn as plainly as the others

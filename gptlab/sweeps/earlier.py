@@ -7,9 +7,10 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from gptlab.checkpoint import CHECKPOINTS, METRICS, SAMPLES, Checkpoint
 from gptlab.errors import UserError
-from gptlab.resuming import id_of, newest_of
+from gptlab.runs.checkpoint import CHECKPOINTS, Checkpoint
+from gptlab.runs.files import METRICS, SAMPLES
+from gptlab.runs.resuming import id_of, newest_of
 from gptlab.sweeps.record import DONE, JobRecord, read_records
 
 

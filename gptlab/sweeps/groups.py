@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from gptlab.loss_text import loss_text
 from gptlab.sweeps.record import JobRecord
 from gptlab.sweeps.values import SEED, distinct, finished, is_lost, labels, shown_value
+from gptlab.training.loss_text import loss_text
 
 CONFIDENCE = 0.95
 

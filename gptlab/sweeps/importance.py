@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from gptlab.figures import INK
+from gptlab.drawing.colors import INK
 from gptlab.sweeps.study import study_of
 from gptlab.sweeps.style import LABEL, as_png, cut, new_figure, plain, shades, style
 from gptlab.sweeps.trial import IMPORTANCE, PICTURE, TRIALS

@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from gptlab.checkpoint import CHECKPOINTS, read_json, write_json
 from gptlab.errors import UserError
-from gptlab.folders import INSPECTIONS, SWEEP
-from gptlab.metric_rows import Metrics
-from gptlab.run import Run
-from gptlab.smoothing import LOSS, SMOOTHED, smoothed_points, with_smoothed
+from gptlab.files import read_json, write_json
+from gptlab.runs.checkpoint import CHECKPOINTS
+from gptlab.runs.folders import INSPECTIONS, SWEEP
+from gptlab.runs.run import Run
+from gptlab.training.metric_rows import Metrics
+from gptlab.training.smoothing import LOSS, SMOOTHED, smoothed_points, with_smoothed
 
 RECORD = "job.json"
 POINTS = 200  # that a curve keeps at most

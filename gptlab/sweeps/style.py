@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gptlab.figures import FAINT, INK, VALIDATION
+from gptlab.drawing.colors import FAINT, INK, VALIDATION
 from gptlab.sweeps.values import spans_decades
 
 # For up to eight things side by side; more are shades of one scale.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gptlab.checkpoint import write_atomic
+from gptlab.files import write_atomic
 from gptlab.sweeps.best import Best, best_of
 from gptlab.sweeps.by_key import by_key
 from gptlab.sweeps.by_parameters import best_of_sizes, by_parameters, law_sentence

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from gptlab import folders
-from gptlab.checkpoint import read_json, write_json
 from gptlab.errors import UserError
-from gptlab.folders import SWEEP
+from gptlab.files import read_json, write_json
+from gptlab.runs import folders
+from gptlab.runs.folders import SWEEP
 from gptlab.sweeps.record import RUNNING
 
 STOP = "stop"  # there while jobs are asked to end

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
-from gptlab.loss_text import loss_text
 from gptlab.sweeps.groups import Group
 from gptlab.sweeps.record import FAILED, FINISHED, JobRecord, state_of
 from gptlab.sweeps.values import labels, ranked, shown_value
+from gptlab.training.loss_text import loss_text
 
 CSV = "summary.csv"
 SHOWN = 25  # rows that are printed; the file has all

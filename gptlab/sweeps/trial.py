@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.errors import TrainingStopped
-from gptlab.hookspecs import hookimpl
-from gptlab.loss_text import loss_text
-from gptlab.run import Run
+from gptlab.plugins.hookspecs import hookimpl
+from gptlab.runs.run import Run
 from gptlab.sweeps.record import FINISHED, PRUNED, JobRecord
+from gptlab.training.loss_text import loss_text
 
 if TYPE_CHECKING:
     import optuna

@@ -6,8 +6,11 @@ track nothing, or are told that they are mistyped, do not wait for it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from gptlab.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from gptlab.tracking.tracker import Tracker
@@ -51,3 +54,9 @@ class NoTracker:
 
     def wait_until_ready(self, timeout: float = 0.0) -> None:
         """Always ready."""
+
+
+@hookimpl
+def gptlab_register_tracking(register: Callable[..., None]) -> None:
+    register("mlflow", MLflowTracking)
+    register("none", NoTracking)

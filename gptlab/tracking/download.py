@@ -12,8 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab.checkpoint import CHECKPOINTS, CONFIG, PLUGINS, STATE, SUMS, TOKENIZER, WEIGHTS
 from gptlab.errors import UserError, nearest
+from gptlab.runs.checkpoint import CHECKPOINTS, STATE, SUMS, WEIGHTS
+from gptlab.runs.files import CONFIG, PLUGINS, TOKENIZER
 from gptlab.tracking.existing import existing_store
 
 if TYPE_CHECKING:

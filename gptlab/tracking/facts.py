@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gptlab import strict_json
-from gptlab.run import Run
+from gptlab.runs.run import Run
 from gptlab.tracking import orphans
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gptlab.errors import UserError
-from gptlab.metric_rows import Metrics
-from gptlab.smoothing import with_smoothed
 from gptlab.tracking.existing import existing_store
+from gptlab.training.metric_rows import Metrics
+from gptlab.training.smoothing import with_smoothed
 
 
 def metrics_in_store(run_id: str, uri: str | None) -> Metrics:

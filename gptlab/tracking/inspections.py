@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gptlab.inspection.kept import INSPECTIONS, kept
 from gptlab.inspection.page import page
 from gptlab.inspection.pictures import attention_picture
-from gptlab.run import Run
+from gptlab.runs.run import Run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -20,11 +20,12 @@ from mlflow.tracking._tracking_service.utils import _use_tracking_uri
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.utils import requirements_utils
 
-from gptlab.checkpoint import CONFIG, PLUGINS, TOKENIZER, read_checkpoint, write_checkpoint
-from gptlab.generation import Sampling
-from gptlab.run import Run
+from gptlab.config.registering import ALIAS
+from gptlab.runs.checkpoint import read_checkpoint, write_checkpoint
+from gptlab.runs.files import CONFIG, PLUGINS, TOKENIZER
+from gptlab.runs.run import Run
 from gptlab.tracking import model_code
-from gptlab.tracking.registering import ALIAS
+from gptlab.training.generation import Sampling
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

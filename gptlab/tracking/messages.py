@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from gptlab.run import DatasetFacts, Matrix, Run
+from gptlab.data.facts import DatasetFacts
+from gptlab.model.matrix import Matrix
+from gptlab.runs.run import Run
 from gptlab.tracking.store import Store
 
 Message = dict[str, Any]

@@ -13,9 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab.checkpoint import METRICS
-from gptlab.metric_rows import rows_in
-from gptlab.run import Run
+from gptlab.runs.files import METRICS
+from gptlab.runs.run import Run
 from gptlab.tracking.experiment import experiment_id
 from gptlab.tracking.facts import COUNTS, clean_key, flat_params, tags_of
 from gptlab.tracking.messages import read_run, read_store, write_run, write_store
@@ -23,6 +22,7 @@ from gptlab.tracking.resuming import continued, steps_of
 from gptlab.tracking.store import Store, answers
 from gptlab.tracking.unsent import UNSENT, Point, Unsent, keep, kept
 from gptlab.tracking.writes import Write, Writer, kind_of
+from gptlab.training.metric_rows import rows_in
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

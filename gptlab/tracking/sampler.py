@@ -18,11 +18,12 @@ class Sampler(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Build the model from the run's folder among the artifacts. Raises MlflowException if it cannot be."""
-        from gptlab.plugins import load_plugins
-        from gptlab.runs import load_run
+        from gptlab import load
+        from gptlab.plugins.loading import load_plugins
 
         try:
-            self.trained = load_run(Path(context.artifacts["run"]), load_plugins(quiet=True).registry)
+            self.run = load(Path(context.artifacts["run"]), registry=load_plugins(quiet=True).registry)
+            self.run.model  # noqa: B018 - what is wrong with it is said now
         except UserError as error:
             raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
 
@@ -37,22 +38,9 @@ class Sampler(PythonModel):
         same seed gives the same texts for a prompt, whatever other prompts come with it. Raises
         MlflowException (HTTP 400) for a prompt outside the vocabulary and values out of range.
         """
-        from gptlab.generation import Sampling, generate
-
-        trained = self.trained
+        how = {"n": 1, **(params or {})}
         try:
-            texts = []
-            for prompt in _prompts(model_input):
-                how = Sampling(**{"n": 1, **(params or {}), "prompt": prompt})
-                texts += generate(
-                    trained.session,
-                    trained.state,
-                    trained.tokenizer,
-                    trained.definition.sizes.blockSize,
-                    how,
-                    trained.start,
-                )
-            return texts
+            return [text for prompt in _prompts(model_input) for text in self.run.generate(prompt, **how)]
         except UserError as error:
             raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from None
 

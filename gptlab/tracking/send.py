@@ -7,8 +7,9 @@ from pathlib import Path
 import yaml
 
 from gptlab import strict_json
-from gptlab.checkpoint import CONFIG, METRICS, RUN, read_identity, write_json
 from gptlab.errors import UserError
+from gptlab.files import write_json
+from gptlab.runs.files import CONFIG, METRICS, RUN, read_identity
 from gptlab.tracking.link import ENVIRONMENT
 from gptlab.tracking.lock import alone
 from gptlab.tracking.messages import read_store

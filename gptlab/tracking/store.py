@@ -24,9 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from gptlab.checkpoint import sync
-from gptlab.errors import UserError
-from gptlab.tracking.addresses import (
+from gptlab.config.addresses import (
     KEY,
     SQLITE,
     join_address,
@@ -36,6 +34,8 @@ from gptlab.tracking.addresses import (
     sqlite_path,
     with_password,
 )
+from gptlab.errors import UserError
+from gptlab.files import sync
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

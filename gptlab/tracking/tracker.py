@@ -16,12 +16,12 @@ from threading import Thread
 from typing import Any
 
 from gptlab.calling import as_called
-from gptlab.checkpoint import checkpoint_folders
 from gptlab.errors import UserError
-from gptlab.hookspecs import hookimpl
 from gptlab.inspection.inspection import Inspection
 from gptlab.inspection.kept import INSPECTIONS, keep
-from gptlab.run import Run, status_of
+from gptlab.plugins.hookspecs import hookimpl
+from gptlab.runs.checkpoint import checkpoint_folders
+from gptlab.runs.run import Run, status_of
 from gptlab.tracking import MLflowTracking, ending, orphans
 from gptlab.tracking.link import Link, take_link, warm_up
 from gptlab.tracking.lock import forget

@@ -249,9 +249,9 @@ def load_for_end() -> None:
     """Load what the pictures and the model need, which are made when a run is over and somebody waits."""
     from PIL import Image
 
-    from gptlab.figures import loss_curve
     from gptlab.inspection.pictures import attention_figure
     from gptlab.tracking import inspections, logged_model  # noqa: F401
+    from gptlab.training.figures import loss_curve
 
     # The first picture of its kind takes matplotlib twice as long as the next.
     loss_curve({"train/loss": [(1, 1.0)]}, {}, "title")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab import strict_json
-from gptlab.checkpoint import name_run
-from gptlab.run import Run
+from gptlab.runs.checkpoint import name_run
+from gptlab.runs.run import Run
 from gptlab.tracking.facts import TAG_LENGTH, dataset_input, parameter_table
 from gptlab.tracking.parent import forget_kill
 
@@ -102,7 +102,7 @@ class Writer:
             repository.delete_artifacts(path)
 
     def _curve(self) -> None:
-        from gptlab.figures import loss_curve
+        from gptlab.training.figures import loss_curve
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "loss.png"

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gptlab.assembly import Data, data_of
+from gptlab.assembly.parts import Data, data_of
 from gptlab.cli.composing import compose, prepared
-from gptlab.config import plain
+from gptlab.config.schema import plain
 from gptlab.data.batches import Epochs
 from gptlab.data.tokenizers import CharTokenizer, WordTokenizer
 

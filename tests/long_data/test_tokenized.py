@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gptlab.assembly import digest
+from gptlab.assembly.parts import digest
 from gptlab.data import documents, files, tokenized
 from gptlab.data.batches import encode, pack, windows
 from gptlab.data.datasets import Text
@@ -17,7 +17,7 @@ from gptlab.data.seams import seam
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary, distinct, split
 from gptlab.data.watching import PlainWatch, Watch
 from gptlab.errors import UserError
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 from tests.long_data.setting import (
     UNITS,
     assert_same_data,

@@ -12,9 +12,9 @@ from gptlab.engines.engine import causal_context
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.scalar_arrays import ScalarArrays, data_of
 from gptlab.engines.xla import XlaEngine
-from gptlab.generation import choose
 from gptlab.optim.optimizers import Adam
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
+from gptlab.training.generation import choose
 from tests.models import assert_same_run, make_gpt, trained
 
 REGISTRY = load_plugins().registry

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gptlab.checks import assert_passes
 from gptlab.errors import UserError
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 
 REGISTRY = load_plugins().registry
 BytePairs = REGISTRY.get("tokenizer", "bpe")

@@ -8,7 +8,7 @@ from gptlab.checks import assert_passes
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 
 REGISTRY = load_plugins().registry
 Lion = REGISTRY.get("optimizer", "lion")

@@ -11,7 +11,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.checks import assert_passes
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 from tests.models import assert_same_run, make_gpt, trained
 
 REGISTRY = load_plugins().registry

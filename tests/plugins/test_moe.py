@@ -16,7 +16,7 @@ from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
 from gptlab.model.activation import Relu
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 from tests.models import assert_same_run, make_gpt, trained
 
 REGISTRY = load_plugins().registry
@@ -100,7 +100,7 @@ def test_its_wheel_is_the_plugin_with_its_experiment(tmp_path):
     code = (
         "from importlib.metadata import distribution\n"
         "point, = distribution('gptlab-moe').entry_points.select(group='gptlab')\n"
-        "import gptlab.plugins as plugins\n"
+        "import gptlab.plugins.loading as plugins\n"
         "source = plugins.Source(point.name, 'installed', '', point.load)\n"
         "found = plugins.load_plugins([source], discover=False).registry\n"
         "print(found.owner('mlp', 'moe'), found.get('mlp', 'moe').__module__)"

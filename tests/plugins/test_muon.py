@@ -13,7 +13,7 @@ from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
 from gptlab.optim.optimizers import Adam
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 
 REGISTRY = load_plugins().registry
 Muon = REGISTRY.get("optimizer", "muon")

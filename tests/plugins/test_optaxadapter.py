@@ -13,7 +13,7 @@ from gptlab.checks import assert_passes
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
 from gptlab.optim.optimizers import Adam
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 
 REGISTRY = load_plugins().registry
 Optax = REGISTRY.get("optimizer", "optax")

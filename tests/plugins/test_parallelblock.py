@@ -10,7 +10,7 @@ from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.scalar_arrays import ScalarArrays, data_of
 from gptlab.engines.xla import XlaEngine
 from gptlab.model.component import Part
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 from tests.models import assert_same_run, make_gpt, trained
 
 REGISTRY = load_plugins().registry

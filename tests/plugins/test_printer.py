@@ -3,7 +3,7 @@
 import pytest
 
 from gptlab.cli import main
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 
 SMALL = [
     "data=names",

@@ -9,7 +9,7 @@ from gptlab.checks import assert_passes
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
 from gptlab.engines.xla import XlaEngine
-from gptlab.plugins import load_plugins
+from gptlab.plugins.loading import load_plugins
 from tests.models import assert_same_run, make_gpt, trained
 
 REGISTRY = load_plugins().registry

@@ -1,0 +1,373 @@
+"""The config: its schema, what Hydra makes of it, and the checks that Hydra cannot make.
+
+Component fields come from the components' own dataclasses; no YAML and no line here repeats them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, make_dataclass
+from functools import partial
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, Node, OmegaConf
+
+from gptlab.autograd.ops import BUILTIN_OPS
+from gptlab.config.addresses import hide_in_config
+from gptlab.config.node import ConfigNode
+from gptlab.config.registering import check_registering
+from gptlab.errors import UserError
+from gptlab.plugins.groups import GROUPS
+from gptlab.plugins.registry import Registry
+
+
+@dataclass
+class ModelConfig:
+    nLayer: int = 1
+    nEmbd: int = 16
+    nHead: int = 4
+    headDim: int | None = None
+    blockSize: int = 16
+    initStd: float = 0.08
+    finalNorm: bool = False
+    tieEmbeddings: bool = False
+    attention: Any = MISSING
+    mlp: Any = MISSING
+    norm: Any = MISSING
+    activation: Any = MISSING
+    position: Any = MISSING
+    block: Any = MISSING
+    adapter: Any = MISSING
+
+
+@dataclass
+class TrainConfig:
+    numSteps: int = 1000
+    batchSize: int = 1
+    learningRate: float = 0.01
+    logEvery: int | None = None  # so that a run has at most some 1,000 rows
+    evalEvery: int = 250
+    freeze: list[str] = field(default_factory=list)
+
+
+@dataclass
+class CheckpointConfig:
+    """Steps between two checkpoints, null for one now and then by time; how many of the newest stay."""
+
+    every: int | None = None
+    keep: int = 2
+
+
+@dataclass
+class SamplesConfig:
+    """The samples drawn at each evaluation; n=0 for none."""
+
+    n: int = 5
+    temperature: float = 0.8
+    topK: int = 0
+    topP: float = 1.0
+
+
+@dataclass
+class InspectingConfig:
+    """When a run looks inside its model. atEnd: null for all runs but those of a sweep. every: steps between two.
+
+    text: what is looked at; a held-out document if left out.
+    """
+
+    atEnd: bool | None = None
+    every: int | None = None
+    text: str | None = None
+
+
+OpsConfig = make_dataclass("OpsConfig", [(name, str, field(default=name)) for name in BUILTIN_OPS])
+
+
+@dataclass
+class SweepConfig:
+    """resume: latest, a sweep's folder or the MLflow id of its parent run: what is not done of it is done."""
+
+    resume: str | None = None
+
+
+@dataclass
+class Config:
+    """The config of a training run; `seed` sets the weights, the order of the data and the samples.
+
+    initFrom: a run or a file of weights to start from; its model, ops and vocabulary are then the config's.
+    resume: latest, an MLflow run id, or a run's folder: go on with that run, whose config is then the config.
+    anyway: go on with a run or a sweep although a plugin of it has changed since.
+    register: the name in MLflow's model registry that the finished model goes under; registerAlias: its alias there.
+    original: set by initFrom: the run that the weights come from, and its data.
+    sweep, anyway: of the command, and in no run's own config.
+    """
+
+    seed: int = 0
+    description: str = ""
+    initFrom: str | None = None
+    resume: str | None = None
+    anyway: bool = False
+    register: str | None = None
+    registerAlias: str = "newest"
+    progress: str = "auto"
+    listeners: list[str] = field(default_factory=list)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    samples: SamplesConfig = field(default_factory=SamplesConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    inspect: InspectingConfig = field(default_factory=InspectingConfig)
+    ops: OpsConfig = field(default_factory=OpsConfig)  # type: ignore[valid-type]
+    original: Any = None
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    optimizer: Any = MISSING
+    schedule: Any = MISSING
+    data: Any = MISSING
+    tokenizer: Any = MISSING
+    engine: Any = MISSING
+    tracking: Any = MISSING
+
+
+@dataclass
+class GenerateConfig:
+    """The config of `python -m gptlab generate`. run: whatever names weights, see exchange.finding.
+
+    engine: that of the run, unless named here. tokenizer: for a file of weights without a vocabulary.
+    """
+
+    run: str = "latest"
+    n: int = 20
+    temperature: float = 0.8
+    topK: int = 0
+    topP: float = 1.0
+    prompt: str = ""
+    seed: int = 0
+    engine: Any = None
+    tokenizer: Any = MISSING
+    tracking: Any = MISSING
+
+
+@dataclass
+class ExportConfig:
+    """The config of `python -m gptlab export`. run: whatever names weights, see exchange.finding.
+
+    format: json or safetensors; by default what output ends with, else json. output: the file to write.
+    """
+
+    run: str = "latest"
+    format: str | None = None
+    output: str | None = None
+    overwrite: bool = False
+    tokenizer: Any = MISSING
+    tracking: Any = MISSING
+
+
+@dataclass
+class ImportConfig:
+    """The config of `python -m gptlab import`. file: weights as `export` writes them."""
+
+    file: str = MISSING
+    tokenizer: Any = MISSING
+
+
+@dataclass
+class CompareConfig:
+    """The config of `python -m gptlab compare`. output: the PNG of the curves."""
+
+    output: str = "compare.png"
+    tracking: Any = MISSING
+
+
+@dataclass
+class InspectConfig:
+    """The config of `python -m gptlab inspect`. run: whatever names weights, see exchange.finding.
+
+    to: terminal or html. candidates: tokens shown at each position. output: the page to write.
+    """
+
+    run: str = "latest"
+    text: str = MISSING
+    to: str = "terminal"
+    candidates: int = 5
+    output: str = "inspect.html"
+    tokenizer: Any = MISSING
+    tracking: Any = MISSING
+
+
+@dataclass
+class GraphConfig(Config):
+    """The config of `python -m gptlab graph`: a training run's, of which the graph of step 1 is looked at.
+
+    expr: an expression to draw instead. output: its picture. param: a number of a weight to follow,
+    `output[3,5]`. text: the document of the step; by default the data's.
+    """
+
+    expr: str | None = None
+    output: str = "graph.svg"
+    param: str | None = None
+    text: str | None = None
+
+
+@dataclass
+class UiConfig:
+    """The config of `python -m gptlab ui`."""
+
+    host: str = "127.0.0.1"
+    port: int = 5000
+    tracking: Any = MISSING
+
+
+ROOTS = {
+    "train": Config,
+    "generate": GenerateConfig,
+    "export": ExportConfig,
+    "import": ImportConfig,
+    "compare": CompareConfig,
+    "inspect": InspectConfig,
+    "graph": GraphConfig,
+    "ui": UiConfig,
+}
+
+
+def schema_nodes(registry: Registry) -> dict[str, ConfigNode]:
+    """The root schemas and a typed group entry for each component, as Hydra is to find them."""
+    nodes = {
+        f"{verb}_schema": ConfigNode(partial(OmegaConf.structured, root)) for verb, root in ROOTS.items()
+    }
+    for entry in registry:
+        if entry.kind in GROUPS:
+            group = GROUPS[entry.kind]
+            make = partial(schema_of, entry.value, entry.name)
+            nodes[f"{group}/{entry.name}"] = ConfigNode(make, provider=entry.owner)
+    return nodes
+
+
+def open_if_dict(factory: Callable[[], Any]) -> Callable[[], Any]:
+    """The default of a field; a dict takes whatever keys a person gives it."""
+    from omegaconf import DictConfig
+
+    made = factory()
+    return (lambda: DictConfig(made, flags={"struct": False})) if isinstance(made, dict) else factory
+
+
+def schema_of(cls: type, name: str) -> Any:
+    """The component's fields as a config schema, with the name that selects it in front."""
+    hints = typing.get_type_hints(cls)
+    rows: list[Any] = [("name", str, field(default=name))]
+    for item in dataclasses.fields(cls):
+        if item.default_factory is not dataclasses.MISSING:
+            default = field(default_factory=open_if_dict(item.default_factory))
+        elif item.default is not dataclasses.MISSING:
+            default = field(default=item.default)
+        else:
+            default = field(default=MISSING)
+        rows.append((item.name, hints[item.name], default))
+    return make_dataclass(f"{cls.__name__}Config", rows)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The config as nested dicts, resolved, after the checks that Hydra cannot make.
+
+    Raises UserError: a key that the schema has not (added with `+`), a field that is needed and not
+    given, a component named but not selected.
+    """
+    check_keys(config)
+    check_choices(config)
+    result = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(result, dict)
+    return hide_in_config(typing.cast("dict[str, Any]", result))
+
+
+def check_keys(config: DictConfig, prefix: str = "") -> None:
+    """Raises UserError for a key that the schema has not, or that has no value and needs one."""
+    schema = OmegaConf.get_type(config)
+    known = [f.name for f in dataclasses.fields(schema)] if dataclasses.is_dataclass(schema) else None
+    for key in config:
+        name = prefix + str(key)
+        if known is not None and key not in known:
+            raise UnknownKey(name, known)
+        if OmegaConf.is_missing(config, key):
+            group = name.replace(".", "/")
+            if group in GROUPS.values():
+                raise UserError(f"{group} must be chosen: there is none. Add {group}=NAME to the command.")
+            raise UserError(f"{name} must be given: it has no default. Add {name}=... to the command.")
+        node = config._get_node(key)
+        if isinstance(node, DictConfig) and not node._is_none():
+            check_keys(node, f"{name}.")
+
+
+def check_choices(config: DictConfig) -> None:
+    """Raises UserError where a config, e.g. an experiment's file, names a component where it must select one."""
+    for group in GROUPS.values():
+        dotted = group.replace("/", ".")
+        node: Any = config
+        for name in dotted.split("."):
+            node = node._get_node(name) if isinstance(node, DictConfig) and name in node else None
+        if not isinstance(node, Node) or node._is_none():
+            continue
+        if not isinstance(node, DictConfig):
+            given = str(node)
+            raise UserError(
+                f"{group} must be selected by name: got {dotted}={given}. Type {group}={given}, "
+                f"or in an experiment's file under defaults: override /{group}: {given}"
+            )
+        schema = OmegaConf.get_type(node)
+        if not dataclasses.is_dataclass(schema):
+            continue
+        selected = next(f.default for f in dataclasses.fields(schema) if f.name == "name")
+        if node["name"] != selected:
+            raise UserError(
+                f"{dotted}.name must stay what {group} selects, {selected}: got {node['name']}. Type "
+                f"{group}={node['name']}, or in an experiment's file under defaults: "
+                f"override /{group}: {node['name']}"
+            )
+
+
+class UnknownKey(UserError):
+    """A key, as `train.numStep`, that the part of the config which it is in has not."""
+
+    def __init__(self, key: str, known: Iterable[str]):
+        self.key = key
+        super().__init__(f"the config has no key '{key}'. Known there: {', '.join(known)}.")
+
+
+def check_values(config: dict[str, Any]) -> None:
+    """Raises UserError for numbers out of range, before anything is built."""
+    check_registering(config)
+    train = config["train"]
+    for key, least, example in (
+        ("numSteps", 1, 1000),
+        ("batchSize", 1, 1),
+        ("logEvery", 1, 10),
+        ("evalEvery", 0, 250),
+    ):
+        if train[key] is not None and train[key] < least:
+            raise UserError(
+                f"train.{key} must be at least {least}: got {train[key]}. Try train.{key}={example}."
+            )
+    rate = train["learningRate"]
+    if not (math.isfinite(rate) and rate > 0):
+        raise UserError(
+            f"train.learningRate must be a number above 0: got {rate}. Try train.learningRate=0.01."
+        )
+    deviation = config["model"]["initStd"]
+    if not (math.isfinite(deviation) and deviation >= 0):
+        raise UserError(f"model.initStd must be a number from 0 up: got {deviation}. Try model.initStd=0.08.")
+    if config["seed"] < 0:
+        raise UserError(f"seed must be at least 0: got {config['seed']}. Try seed=0.")
+    if config["samples"]["n"] < 0:
+        raise UserError(f"samples.n must be at least 0: got {config['samples']['n']}. Try samples.n=5.")
+    saved = config["checkpoint"]
+    if saved["every"] is not None and saved["every"] < 1:
+        raise UserError(
+            f"checkpoint.every must be at least 1, or null: got {saved['every']}. Try checkpoint.every=1000."
+        )
+    if saved["keep"] < 1:
+        raise UserError(f"checkpoint.keep must be at least 1: got {saved['keep']}. Try checkpoint.keep=2.")
+    every = config["inspect"]["every"]
+    if every is not None and every < 1:
+        raise UserError(f"inspect.every must be at least 1, or null: got {every}. Try inspect.every=100.")
+    if config["progress"] not in ("auto", "none"):
+        raise UserError(f"progress must be auto or none: got {config['progress']}. Try progress=auto.")

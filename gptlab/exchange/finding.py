@@ -1,0 +1,96 @@
+"""Weights, found again by what names them: the newest run, a folder, an id, a file, an address in MLflow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from gptlab.assembly.parts import Settings
+from gptlab.data.tokenizers import WordTokenizer
+from gptlab.errors import UserError
+from gptlab.exchange import FILES, read_file
+from gptlab.runs.checkpoint import (
+    CHECKPOINTS,
+    STATE,
+    SUMS,
+    newest_or_refuse,
+    read_checkpoint,
+)
+from gptlab.runs.files import CONFIG
+from gptlab.runs.finding import ID, RUNS, folder_of, latest, path_of, run_of
+from gptlab.runs.source import Source, from_checkpoint, with_vocabulary
+
+REFERENCES = (
+    "latest, the folder of a run or of a checkpoint, an MLflow run id, runs:/ID, models:/NAME@ALIAS, "
+    f"or a file that ends in {' or '.join(FILES)}"
+)
+
+
+ADDRESSES = ("runs:/", "models:/")
+
+
+@contextmanager
+def found_source(reference: str, tracking: Settings, tokenizer_path: str | None = None) -> Iterator[Source]:
+    """The weights that `reference` names: latest, a run's folder, a checkpoint's folder, an MLflow run id,
+    runs:/ID, models:/NAME@ALIAS, FILE.json, FILE.safetensors.
+
+    What is in ./runs is looked at first; an id that is not there is fetched from the store that `tracking`
+    names, into a folder that is gone afterwards. tokenizer_path: the corpus whose words are the
+    vocabulary of a file that carries none; what carries one keeps it.
+
+    Raises UserError if there is no such thing, it is damaged, or the vocabulary has another size.
+    """
+    path = path_of(reference)
+    if names_file(reference, path):
+        source = read_file(path)
+        if source.tokenizer is None and tokenizer_path is not None:
+            source = with_vocabulary(source, "word", WordTokenizer(tokenizer_path))
+        yield source
+    elif any(os.path.isfile(path / name) for name in (STATE, SUMS)):
+        yield from_checkpoint(read_checkpoint(path), run_of(path))
+    else:
+        with found_run(reference, tracking) as folder:
+            yield from_checkpoint(newest_or_refuse(folder), folder)
+
+
+@contextmanager
+def found_run(run: str, tracking: Settings) -> Iterator[Path]:
+    """The folder of `latest`, of an MLflow run id, of an address in MLflow, or the folder itself.
+
+    What is in ./runs is looked at first; what is not there is fetched from the store that `tracking`
+    names, into a folder that is gone afterwards. Raises UserError if there is no such run.
+    """
+    folder = latest() if run == "latest" else path_of(run)
+    if os.path.isdir(folder):
+        if not os.path.isfile(folder / CONFIG) and not os.path.isdir(folder / CHECKPOINTS):
+            raise UserError(f"run must be the folder of a run: {folder} has no {CONFIG}. Try run=latest.")
+        yield folder
+        return
+    here = folder_of(run)
+    if here is not None:
+        yield here
+        return
+    if not ID.fullmatch(run) and not run.startswith(ADDRESSES):
+        raise no_run(run)
+    if tracking["name"] != "mlflow":
+        raise no_run(run, " (nor is it looked for in MLflow, with tracking=none)")
+    from gptlab.tracking.download import download_reference
+
+    with TemporaryDirectory(prefix="gptlab-run-") as fetched:
+        yield download_reference(run, tracking["uri"], Path(fetched))
+
+
+def names_file(reference: str, path: Path) -> bool:
+    """Whether it is a file of weights that is meant, be it there or not."""
+    if reference.startswith(ADDRESSES) or os.path.isdir(path):
+        return False
+    return path.suffix.lower() in FILES or os.path.exists(path)
+
+
+def no_run(run: str, elsewhere: str = "") -> UserError:
+    return UserError(
+        f"run must be {REFERENCES}: there is no '{run}' below {Path(RUNS).absolute()}{elsewhere}. Try run=latest."
+    )

@@ -1,0 +1,144 @@
+"""The model of weights that come from anywhere, ready to be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gptlab.assembly.parts import Settings, definition_of, session_of
+from gptlab.data.beginning import first_token_of
+from gptlab.data.tokenizers import Tokenizer
+from gptlab.engines.engine import Session, State
+from gptlab.errors import UserError
+from gptlab.exchange.standard import standard_config
+from gptlab.model.gpt import GPT
+from gptlab.plugins.changes import say_changed_plugins
+from gptlab.plugins.registry import Registry, build
+from gptlab.runs.checkpoint import (
+    check_shapes,
+    newest_or_refuse,
+)
+from gptlab.runs.source import Source, from_checkpoint, with_vocabulary
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run's model, ready to be asked."""
+
+    folder: Path | None
+    config: Settings
+    definition: GPT
+    tokenizer: Tokenizer
+    session: Session
+    state: State
+    start: int  # the token that a text begins after
+
+
+def load_run(folder: Path, registry: Registry, engine: dict[str, Any] | None = None) -> Trained:
+    """The model of a run's folder, on its own engine or on the one given.
+
+    Raises UserError for files that are missing, broken, or do not fit each other.
+    """
+    return load_source(from_checkpoint(newest_or_refuse(folder), folder), registry, engine)
+
+
+def load_source(source: Source, registry: Registry, engine: dict[str, Any] | None = None) -> Trained:
+    """The model of a source, on its own engine or on the one given.
+
+    Raises UserError for a source without a vocabulary, names that are not registered, and weights that do
+    not fit the config.
+    """
+    tokenizer = check_vocabulary(source, registry)
+    source, definition = with_model(source, registry)
+    config = source.config or standard_config(source.sizes)
+    if engine is not None:
+        config = {**config, "engine": engine}
+    with known_plugins(registry, source.plugins), sense_of(source.name):
+        session = session_of(config, registry, definition)
+    state = session.init(source.weights, {})
+    start = first_token_of(source.start, source.config, tokenizer)
+    return Trained(source.folder, config, definition, tokenizer, session, state, start)
+
+
+def with_model(source: Source, registry: Registry) -> tuple[Source, GPT]:
+    """The source with its weights in the order of `params`, and the model that its config describes.
+
+    Raises UserError for a config that describes none, and for weights that are not of that model.
+    """
+    config = source.config or standard_config(source.sizes)
+    say_changed_plugins(registry, source.plugins, source.name)
+    with known_plugins(registry, source.plugins), sense_of(source.name):
+        definition = definition_of(config, registry, source.sizes["vocabSize"])
+        shapes = {name: weight.shape for name, weight in definition.declared_weights().items()}
+    check_shapes(source.weights, shapes, Path(source.name))
+    return replace(source, weights={name: source.weights[name] for name in shapes}), definition
+
+
+def with_corpus(source: Source, settings: Settings, registry: Registry) -> Source:
+    """The source with the vocabulary that the tokenizer of these settings builds of its path, if one is given.
+
+    Raises UserError if the source has a vocabulary already, or the new one has another size.
+    """
+    if settings.get("path") is None:
+        return source
+    if source.tokenizer is not None:
+        raise UserError(
+            f"tokenizer.path is for weights that carry no vocabulary: {source.name} has its own. Leave it out."
+        )
+    return with_vocabulary(source, settings["name"], build(registry, "tokenizer", settings))
+
+
+def check_vocabulary(source: Source, registry: Registry) -> Tokenizer:
+    """The tokenizer of a source. Raises UserError if it has none, or one that is not of its weights."""
+    if source.tokenizer is None:
+        raise UserError(
+            f"{source.name} carries no vocabulary: add tokenizer.path=CORPUS, the text that it was trained on."
+        )
+    with known_plugins(registry, source.plugins), sense_of(source.name):
+        tokenizer = restored(source.tokenizer, registry)
+        found, wanted = tokenizer.vocabSize, source.sizes["vocabSize"]
+    if found != wanted:
+        raise UserError(
+            f"the vocabulary must be that of the weights: {source.name} has {found} ids in the one, and "
+            f"{wanted} in the others."
+        )
+    return tokenizer
+
+
+def restored(state: dict[str, Any], registry: Registry) -> Tokenizer:
+    """The vocabulary of a tokenizer's state. Raises LookupError or TypeError for what is none."""
+    pieces = state.get("pieces", [])
+    if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
+        raise TypeError("a vocabulary's pieces must be texts")
+    tokenizer: Tokenizer = registry.get("tokenizer", state["name"])().restore(state)
+    return tokenizer
+
+
+@contextmanager
+def known_plugins(registry: Registry, brought: dict[str, str]) -> Iterator[None]:
+    """A name that is not registered is said to be of the plugin that the run had it from."""
+    earlier = registry.hint
+
+    def hint(kind: str, name: str) -> str:
+        plugin = brought.get(f"{kind} {name}")
+        said = [f"The run had it from the plugin '{plugin}'."] if plugin else []
+        return " ".join([*said, *filter(None, [earlier(kind, name)])])
+
+    registry.hint = hint
+    try:
+        yield
+    finally:
+        registry.hint = earlier
+
+
+@contextmanager
+def sense_of(place: str) -> Iterator[None]:
+    """What reads well and lacks what it should hold is the person's to mend, too."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, MemoryError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{place} must be as gptlab wrote it, and is not ({reason}).") from None

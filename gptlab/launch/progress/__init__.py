@@ -1,0 +1,24 @@
+"""What a person sees while training: a live panel on a terminal, sparse plain lines elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import sys
+
+from gptlab.launch.progress.plain import PlainLines, Progress, Silence
+
+__all__ = ["PlainLines", "Progress", "Silence", "make_progress"]
+
+
+def make_progress(kind: str, total: int, start: int = 0) -> Progress:
+    """`auto` or `none`, as `progress=` says, of `total` steps of which `start` are done."""
+    if kind == "none":
+        return Silence()
+    if not sys.stdout.isatty():
+        return PlainLines(total, start=start)
+    from rich.console import Console
+
+    from gptlab.launch.progress.live import LivePanel
+
+    console = Console(highlight=False)
+    # One that cannot move its cursor would show each state of the panel below the last.
+    return LivePanel(console, total, start) if console.is_interactive else PlainLines(total, start=start)

@@ -1,0 +1,80 @@
+"""Progress where nothing can be redrawn: a line now and then, or silence."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from gptlab.launch.progress.pace import Pace
+from gptlab.training.loss_text import loss_text
+
+
+class Progress(Protocol):
+    def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
+        """A logged step's numbers, in order; of an evaluation with val/loss, and what was sampled then."""
+        ...
+
+    def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
+        """How far it has come, after each chunk of steps: the smoothed training loss, and what a step of it took.
+
+        seconds: nan if nobody knows.
+        """
+        ...
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Silence:
+    """progress=none."""
+
+    def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
+        pass
+
+    def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class PlainLines:
+    """For a file, a pipe, or a terminal that cannot redraw: at most one line each ten seconds, and the notes."""
+
+    def __init__(self, total: int, interval: float = 10.0, start: int = 0):
+        self._total = total
+        self._pace = Pace(total, start)
+        self._interval = interval
+        self._last = time.monotonic()
+
+    def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
+        pass  # the notes say it
+
+    def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
+        self._pace.add(step, seconds)
+        now = time.monotonic()
+        if now - self._last >= self._interval:
+            self._last = now
+            left = self._pace.left()
+            shown = f"smoothed loss {loss_text(loss)}"
+            words = [f"step {step}/{self._total}", shown, rate(tokens_per_second)]
+            words += [] if math.isnan(left) else [f"{left:.0f} s left"]
+            print("  ".join(filter(None, words)), flush=True)
+
+    def note(self, text: str) -> None:
+        print(text, flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+def rate(tokens_per_second: float) -> str:
+    return "" if math.isnan(tokens_per_second) else f"{tokens_per_second:,.0f} tokens/s"

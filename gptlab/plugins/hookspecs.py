@@ -1,0 +1,78 @@
+"""The hooks through which anything is added to gptlab, its own names included.
+
+Registering hooks return nothing and get a `register` callback, so that an error is raised
+at the plugin's own line. Listener hooks fire once a run or once a logged step, never per op.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pluggy
+
+hookspec = pluggy.HookspecMarker("gptlab")
+hookimpl = pluggy.HookimplMarker("gptlab")
+
+
+@hookspec
+def gptlab_register_ops(register: Callable[..., None]) -> None:
+    """Call `register(op)` for each `gptlab.Op` (what `@gptlab.op` makes of a function)."""
+
+
+@hookspec
+def gptlab_register_components(register: Callable[..., None]) -> None:
+    """Call `register(kind, name, cls)`: kind is activation, norm, mlp, attention, position, block or adapter."""
+
+
+@hookspec
+def gptlab_register_optimizers(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a frozen dataclass with `init` and `update`."""
+
+
+@hookspec
+def gptlab_register_schedules(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a frozen dataclass, called as `schedule(step, numSteps) -> factor`."""
+
+
+@hookspec
+def gptlab_register_datasets(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a `gptlab.Dataset`, whose `documents()` gives texts, in a list or anew each time."""
+
+
+@hookspec
+def gptlab_register_tokenizers(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a frozen dataclass with `build(documents)` and `restore(state)`."""
+
+
+@hookspec
+def gptlab_register_engines(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a frozen dataclass that follows `gptlab.engines.engine.Engine`."""
+
+
+@hookspec
+def gptlab_register_tracking(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a frozen dataclass whose `start()` is a `gptlab.tracking.tracker.Tracker`."""
+
+
+@hookspec
+def gptlab_run_started(run: Any) -> None:
+    """A run's model and data are built; step 1 has not begun. `run` is a `gptlab.runs.run.Run`."""
+
+
+@hookspec
+def gptlab_step_ended(run: Any, step: int, metrics: dict[str, float]) -> None:
+    """A logged step (counted from 1) has ended with these metrics; `run.metrics` already has them."""
+
+
+@hookspec
+def gptlab_checkpoint_saved(run: Any, folder: Any, step: int, removed: list[Any]) -> None:
+    """The checkpoint of `step` is whole in `folder`; `removed` are those deleted for it, as paths."""
+
+
+@hookspec
+def gptlab_inspected(run: Any, step: int, inspection: Any) -> None:
+    """The model has been looked into after `step`: what it makes of one text, a `gptlab.inspection` Inspection."""
+
+
+@hookspec
+def gptlab_run_ended(run: Any, error: BaseException | None) -> None:
+    """The run is over; `error` is what ended it: None, an exception, or KeyboardInterrupt."""

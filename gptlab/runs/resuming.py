@@ -1,0 +1,248 @@
+"""Going on with a run: its newest whole checkpoint, held against what is there now."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gptlab import strict_json
+from gptlab.calling import command_with
+from gptlab.engines.engine import Arrays
+from gptlab.errors import UserError
+from gptlab.files import read_json
+from gptlab.runs import folders
+from gptlab.runs.checkpoint import (
+    CHECKPOINTS,
+    OPTIMIZER,
+    SUMS,
+    TRAINING,
+    WEIGHTS,
+    Checkpoint,
+    check_shapes,
+    checkpoint_folders,
+    newest_whole,
+    put_back,
+    read_checkpoint,
+    step_of,
+)
+from gptlab.runs.files import METRICS, SAMPLES
+from gptlab.runs.files import RUN as IDENTITY
+from gptlab.runs.finding import RUNS, folder_of, newest_with
+from gptlab.runs.run import FINISHED, Run
+from gptlab.runs.source import IMPORTED
+from gptlab.training.metric_rows import rows_in
+from gptlab.training.smoothing import SmoothedLoss
+
+if TYPE_CHECKING:
+    from gptlab.assembly.parts import Data
+
+SAMPLE = re.compile(r"step (\d+): (.*)")
+
+
+def checkpoint_to_resume(folder: Path, reference: str) -> Checkpoint:
+    """The newest whole checkpoint of the run in `folder`, which `reference` named.
+
+    Warns of newer ones that are damaged. Raises UserError if there is none, or an older one was named.
+    """
+    checkpoint = newest_of(folder)
+    path = Path(os.path.expanduser(reference)).absolute()
+    step = step_of(path) if path.is_dir() else None
+    if step is not None and step < checkpoint.step:
+        raise UserError(
+            f"resume goes on from a run's newest whole checkpoint, and {os.path.relpath(checkpoint.folder)} is "
+            f"newer than {path}: the steps between would only be taken again. Type "
+            f"{command_with(resume=checkpoint.folder.parent.parent)}"
+        )
+    return checkpoint
+
+
+def folder_to_resume(reference: str) -> Path:
+    """The folder of the run that `latest`, an MLflow run id or a folder names. Raises UserError if there is none."""
+    path = Path(os.path.expanduser(reference))
+    if reference == "latest":
+        return latest()
+    if not path.is_dir():
+        return by_id(reference)
+    return path if step_of(path.absolute()) is None else path.absolute().parent.parent
+
+
+def newest_of(folder: Path) -> Checkpoint:
+    """The newest whole checkpoint of a run whose folder this process holds, and what to say of newer ones."""
+    put_back(folder)
+    checkpoint = newest_whole(folder)
+    for damaged in checkpoint.damaged:
+        message = f"{damaged.reason} Going on from the newest whole one, {checkpoint.folder}."
+        print(f"gptlab: {message}", file=sys.stderr, flush=True)
+    return checkpoint
+
+
+def latest() -> Path:
+    """The folder below ./runs with the newest checkpoint."""
+    folder = newest_with(SUMS)
+    if folder is None:
+        raise UserError(
+            f"resume=latest needs a run below {Path(RUNS).absolute()} that has a checkpoint: there is none. "
+            "Leave resume out to train from the start."
+        )
+    return folder
+
+
+def by_id(run_id: str) -> Path:
+    """The folder below ./runs of an MLflow run."""
+    folder = folder_of(run_id)
+    if folder is None:
+        raise UserError(
+            f"resume must be latest, a run's folder or the id of a run in it: there is no '{run_id}' below "
+            f"{Path(RUNS).absolute()}. Try resume=latest."
+        )
+    return folder
+
+
+def id_of(folder: Path) -> str:
+    """The MLflow id of the run in a folder, if it got one after its checkpoint was written."""
+    path = folder / IDENTITY
+    found = read_json(path).get("id") if path.exists() else ""
+    return found if isinstance(found, str) else ""
+
+
+def check_not_over(checkpoint: Checkpoint, numSteps: int) -> None:
+    """Raises UserError for a run that has no step left and was closed after its last one."""
+    if IMPORTED in checkpoint.state:
+        folder = os.path.relpath(checkpoint.folder.parent.parent)
+        raise UserError(
+            f"resume needs a run that was trained here: {folder} was imported from a file of weights. "
+            f"To train on from them, in a run of its own: initFrom={folder}"
+        )
+    if checkpoint.step >= numSteps and folders.status_in(checkpoint.folder.parent.parent) == FINISHED:
+        folder = os.path.relpath(checkpoint.folder.parent.parent)
+        raise UserError(
+            f"resume needs a run that has steps left: {folder} has finished its {numSteps}. "
+            f"To train on from its weights, in a run of its own: initFrom={folder}"
+        )
+
+
+def lacks_its_end(folder: Path) -> bool:
+    """Whether the run there has taken all its steps, and was killed before it was closed."""
+    if folders.status_in(folder) in (None, "", FINISHED):  # an older one does not say
+        return False
+    try:
+        checkpoint = newest_whole(folder)
+    except UserError:
+        return False
+    return (
+        IMPORTED not in checkpoint.state
+        and checkpoint.step >= checkpoint.state["config"]["train"]["numSteps"]
+    )
+
+
+def check_same_data(checkpoint: Checkpoint, data: Data) -> None:
+    """Raises UserError unless the data is what it was, to the byte, and its vocabulary too."""
+    said = checkpoint.state.get("dataset", {})
+    if said.get("digest") != data.facts.digest or said.get("documents") != data.facts.documents:
+        raise UserError(
+            f"resume needs the data that the run began with: {data.facts.source} has changed since "
+            f"({said.get('documents')} documents with digest {said.get('digest')}; now "
+            f"{data.facts.documents} with {data.facts.digest}). Put the old data back, or begin another run from "
+            f"its weights: initFrom={os.path.relpath(checkpoint.folder.parent.parent)}"
+        )
+    if said.get("split") not in (None, data.split):
+        run = (checkpoint.state["config"].get("original") or {}).get("run")
+        reason = (
+            f"they depend on the data of {run}, which must be as it was. Put it back" if run else "Restore it"
+        )
+        raise UserError(
+            f"resume needs the held-out documents that the run began with, and these are others now: {reason}, "
+            f"or begin another run from the weights: initFrom={os.path.relpath(checkpoint.folder.parent.parent)}"
+        )
+    state = {key: value for key, value in checkpoint.state["tokenizer"].items() if key != "name"}
+    if state != strict_json.loads(strict_json.dumps(data.tokenizer.state())):
+        raise UserError(
+            f"resume needs the vocabulary that the run began with: {checkpoint.folder} has another than "
+            "tokenizer and data give now. Put the old corpus back."
+        )
+
+
+def continued(
+    checkpoint: Checkpoint, weights: Arrays, optimizer: Mapping[str, Arrays]
+) -> tuple[Arrays, dict[str, Arrays]]:
+    """The checkpoint's weights and optimizer state in the order of a fresh start's.
+
+    Raises UserError, with both shapes, matrix by matrix, if they are not of that model or that optimizer.
+    """
+    folder = checkpoint.folder
+    file = folder / (TRAINING if (folder / TRAINING).exists() else WEIGHTS)
+    check_shapes(checkpoint.training, shapes_of(weights), file)
+    found = {f"{key}/{name}": a for key, named in checkpoint.optimizer.items() for name, a in named.items()}
+    fresh = {f"{key}/{name}": a for key, named in optimizer.items() for name, a in named.items()}
+    check_shapes(found, shapes_of(fresh), folder / OPTIMIZER, "optimizer")
+    return (
+        {name: checkpoint.training[name] for name in weights},
+        {key: {name: found[f"{key}/{name}"] for name in named} for key, named in optimizer.items()},
+    )
+
+
+def shapes_of(arrays: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: np.shape(array) for name, array in arrays.items()}
+
+
+def losses_of(checkpoint: Checkpoint) -> dict[int, float | None]:
+    """The whole checkpoints of a run, with their validation losses."""
+    damaged = {damaged.folder for damaged in checkpoint.damaged}
+    losses: dict[int, float | None] = {checkpoint.step: checkpoint.state["valLoss"]}
+    for folder in checkpoint_folders(checkpoint.folder.parent.parent):
+        if folder in damaged or folder == checkpoint.folder:
+            continue
+        try:
+            older = read_checkpoint(folder)
+            losses[older.step] = older.state["valLoss"]
+        except UserError:
+            continue  # of no use, and left for the person to see
+    return losses
+
+
+def smoothed_of(checkpoint: Checkpoint | None) -> SmoothedLoss:
+    """The smoothed training loss as it was; of a checkpoint that does not say, as of no steps."""
+    kept = {} if checkpoint is None else checkpoint.state.get("smoothedLoss", {})
+    return SmoothedLoss(**{key: float(kept[key]) for key in ("nats", "tokens") if kept})
+
+
+def cut_back(checkpoint: Checkpoint, run: Run) -> None:
+    """metrics.jsonl and samples.txt as they were at the checkpoint; the run gets what they hold."""
+    sizes = checkpoint.state["files"]
+    for name in (METRICS, SAMPLES):
+        path = run.folder / name
+        if path.exists() and path.stat().st_size > sizes.get(name, 0):
+            os.truncate(path, sizes.get(name, 0))
+    run.metrics += rows_in(run.folder / METRICS)
+    for line in lines_of(run.folder / SAMPLES):
+        match = SAMPLE.fullmatch(line)
+        if match is None and run.samples:  # a text of several lines
+            run.samples[-1][1][-1] += f"\n{line}"
+        elif match and run.samples and run.samples[-1][0] == int(match[1]):
+            run.samples[-1][1].append(match[2])
+        elif match:
+            run.samples.append((int(match[1]), [match[2]]))
+
+
+def lines_of(path: Path) -> list[str]:
+    """What stands between its ends of lines; a text may hold other characters that Python splits at."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def held(folder: Path) -> AbstractContextManager[None]:
+    """Raises UserError if another process trains the run of this folder."""
+    return folders.held(folder, folders.training(folder))
+
+
+def check_writable(folder: Path) -> None:
+    for place in (folder, folder / CHECKPOINTS):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise UserError(f"the run's folder must be writable to go on with it: {place} is not.")

@@ -1,0 +1,55 @@
+"""What a listener gets to see of a run: its name, its folder, its numbers so far."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gptlab.data.facts import DatasetFacts
+from gptlab.model.matrix import Matrix
+
+# What run.json says of a run; of one that ends before its first step nothing is left to say it of.
+STARTING, RUNNING, FINISHED, FAILED, KILLED = "STARTING", "RUNNING", "FINISHED", "FAILED", "KILLED"
+
+
+def status_of(error: BaseException | None) -> str:
+    """How a run has ended that this error ended, or none."""
+    if error is None:
+        return FINISHED
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return KILLED
+    return str(getattr(error, "run_status", FAILED))
+
+
+@dataclass
+class Run:
+    """A training run as listeners see it.
+
+    `metrics` grows while the run goes on, a row a logged step: `(step, {name: value})`;
+    `samples` likewise: `(step, [text, ...])`. `weights` is set once the final weights are on disk.
+    `diverged` says so once the run has reached its last step and has.
+    A run that is resumed begins with the metrics and samples, and the `id`, that it had at `resumed_from`.
+    """
+
+    name: str
+    description: str
+    folder: Path
+    config: dict[str, Any]
+    matrices: list[Matrix]
+    dataset: DatasetFacts
+    tags: dict[str, str]
+    metrics: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    samples: list[tuple[int, list[str]]] = field(default_factory=list)
+    weights: Path | None = None
+    diverged: str = ""
+    id: str = ""  # the MLflow run id, once there is one
+    resumed_from: int | None = None  # the step of the checkpoint that a resumed run goes on from
+
+    def parameter_counts(self) -> dict[str, int]:
+        """`{"total": n, "trainable": n, part: n, ...}`; parts in the order in which they first appear."""
+        counts = {
+            "total": sum(matrix.count for matrix in self.matrices),
+            "trainable": sum(matrix.count for matrix in self.matrices if matrix.trainable),
+        }
+        for matrix in self.matrices:
+            counts[matrix.part] = counts.get(matrix.part, 0) + matrix.count
+        return counts

@@ -1,0 +1,129 @@
+"""Weights with all that is known of them, wherever they come from: a run, a checkpoint, a file, a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from gptlab.errors import UserError
+from gptlab.runs.checkpoint import Checkpoint
+
+Settings = dict[str, Any]
+SIZES = ("nLayer", "nEmbd", "blockSize", "nHead", "headDim", "vocabSize")
+LIMIT = 1 << 31  # a size from here on is no size, and Python would compute with it for hours
+IMPORTED = "imported"  # in a checkpoint's state: the file that it was made of, with which no training came
+FEW_LAYERS = 1000  # as many as a model may have without a matrix for each
+
+
+@dataclass(frozen=True)
+class Source:
+    """Weights to begin from, to sample from, to write elsewhere.
+
+    name: what a person calls it. config: the resolved config of its run; None for a file that tells only
+    the sizes, which is of the standard model. tokenizer: {"name", ...state}; None if it carries none.
+    weights: by name, float32 or float64, all finite; the order is that of the file. sizes: nLayer, nEmbd,
+    blockSize, nHead, headDim, vocabSize. folder: that of the run; None if it is of none on this disk.
+    step: after which the weights were kept, if that is known. plugins: which of the config's names came
+    from which plugin. dataset: {"digest", "documents", "split"} of the data that they were trained on, if known.
+    start: the token that a text begins after, if known.
+    """
+
+    name: str
+    config: Settings | None
+    tokenizer: dict[str, Any] | None
+    weights: dict[str, np.ndarray]
+    sizes: dict[str, int]
+    folder: Path | None = None
+    step: int | None = None
+    plugins: dict[str, str] = field(default_factory=dict)
+    dataset: dict[str, Any] = field(default_factory=dict)
+    start: int | None = None
+
+
+class Factory(Protocol):
+    """A tokenizer component, as `build(registry, "tokenizer", ...)` makes it."""
+
+    def build(self, documents: Iterable[str]) -> Any: ...
+
+
+def from_checkpoint(checkpoint: Checkpoint, folder: Path | None) -> Source:
+    """What a checkpoint of the run in `folder` holds."""
+    state = checkpoint.state
+    return Source(
+        name=str(checkpoint.folder),
+        config=state["config"],
+        tokenizer=state["tokenizer"],
+        weights=checkpoint.weights,
+        sizes=sizes_of(state["config"], checkpoint.weights, str(checkpoint.folder)),
+        folder=folder,
+        step=checkpoint.step,
+        plugins=state["plugins"],
+        dataset=state.get("dataset", {}),
+        start=state.get("start"),
+    )
+
+
+def with_vocabulary(source: Source, name: str, factory: Factory) -> Source:
+    """The source with the vocabulary that the tokenizer `name` builds of its own corpus (tokenizer.path).
+
+    Raises UserError if it has not as many ids as the weights have.
+    """
+    tokenizer = factory.build([])
+    wanted = source.sizes["vocabSize"]
+    if tokenizer.vocabSize != wanted:
+        raise UserError(
+            f"the vocabulary must be that of the weights: {source.name} has vocabSize={wanted}, and the corpus "
+            f"of tokenizer.path gives {tokenizer.vocabSize} (tokenizer={name}; the document mark counts). "
+            "Give the text that it was trained on, with tokenizer=word or tokenizer=char."
+        )
+    return replace(source, tokenizer={"name": name, **tokenizer.state()})
+
+
+def sizes_of(config: Settings, weights: Mapping[str, np.ndarray], place: str) -> dict[str, int]:
+    """The sizes of a run's config; vocabSize by the embedding. Raises UserError if they are not all there."""
+    try:
+        model = config["model"]
+        sizes = {key: model[key] for key in SIZES if key != "vocabSize"}
+        if sizes["headDim"] is None:
+            sizes["headDim"] = sizes["nEmbd"] // sizes["nHead"]
+        sizes["vocabSize"] = int(weights["tokenEmbedding"].shape[0])
+    except (LookupError, TypeError, ZeroDivisionError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{place} must hold a run's config and weights, and does not ({reason}).") from None
+    if is_size(sizes["nLayer"]) and sizes["nLayer"] > max(len(weights), FEW_LAYERS):
+        raise UserError(
+            f"{place} must have weights for nLayer={sizes['nLayer']}: it has {len(weights)} matrices."
+        )
+    return checked_sizes(sizes, place)
+
+
+def checked_sizes(sizes: Mapping[str, Any], place: str) -> dict[str, int]:
+    """The six sizes. Raises UserError for one that is missing or no positive whole number."""
+    for key in SIZES:
+        if key not in sizes:
+            raise UserError(
+                f"the config of {place} must have {', '.join(SIZES)}: {key} is missing. Add it to the file."
+            )
+        if not is_size(sizes[key]):
+            raise UserError(
+                f"{key} in the config of {place} must be a positive whole number below 2^31: "
+                f"got {shown(sizes[key])}."
+            )
+    return {key: sizes[key] for key in SIZES}
+
+
+def is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < LIMIT
+
+
+def shown(value: Any, limit: int = 40) -> str:
+    """A value from a file as an error shows it: never long."""
+    try:
+        text = repr(value) if isinstance(value, str) else str(value)
+    except (ValueError, RecursionError):  # Python writes no whole number of more than 4,300 digits
+        return f"a {type(value).__name__} too long to show"
+    return text if len(text) <= limit else f"{text[:limit]}..."

@@ -1,0 +1,143 @@
+"""The end of a sweep: what its jobs left is summed up, shown, logged on the parent run; or nothing is left of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptlab.engines.xla_compilations import compilations
+from gptlab.errors import UserError
+from gptlab.runs.folders import HYDRAS, SWEEP, remove_empty
+from gptlab.runs.resuming import id_of
+from gptlab.sweeps.plan import Plan
+from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, RECORD, RUNNING, JobRecord, read_records
+from gptlab.sweeps.sweep import STOP, Sweep
+from gptlab.sweeps.trial import JOURNAL, STUDY_FILES
+from gptlab.tracking.facts import COUNTS, JOBS
+
+if TYPE_CHECKING:
+    from gptlab.sweeps.summary import Summary
+    from gptlab.tracking.sweeping import ParentRun
+
+
+@dataclass(frozen=True)
+class Going:
+    """A sweep that goes on: where, and in which MLflow run, if any. there: the names in its folder before it."""
+
+    plan: Plan
+    sweep: Sweep
+    parent: ParentRun | None
+    there: tuple[str, ...]
+
+
+def over(folder: Path, reason: str) -> list[JobRecord]:
+    """The jobs' records, once no job runs any more: what still says so was killed, as MLflow's process says too."""
+    (folder / STOP).unlink(missing_ok=True)
+    for record in read_records(folder, running=True):
+        if record.status == RUNNING:
+            replace(record, status=KILLED, reason=reason).write(folder / record.folder)
+    return read_records(folder)
+
+
+def closed(going: Going, status: str) -> None:
+    """Print the summary, log it, and close the sweep as `status`. What MLflow does not take is in the folder."""
+    folder = going.plan.folder
+    replace(going.sweep, status=status).write(folder)
+    records = read_records(folder)
+    summary = shown_summary(folder, records, going.sweep.name) if records else None
+    if count := compilations():
+        print(
+            f"programs compiled: {count} for {len(records)} jobs, which share them where their shapes are the same"
+        )
+    print(f"sweep folder: {os.path.relpath(folder)}", flush=True)
+    if going.parent is None:
+        return
+    if refusal := going.parent.close(status, told(folder, records, summary)):
+        again = f"sweep.resume={os.path.relpath(folder)}"
+        print(
+            f"mlflow: the summary is not on the parent run: {refusal} To have it there later, add {again}",
+            file=sys.stderr,
+            flush=True,
+        )
+    else:
+        print(f"MLflow parent run: {going.parent.id}", flush=True)
+
+
+def shown_summary(folder: Path, records: list[JobRecord], name: str) -> Summary | None:
+    """The summary, printed; None if it cannot be made, which is said: the sweep must be closed all the same."""
+    try:
+        from gptlab.sweeps.summary import summarize
+        from gptlab.sweeps.trial import study_summary
+
+        summary = summarize(folder, records, name)
+        print("\n".join(filter(None, [summary.text, study_summary(folder)])), flush=True)
+        return summary
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        print(f"gptlab: the sweep's summary could not be made: {reason}", file=sys.stderr, flush=True)
+        return None
+
+
+def told(folder: Path, records: list[JobRecord], summary: Summary | None) -> dict[str, Any]:
+    """What the parent run is told, see tracking.parent.close_parent."""
+    best = None if summary is None else summary.best
+    counts = Counter(record.status for record in records)
+    metrics = {f"{JOBS}.{status.lower()}": float(counts[status]) for status in (FINISHED, FAILED)}
+    metrics |= {
+        f"{JOBS}.{status.lower()}": float(counts[status]) for status in (KILLED, PRUNED) if counts[status]
+    }
+    if diverged := sum(bool(record.diverged) for record in records):
+        metrics[f"{JOBS}.diverged"] = float(diverged)
+    if count := compilations():
+        metrics[f"{JOBS}.programsCompiled"] = float(count)
+    tags = {}
+    if summary is not None and best is not None:
+        numbers = {
+            "val/loss": best.run.bestValLoss,
+            "val/best": best.run.bestValLoss,
+            "train/smoothedLoss": best.run.smoothedTrainLoss,
+            f"{COUNTS}.total": best.run.parameters,
+        }
+        metrics |= {key: float(value) for key, value in numbers.items() if value is not None}
+        overrides = " ".join(f"{key}={value}" for key, value in best.overrides.items())
+        run_id = best.run.runId or sent_later(folder / best.run.folder)
+        tags = {"best": summary.said, "bestOverrides": overrides, "bestRun": run_id}
+    files = [] if summary is None else sorted({*summary.files, *STUDY_FILES})
+    return {
+        "metrics": metrics,
+        "tags": {key: value for key, value in tags.items() if value},
+        "folder": str(folder),
+        "files": files,
+        "table": None if summary is None else summary.table,
+    }
+
+
+def sent_later(run_folder: Path) -> str:
+    """The MLflow id of a run that got it only after its end; empty if it has none."""
+    try:
+        return id_of(run_folder)
+    except UserError:
+        return ""
+
+
+def taken_back(going: Going) -> None:
+    """Leave nothing of a sweep that no job of began: none of the files that it made, nor what MLflow has of it.
+
+    By name, never a folder with all that is in it: what is not known to be of this sweep stays.
+    """
+    folder = going.plan.folder
+    records = read_records(folder, running=True)
+    runs = [record.runId for record in records if record.runId]
+    if going.parent is not None and (error := going.parent.delete(runs)):
+        print(f"mlflow: the run of the sweep stays there: {error}", file=sys.stderr, flush=True)
+    for record in records:
+        place = folder / record.folder
+        (place / RECORD).unlink(missing_ok=True)
+        if Path(record.folder).parts[0] not in going.there:
+            remove_empty([one for one in (place, *place.parents) if folder in one.parents])
+    for name in (HYDRAS, JOURNAL, SWEEP):
+        (folder / name).unlink(missing_ok=True)

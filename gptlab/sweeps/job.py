@@ -1,0 +1,304 @@
+"""One job of a sweep, in whichever process a launcher runs it; what it leaves is its record, on disk."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+import typing
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptlab.calling import as_called
+from gptlab.cli.as_typed import unquoted
+from gptlab.cli.composing import plugins_here
+from gptlab.cli.naming import run_name
+from gptlab.config.addresses import hide_in_config
+from gptlab.config.experiments import GROUP as EXPERIMENT
+from gptlab.errors import TrainingStopped, UserError
+from gptlab.plugins.loading import Plugins
+from gptlab.streams import guarded
+from gptlab.sweeps.earlier import earlier_of, restartable
+from gptlab.sweeps.plan import settings_of_job
+from gptlab.sweeps.record import (
+    DONE,
+    FAILED,
+    FINISHED,
+    KILLED,
+    PRUNED,
+    RECORD,
+    RUNNING,
+    JobRecord,
+    losses_of,
+)
+from gptlab.sweeps.sweep import STOP
+from gptlab.sweeps.trial import Pruned, Trial, objective, trial_of
+from gptlab.tracking.orphans import own_process
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from gptlab.launch.member import Member, Seen
+    from gptlab.runs.checkpoint import Checkpoint
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """What Hydra calls for each job. Nothing in it is of the process that launches: it is pickled to others.
+
+    folder: the sweep's, absolute. parent: the MLflow run of the sweep, if any. swept: the keys that
+    differ from job to job. tracking: the sweep's own. process: the launching one, see orphans.own_process.
+    resumed: when, if it goes on with an earlier one. there: the names in the sweep's folder before it began: what
+    else Hydra makes in it is nobody's but the sweep's.
+    """
+
+    folder: str
+    parent: str
+    swept: tuple[str, ...]
+    tracking: Settings
+    process: str
+    cwd: str
+    resumed: str
+    there: tuple[str, ...]
+
+    def __call__(self, config: DictConfig) -> float:
+        """The job's score, which a sweeper may learn from; infinity if it has none."""
+        here = own_process() == self.process
+        if os.getcwd() != self.cwd:  # a worker's own, or where hydra.job.chdir has gone
+            os.chdir(self.cwd)
+        # In another process, too, what a run prints is no reason to end it.
+        with guarded(forgives=True):
+            return objective(self._record(config, here))
+
+    def _record(self, config: DictConfig, here: bool) -> JobRecord | None:
+        from hydra.core.hydra_config import HydraConfig
+        from omegaconf import OmegaConf
+
+        hydra = HydraConfig.get()
+        # Unresolved: as typed.
+        overrides = typing.cast("list[str]", OmegaConf.to_container(hydra.overrides.task))
+        output = Path(hydra.runtime.output_dir)
+        number = int(hydra.job.num)
+        job = Job(self, overrides, number, output, trial_of(hydra.sweeper, Path(self.folder), number))
+        try:
+            return job.run(config)
+        except KeyboardInterrupt:
+            if here:
+                raise
+            return None  # the launching process has been asked to stop, too, and says so
+
+    def differing(self, overrides: list[str]) -> dict[str, str]:
+        """What sets a job apart: `{"model.nEmbd": "16"}`."""
+        parts = [text.partition("=") for text in overrides]
+        return {key.lstrip("+"): unquoted(value) for key, _, value in parts if key in self.swept}
+
+    def name(self, overrides: list[str]) -> str:
+        """What its run is called: what differs from run to run, the seed last, since a list cuts long names."""
+        differing = [text for text in overrides if text.partition("=")[0] in self.swept]
+        differing.sort(key=lambda text: text.startswith("seed="))
+        if not differing:
+            return run_name(overrides, in_sweep=True)
+        return run_name(differing, in_sweep=f"+{EXPERIMENT}" not in self.swept)
+
+
+class Job:
+    """One job from its config to its record."""
+
+    def __init__(self, sweep: SweepJob, overrides: list[str], number: int, output: Path, trial: Trial | None):
+        self.sweep = sweep
+        self.trial = trial
+        self.overrides = overrides
+        self.root = Path(sweep.folder)
+        self.output = output
+        differing = sweep.differing(overrides)
+        self.earlier = earlier_of(self.root, sweep.resumed, differing, output) if sweep.resumed else None
+        self.folder = output if self.earlier is None else self.root / self.earlier.folder
+        self.record = JobRecord(
+            number,
+            sweep.name(overrides),
+            differing,
+            os.path.relpath(self.folder, self.root),
+            RUNNING,
+            runId="" if self.earlier is None else self.earlier.runId,
+        )
+
+    def run(self, config: DictConfig) -> JobRecord | None:
+        """The record that it leaves; None if the sweep was asked to stop before it began."""
+        if self.folder != self.output:
+            self._remove_output()
+        if self.earlier is not None and self.earlier.status in DONE:
+            print(f"{self.record.name}: finished before", flush=True)
+            if self.trial is not None:
+                self.trial.replay(self.earlier)
+            return self.earlier
+        if (self.root / STOP).exists():
+            if self.earlier is None:
+                self._remove_output()
+            return None
+        with ExitStack() as place:
+            try:
+                place.enter_context(self._held())
+            except UserError as error:
+                return self._without_folder(error, config)
+            return self._run(config)
+
+    def _remove_output(self) -> None:
+        """Take back the folder that Hydra has made, unless somebody else may have, or it is of use."""
+        from gptlab.runs.folders import remove_empty
+
+        below = [place for place in (self.output, *self.output.parents) if self.root in place.parents]
+        if below and below[-1].name not in self.sweep.there:
+            remove_empty(below)
+
+    def _held(self) -> AbstractContextManager[None]:
+        """The job's folder, claimed for its run; or held, if it is to go on there."""
+        from gptlab.runs.folders import check_free_for_run, claimed, held, training
+
+        if self.earlier is not None:
+            return held(self.folder, training(self.folder))
+        if self.root not in self.folder.parents:
+            raise UserError(outside(self.folder, self.root))
+        return claimed(self.folder, partial(check_free_for_run, key="hydra.sweep.subdir="))
+
+    def _without_folder(self, error: UserError, config: DictConfig) -> JobRecord:
+        """The record of a job whose folder is another's, or not to be had: in one that is nobody's."""
+        from gptlab.launch.member import Seen
+
+        self._say(str(error))
+        if self.earlier is None:
+            self._remove_output()
+            self.folder = unused_folder(self.root, self.record.number)
+        place = os.path.relpath(self.folder, self.root)
+        record = replace(self.record, folder=place, status=FAILED, reason=str(error), refused=True)
+        if self.earlier is not None:
+            return record  # whoever holds its folder keeps its record, too
+        return self._left(record, Seen(), config, 0.0)
+
+    def _run(self, config: DictConfig) -> JobRecord:
+        from gptlab.launch.member import Seen
+
+        began = time.monotonic()
+        seen = Seen()
+        self.record.write(self.folder)
+        try:
+            self._train(config, seen)
+            record = replace(self.record, status=FINISHED)
+        except Pruned as reason:
+            print(f"{self.record.name}: {reason}", flush=True)
+            record = replace(self.record, status=PRUNED, reason=str(reason))
+        except (UserError, TrainingStopped) as error:
+            self._say(str(error))
+            refused = seen.run is None and isinstance(error, UserError)
+            record = replace(self.record, status=FAILED, reason=str(error), refused=refused)
+        except KeyboardInterrupt as stop:
+            self._stopped(stop, seen, time.monotonic() - began)
+            raise
+        except Exception as error:
+            # Of gptlab's own, or of a machine that has no memory left: the others go on all the same.
+            self._say(traceback.format_exc())
+            record = replace(self.record, status=FAILED, reason=f"{type(error).__name__}: {error}")
+        return self._left(record, seen, config, time.monotonic() - began)
+
+    def _train(self, config: DictConfig, seen: Seen) -> None:
+        """Train, or go on, were it only to close what has taken its last step."""
+        plugins = plugins_here()
+        settings = settings_of_job(config, plugins, self.overrides)
+        settings.pop("sweep")
+        # Only now: a wrong config must not wait for what training needs to be imported.
+        from gptlab.cli.asked import asked_of
+        from gptlab.launch.launch import launch
+        from gptlab.launch.reports import closing
+
+        name = self.record.name
+        checkpoint, known = (None, "") if self.earlier is None else restartable(self.folder, self.earlier)
+        member = self._member(seen, known)
+        if checkpoint is not None:
+            settings = self._continued(checkpoint, settings, plugins)
+        asked = asked_of(settings, self.overrides) if settings["initFrom"] is not None else None
+        settings.pop("anyway", None)
+        outcome = launch(settings, plugins, self.folder, name, checkpoint, asked, member, held=True)
+        if settings["progress"] != "none":
+            print(closing(outcome.run, in_sweep=True), flush=True)
+
+    def _continued(self, checkpoint: Checkpoint, settings: Settings, plugins: Plugins) -> Settings:
+        from gptlab.cli.resuming import settings_to_resume
+
+        return settings_to_resume(checkpoint, settings, self.overrides, plugins)
+
+    def _member(self, seen: Seen, run_id: str) -> Member:
+        from gptlab.launch.member import Member, StopFile
+        from gptlab.tracking.parent import PARENT
+
+        tags = {PARENT: self.sweep.parent} if self.sweep.parent else {}
+        stop_file, trial = StopFile(self.root / STOP), self.trial
+        if trial is None:
+            return Member(tags, {"sweep": seen}, stop_file, run_id)
+
+        def stop() -> None:
+            stop_file()
+            trial.stop()
+
+        return Member(tags, {"sweep": seen, "optuna": trial}, stop, run_id)
+
+    def _say(self, message: str) -> None:
+        print(as_called(f"gptlab: {self.record.name}: {message}"), file=sys.stderr, flush=True)
+
+    def _stopped(self, stop: KeyboardInterrupt, seen: Seen, seconds: float) -> None:
+        """Keep that it was interrupted; of one that had not begun, nothing."""
+        if seen.run is None and self.earlier is None:
+            (self.folder / RECORD).unlink(missing_ok=True)
+            self._remove_output()
+            return
+        reason = " ".join(["stopped by", str(stop) or "Ctrl-C"])
+        self._write(replace(self.record, status=KILLED, reason=reason), seen, seconds)
+
+    def _left(self, record: JobRecord, seen: Seen, config: DictConfig, seconds: float) -> JobRecord:
+        if seen.run is None and record.status == FAILED:
+            record = replace(record, runId=self._noted(config, record))
+        return self._write(record, seen, seconds)
+
+    def _write(self, record: JobRecord, seen: Seen, seconds: float) -> JobRecord:
+        earlier = 0.0 if self.earlier is None else self.earlier.seconds
+        record = replace(record, seconds=earlier + seconds)
+        if seen.run is not None:
+            record = replace(record, runId=seen.run.id or record.runId, **losses_of(seen.run))
+        record.write(self.folder)
+        return record
+
+    def _noted(self, config: DictConfig, record: JobRecord) -> str:
+        """The MLflow run of a job that had none, or that was not told of its end."""
+        if self.sweep.tracking["name"] != "mlflow":
+            return record.runId
+        from omegaconf import OmegaConf
+
+        from gptlab.tracking.sweeping import note_child
+
+        told = hide_in_config(typing.cast("Settings", OmegaConf.to_container(config)))
+        told.pop("sweep", None)
+        told.pop("anyway", None)
+        parent, tracking = self.sweep.parent, self.sweep.tracking
+        return note_child(tracking, parent, record.name, told, record.status, record.reason, record.runId)
+
+
+def outside(folder: Path, root: Path) -> str:
+    """Why a job cannot have this folder."""
+    return (
+        f"a job's folder must lie in its sweep's, {os.path.relpath(root)}: {os.path.relpath(folder)} does not. "
+        "Leave hydra.sweep.subdir out, or choose another"
+    )
+
+
+def unused_folder(root: Path, number: int) -> Path:
+    """A folder of the sweep's that was not there before, for the record of a job that got none of its own."""
+    for name in chain([f"refused-{number}"], (f"refused-{number}-{n}" for n in count(2))):
+        with suppress(FileExistsError):
+            (root / name).mkdir()
+            return root / name
+    raise AssertionError("count ends")

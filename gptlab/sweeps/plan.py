@@ -1,0 +1,176 @@
+"""What a sweep will be, known before Hydra makes its folder: its place, its keys, and that a job can be trained."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptlab.cli.command_line import CommandLine
+from gptlab.cli.composing import compose_job, explained
+from gptlab.cli.jobs import stay_in
+from gptlab.cli.naming import run_name
+from gptlab.config.experiments import GROUP as EXPERIMENT
+from gptlab.config.schema import check_values, plain
+from gptlab.errors import UserError
+from gptlab.plugins.loading import Plugins
+from gptlab.sweeps.folders import check_folders_of_jobs
+from gptlab.sweeps.launchers import check_launcher
+from gptlab.sweeps.sweep import sweep_folder_of
+from gptlab.sweeps.sweepers import check_sweeper
+from gptlab.sweeps.values import labels
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+Settings = dict[str, Any]
+TRIED = 100  # jobs at most that are tried for one that can be trained; the rest show when they run
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """folder: absolute. swept: keys as typed, with a `+` if they have one. tracking: the first job's.
+
+    in_process: whether the jobs run in this process. resume: whether the folder has been begun before.
+    anyway: whether it is gone on with although a plugin has changed.
+    """
+
+    folder: Path
+    name: str
+    swept: tuple[str, ...]
+    command: list[str]
+    description: str
+    tracking: Settings
+    in_process: bool
+    resume: bool
+    anyway: bool
+
+
+@dataclass(frozen=True)
+class HydraFacts:
+    """What Hydra's own part of a config says of a sweep: its folder, its launcher, the keys that it sweeps."""
+
+    folder: str
+    subdir: str  # as written: it may differ from job to job
+    launcher: str
+    params: list[str]
+    sweeper: DictConfig
+    chdir: bool
+
+
+def facts_of(hydra: DictConfig) -> HydraFacts:
+    """Raises UserError where a name was given for one of Hydra's parts, which are selected with a slash."""
+    from omegaconf import DictConfig
+
+    for part in ("launcher", "sweeper"):
+        if not isinstance(node := hydra._get_node(part), DictConfig):
+            raise UserError(
+                f"hydra.{part} has keys of its own, and is selected with a slash: got hydra.{part}={node}. "
+                f"Type hydra/{part}={node}"
+            )
+    params = [str(key) for key in hydra.sweeper.get("params", None) or {}]
+    subdir = str(hydra.sweep._get_node("subdir"))
+    return HydraFacts(
+        str(hydra.sweep.dir),
+        subdir,
+        str(hydra.launcher._target_),
+        params,
+        hydra.sweeper,
+        bool(hydra.job.chdir),
+    )
+
+
+def planned(line: CommandLine, plugins: Plugins) -> Plan:
+    """Raises UserError if none of the sweep's jobs can be trained, with the reason of the first."""
+    for override in line.overrides:
+        if override.is_discrete_sweep() and not any(True for _ in override.sweep_string_iterator()):
+            raise UserError(
+                f"a sweep needs at least one value for each key: {override.input_line} gives none. "
+                f"Try {override.get_key_element()}=1,2"
+            )
+    facts, settings = first_valid(line, plugins)
+    check_launcher(facts.launcher)
+    if facts.chdir:
+        stay_in(os.getcwd())
+    swept = [o.get_key_element() for o in line.overrides if o.is_sweep_override()]
+    swept += [key for key in facts.params if key not in swept]
+    check_sweeper(facts.sweeper, line.overrides, swept)
+    reference = settings["sweep"]["resume"]
+    folder = Path(os.path.abspath(facts.folder if reference is None else sweep_folder_of(reference)))
+    check_folders_of_jobs(line, facts.sweeper, facts.subdir, folder, new=reference is None)
+    fixed = [str(o.input_line) for o in line.overrides if o.get_key_element() not in swept]
+    return Plan(
+        folder,
+        name_of(fixed, swept),
+        tuple(swept),
+        list(line.flags.overrides),
+        settings["description"],
+        settings["tracking"],
+        facts.launcher == BASIC,
+        reference is not None,
+        settings["anyway"],
+    )
+
+
+def name_of(fixed: list[str], swept: list[str]) -> str:
+    """`nEmbd × nLayer of tiny`: a list of runs cuts names after a few letters."""
+    keys = labels(key.lstrip("+") for key in swept).values()
+    head = "" if f"+{EXPERIMENT}" in swept else run_name(fixed, in_sweep=False)
+    return " of ".join(filter(None, [" × ".join(keys), head]))[:250]
+
+
+def first_valid(line: CommandLine, plugins: Plugins) -> tuple[HydraFacts, Settings]:
+    """What Hydra says of the sweep, and the settings of the first job that can be trained.
+
+    Raises UserError if there is none. Of very many jobs not all are tried: they may show it when they run.
+    """
+    reasons: list[UserError] = []
+    found: tuple[HydraFacts, Settings] | None = None
+    jobs = line.jobs()
+    for overrides in islice(jobs, TRIED):
+        try:
+            with explained(plugins, overrides):
+                config = compose_job(line.flags, overrides)
+                facts = facts_of(config.hydra)
+                del config._content["hydra"]  # type: ignore[union-attr]
+            settings = settings_of_job(config, plugins, overrides)
+            found = found or (facts, settings)
+            check_trainable(settings, plugins)
+            return facts, settings
+        except UserError as error:
+            reasons.append(error)
+    if found is not None and next(jobs, None) is not None:
+        return found
+    raise (
+        reasons[0]
+        if len({str(reason) for reason in reasons}) == 1
+        else UserError(f"none of the jobs can be trained. The first: {reasons[0]}")
+    )
+
+
+def settings_of_job(config: DictConfig, plugins: Plugins, overrides: list[str]) -> Settings:
+    """The checked config of one job of a sweep. Raises UserError."""
+    with explained(plugins, overrides):
+        settings = plain(config)
+    if settings["resume"] is not None:
+        raise UserError(
+            "resume goes on with one run: leave out --multirun, or resume the runs one by one. To go on with a "
+            f"sweep: python -m gptlab -m ... sweep.resume={settings['resume']}"
+        )
+    return settings
+
+
+def check_trainable(settings: Settings, plugins: Plugins) -> None:
+    """Raises UserError for what shows without a step: values, names, sizes, ops, the data."""
+    from gptlab.assembly.parts import data_of, definition_of, trained_model
+
+    check_values(settings)
+    for name in settings["listeners"]:
+        plugins.listener(name)
+    if settings["initFrom"] is None:  # else sizes and vocabulary are those of the weights
+        registry = plugins.registry
+        trained_model(settings, registry, definition_of(settings, registry, vocabSize=1))
+        data_of(settings, registry)

@@ -1,0 +1,176 @@
+"""A sweep, from the process that launches it: planned, run by Hydra, summed up, closed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from gptlab.cli import composing
+from gptlab.cli.command_line import CommandLine, choices_of
+from gptlab.errors import TrainingStopped, UserError
+from gptlab.files import read_json
+from gptlab.plugins.changes import refuse_changed_plugins
+from gptlab.plugins.loading import Plugins
+from gptlab.runs.checkpoint import checkpoint_folders
+from gptlab.runs.files import PLUGINS
+from gptlab.signals import Stopped, handled, received_so_far
+from gptlab.sweeps.closing import Going, closed, over, taken_back
+from gptlab.sweeps.command import command_to_go_on, refuse_other_command, with_folder
+from gptlab.sweeps.job import SweepJob
+from gptlab.sweeps.plan import Plan, planned
+from gptlab.sweeps.record import DONE, FAILED, FINISHED, KILLED, RUNNING, read_records, record_files
+from gptlab.sweeps.sweep import STOP, Sweep, held, read_sweep
+from gptlab.tracking.ending import in_background
+from gptlab.tracking.orphans import own_process
+
+
+def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
+    """Run it; 0, or 1 if a job failed.
+
+    Raises UserError if no job can be trained, and leaves nothing then; Stopped, with the command that goes
+    on, once the sweep is closed.
+    """
+    plan = planned(line, plugins)
+    tracked = plan.tracking["name"] == "mlflow"
+    if tracked:
+        from gptlab.tracking.sweeping import prepare
+
+        prepare()  # MLflow loads meanwhile, in a process of its own
+    with held(plan.folder, new=not plan.resume):
+        if plan.resume:
+            refuse_other_plugins(plan, plugins)
+        going = begun(plan, tracked)
+        try:
+            choices = [text for override in line.overrides for text in choices_of(override)]
+            launched(going, with_folder(line, arguments, plan.folder), choices, plugins)
+        except KeyboardInterrupt as stop:
+            over(plan.folder, "stopped with the sweep")
+            closed(going, KILLED)
+            again = command_to_go_on(arguments, going.sweep, plan.folder)
+            if isinstance(stop, Stopped):
+                stop.told = [f"with {finished(plan.folder)}; go on with: {again}"]
+            raise
+        except UserError:
+            if over(plan.folder, "the process that ran it was killed") or plan.resume:
+                closed(going, FAILED)
+            else:
+                taken_back(going)
+            raise
+        except BaseException as error:
+            over(plan.folder, "the process that ran it was killed")
+            closed(going, FAILED)
+            if plan.in_process or not isinstance(error, Exception):
+                raise
+            again = command_to_go_on(arguments, going.sweep, plan.folder)
+            raise TrainingStopped(
+                f"the launcher has given up ({type(error).__name__}: {error}). Go on with: {again}"
+            ) from None
+        records = over(plan.folder, "the process that ran it was killed")
+        if records and all(record.refused for record in records) and not plan.resume:
+            taken_back(going)
+            raise UserError(f"none of the jobs can be trained. The first: {records[0].reason}")
+        status = FINISHED if all(record.status in DONE for record in records) else FAILED
+        closed(going, status)
+    return 1 if status == FAILED else 0
+
+
+def refuse_other_plugins(plan: Plan, plugins: Plugins) -> None:
+    """Raises UserError if a plugin is not what it was for the jobs that have begun, unless that is to be anyway."""
+    brought: dict[str, Any] = {}
+    for record in read_records(plan.folder, running=True):
+        if not checkpoint_folders(plan.folder / record.folder):
+            continue  # it begins anew
+        with suppress(UserError):  # none was used, or the job's own resuming says what is wrong
+            found = read_json(plan.folder / record.folder / PLUGINS)
+            brought = (found if isinstance(found, dict) else {}) | brought
+    refuse_changed_plugins(plugins.registry, brought, os.path.relpath(plan.folder), plan.anyway)
+
+
+def begun(plan: Plan, tracked: bool) -> Going:
+    """The sweep with its parent run, made or opened again, and sweep.json.
+
+    Raises UserError if jobs of another lie in its folder, the one to resume was begun with another command, or
+    MLflow refuses.
+    """
+    folder = plan.folder
+    there = () if plan.resume else tuple(path.name for path in folder.iterdir())
+    if plan.resume:
+        sweep = read_sweep(folder)
+        refuse_other_command(sweep, plan.command, folder)
+    elif there and (other := next(record_files(folder), None)) is not None:
+        raise UserError(
+            f"a new sweep needs a folder of its own: {os.path.relpath(folder)} has a job of another, "
+            f"{os.path.relpath(other)}. Choose another with hydra.sweep.dir="
+        )
+    else:
+        sweep = Sweep(plan.name, plan.command, list(plan.swept))
+    parent = None
+    if tracked:
+        from gptlab.tracking.sweeping import open_parent
+
+        parent = open_parent(plan.tracking, sweep.name, plan.description, folder, sweep.id)
+    sweep = replace(sweep, id=sweep.id if parent is None else parent.id, status=RUNNING)
+    (folder / STOP).unlink(missing_ok=True)
+    sweep.write(folder)
+    return Going(plan, sweep, parent, there)
+
+
+def launched(going: Going, arguments: list[str], choices: list[str], plugins: Plugins) -> None:
+    """Have Hydra run the jobs. Raises Stopped, UserError, or whatever the launcher raises."""
+    plan = going.plan
+    job = SweepJob(
+        str(plan.folder),
+        "" if going.parent is None else going.parent.id,
+        plan.swept,
+        plan.tracking,
+        own_process(),
+        os.getcwd(),
+        str(time.time_ns()) if plan.resume else "",
+        going.there,
+    )
+    try:
+        with stopping(plan), in_background(), composing.explained(plugins, choices):
+            composing.through_hydra("train", arguments, job)
+    except (OSError, ValueError) as error:
+        # Of a job it would be a fault of gptlab's; before the first it is what Hydra could not read or write.
+        if read_records(plan.folder, running=True):
+            raise
+        raise UserError(f"Hydra cannot begin: {error}") from None
+
+
+def finished(folder: Path) -> str:
+    count = sum(record.status in DONE for record in read_records(folder))
+    return f"{count} job{'' if count == 1 else 's'} finished"
+
+
+@contextmanager
+def stopping(plan: Plan) -> Iterator[None]:
+    """Where jobs run in other processes a signal asks them to end after their step; a second one ends at once."""
+    if plan.in_process:
+        yield
+        return
+    received = received_so_far()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if not received.takes(number):
+            return
+        if len(received) > 1:
+            raise Stopped(number)
+        (plan.folder / STOP).touch()
+        print("gptlab: the jobs end after their step; once more to end at once", file=sys.stderr, flush=True)
+
+    with handled(ask):
+        try:
+            yield
+        except Exception:
+            if not received:
+                raise
+    if received:
+        raise Stopped(received[0])

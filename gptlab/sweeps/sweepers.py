@@ -1,0 +1,97 @@
+"""Hydra's sweepers: how they are asked for, what they take, and what they may choose from."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from gptlab.errors import UserError
+from gptlab.sweeps.launchers import GROUP
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+OPTUNA = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
+READY = {"hydra/sweeper=optuna": "optuna"}
+NEEDED = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}  # packages of samplers, which Optuna loads late
+TRIED = 12  # whole numbers in a row: one of them is a multiple of whatever it must be
+
+
+def with_ready_sweeper(arguments: list[str]) -> list[str]:
+    """The arguments with `+sweep=optuna` for `hydra/sweeper=optuna`, beside another ready file if there is one.
+
+    The one is what Hydra's manual has; gptlab's settings for the sweeper are in the other.
+    Raises UserError for a sampler that they do not fit.
+    """
+    if "hydra/sweeper/sampler=grid" in arguments:
+        raise UserError(
+            "a grid is what -m makes by itself: leave out hydra/sweeper/sampler=grid and Optuna, and name the values, "
+            "e.g. model.nEmbd=16,32"
+        )
+    for typed, name in READY.items():
+        if typed not in arguments:
+            continue
+        sign = f"+{GROUP}="
+        chosen = [text.removeprefix(sign).strip("[]") for text in arguments if text.startswith(sign)]
+        names = [*(part for text in chosen for part in text.split(",")), name]
+        names = list(dict.fromkeys(filter(None, names)))
+        ready = sign + (names[0] if len(names) == 1 else f"[{','.join(names)}]")
+        rest = [text for text in arguments if not text.startswith(sign)]
+        arguments = [ready if text == typed else text for text in rest]
+    return arguments
+
+
+def values_of_interval(override: Override) -> list[str]:
+    """Some of the overrides that `key=interval(low, high)` stands for: its ends, and some between.
+
+    Raises UserError if there is nothing between its ends.
+    """
+    from hydra.core.override_parser.types import IntervalSweep
+
+    value, key = override.value(), override.get_key_element()
+    assert isinstance(value, IntervalSweep) and value.start is not None and value.end is not None
+    low, high = value.start, value.end
+    if not low < high:
+        raise UserError(
+            f"an interval goes from a lower number to a higher one: got {override.input_line}. "
+            f"Try {key}=interval({min(low, high)}, {max(low, high) if low != high else high + 1})"
+        )
+    if "log" in value.tags and low <= 0:
+        raise UserError(f"an interval on a log scale must begin above 0: got {override.input_line}.")
+    if isinstance(low, int) and isinstance(high, int):
+        between: list[float] = list(range(low + 1, min(high, low + TRIED)))
+    else:
+        between = [(low + high) / 2]
+    return [f"{key}={number}" for number in (low, high, *between)]
+
+
+def check_sweeper(sweeper: DictConfig, overrides: list[Override], swept: list[str]) -> None:
+    """Raises UserError for what this sweeper, the config in `hydra.sweeper`, cannot do."""
+    intervals = [o for o in overrides if o.is_sweep_override() and not o.is_discrete_sweep()]
+    if intervals and sweeper._target_ == BASIC:
+        key = intervals[0].get_key_element()
+        raise UserError(
+            f"values in an interval must be chosen by somebody: got {intervals[0].input_line}. Have Optuna do it: "
+            f"+sweep=optuna; or name the values: {key}=1,2"
+        )
+    if sweeper._target_ != OPTUNA:
+        return
+    for key in ("n_trials", "n_jobs"):
+        if sweeper[key] < 1:
+            raise UserError(
+                f"hydra.sweeper.{key} must be at least 1: got {sweeper[key]}. Try hydra.sweeper.{key}=1."
+            )
+    sampler = str(sweeper.sampler._target_).rpartition(".")[2]
+    package = NEEDED.get(sampler)
+    if package is not None and find_spec(package) is None:
+        raise UserError(
+            f"Optuna's {sampler} needs the package {package}, which is not installed. Type pip install {package}, or "
+            "take the sampler that needs none: hydra/sweeper/sampler=tpe"
+        )
+    if not swept:
+        raise UserError(
+            "Optuna needs a key to choose values for, and none is swept. Give one, e.g. "
+            "'train.learningRate=tag(log,interval(0.001,0.1))'"
+        )

@@ -1,0 +1,211 @@
+"""The training loop: built objects in, metrics out through a callback. Knows no config, no tracking."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import cycle
+
+import numpy as np
+
+from gptlab.data.ahead import Ahead
+from gptlab.data.batches import Documents, Epochs
+from gptlab.engines.engine import Batches, Metrics, Session, State
+from gptlab.errors import TrainingStopped
+from gptlab.training.smoothing import SMOOTHED, SmoothedLoss
+
+QUICK = 0.25  # seconds; a chunk of steps that takes less may be longer, so that calls cost nothing
+ROWS = 1000
+# What ends a run once it is no number any more, and how it is called.
+NOT_FINITE = {"train/loss": "loss", "train/objective": "objective", "val/loss": "validation loss"}
+SLOW = 1.0  # seconds; one that takes more is too long to wait for after Ctrl-C
+
+
+def log_every(numSteps: int) -> int:
+    """Steps between two logged ones where nobody has said so: 10, 20, 50, 100, ..., for at most ROWS rows.
+
+    A step takes microseconds, MLflow as long to store each of its numbers, and a chart shows a thousand points at best.
+    """
+    every, factors = 10, cycle((2, 2.5, 2))
+    while numSteps > every * ROWS:
+        every = int(every * next(factors))
+    return every
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do, in steps. The learning rate of step s (from 0) is `learningRate * schedule(s, numSteps)`.
+
+    logEvery: steps between two logged ones; the first and the last are always logged.
+    evalEvery: steps between two evaluations on the held-out documents; one is always made at the end.
+    saveEvery, inspectEvery: steps between two that a chunk must end at, for a checkpoint, or to look inside;
+    0 for none.
+    """
+
+    numSteps: int
+    learningRate: float
+    schedule: Callable[[int, int], float]
+    logEvery: int
+    evalEvery: int
+    saveEvery: int = 0
+    inspectEvery: int = 0
+
+    def is_evaluated(self, step: int) -> bool:
+        return step == self.numSteps or (bool(self.evalEvery) and step % self.evalEvery == 0)
+
+    def rates(self, start: int, steps: int) -> np.ndarray:
+        factors = [self.schedule(s, self.numSteps) for s in range(start, start + steps)]
+        return self.learningRate * np.array(factors)
+
+
+def size_after(size: int, seconds: float) -> int:
+    """How many steps the next chunk may have, if one of `size` has taken so long."""
+    return size * 2 if seconds < QUICK else max(1, size // 2) if seconds > SLOW else size
+
+
+Logged = Callable[[int, dict[str, float]], None]
+
+
+class Training:
+    """A run of the loop. `state` is whole between any two chunks, also when `run` ends with an error.
+
+    on_logged(step, metrics): a logged step, in order; an evaluation's numbers come with its step.
+    on_chunk(step, smoothed_loss, tokens_per_second, seconds): after each chunk, for a progress line. seconds: a
+    step's share of what the chunk and its evaluation took; nan where programs may have been compiled for it.
+    on_whole(state, val_loss): after each chunk, once all of it is reported: what may be saved, with its
+    validation loss if it has just been evaluated.
+    stop(): polled between chunks; raises what should end the run.
+    others: more held-out documents, by the name of the metric that their loss is.
+    smoothed: the training loss of the steps that the state has behind it; like the state, it is whole between chunks.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        state: State,
+        plan: Plan,
+        epochs: Epochs,
+        held_out: Documents,
+        on_logged: Logged,
+        on_chunk: Callable[[int, float, float, float], None] = lambda step, loss, rate, seconds: None,
+        stop: Callable[[], None] = lambda: None,
+        on_whole: Callable[[State, float | None], None] = lambda state, val_loss: None,
+        others: Mapping[str, Documents] | None = None,
+        smoothed: SmoothedLoss | None = None,
+    ):
+        self.session = session
+        self.state = state
+        self.plan = plan
+        self.epochs = epochs
+        self.held_out = held_out
+        self.on_logged = on_logged
+        self.on_chunk = on_chunk
+        self.stop = stop
+        self.on_whole = on_whole
+        self.others = dict(others or {})
+        self.smoothed = SmoothedLoss() if smoothed is None else smoothed
+
+    def run(self) -> State:
+        """Train to the end of the plan.
+
+        Raises TrainingStopped if a loss is not finite; what was logged before it has been reported.
+        """
+        with Ahead(self.prepared) as ahead:
+            self.run_chunks(ahead)
+        return self.state
+
+    def run_chunks(self, ahead: Ahead) -> None:
+        size, a_step = 1, math.nan
+        # What is done for the first time is compiled: its time says nothing of the speed.
+        compiled, evaluation_compiled = False, False
+        while self.state.step < self.plan.numSteps:
+            self.stop()
+            start = self.state.step
+            steps = self.steps_from(start, size)
+            batches, rates = ahead.take(start, steps), self.plan.rates(start, steps)
+            # How many come next is known for sure only when these are done; as a rule they take as long as the last.
+            end = start + steps
+            ahead.begin(end, self.steps_from(end, size_after(size, a_step * steps)))
+            began = time.perf_counter()
+            self.state, metrics = self.session.train(self.state, batches, rates)
+            seconds = time.perf_counter() - began
+            tokens_per_second = float(batches.lengths.sum()) / seconds if compiled else math.nan
+            val_loss = self.report(start, batches, rates, metrics, tokens_per_second)
+            evaluated = self.plan.is_evaluated(end)
+            known = compiled and (evaluation_compiled or not evaluated)
+            took = (time.perf_counter() - began) / steps if known else math.nan
+            self.on_chunk(end, self.smoothed.value, tokens_per_second, took)
+            compiled, evaluation_compiled = True, evaluation_compiled or evaluated
+            self.on_whole(self.state, val_loss)
+            size, a_step = size_after(size, seconds), seconds / steps
+
+    def prepared(self, start: int, steps: int) -> Batches:
+        """The batches of steps start+1 ... start+steps, as ready as the engine can have them."""
+        batches = self.epochs.chunk(start, steps)
+        prepare = getattr(self.session, "prepare", None)  # a plugin's engine may have nothing to prepare
+        return batches if prepare is None else prepare(batches)
+
+    def steps_from(self, step: int, size: int) -> int:
+        return min(size, self.next_edge(step) - step)
+
+    def next_edge(self, step: int) -> int:
+        """Where a chunk must end: at the next evaluation or checkpoint, or the end."""
+        intervals = (self.plan.evalEvery, self.plan.saveEvery, self.plan.inspectEvery)
+        return min([self.plan.numSteps, *((step // n + 1) * n for n in intervals if n)])
+
+    def report(
+        self, start: int, batches: Batches, rates: np.ndarray, metrics: Metrics, tokens_per_second: float
+    ) -> float | None:
+        """The chunk's logged steps, one by one; the validation loss at its end, if it ends with an evaluation."""
+        end = start + len(rates)
+        row: dict[str, float] = {}
+        losses, objectives = metrics.loss.tolist(), metrics.minimized.tolist()
+        tokens = batches.lengths.sum(axis=1).tolist()
+        smoothed = self.smoothed.add(start, losses, tokens)
+        for i in range(len(rates)):
+            step = start + i + 1
+            finite = math.isfinite(losses[i]) and math.isfinite(objectives[i])
+            evaluated = step == end and self.plan.is_evaluated(end) and finite
+            if not (evaluated or not finite or step == 1 or step % self.plan.logEvery == 0):
+                continue
+            row = {
+                "train/loss": losses[i],
+                SMOOTHED: smoothed[i],
+                "train/tokens": tokens[i],
+                "train/learningRate": float(rates[i]),
+                "train/gradNorm": float(metrics.gradNorm[i]),
+            }
+            if metrics.objective is not None:
+                row["train/objective"] = objectives[i]
+            if not math.isnan(tokens_per_second):
+                row["train/tokensPerSecond"] = tokens_per_second
+            try:
+                if evaluated:
+                    row |= self.evaluate()
+            finally:
+                # Also if the evaluation fails: the step was taken, and what it gave is saved.
+                self.on_logged(step, row)
+            # The last update may break the weights with no step after it to show it in its loss.
+            for loss, name in NOT_FINITE.items():
+                if not math.isfinite(row.get(loss, 0.0)):
+                    raise TrainingStopped(
+                        f"the {name} became {row[loss]} at step {step}. "
+                        f"Try a lower learning rate: train.learningRate={self.plan.learningRate / 10:g}."
+                    )
+        return row.get("val/loss") if self.plan.is_evaluated(end) else None
+
+    def evaluate(self) -> dict[str, float]:
+        """The mean cross-entropy a prediction on the held-out documents; nothing if there are none."""
+        documents = {"val/loss": self.held_out, **self.others}
+        state = self.session.for_evaluation(self.state)
+        found = {}
+        for name, some in documents.items():
+            if len(some):
+                total, count = self.session.evaluate(state, some.tokens, some.lengths)
+                found[name] = total / count
+        if "val/loss" in found:
+            loss = found["val/loss"]
+            found["val/perplexity"] = math.exp(loss) if loss < 700 else math.inf
+        return found
