@@ -143,11 +143,12 @@ def digest_of_plugin(plugin: Plugin) -> str:
 
 def add_plugin(plugins: Plugins, source: Source, module: Any, name: str = "") -> None:
     """Register one plugin's names under its own; none of them if its hooks fail. name: the manager's, if another."""
+    name = name or source.name
     try:
-        plugins.manager.register(module, name or source.name)
+        plugins.manager.register(module, name)
         plugins.manager.check_pending()
     except pluggy.PluginValidationError as error:
-        plugins.manager.unregister(module)
+        plugins.manager.unregister(name=name)
         raise UserError(
             f"the plugin '{source.name}' ({source.where}) must fit the hooks: {hook_error(error)}"
         ) from None
