@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gptlab.tracking.unsent import UNSENT
+
 from gptlab.runs.files import RUN
 from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, RECORD, RUNNING
 from gptlab.sweeps.sweep import SWEEP
 from gptlab.tracking import link, orphans
-from gptlab.tracking.unsent import UNSENT
 
 WAITING_SECONDS = 60.0  # that MLflow's processes may take to write what killed ones have left
 OVER = (FINISHED, FAILED, KILLED)

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from gptlab.tracking.unsent import UNSENT
 
 from gptlab.cli import main
 from gptlab.config.addresses import (
@@ -26,7 +27,6 @@ from gptlab.config.addresses import (
 from gptlab.errors import UserError
 from gptlab.tracking.messages import read_store, write_store
 from gptlab.tracking.store import Store, check_server, credentials, find_store
-from gptlab.tracking.unsent import UNSENT
 from tests.resuming import TINY, write_corpus
 
 VARIABLES = (SECRET, "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
@@ -213,9 +213,8 @@ def test_nothing_that_a_run_leaves_has_the_password(
 
 
 def test_what_waits_to_be_sent_keeps_no_server_s_password(tmp_path: Path) -> None:
-    from test_tracking import make_run
-
     from gptlab.tracking.recorder import Recorder
+    from test_tracking import make_run
 
     run = make_run(tmp_path)
     store = find_store("http://me:hunter2@127.0.0.1:9")

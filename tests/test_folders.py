@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from gptlab.tracking.unsent import UNSENT
 
 from gptlab.cli import main
 from gptlab.errors import UserError
@@ -25,7 +26,6 @@ from gptlab.sweeps.sweep import STOP
 from gptlab.sweeps.table import CSV
 from gptlab.sweeps.trial import JOURNAL, STUDY_FILES
 from gptlab.tracking.lock import LOCK
-from gptlab.tracking.unsent import UNSENT
 from tests.checkpoints import refused
 from tests.sweeping import QUICK
 

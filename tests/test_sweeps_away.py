@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from gptlab.tracking.unsent import UNSENT
 from mlflow import MlflowClient
 from test_tracking import client, wait_until
 from test_tracking_away import server
@@ -17,7 +18,6 @@ from gptlab.cli import main
 from gptlab.sweeps.sweep import read_sweep
 from gptlab.tracking import orphans
 from gptlab.tracking.parent import PARENT
-from gptlab.tracking.unsent import UNSENT
 from tests.resuming import write_corpus
 from tests.sweeping import QUICK, SEEDS, at_step, records_of, sweep_of, typical
 

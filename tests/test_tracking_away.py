@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gptlab.tracking.send import send
+from gptlab.tracking.unsent import UNSENT, kept
 from test_tracking import ROOT, SCRIPT, client, make_run, start_script, wait_until
 from test_tracking_worker import END, TIME, FlakyClient, converse, flaky, metrics
 
@@ -21,9 +23,7 @@ from gptlab.errors import UserError
 from gptlab.tracking import send as send_module
 from gptlab.tracking import worker
 from gptlab.tracking.link import environment
-from gptlab.tracking.send import send
 from gptlab.tracking.store import Store, find_store
-from gptlab.tracking.unsent import UNSENT, kept
 
 __all__ = ["flaky"]  # the fixture
 

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from gptlab.tracking.unsent import UNSENT
 from test_tracking import ROOT, client, make_run, wait_until
 
 from gptlab.errors import UserError
 from gptlab.runs.run import Run
 from gptlab.tracking import MLflowTracking, orphans
 from gptlab.tracking.lock import alone, forget
-from gptlab.tracking.unsent import UNSENT
 
 
 def go_on(folder: Path, run_id: str, steps: range, error: BaseException | None = None) -> Run:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from gptlab.tracking.writes import Writer
 from test_tracking import client, make_run, track
 
 from gptlab.runs.run import Run
@@ -16,7 +17,6 @@ from gptlab.tracking.facts import PARAM_LENGTH, flat_params
 from gptlab.tracking.messages import read_run, read_store, write_run, write_store
 from gptlab.tracking.store import find_store
 from gptlab.tracking.worker import Conversation
-from gptlab.tracking.writes import Writer
 from gptlab.training.figures import loss_curve
 
 # A conversation with a client that fails at will

@@ -9,7 +9,7 @@ python -m gptlab compare RUN RUN              what sets runs apart, side by side
 python -m gptlab summary +experiment=tiny     what a config describes: parts, shapes, costs
 python -m gptlab inspect text="the cat"       what a model makes of a text
 python -m gptlab graph expr="a*b" a=2 b=3     the graph of Values: of an expression, of a step
-python -m gptlab send runs/...                to MLflow, what a run could not write there
+python -m gptlab sync runs/...                to MLflow, what it has not of a run's folder
 python -m gptlab ui                           browse the runs
 python -m gptlab plugins                      what was found, and what it registers
 python -m gptlab check halfmul                try everything that can go wrong with it
@@ -100,7 +100,7 @@ def dispatch(arguments: list[str]) -> int:
         "inspect": at_first_use("inspecting", "inspect"),
         "summary": at_first_use("summarizing", "summary"),
         "graph": at_first_use("graphing", "graph"),
-        "send": send,
+        "sync": sync,
     }
     return commands[verb](rest)
 
@@ -238,23 +238,23 @@ def ui(arguments: list[str]) -> int:
     return serve_ui(settings["tracking"].get("uri"), settings["host"], settings["port"])
 
 
-def send(arguments: list[str]) -> int:
-    """Write to MLflow what a run's folder keeps of what could not be written while the run went on.
+def sync(arguments: list[str]) -> int:
+    """Send to MLflow what it has not of a run's folder.
 
     A run that was killed after its last step is ended, as by `resume`, which writes all that is missing.
     """
     from gptlab.calling import quoted
     from gptlab.runs.resuming import lacks_its_end
-    from gptlab.tracking.send import send as send_rest
+    from gptlab.tracking.catch_up import sync_folder
 
     if len(arguments) != 1 or arguments[0].startswith("-"):
         raise UserError(
-            f"send takes one run's folder: got '{' '.join(arguments)}'. Type python -m gptlab send runs/..."
+            f"sync takes one run's folder: got '{' '.join(arguments)}'. Type python -m gptlab sync runs/..."
         )
     folder = Path(os.path.expanduser(arguments[0]))
     if lacks_its_end(folder):
         return train([quoted("resume", str(folder))])
-    print(send_rest(folder))
+    print(sync_folder(folder))
     return 0
 
 

@@ -186,7 +186,7 @@ COMMANDS = {
     "params parameters count size describe": "python -m gptlab summary +experiment=tiny",
     "save": "python -m gptlab export",
     "load": "python -m gptlab import",
-    "upload push sync": "python -m gptlab send",
+    "upload push send": "python -m gptlab sync",
     "plugin components names": "python -m gptlab plugins",
 }
 

@@ -23,7 +23,7 @@ gptlab: take a GPT apart, change any piece, see what that does to learning.
   python -m gptlab ui                                     browse the runs in MLflow
 
 Verbs: train (may be left out), generate, compare, inspect, summary, graph, export, import, ui, which take Hydra
-overrides; send, plugins, check. Each has --help.
+overrides; sync, plugins, check. Each has --help.
 
 --cfg job        print the whole config and train nothing (--info defaults: what it is made of)
 -m               a sweep over values given as 1,2,3; sweep.resume=latest goes on with one that was stopped
@@ -130,10 +130,10 @@ text          a document to take instead of the run's first ones: text="the cat 
 initFrom      a run whose weights to take: initFrom=latest\
 """
 
-SEND = """\
+SYNC = """\
 Write to MLflow what a run could not: its server was away, or the disk was full.
 
-  python -m gptlab send runs/2026-11-22/19-55-47-000000-tiny
+  python -m gptlab sync runs/2026-11-22/19-55-47-000000-tiny
 
 The run's last line says so where it is needed. It goes to the store that the run was logged to; what is there
 already is not written twice.\
@@ -191,7 +191,7 @@ HELP = {
     "inspect": INSPECT,
     "summary": SUMMARY,
     "graph": GRAPH,
-    "send": SEND,
+    "sync": SYNC,
     "ui": UI,
     "plugins": PLUGINS,
     "check": CHECK,

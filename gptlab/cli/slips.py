@@ -36,7 +36,7 @@ WITHOUT_EXPERIMENT = {
     "export": "export latest",
     "import": "import weights.json",
     "compare": "compare RUN RUN",
-    "send": "send runs/...",
+    "sync": "sync runs/...",
     "ui": "ui",
     "plugins": "plugins",
     "check": "check",

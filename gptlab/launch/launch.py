@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gptlab.assembly.parts import (
     Data,
     Settings,
@@ -24,7 +22,7 @@ from gptlab.data.batches import Epochs
 from gptlab.data.documents import Documents
 from gptlab.engines.engine import Frozen, Session, State, trained
 from gptlab.errors import TrainingStopped, UserError
-from gptlab.files import write_json, write_text
+from gptlab.files import write_json
 from gptlab.finetuning import Start, beginning_of
 from gptlab.launch import reports
 from gptlab.launch.member import Member
@@ -36,12 +34,13 @@ from gptlab.model.gpt import GPT
 from gptlab.plugins.listeners import Listeners
 from gptlab.plugins.loading import Plugins
 from gptlab.plugins.registry import Registry, build
+from gptlab.run_folder import RunFolder
 from gptlab.runs import resuming
 from gptlab.runs.checkpoint import Checkpoint, remove_leftovers
-from gptlab.runs.files import CONFIG, PLUGINS, RUN, TOKENIZER
+from gptlab.runs.files import PLUGINS
 from gptlab.runs.folders import claimed
-from gptlab.runs.recording import FolderListener, IdentityListener, identity_of
-from gptlab.runs.run import STARTING, Run
+from gptlab.runs.recording import FolderListener, IdentityListener
+from gptlab.runs.run import Run
 from gptlab.runs.saving import Saver
 from gptlab.signals import ending_between_steps
 from gptlab.training.divergence import divergence
@@ -107,8 +106,8 @@ def launch(
     # Wrong sizes and ops, and names of no weight, show before data is read.
     trained_model(config, registry, definition_of(config, registry, vocabSize=1))
     tracker = build(registry, "tracking", config["tracking"]).start()
-    listeners.add(f"tracking={config['tracking']['name']}", tracker)
     listeners.add("identity", IdentityListener())
+    listeners.add(f"tracking={config['tracking']['name']}", tracker)
     for name_of, listener in member.listeners.items():
         listeners.add(name_of, listener)
     parts = built(config, registry, tracker, begun)
@@ -126,7 +125,7 @@ def launch(
     watch = watch_of(config, registry, parts, run, listeners, in_sweep)
     brought = brought_by_plugins(config, registry)
     if checkpoint is None:
-        write_run_folder(run, parts.data, brought)
+        RunFolder(folder).begin(run, tokenizer_state(config, parts.data), brought)
     else:
         take_up(run, checkpoint, brought)
     smoothed = resuming.smoothed_of(checkpoint)
@@ -179,7 +178,7 @@ def take_up(run: Run, checkpoint: Checkpoint, brought: dict[str, str]) -> None:
     resuming.cut_back(checkpoint, run)
     if brought != checkpoint.state["plugins"]:
         write_json(run.folder / PLUGINS, brought)
-    run.id = checkpoint.state["run"]["id"] or resuming.id_of(run.folder)
+    run.id = checkpoint.state["run"]["id"] or RunFolder(run.folder).id
     run.resumed_from = checkpoint.step
 
 
@@ -198,7 +197,7 @@ def saver_of(
     facts = {
         "random": {"seed": config["seed"]},
         "config": config,
-        "tokenizer": {"name": config["tokenizer"]["name"], **parts.data.tokenizer.state()},
+        "tokenizer": tokenizer_state(config, parts.data),
         "plugins": brought,
         "start": parts.data.start,
         "dataset": {
@@ -360,14 +359,5 @@ def samples_of(config: Settings) -> Sampling | None:
         raise UserError(f"in samples: {error}") from None
 
 
-def write_run_folder(run: Run, data: Data, brought: dict[str, str]) -> None:
-    """The first files of a run, in a folder that is claimed for it: run.json, the mark of whose it is, before all."""
-    folder, config = run.folder, run.config
-    try:
-        write_json(folder / RUN, identity_of(run, STARTING))
-        write_text(folder / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-        write_json(folder / TOKENIZER, {"name": config["tokenizer"]["name"], **data.tokenizer.state()})
-        if brought:
-            write_json(folder / PLUGINS, brought)
-    except OSError as error:
-        raise UserError(f"the run's folder must be writable: {folder}: {error.strerror}.") from None
+def tokenizer_state(config: Settings, data: Data) -> dict[str, Any]:
+    return {"name": config["tokenizer"]["name"], **data.tokenizer.state()}

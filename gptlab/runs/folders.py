@@ -14,7 +14,8 @@ from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN, SAMPLES, TOKENIZER,
 from gptlab.runs.run import STARTING
 
 # What gptlab writes into a run's folder; a test holds the list to the folders of runs that have everything.
-START = (RUN, CONFIG, TOKENIZER, PLUGINS, ".mlflow", "unsent.jsonl")  # may be there before a step is taken
+# May be there before a step is taken; an earlier gptlab wrote unsent.jsonl.
+START = (RUN, CONFIG, TOKENIZER, PLUGINS, "parameters.json", ".lock", ".mlflow", "unsent.jsonl")
 INSPECTIONS, JOB = "inspect", "job.json"
 RUN_FILES = (*START, METRICS, SAMPLES, CHECKPOINTS, INSPECTIONS, JOB)
 # And into a sweep's, Hydra's own file among them.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from gptlab.files import append_whole, write_json
+from gptlab.files import append_whole
 from gptlab.plugins.hookspecs import hookimpl
-from gptlab.runs.files import METRICS, RUN, SAMPLES
-from gptlab.runs.run import RUNNING, Run, status_of
+from gptlab.run_folder import RunFolder
+from gptlab.runs.files import METRICS, SAMPLES
+from gptlab.runs.run import RUNNING, Run, end_of
 from gptlab.training.metric_rows import line_of
 
 
@@ -63,13 +66,18 @@ class GrowingFile:
 
 
 class IdentityListener:
-    """Keeps run.json: the run's name, its MLflow id, and from step 1 on how it is: RUNNING until it has ended.
+    """Has run.json tell how the run is: RUNNING from step 1 on, then its end.
 
-    Comes after the tracker, which sets the id: what is FINISHED here has been told to MLflow as well.
+    Comes before the tracker: what the folder tells is what MLflow is told.
     """
 
     def __init__(self) -> None:
-        self._written: dict[str, str] | None = None
+        self._status = ""
+
+    @hookimpl
+    def gptlab_run_started(self, run: Run) -> None:
+        if run.resumed_from is not None:
+            self._keep(run, RUNNING, reason="", ended=None, diverged="")
 
     @hookimpl
     def gptlab_step_ended(self, run: Run) -> None:
@@ -78,17 +86,12 @@ class IdentityListener:
     @hookimpl
     def gptlab_run_ended(self, run: Run, error: BaseException | None) -> None:
         if run.metrics:
-            self._keep(run, status_of(error))
+            status, reason = end_of(error)
+            diverged = {"diverged": run.diverged} if run.diverged else {}
+            self._keep(run, status, reason=reason, ended=int(time.time() * 1000), **diverged)
 
-    def _keep(self, run: Run, status: str) -> None:
-        identity = identity_of(run, status)
-        if identity != self._written:
+    def _keep(self, run: Run, status: str, **facts: Any) -> None:
+        if status != self._status:
             with suppress(OSError):  # a full disk; what it says of the metrics is enough
-                write_json(run.folder / RUN, identity)
-                self._written = identity
-
-
-def identity_of(run: Run, status: str) -> dict[str, str]:
-    """What run.json holds."""
-    diverged = {"diverged": run.diverged} if run.diverged else {}
-    return {"id": run.id, "name": run.name, "status": status, **diverged}
+                RunFolder(run.folder).update(status=status, **facts)
+                self._status = status

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -16,7 +15,7 @@ from gptlab import strict_json
 from gptlab.calling import command_with
 from gptlab.engines.engine import Arrays
 from gptlab.errors import UserError
-from gptlab.files import read_json
+from gptlab.run_folder import RunFolder
 from gptlab.runs import folders
 from gptlab.runs.checkpoint import (
     CHECKPOINTS,
@@ -33,17 +32,13 @@ from gptlab.runs.checkpoint import (
     step_of,
 )
 from gptlab.runs.files import METRICS, SAMPLES
-from gptlab.runs.files import RUN as IDENTITY
 from gptlab.runs.finding import RUNS, folder_of, newest_with
 from gptlab.runs.run import FINISHED, Run
 from gptlab.runs.source import IMPORTED
-from gptlab.training.metric_rows import rows_in
 from gptlab.training.smoothing import SmoothedLoss
 
 if TYPE_CHECKING:
     from gptlab.assembly.parts import Data
-
-SAMPLE = re.compile(r"step (\d+): (.*)")
 
 
 def checkpoint_to_resume(folder: Path, reference: str) -> Checkpoint:
@@ -103,13 +98,6 @@ def by_id(run_id: str) -> Path:
             f"{Path(RUNS).absolute()}. Try resume=latest."
         )
     return folder
-
-
-def id_of(folder: Path) -> str:
-    """The MLflow id of the run in a folder, if it got one after its checkpoint was written."""
-    path = folder / IDENTITY
-    found = read_json(path).get("id") if path.exists() else ""
-    return found if isinstance(found, str) else ""
 
 
 def check_not_over(checkpoint: Checkpoint, numSteps: int) -> None:
@@ -220,21 +208,9 @@ def cut_back(checkpoint: Checkpoint, run: Run) -> None:
         path = run.folder / name
         if path.exists() and path.stat().st_size > sizes.get(name, 0):
             os.truncate(path, sizes.get(name, 0))
-    run.metrics += rows_in(run.folder / METRICS)
-    for line in lines_of(run.folder / SAMPLES):
-        match = SAMPLE.fullmatch(line)
-        if match is None and run.samples:  # a text of several lines
-            run.samples[-1][1][-1] += f"\n{line}"
-        elif match and run.samples and run.samples[-1][0] == int(match[1]):
-            run.samples[-1][1].append(match[2])
-        elif match:
-            run.samples.append((int(match[1]), [match[2]]))
-
-
-def lines_of(path: Path) -> list[str]:
-    """What stands between its ends of lines; a text may hold other characters that Python splits at."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return text.removesuffix("\n").split("\n") if text else []
+    folder = RunFolder(run.folder)
+    run.metrics += folder.rows()
+    run.samples += folder.samples()
 
 
 def held(folder: Path) -> AbstractContextManager[None]:

@@ -8,16 +8,22 @@ from gptlab.data.facts import DatasetFacts
 from gptlab.model.matrix import Matrix
 
 # What run.json says of a run; of one that ends before its first step nothing is left to say it of.
+INTERRUPTED = "interrupted"  # the reason of a run that was stopped
 STARTING, RUNNING, FINISHED, FAILED, KILLED = "STARTING", "RUNNING", "FINISHED", "FAILED", "KILLED"
 
 
 def status_of(error: BaseException | None) -> str:
     """How a run has ended that this error ended, or none."""
+    return end_of(error)[0]
+
+
+def end_of(error: BaseException | None) -> tuple[str, str]:
+    """The status of a run that this error ended, or none, and the reason for a person to read."""
     if error is None:
-        return FINISHED
+        return FINISHED, ""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        return KILLED
-    return str(getattr(error, "run_status", FAILED))
+        return KILLED, INTERRUPTED
+    return str(getattr(error, "run_status", FAILED)), str(error) or type(error).__name__
 
 
 @dataclass

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.engines.xla_compilations import compilations
-from gptlab.errors import UserError
+from gptlab.run_folder import RunFolder
 from gptlab.runs.folders import HYDRAS, SWEEP, remove_empty
-from gptlab.runs.resuming import id_of
 from gptlab.sweeps.plan import Plan
 from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, RECORD, RUNNING, JobRecord, read_records
 from gptlab.sweeps.sweep import STOP, Sweep
@@ -104,7 +103,7 @@ def told(folder: Path, records: list[JobRecord], summary: Summary | None) -> dic
         }
         metrics |= {key: float(value) for key, value in numbers.items() if value is not None}
         overrides = " ".join(f"{key}={value}" for key, value in best.overrides.items())
-        run_id = best.run.runId or sent_later(folder / best.run.folder)
+        run_id = best.run.runId or RunFolder(folder / best.run.folder).id
         tags = {"best": summary.said, "bestOverrides": overrides, "bestRun": run_id}
     files = [] if summary is None else sorted({*summary.files, *STUDY_FILES})
     return {
@@ -114,14 +113,6 @@ def told(folder: Path, records: list[JobRecord], summary: Summary | None) -> dic
         "files": files,
         "table": None if summary is None else summary.table,
     }
-
-
-def sent_later(run_folder: Path) -> str:
-    """The MLflow id of a run that got it only after its end; empty if it has none."""
-    try:
-        return id_of(run_folder)
-    except UserError:
-        return ""
 
 
 def taken_back(going: Going) -> None:

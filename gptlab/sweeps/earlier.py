@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from gptlab.errors import UserError
+from gptlab.run_folder import RunFolder
 from gptlab.runs.checkpoint import CHECKPOINTS, Checkpoint
 from gptlab.runs.files import METRICS, SAMPLES
-from gptlab.runs.resuming import id_of, newest_of
+from gptlab.runs.resuming import newest_of
 from gptlab.sweeps.record import DONE, JobRecord, read_records
 
 
@@ -43,7 +42,4 @@ def restartable(folder: Path, earlier: JobRecord) -> tuple[Checkpoint | None, st
         return newest_of(folder), ""
     for name in (METRICS, SAMPLES):
         (folder / name).unlink(missing_ok=True)
-    known = earlier.runId
-    with suppress(UserError):
-        known = known or id_of(folder)
-    return None, known
+    return None, earlier.runId or RunFolder(folder).id

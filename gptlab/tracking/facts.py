@@ -17,20 +17,23 @@ if TYPE_CHECKING:
 # metrics without one: curves have it, and numbers that never change have a dot, so that the curves come first.
 COUNTS = "parameters"  # parameters.total, parameters.attention ...
 JOBS = "jobs"  # of a sweep: jobs.finished, jobs.failed ...
+KEY = "gptlab.runs.run"  # what a run's folder is known by before it has an MLflow id
 PARAM_LENGTH = 6000
 TAG_LENGTH = 8000
 
 
-def tags_of(run: Run, process: str, command: str) -> dict[str, str]:
-    """The tags of a new run; `process` is `orphans.process` of the process that trains."""
+def tags_of(run: Run, told: dict[str, Any]) -> dict[str, str]:
+    """The tags of a new run. told: what run.json tells of the process that trains."""
     tags = {
         "mlflow.note.content": run.description,
         "mlflow.user": user(),
-        "mlflow.source.name": command,
+        "mlflow.source.name": told["command"],
         "mlflow.source.type": "LOCAL",
         **run.tags,
         # Last, since MLflow shows tags in this order, and these are for close_orphans only.
-        **orphans.marks(process),
+        KEY: told.get("key", ""),
+        orphans.FOLDER: str(run.folder.absolute()),
+        **orphans.marks(told["process"]),
     }
     return {clean_key(name): value[:TAG_LENGTH] for name, value in tags.items() if value}
 
@@ -78,12 +81,6 @@ def dataset_input(run: Run) -> "DatasetInput":
         profile=strict_json.dumps(profile),
     )
     return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
-
-
-def parameter_table(run: Run) -> dict[str, list[Any]]:
-    """The table of matrices in the JSON form of `mlflow.log_table`."""
-    rows = [[m.name, " x ".join(map(str, m.shape)), m.count, m.part] for m in run.matrices]
-    return {"columns": ["matrix", "shape", "count", "part"], "data": rows}
 
 
 def user() -> str:

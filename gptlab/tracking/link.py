@@ -9,17 +9,11 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 from gptlab import strict_json
 
 Message = dict[str, Any]
-Row = tuple[int, int, dict[str, float]]  # a step, its time (milliseconds since 1970), its metrics
-
-# Steps may end every few microseconds. Those of so many seconds share a message: one each would have the
-# writing thread take Python's lock from the training thread as often.
-GATHERING_SECONDS = 0.05
 
 # What MLflow is told unless the user has said otherwise. It reads most of this when it is imported.
 ENVIRONMENT = {
@@ -43,8 +37,7 @@ class Link:
 
     def __init__(self) -> None:
         self.owner = os.getpid()
-        self._outbox: queue.SimpleQueue[Message | Row | None] = queue.SimpleQueue()
-        self._hurry = threading.Event()  # set once there is something in the outbox to be sent at once
+        self._outbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         # Modules are found as they are found here, whatever the current folder; -P keeps it out.
         start = "import sys, json; sys.path[:] = json.loads(sys.argv[1])"
@@ -70,11 +63,6 @@ class Link:
     def send(self, **message: Any) -> None:
         """Queue a message; a thread of its own writes it into the pipe."""
         self._outbox.put(message)
-        self._hurry.set()
-
-    def send_metrics(self, step: int, timestamp: int, values: dict[str, float]) -> None:
-        """Queue the metrics of a step, which go with those of its neighbours as one `metrics` message."""
-        self._outbox.put((step, timestamp, values))
 
     @property
     def has_answer(self) -> bool:
@@ -99,7 +87,6 @@ class Link:
     def finish(self) -> None:
         """Let the process end once it has written what it was sent; does not wait for that."""
         self._outbox.put(None)
-        self._hurry.set()
 
     def close(self, timeout: float = 5.0) -> None:
         """End the process: at once if it has nothing to write, else it has `timeout` seconds for that."""
@@ -114,35 +101,10 @@ class Link:
         assert self._process.stdin is not None
         try:
             with self._process.stdin as pipe:
-                for message in self._messages():
-                    print(strict_json.dumps(message, default=plain), file=pipe, flush=self._outbox.empty())
+                while (message := self._outbox.get()) is not None:
+                    print(strict_json.dumps(message), file=pipe, flush=True)
         except (BrokenPipeError, ValueError):
             pass  # The process is gone, which the reading thread tells.
-
-    def _messages(self) -> Iterator[Message]:
-        """What is sent, in order, until `finish`."""
-        while (item := self._outbox.get()) is not None:
-            if isinstance(item, tuple):
-                self._hurry.wait(GATHERING_SECONDS)
-                self._hurry.clear()
-                rows, item = self._gathered(item)
-                yield {"do": "metrics", "rows": rows}
-                if item is None:
-                    return
-            if item:
-                yield item
-
-    def _gathered(self, first: Row) -> tuple[list[Row], Message | None]:
-        """The metrics that wait in the outbox, and what came after them: an empty message if nothing did."""
-        rows = [first]
-        while True:
-            try:
-                item = self._outbox.get_nowait()
-            except queue.Empty:
-                return rows, {}
-            if not isinstance(item, tuple):
-                return rows, item
-            rows.append(item)
 
     def _read(self) -> None:
         assert self._process.stdout is not None and self._process.stderr is not None
@@ -153,11 +115,6 @@ class Link:
             last = errors.read().strip().rpartition("\n")[2]
             killed = self._process.wait() < 0
         self._inbox.put({"is": "gone", "message": last, "killed": killed})
-
-
-def plain(value: Any) -> Any:
-    """What JSON has no form for: a number of numpy's, a path."""
-    return float(value) if hasattr(value, "__float__") else str(value)
 
 
 def warm_up() -> None:

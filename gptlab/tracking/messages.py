@@ -1,11 +1,8 @@
-"""Runs and stores as JSON objects: what goes through the pipe to `worker`, and into `unsent.jsonl`."""
+"""Stores as JSON objects: what goes through the pipe to `worker`."""
 
 from pathlib import Path
 from typing import Any
 
-from gptlab.data.facts import DatasetFacts
-from gptlab.model.matrix import Matrix
-from gptlab.runs.run import Run
 from gptlab.tracking.store import Store
 
 Message = dict[str, Any]
@@ -27,31 +24,3 @@ def read_store(message: Message) -> Store:
     database = message["database"]
     who = message.get("user", ""), message.get("password", "")  # an earlier gptlab kept them in the uri
     return Store(message["uri"], message["artifacts"], Path(database) if database else None, *who)
-
-
-def write_run(run: Run) -> Message:
-    """What is known of a run when it starts, as a message; `id` is set if it is to be continued."""
-    return {
-        "id": run.id,
-        "resumed_from": run.resumed_from,
-        "name": run.name,
-        "description": run.description,
-        "folder": str(run.folder.absolute()),
-        "config": run.config,
-        "matrices": [vars(matrix) for matrix in run.matrices],
-        "dataset": vars(run.dataset),
-        "tags": run.tags,
-    }
-
-
-def read_run(message: Message) -> Run:
-    """The run that `write_run` wrote."""
-    matrices = [Matrix(**{**matrix, "shape": tuple(matrix["shape"])}) for matrix in message["matrices"]]
-    return Run(
-        **{
-            **message,
-            "folder": Path(message["folder"]),
-            "matrices": matrices,
-            "dataset": DatasetFacts(**message["dataset"]),
-        }
-    )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HOST = "gptlab.host"
 PROCESS = "gptlab.process"  # that trains, or runs the sweep
 WRITER = "gptlab.writer"  # of MLflow, which writes the run
-FOLDER = "gptlab.folder"  # of a sweep, on its parent run
+FOLDER = "gptlab.folder"  # of a run, or on a parent run of its sweep
 REASON, INTERRUPTED = "the process was killed", "interrupted"  # of a run that is KILLED
 
 
@@ -100,21 +100,3 @@ def status_of_sweep(sweep_folder: str) -> str:
         status = read_sweep(Path(sweep_folder)).status if sweep_folder else RUNNING
         return "KILLED" if status == RUNNING else status
     return "KILLED"
-
-
-def close_orphans(client: "MlflowClient", experiment_ids: list[str]) -> list[str]:
-    """Close this host's RUNNING runs of which both processes are gone; the ids of those runs."""
-    if not experiment_ids:
-        return []
-    running = client.search_runs(
-        experiment_ids,
-        filter_string=f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{host()}'",
-        max_results=1000,
-    )
-    closed = []
-    for run in running:
-        trains, writes = (run.data.tags.get(name, "") for name in (PROCESS, WRITER))
-        alone = trains and not lives(trains) and not lives(writes)
-        if alone and close_abandoned(client, run.info.run_id, trains):
-            closed.append(run.info.run_id)
-    return closed

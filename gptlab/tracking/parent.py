@@ -8,7 +8,7 @@ from gptlab import strict_json
 from gptlab.tracking.experiment import experiment_id
 from gptlab.tracking.facts import TAG_LENGTH, clean_key, flat_params, user
 from gptlab.tracking.orphans import INTERRUPTED, REASON, marks
-from gptlab.tracking.resuming import continued
+from gptlab.tracking.resuming import existing_run, take_over
 from gptlab.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ def open_parent(client: "MlflowClient", store: Store, experiment: str, told: dic
     Raises UserError if it is to be opened again and is not there, or belongs to a process that lives.
     """
     if told["id"]:
-        continued(client, store, told["id"], told["description"], told["process"])
+        found = existing_run(client, store, told["id"])
+        take_over(client, found, told["description"], told["process"])
         return str(told["id"])
     return _made(client, store, experiment, told)
 

@@ -11,13 +11,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 
-def continued(
-    client: "MlflowClient", store: Store, run_id: str, description: str, process: str
-) -> "MlflowRun":
-    """Set the run back to RUNNING, in the name of `process`; what MLflow knew of it.
-
-    Raises UserError if it is not there, is deleted, or is being trained by another process of this host.
-    """
+def existing_run(client: "MlflowClient", store: Store, run_id: str) -> "MlflowRun":
+    """What MLflow knows of a run. Raises UserError if it is not there, or deleted."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -34,7 +29,15 @@ def continued(
             f"the MLflow run {run_id} must not be deleted to be continued, and is. Restore it: "
             f"mlflow runs restore --run-id {run_id}"
         )
-    tags = found.data.tags
+    return found
+
+
+def take_over(client: "MlflowClient", found: "MlflowRun", description: str, process: str) -> None:
+    """Set a run back to RUNNING, in the name of `process`.
+
+    Raises UserError if it is being trained by another process of this host.
+    """
+    run_id, tags = found.info.run_id, found.data.tags
     owner = tags.get(orphans.PROCESS, "")
     pid = owner.partition(" ")[0]
     if (
@@ -51,7 +54,6 @@ def continued(
     if "error" in tags:
         client.delete_tag(run_id, "error")
         client.set_tag(run_id, "mlflow.note.content", description)
-    return found
 
 
 def steps_of(found: "MlflowRun") -> dict[str, int]:

@@ -59,6 +59,11 @@ class Store:
         return masked(join_address(self.uri, self.user, self.password))
 
     @property
+    def address(self) -> str:
+        """The URI as it may be kept: with the user, without the password."""
+        return join_address(self.uri, self.user, "")
+
+    @property
     def is_server(self) -> bool:
         """True if the store is reached over HTTP."""
         return urlsplit(self.uri).scheme in ("http", "https")

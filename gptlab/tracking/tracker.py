@@ -14,18 +14,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from uuid import uuid4
 
 from gptlab.calling import as_called
 from gptlab.errors import UserError
 from gptlab.inspection.inspection import Inspection
 from gptlab.inspection.kept import INSPECTIONS, keep
 from gptlab.plugins.hookspecs import hookimpl
-from gptlab.runs.checkpoint import checkpoint_folders
-from gptlab.runs.run import Run, status_of
+from gptlab.run_folder import RunFolder, facts_of
+from gptlab.runs.run import Run, end_of
 from gptlab.tracking import MLflowTracking, ending, orphans
 from gptlab.tracking.link import Link, take_link, warm_up
-from gptlab.tracking.lock import forget
-from gptlab.tracking.messages import write_run, write_store
+from gptlab.tracking.messages import write_store
 from gptlab.tracking.parent import PARENT
 from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store
 
@@ -35,8 +35,9 @@ RESTARTS = 2  # of MLflow's process within a run: what ends it each time would d
 
 
 class Tracker:
-    """Writes one run to MLflow. Order: `prepare`, `gptlab_run_started`, `wait_until_ready`, steps, end.
+    """Has one run followed in MLflow. Order: `prepare`, `gptlab_run_started`, `wait_until_ready`, steps, end.
 
+    What MLflow is to have stands in the run's folder: here its process is only told that there is something.
     None of the methods waits for MLflow but `wait_until_ready` and `gptlab_run_ended`.
     """
 
@@ -47,9 +48,8 @@ class Tracker:
         self._ready = False
         self._accepted = False  # MLflow's process has the run, though a server may not yet
         self._reported = False
-        self._samples_sent = 0
         self._restarts = 0
-        self._end: dict[str, Any] | None = None  # the message that ended the run, once it is over
+        self._end: dict[str, str] | None = None  # the message that ended the run, once it is over
 
     def prepare(self) -> None:
         """Begin to load MLflow, in another process; touches no disk. Best called first of all."""
@@ -63,23 +63,30 @@ class Tracker:
         """
         store = find_store(self.config.uri)
         check_store(store)
-        if run.resumed_from is None and not run.id:
-            forget(run.folder)
         self._run = run
         self._store = store
         # That of a sweep's parent has answered; if it is away now, the job goes on, and is written later.
         if store.is_server and PARENT not in run.tags:
             self._server = _in_thread(check_server, store)
-        self._start = {
-            "do": "start",
-            "store": write_store(store),
-            "experiment": self.config.experimentName,
-            "process": orphans.own_process(),
-            "command": command_typed(),
-            "began": int(time.time() * 1000),
-        }
+        folder = RunFolder(run.folder)
+        known, fresh = folder.identity(), run.resumed_from is None and not run.id
+        folder.update(
+            **facts_of(run),
+            id=run.id,
+            store=store.address,
+            experiment=self.config.experimentName,
+            process=orphans.own_process(),
+            command=command_typed(),
+            began=int(time.time() * 1000) if fresh else known.get("began", int(time.time() * 1000)),
+            key=uuid4().hex if fresh else known.get("key", ""),
+            synced=False,
+        )
+        self._follow(fresh)
+
+    def _follow(self, fresh: bool) -> None:
         self._link = take_link()
-        self._link.send(**self._start, run=write_run(run))
+        folder = str(self._run.folder.absolute())
+        self._link.send(do="follow", store=write_store(self._store), folder=folder, fresh=fresh)
 
     def wait_until_reachable(self) -> None:
         """Wait until a server, if the store is one, has answered: 5 s at most, and nothing for a file.
@@ -109,17 +116,11 @@ class Tracker:
 
     @hookimpl
     def gptlab_step_ended(self, run: Run, step: int, metrics: dict[str, float]) -> None:
-        """Queue the metrics of a step, and the samples that `run` has gained.
-
-        Raises UserError if the run was not waited for and the store has refused it.
-        """
+        """Raises UserError if the run was not waited for and the store has refused it."""
         if self._link is None:
             return
-        self._link.send_metrics(step, int(time.time() * 1000), metrics)
-        if len(run.samples) > self._samples_sent:
-            self._send_samples(run)
         if _is_last(run, step):
-            self._link.send(do="last_step")
+            self._link.send(do="now")
         if not self._link.has_answer:
             return
         with self._giving_up():
@@ -128,14 +129,13 @@ class Tracker:
 
     @hookimpl
     def gptlab_checkpoint_saved(self, run: Run, folder: Path, step: int, removed: list[Path]) -> None:
-        """Have a checkpoint's folder logged as an artifact, and those that are gone removed."""
-        if self._link is not None:
-            paths = [os.path.relpath(path, run.folder) for path in (folder, *removed)]
-            self._link.send(do="checkpoint", path=paths[0], removed=paths[1:], last=_is_last(run, step))
+        """Have the last checkpoint, and the model that it holds, sent at once."""
+        if self._link is not None and _is_last(run, step):
+            self._link.send(do="now")
 
     @hookimpl
     def gptlab_inspected(self, run: Run, step: int, inspection: Inspection) -> None:
-        """Have an inspection drawn and logged: in MLflow's process, while training goes on."""
+        """Keep an inspection for MLflow's process, which draws it while training goes on."""
         if self._link is None:
             return
         path = f"{INSPECTIONS}/step-{step:06d}.npz"
@@ -143,8 +143,6 @@ class Tracker:
             keep(inspection, run.folder / path)
         except OSError as error:
             self._report(f"step {step} is not shown: {path} could not be written ({error.strerror})")
-        else:
-            self._link.send(do="inspection", path=path, step=step)
 
     @hookimpl
     def gptlab_run_ended(self, run: Run, error: BaseException | None) -> None:
@@ -156,13 +154,13 @@ class Tracker:
             return
         if not self._accepted and not self._started_late(error):
             return
-        self._send_samples(run)
-        status, reason = _status(error)
-        if error is None:
-            reason = run.diverged
-        self._end = {"status": status, "reason": reason, "weights": run.weights and str(run.weights)}
+        # Of a run that took no step its folder keeps nothing, and is gone in a moment.
+        self._end = {} if run.metrics else dict(zip(("status", "reason"), end_of(error), strict=True))
         self._link.send(do="end", **self._end)
-        ending.end(self._finish)
+        if run.metrics:
+            ending.end(self._finish)
+        else:
+            self._finish()
 
     def _finish(self) -> None:
         """Wait until all is written."""
@@ -190,12 +188,6 @@ class Tracker:
             self._report(str(refusal))
         return self._accepted
 
-    def _send_samples(self, run: Run) -> None:
-        assert self._link is not None
-        for step, texts in run.samples[self._samples_sent :]:
-            self._link.send(do="samples", step=step, texts=list(texts))
-        self._samples_sent = len(run.samples)
-
     def _take(self, reply: dict[str, Any]) -> None:
         """Act on an answer. Raises UserError if it is a refusal."""
         if reply["is"] == "started":
@@ -215,7 +207,7 @@ class Tracker:
             if not self._accepted:
                 raise UserError(f"the MLflow process ended before it began: {reply['message']}. {WITHOUT}")
             self._reported = False
-            self._report(f"its process has ended; what is logged from here on is lost. {reply['message']}")
+            self._report(f"its process has ended. {reply['message']}{self._rest()}")
         elif reply["is"] == "ended":
             self._keep_process()
             if reply["registered"] and self._run.config.get("progress") != "none":
@@ -223,34 +215,20 @@ class Tracker:
                     print(f"registered as {reply['registered']}", flush=True)
             if reply["message"]:
                 self._reported = False  # That it was being tried again is not the last word.
-                self._report(f"the run could not be written whole: {reply['message']}{self._rest(reply)}")
+                self._report(f"the run could not be written whole: {reply['message']}{self._rest()}")
 
     def _go_on(self) -> None:
         """Another process of MLflow's goes on with the run: what the first had not written is in the folder."""
         self._report("its process has ended; another one goes on")
         self._restarts += 1
-        self._link, run = take_link(), self._run
-        # As a run that is resumed: it may be in the store, though its id was never told.
-        self._link.send(**self._start, run={**write_run(run), "resumed_from": run.resumed_from or 0})
-        self._samples_sent = 0
-        self._send_samples(run)
-        for folder in checkpoint_folders(run.folder):
-            path = os.path.relpath(folder, run.folder)
-            self._link.send(do="checkpoint", path=path, removed=[], last=False)
-        for file in sorted((run.folder / INSPECTIONS).glob("step-*.npz")):
-            step = int(file.stem.removeprefix("step-"))
-            self._link.send(do="inspection", path=os.path.relpath(file, run.folder), step=step)
-        if self._end is not None:
+        self._follow(fresh=False)
+        if self._end is not None and self._link is not None:
             self._link.send(do="end", **self._end)
 
-    def _rest(self, reply: dict[str, Any]) -> str:
+    def _rest(self) -> str:
         """What becomes of what was not written."""
-        if not reply["unsent"]:
-            return ""
-        folder = os.path.relpath(self._run.folder)
-        if not reply["kept"]:
-            return f". The rest could not be kept in {folder} either, and is lost"
-        return f". The rest is kept; to send it later: python -m gptlab send {shlex.quote(folder)}"
+        folder = shlex.quote(os.path.relpath(self._run.folder))
+        return f". The rest is kept; to send it later: python -m gptlab sync {folder}"
 
     @contextmanager
     def _giving_up(self) -> Iterator[None]:
@@ -282,12 +260,6 @@ class Tracker:
 
 def _is_last(run: Run, step: int) -> bool:
     return bool(step == run.config["train"]["numSteps"])
-
-
-def _status(error: BaseException | None) -> tuple[str, str]:
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        return status_of(error), orphans.INTERRUPTED
-    return status_of(error), "" if error is None else str(error) or type(error).__name__
 
 
 def command_typed() -> str:

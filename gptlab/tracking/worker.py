@@ -2,11 +2,11 @@
 
 Importing MLflow takes seconds of pure Python. In a thread it would take them from the training
 process, whose Python runs one thread at a time (measured: 3-4 s a run); here it has its own core.
-It outlives its parent by one flush, so that a run whose process is killed is closed as well.
+It outlives its parent for a moment, so that a run whose process is killed is closed as well.
 
-What comes in: `start`, `metrics`, `samples`, `last_step`, `checkpoint`, `inspection`, `end`, `sweep` (close
-orphaned runs), each with its fields, and of a sweep of jobs `open_parent`, `close_parent`, `note_child`, `delete`;
-what goes out: `started`, `refused`, `failed`, `writing` (the end takes its time), `ended`, `swept`, `done`.
+What comes in: `follow` (a run's folder), `now`, `end`, `sweep` (close what others have left open), each with its
+fields, and of a sweep of jobs `open_parent`, `close_parent`, `note_child`, `delete_runs`; what goes out: `started`,
+`refused`, `failed`, `writing` (the end takes its time), `ended`, `swept`, `done`.
 See `Conversation`.
 """
 
@@ -19,26 +19,28 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
+from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
 from gptlab import strict_json
 from gptlab.errors import UserError
+from gptlab.run_folder import RunFolder
+from gptlab.tracking import orphans
+from gptlab.tracking.catch_up import catch_up_below, close_abandoned
 from gptlab.tracking.lock import Lock, alone
-from gptlab.tracking.messages import Message, read_run, read_store
-from gptlab.tracking.orphans import REASON, close_abandoned, close_orphans
+from gptlab.tracking.messages import Message, read_store
 from gptlab.tracking.parent import close_parent, delete_runs, note_child, open_parent
-from gptlab.tracking.recorder import Recorder
 from gptlab.tracking.store import answers, connect, open_store, settle
+from gptlab.tracking.sync import Sync, end_killed
 
-FLUSH_SECONDS = 0.5
-FLUSH_QUEUED = 1000
+SYNC_SECONDS = 0.5
 LONGEST_PAUSE = 30.0  # between attempts while the store does not answer
 
 
 class Conversation:
-    """Answers messages until its input ends; writes what is queued about twice a second.
+    """Answers messages until its input ends; sends what a run's folder has gained about twice a second.
 
     `inbox` gives messages, and None when the parent is gone; `reply` takes the answers.
     """
@@ -46,11 +48,12 @@ class Conversation:
     def __init__(self, inbox: "queue.SimpleQueue[Message | None]", reply: Callable[[Message], None]) -> None:
         self.inbox = inbox
         self.reply = reply
-        self.recorder: Recorder | None = None
-        self._flush_at = float("inf")
+        self.sync: Sync | None = None
+        self._sync_at = float("inf")
         self._pause = 0.0
         self._lock: Lock | None = None
         self._reported_id = ""
+        self._looked: set[Path] = set()  # folders below which runs that are over were looked for
         self.parent: tuple[Message, str, str] | None = (
             None  # of a sweep: its store, its id, the sweep's process
         )
@@ -59,106 +62,88 @@ class Conversation:
         """Answer every message; return when the parent is gone."""
         while True:
             try:
-                message = self.inbox.get(timeout=min(max(0.0, self._flush_at - time.monotonic()), 3600.0))
+                message = self.inbox.get(timeout=min(max(0.0, self._sync_at - time.monotonic()), 3600.0))
             except queue.Empty:
-                self._flush()
+                self._send()
                 continue
             if message is None:
-                if self.recorder is not None:
-                    self.recorder.end("KILLED", REASON, None)
-                    self.recorder.keep_unsent()
-                    settle(self.recorder.store)
+                if self.sync is not None:
+                    with suppress(OSError):
+                        end_killed(self.sync.folder)
+                    self.sync.end()
+                    settle(self.sync.store)
                     self._unlock()
                 self._close_abandoned()
                 return
             fields = {name: value for name, value in message.items() if name != "do"}
             getattr(self, f"_{message['do']}")(**fields)
-            if time.monotonic() >= self._flush_at:
-                self._flush()
+            if time.monotonic() >= self._sync_at:
+                self._send()
 
-    def _start(
-        self, store: Message, experiment: str, run: Message, process: str, command: str, began: int
-    ) -> None:
-        place = read_store(store)
+    def _follow(self, store: Message, folder: str, fresh: bool) -> None:
+        """Have the store follow what the folder of a run tells from now on."""
+        place, path = read_store(store), Path(folder)
+        self._sync_at, self._pause, self._reported_id = float("inf"), 0.0, ""
         try:
             # A server that has answered once may be away at any time; what then fails is tried again.
             client = connect(place) if place.is_server else open_store(place)
-            told = read_run(run)
-            self._lock = alone(told.folder)
-            if told.resumed_from is not None:
-                told.id = told.id or self._lock.run_id
-            recorder = Recorder(client, place, told, experiment, process, command, began, self._lock.note)
-            self.reply({"is": "started", "id": recorder.start()})
+            self._lock = alone(path)
+            still = partial(self.reply, {"is": "writing"})
+            self.sync = Sync(client, place, RunFolder(path), fresh, on_written=still)
+            self.sync.open()
         except Exception as error:
-            if isinstance(error, UserError) or not place.is_server or answers(place, 2.0):
+            if (
+                self.sync is None
+                or isinstance(error, UserError)
+                or not place.is_server
+                or answers(place, 2.0)
+            ):
+                self.sync = None
                 self._unlock()
                 self.reply({"is": "refused", "message": str(error), "user": isinstance(error, UserError)})
-                return
-            self.recorder, self._reported_id = recorder, ""
-            self._retry(error)
+            else:
+                self._retry(error)
             return
-        self.recorder, self._reported_id = recorder, recorder.run.id
-        self._flush_at, self._pause = 0.0, 0.0
+        self._report_id(self.sync)
+        self._send()
         try:
-            self._flush()
-            close_orphans(client, [recorder.experiment_id])
+            self._look_for_others(self.sync)
             load_for_end()
         except Exception as error:
             self._failed(error)
 
-    def _metrics(self, rows: list[tuple[int, int, dict[str, float]]]) -> None:
-        assert self.recorder is not None
-        for step, timestamp, values in rows:
-            self.recorder.metrics(step, timestamp, values)
-        self._expect_flush()
+    def _look_for_others(self, sync: Sync) -> None:
+        """Runs that are over, and that the processes which wrote them could not end."""
+        close_abandoned(sync.client, sync.store, [sync.experiment_id])
+        root = Path.cwd() / "runs"
+        if root not in self._looked:
+            self._looked.add(root)
+            catch_up_below(sync.client, sync.store, root)
 
-    def _samples(self, step: int, texts: list[str]) -> None:
-        assert self.recorder is not None
-        self.recorder.samples(step, texts)
-        self._expect_flush()
-
-    def _checkpoint(self, path: str, removed: list[str], last: bool) -> None:
-        assert self.recorder is not None
-        self.recorder.checkpoint(path, removed)
-        if last and self._pause == 0.0:
-            self.recorder.results(path)
-        self._expect_flush(at_once=last)
-
-    def _last_step(self) -> None:
-        assert self.recorder is not None
+    def _now(self) -> None:
+        """After the last step, while the run is saved and looked into, and nobody waits for its end yet."""
         if self._pause == 0.0:
-            self.recorder.curve()
-        self._expect_flush(at_once=True)
+            self._sync_at = 0.0
 
-    def _inspection(self, path: str, step: int) -> None:
-        assert self.recorder is not None
-        self.recorder.inspection(path, step)
-        self._expect_flush()
-
-    def _end(self, status: str, reason: str, weights: str | None) -> None:
-        assert self.recorder is not None
-        recorder, self.recorder = self.recorder, None
-        self._flush_at = float("inf")
-        still = partial(self.reply, {"is": "writing"})
-        error = recorder.end(status, reason, weights, still)
-        kept = recorder.keep_unsent()
-        settle(recorder.store)
+    def _end(self, status: str = "", reason: str = "") -> None:
+        """The run is over: as its folder says or, where that keeps nothing of it, as the message does."""
+        assert self.sync is not None
+        sync, self.sync = self.sync, None
+        self._sync_at = float("inf")
+        self.reply({"is": "writing"})
+        error = sync.close(status, reason) if status else sync.end()
+        settle(sync.store)
         self._unlock()
-        self._report_id(recorder)
+        self._report_id(sync)
         message = "" if error is None else said(error)
-        told = {
-            "unsent": recorder.queued,
-            "kept": kept,
-            "message": message,
-            "registered": recorder.registered,
-        }
-        self.reply({"is": "ended", **told})
+        self.reply({"is": "ended", "message": message, "registered": sync.uploads.registered})
 
     def _sweep(self, store: Message) -> None:
         try:
-            client = open_store(read_store(store))
+            place = read_store(store)
+            client = open_store(place)
             ids = [experiment.experiment_id for experiment in client.search_experiments()]
-            close_orphans(client, ids)
+            close_abandoned(client, place, ids)
             self.reply({"is": "swept"})
         except Exception as error:
             self.reply({"is": "refused", "message": str(error), "user": isinstance(error, UserError)})
@@ -179,7 +164,7 @@ class Conversation:
         def work() -> str:
             client = open_store(read_store(store))
             # Jobs whose processes were killed, that of MLflow with them: a launcher may do so as it gives up.
-            close_orphans(client, [client.get_run(run_id).info.experiment_id])
+            close_abandoned(client, read_store(store), [client.get_run(run_id).info.experiment_id])
             return close_parent(client, run_id, told)
 
         self._done(work)
@@ -189,7 +174,7 @@ class Conversation:
         if self.parent is not None:
             store, run_id, process = self.parent
             with suppress(Exception):
-                close_abandoned(open_store(read_store(store)), run_id, process)
+                orphans.close_abandoned(open_store(read_store(store)), run_id, process)
 
     def _note_child(self, store: Message, experiment: str, told: Message) -> None:
         place = read_store(store)
@@ -206,37 +191,30 @@ class Conversation:
         except Exception as error:
             self.reply({"is": "refused", "message": said(error), "user": isinstance(error, UserError)})
 
-    def _expect_flush(self, at_once: bool = False) -> None:
-        """At once: after the last step, while the run is saved and looked into, and nobody waits for its end yet."""
-        assert self.recorder is not None
-        if self._pause == 0.0 and (at_once or self.recorder.queued >= FLUSH_QUEUED):
-            self._flush_at = 0.0
-        self._flush_at = min(self._flush_at, time.monotonic() + (self._pause or FLUSH_SECONDS))
-
-    def _flush(self) -> None:
-        self._flush_at = float("inf")
-        if self.recorder is None:
+    def _send(self) -> None:
+        self._sync_at = float("inf")
+        if self.sync is None:
             return
         try:
-            self.recorder.flush()
-            self._pause = 0.0
+            self.sync.send()
+            self._pause, self._sync_at = 0.0, time.monotonic() + SYNC_SECONDS
         except Exception as error:
             self._retry(error)
-        self._report_id(self.recorder)
+        self._report_id(self.sync)
 
     def _retry(self, error: Exception) -> None:
-        self._pause = min(LONGEST_PAUSE, 2 * self._pause or FLUSH_SECONDS)
-        self._flush_at = time.monotonic() + self._pause
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause or SYNC_SECONDS)
+        self._sync_at = time.monotonic() + self._pause
         self._failed(error)
 
     def _failed(self, error: Exception) -> None:
         self.reply({"is": "failed", "message": said(error)})
 
-    def _report_id(self, recorder: Recorder) -> None:
-        """Tell of a run that could not be made at first."""
-        if recorder.run.id != self._reported_id:
-            self._reported_id = recorder.run.id
-            self.reply({"is": "started", "id": recorder.run.id})
+    def _report_id(self, sync: Sync) -> None:
+        """Tell of the run once it is made: at first the store may not have answered."""
+        if sync.run.id != self._reported_id:
+            self._reported_id = sync.run.id
+            self.reply({"is": "started", "id": sync.run.id})
 
     def _unlock(self) -> None:
         if self._lock is not None:

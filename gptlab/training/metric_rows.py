@@ -10,6 +10,7 @@ from typing import Any
 from gptlab.strict_json import name_of
 
 Metrics = list[tuple[int, dict[str, float]]]
+AT_ONCE = 1 << 18  # bytes; a row has a few hundred
 
 
 def line_of(step: int, metrics: dict[str, float]) -> str:
@@ -18,17 +19,34 @@ def line_of(step: int, metrics: dict[str, float]) -> str:
     return json.dumps({"step": step, **row}, allow_nan=False) + "\n"
 
 
+def rows_after(path: Path, offset: int) -> tuple[Metrics, int]:
+    """The rows that a file has after so many bytes, a few thousand at most, and where they end.
+
+    A line that has no end yet is left for the next time: it is being written, or was cut off.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            whole = file.read(AT_ONCE).rpartition(b"\n")
+    except OSError:
+        return [], offset
+    return rows_of(whole[0].decode("utf-8", "replace")), offset + len(whole[0]) + len(whole[1])
+
+
 def rows_in(path: Path) -> Metrics:
     """The rows of a file, those that an earlier gptlab wrote as well; [] if there is none.
 
     What is no row is left out: a last line may have been cut off.
     """
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        return rows_of(path.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return []
+
+
+def rows_of(text: str) -> Metrics:
     rows: Metrics = []
-    for line in lines:
+    for line in text.split("\n"):
         try:
             row: dict[str, Any] = json.loads(line)
             rows.append((int(row.pop("step")), {name: float(value) for name, value in row.items()}))

@@ -1,0 +1,152 @@
+"""A run's folder: what it tells of the run, and the one way to change that.
+
+run.json is there before all other files. The process that trains writes how the run is, MLflow's process the id:
+each change is merged into what the file holds by then.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gptlab.data.facts import DatasetFacts
+from gptlab.errors import UserError
+from gptlab.files import write_json, write_text
+from gptlab.runs.checkpoint import checkpoint_folders
+from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN, SAMPLES, TOKENIZER, read_identity
+from gptlab.runs.run import FAILED, FINISHED, KILLED, STARTING, Run
+from gptlab.training.metric_rows import Metrics, rows_in
+
+LOCK = ".lock"  # held while run.json is changed
+PARAMETERS = "parameters.json"  # the table of weights, in the form of mlflow.log_table
+OVER = (FINISHED, FAILED, KILLED)
+SAMPLE = re.compile(r"step (\d+): (.*)")
+Samples = list[tuple[int, list[str]]]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run. What it cannot tell, for a file that is missing or broken, is empty."""
+
+    path: Path
+
+    def identity(self) -> dict[str, Any]:
+        """What run.json tells: name, MLflow id, status, and what was known of the run at its start."""
+        return read_identity(self.path)
+
+    @property
+    def id(self) -> str:
+        found = self.identity().get("id", "")
+        return found if isinstance(found, str) else ""
+
+    @property
+    def status(self) -> str:
+        return str(self.identity().get("status", ""))
+
+    def update(self, **facts: Any) -> None:
+        """Have run.json tell this as well. Raises OSError."""
+        with locked(self.path / LOCK):
+            write_json(self.path / RUN, {**self.identity(), **facts})
+
+    def begin(self, run: Run, tokenizer: dict[str, Any], brought: dict[str, str]) -> None:
+        """The first files of a run, in a folder that is claimed for it. Raises UserError if they cannot be written."""
+        try:
+            self.update(id=run.id, status=STARTING, **facts_of(run))
+            write_text(self.path / CONFIG, yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True))
+            write_json(self.path / TOKENIZER, tokenizer)
+            write_json(self.path / PARAMETERS, parameter_table(run))
+            if brought:
+                write_json(self.path / PLUGINS, brought)
+        except OSError as error:
+            raise UserError(f"the run's folder must be writable: {self.path}: {error.strerror}.") from None
+
+    def run(self) -> Run:
+        """The run as it was at its start; of its weights only the folder's table tells.
+
+        Raises UserError if run.json or config.yaml does not tell enough.
+        """
+        told = self.identity()
+        try:
+            config = yaml.safe_load((self.path / CONFIG).read_bytes())
+            return Run(
+                told["name"],
+                told["description"],
+                self.path,
+                dict(config),
+                [],
+                DatasetFacts(**told["dataset"]),
+                told["tags"],
+                id=self.id,
+            )
+        except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(
+                f"{self.path} must tell of a run as gptlab wrote it, and does not ({reason})."
+            ) from None
+
+    def rows(self) -> Metrics:
+        """What was logged, a row a step."""
+        return rows_in(self.path / METRICS)
+
+    def samples(self) -> Samples:
+        """What was sampled, by step."""
+        found: Samples = []
+        for line in lines_of(self.path / SAMPLES):
+            match = SAMPLE.fullmatch(line)
+            if match is None and found:  # a text of several lines
+                found[-1][1][-1] += f"\n{line}"
+            elif match and found and found[-1][0] == int(match[1]):
+                found[-1][1].append(match[2])
+            elif match:
+                found.append((int(match[1]), [match[2]]))
+        return found
+
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints that are in place, oldest first."""
+        return checkpoint_folders(self.path)
+
+
+def facts_of(run: Run) -> dict[str, Any]:
+    """What is known of a run when it starts, as run.json keeps it."""
+    return {
+        "name": run.name,
+        "description": run.description,
+        "tags": run.tags,
+        "dataset": vars(run.dataset),
+        "parameters": run.parameter_counts(),
+    }
+
+
+def parameter_table(run: Run) -> dict[str, list[Any]]:
+    rows = [[m.name, " x ".join(map(str, m.shape)), m.count, m.part] for m in run.matrices]
+    return {"columns": ["matrix", "shape", "count", "part"], "data": rows}
+
+
+def lines_of(path: Path) -> list[str]:
+    """What stands between its ends of lines; a text may hold other characters that Python splits at."""
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, which is made; on a disk that has no locks nothing is held. Raises OSError."""
+    import fcntl  # here: there is none on Windows
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

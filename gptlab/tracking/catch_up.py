@@ -1,0 +1,136 @@
+"""Runs that are over and that MLflow has not whole: `python -m gptlab sync RUN_FOLDER`, and what a next run finds."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from gptlab.errors import UserError
+from gptlab.run_folder import OVER, RunFolder
+from gptlab.runs.files import CONFIG, METRICS, RUN
+from gptlab.runs.run import STARTING
+from gptlab.tracking import orphans
+from gptlab.tracking.earlier import UNSENT, take_in_unsent
+from gptlab.tracking.link import ENVIRONMENT
+from gptlab.tracking.lock import alone
+from gptlab.tracking.store import Store, check_server, find_store, open_store
+from gptlab.tracking.sync import Sync, end_killed
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RUNNING = "attributes.status = 'RUNNING'"
+
+
+def sync_folder(path: Path) -> str:
+    """Send what an MLflow store lacks of a run that is over; what to tell.
+
+    Raises UserError for a folder that is no run's, one that is being trained, a store that does not answer, and
+    what is refused: all of it stays in the folder.
+    """
+    folder = RunFolder(path)
+    if not (path / CONFIG).is_file():
+        raise UserError(
+            f"sync needs a run's folder: {path} has no {CONFIG}. Try python -m gptlab sync runs/..."
+        )
+    lock = alone(path)
+    try:
+        take_in_unsent(folder)
+        told = folder.identity()
+        if told.get("status") not in OVER and orphans.lives(str(told.get("process", ""))):
+            raise UserError(f"{os.path.relpath(path)} is being trained: MLflow has it once it ends.")
+        if told.get("synced", True) or "store" not in told:
+            refuse_unknown(folder)
+            return f"{os.path.relpath(path)} has nothing left to send"
+        end_killed(folder)
+        store = find_store(told["store"])
+        if store.is_server:
+            check_server(store)
+        os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
+        sync = Sync(open_store(store), store, folder)
+        error = sync.end()
+        if error is None:
+            (path / UNSENT).unlink(missing_ok=True)
+    finally:
+        lock.release()
+    if error is not None:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"{store.shown} must take all that is sent, and did not ({reason}). The rest stays in {path}: "
+            "type the same again later."
+        )
+    registered = f"; registered as {sync.uploads.registered}" if sync.uploads.registered else ""
+    return f"sent to {store.shown}: MLflow run {folder.id}{registered}"
+
+
+def refuse_unknown(folder: RunFolder) -> None:
+    """Raises UserError for a run of an earlier gptlab that was killed before its store had a run for it."""
+    told = folder.identity()
+    if is_tracked(folder.path) and told.get("status") and not told.get("id"):
+        place = os.path.relpath(folder.path)
+        raise UserError(
+            f"{place} has no run in MLflow: its process was killed before the store had made one, and nothing was kept "
+            f"to be sent. Its numbers are in {place}/{METRICS}."
+        )
+
+
+def is_tracked(folder: Path) -> bool:
+    """Whether the run's config has it written to MLflow."""
+    try:
+        return bool(yaml.safe_load((folder / CONFIG).read_bytes())["tracking"]["name"] == "mlflow")
+    except (yaml.YAMLError, LookupError, TypeError):
+        return False
+
+
+def close_abandoned(client: "MlflowClient", store: Store, experiment_ids: list[str]) -> list[str]:
+    """Close this host's RUNNING runs of which both processes are gone, as their folders tell; the ids of those runs."""
+    if not experiment_ids:
+        return []
+    running = client.search_runs(
+        experiment_ids, filter_string=f"{RUNNING} and tags.`{orphans.HOST}` = '{orphans.host()}'"
+    )
+    closed = []
+    for run in running:
+        tags, run_id = run.data.tags, run.info.run_id
+        trains, writes = (tags.get(name, "") for name in (orphans.PROCESS, orphans.WRITER))
+        if not trains or orphans.lives(trains) or orphans.lives(writes):
+            continue
+        folder = RunFolder(Path(tags.get(orphans.FOLDER, "")))
+        if folder.id == run_id and folder.status not in ("", STARTING):
+            if end_later(client, store, folder):
+                closed.append(run_id)
+        elif orphans.close_abandoned(client, run_id, trains):  # nothing tells of its end
+            closed.append(run_id)
+    return closed
+
+
+def end_later(client: "MlflowClient", store: Store, folder: RunFolder) -> bool:
+    """Send what is left of a run that nobody trains any more; whether all of it is there."""
+    lock = alone(folder.path, 0.0)
+    try:
+        end_killed(folder)
+        return folder.status in OVER and Sync(client, store, folder).end() is None
+    except (UserError, OSError):
+        return False
+    finally:
+        lock.release()
+
+
+def catch_up_below(client: "MlflowClient", store: Store, root: Path) -> None:
+    """Send what is left of the runs below `root` that are over and belong in this store."""
+    for folder in unsynced_below(root, store):
+        with suppress(UserError):
+            end_later(client, store, folder)
+
+
+def unsynced_below(root: Path, store: Store) -> Iterator[RunFolder]:
+    for file in root.rglob(RUN):
+        folder = RunFolder(file.parent)
+        told = folder.identity()
+        if told.get("synced", True) or told.get("store") != store.address:
+            continue
+        if not orphans.lives(str(told.get("process", ""))):
+            yield folder

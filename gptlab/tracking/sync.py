@@ -1,0 +1,273 @@
+"""What an MLflow store lacks of a run's folder, sent: while the run goes on, at its end, or any time later.
+
+Whatever was lost, repeated or begun again on the way, the store ends up as the folder: nothing is asked of
+whoever trains, and nothing is written twice at a step.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gptlab.run_folder import OVER, PARAMETERS, RunFolder
+from gptlab.runs.files import CONFIG, METRICS, PLUGINS
+from gptlab.runs.run import FINISHED, KILLED, RUNNING
+from gptlab.tracking.experiment import experiment_id
+from gptlab.tracking.facts import COUNTS, KEY, TAG_LENGTH, clean_key, flat_params, tags_of
+from gptlab.tracking.orphans import REASON
+from gptlab.tracking.parent import forget_kill
+from gptlab.tracking.resuming import existing_run, steps_of, take_over
+from gptlab.tracking.store import Store, answers
+from gptlab.tracking.uploads import Uploads
+from gptlab.training.metric_rows import Metrics, rows_after
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LOSS, BEST = "val/loss", "val/best"
+METRICS_A_BATCH = 1000  # MLflow's limits
+PARAMS_A_BATCH = 100
+ENDING_SECONDS = 20.0  # no new artifact is begun after so long: a dead server must not hold a finished run
+Point = tuple[str, float, int, int]  # a metric's key, value, time (milliseconds since 1970) and step
+
+
+class Sync:
+    """Brings one run of an MLflow store up to what its folder tells. Called from one thread.
+
+    `fresh`: nobody has tried to make the run in the store before. on_made: called with the id of a run that
+    was made. on_written: called after each batch of metrics: there may be many.
+    """
+
+    def __init__(
+        self,
+        client: "MlflowClient",
+        store: Store,
+        folder: RunFolder,
+        fresh: bool = False,
+        on_made: Callable[[str], None] = lambda run_id: None,
+        on_written: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.client = client
+        self.store = store
+        self.folder = folder
+        self.fresh = fresh
+        self.on_made = on_made
+        self.on_written = on_written
+        self.run = folder.run()
+        self.experiment_id = ""
+        self.uploads = Uploads(client, self.run)
+        self._opened = False
+        self._read = 0  # bytes of metrics.jsonl that are in the store
+        self._last: dict[str, int] = {}  # the last step of each key there
+        self._best = math.inf  # the lowest validation loss so far
+        self._in_doubt = False  # a batch may be in the store although no answer said so
+        self._facts_sent = False
+
+    def send(self) -> None:
+        """Send what the store lacks, but for the end of the run. Raises whatever the store raises."""
+        self.open()
+        for part in self._parts():
+            part()
+
+    def end(self) -> Exception | None:
+        """Send what is left, then close the run as its folder says it ended; the first error, if any.
+
+        Each part is tried, also after another one has failed; after ENDING_SECONDS only the status is.
+        """
+        return self.close(**end_of(self.folder))
+
+    def close(self, status: str, reason: str = "", ended: int | None = None) -> Exception | None:
+        """As `end`, for a run whose folder keeps no end: it took no step."""
+        failure: Exception | None = None
+        deadline = time.monotonic() + ENDING_SECONDS
+        ended = ended or int(time.time() * 1000)
+        parts: list[Callable[[], object]] = [self.open, *self._parts()]
+        parts += [lambda: self.uploads.results(status, self._newest())]
+        parts += [lambda: self._close(status, reason, ended)]
+        for part in parts:
+            if part is not parts[-1] and part is not parts[0] and time.monotonic() > deadline:
+                failure = failure or TimeoutError("it takes too long")
+                continue
+            try:
+                part()
+            except Exception as error:
+                failure = failure or error
+                if not self._opened or (self.store.is_server and not answers(self.store, 2.0)):
+                    break
+        if failure is None and self.folder.status == status:
+            with suppress(OSError):
+                self.folder.update(synced=True)
+        return failure
+
+    def open(self) -> str:
+        """Find the run in the store, or make it; its id.
+
+        Raises UserError if the experiment is deleted, or keeps its artifacts where this store cannot write; if
+        the run to continue is not there, deleted, or still being trained.
+        """
+        if self._opened:
+            return self.run.id
+        told = self.folder.identity()
+        self.run.id = self.folder.id or ("" if self.fresh else self._made_before(told))
+        if self.run.id:
+            found = existing_run(self.client, self.store, self.run.id)
+            self.experiment_id = found.info.experiment_id
+            if told.get("status") not in OVER:
+                take_over(self.client, found, self.run.description, told["process"])
+            self._last = steps_of(found)
+            self._facts_sent = bool(found.inputs and found.inputs.dataset_inputs)
+            self.uploads.look()
+        else:
+            self._make(told)
+        if self.folder.id != self.run.id:
+            with suppress(OSError):  # a full disk; or of a run that took no step nothing is left
+                self.folder.update(id=self.run.id)
+        self._opened = True
+        return self.run.id
+
+    def _make(self, told: dict[str, Any]) -> None:
+        self.experiment_id = experiment_id(self.client, self.store, told["experiment"])
+        self.run.id = self.client.create_run(
+            self.experiment_id,
+            start_time=told["began"],
+            run_name=self.run.name,
+            tags=tags_of(self.run, told),
+        ).info.run_id
+        self.on_made(self.run.id)
+
+    def _made_before(self, told: dict[str, Any]) -> str:
+        """The run that was made of this folder by a process that was killed before it could say so."""
+        self.experiment_id = experiment_id(self.client, self.store, told["experiment"])
+        if not (key := told.get("key", "")):
+            return ""
+        found = self.client.search_runs([self.experiment_id], f"tags.`{KEY}` = '{key}'", max_results=1)
+        return str(found[0].info.run_id) if found else ""
+
+    def _parts(self) -> list[Callable[[], None]]:
+        return [
+            self._send_rows,
+            self._send_facts,
+            lambda: self.uploads.samples(self.folder),
+            self.uploads.checkpoints,
+            self.uploads.inspections,
+            self._send_last,
+        ]
+
+    def _send_rows(self) -> None:
+        while True:
+            rows, end = rows_after(self.folder.path / METRICS, self._read)
+            if end == self._read:
+                return
+            if self._in_doubt:
+                reached = steps_of(self.client.get_run(self.run.id))
+                self._last |= reached
+                self._in_doubt = False
+            points, best = self._points(rows)
+            while batch := list(islice(points, METRICS_A_BATCH)):
+                self._log(batch)
+            self._read, self._best = end, best[0]
+
+    def _points(self, rows: Metrics) -> tuple[Iterator[Point], list[float]]:
+        """What the store has not of these rows, and, once that is read, the lowest validation loss up to them.
+
+        MLflow does not know the lowest so far: it is a metric of its own.
+        """
+        times, best = self._times(), [self._best]
+
+        def points() -> Iterator[Point]:
+            for step, values in rows:
+                named = {clean_key(name): value for name, value in values.items()}
+                if math.isfinite(values.get(LOSS, math.nan)):
+                    best[0] = named[BEST] = min(best[0], values[LOSS])
+                for key, value in named.items():
+                    if step > self._last.get(key, -1):
+                        yield key, value, times(step), step
+
+        return points(), best
+
+    def _times(self) -> Callable[[int], int]:
+        """When a step was logged: now, while the run goes on; of one that is over, evenly from its start to its end."""
+        told = self.folder.identity()
+        now = int(time.time() * 1000)
+        began, ended = told.get("began", now), told.get("ended")
+        if told.get("status") not in OVER or not ended:
+            return lambda step: now
+        steps = max(1, self.run.config.get("train", {}).get("numSteps", 1))
+        return lambda step: began + (ended - began) * min(step, steps) // steps
+
+    def _log(self, points: list[Point]) -> None:
+        from mlflow.entities import Metric
+
+        self._in_doubt = True
+        self.client.log_batch(self.run.id, metrics=[Metric(*point) for point in points], synchronous=True)
+        self._in_doubt = False
+        for key, _, _, step in points:
+            self._last[key] = step
+        self.on_written()
+
+    def _send_facts(self) -> None:
+        """What is known at the start, but for what MLflow has already: it never lets that be changed."""
+        if self._facts_sent:
+            return
+        from mlflow.entities import Param
+
+        logged = {} if self.fresh else self.client.get_run(self.run.id).data.params
+        params = [Param(k, v) for k, v in flat_params(self.run.config).items() if k not in logged]
+        for first in range(0, len(params), PARAMS_A_BATCH):
+            self.client.log_batch(
+                self.run.id, params=params[first : first + PARAMS_A_BATCH], synchronous=True
+            )
+        now = int(time.time() * 1000)
+        counts = {
+            clean_key(f"{COUNTS}.{part}"): float(count)
+            for part, count in self.folder.identity().get("parameters", {}).items()
+        }
+        self._log([(key, count, now, 0) for key, count in counts.items() if key not in self._last])
+        for name in (CONFIG, PLUGINS, PARAMETERS):
+            self.uploads.file(name)
+        self.uploads.dataset()  # last: where it is, the others are
+        self._facts_sent = True
+
+    def _send_last(self) -> None:
+        """What can be made once the last step is done, while the rest of the run still goes on."""
+        steps = self.run.config.get("train", {}).get("numSteps")
+        if steps and self._last.get(clean_key("train/loss")) == steps:
+            self.uploads.curve(self.folder)
+            newest = self._newest()
+            if newest is not None and newest.name.endswith(f"-{steps:06d}"):
+                self.uploads.results(FINISHED, newest)
+
+    def _newest(self) -> Path | None:
+        checkpoints = self.folder.checkpoints()
+        return checkpoints[-1] if checkpoints else None
+
+    def _close(self, status: str, reason: str, ended: int) -> None:
+        if status == FINISHED:
+            forget_kill(self.client, self.run.id)
+        if reason:
+            self.client.set_tag(self.run.id, "error", reason[:TAG_LENGTH])
+            note = f"{self.run.description}\n\n{status}: {reason}".strip()
+            self.client.set_tag(self.run.id, "mlflow.note.content", note[:TAG_LENGTH])
+        self.client.set_terminated(self.run.id, status, end_time=ended)
+
+
+def end_of(folder: RunFolder) -> dict[str, Any]:
+    """How the run of a folder has ended, as `Sync.close` takes it. One that goes on is taken for killed."""
+    told = folder.identity()
+    status = told.get("status")
+    if status not in OVER:
+        return {"status": KILLED, "reason": REASON}
+    return {
+        "status": status,
+        "reason": told.get("reason") or told.get("diverged") or "",
+        "ended": told.get("ended"),
+    }
+
+
+def end_killed(folder: RunFolder) -> None:
+    """Have a folder say that its run was killed, if its process is gone and it does not know. Raises OSError."""
+    if folder.status == RUNNING:
+        folder.update(status=KILLED, reason=REASON, ended=int(time.time() * 1000))
