@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gptlab.tracking.unsent import UNSENT
-
 from gptlab.runs.files import RUN
 from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, RECORD, RUNNING
 from gptlab.sweeps.sweep import SWEEP
@@ -98,16 +96,15 @@ def _beside_folders(runs: dict[str, Stored], root: Path) -> list[str]:
             told = sweep["status"]
             wrong += _differs(runs, sweep["id"], file, (KILLED if told == RUNNING else told,))
     for file in root.rglob(RECORD):
-        record = _read(file)
-        run_id = record.get("runId") or (
-            _read(file.with_name(RUN)).get("id") if file.with_name(RUN).exists() else ""
-        )
-        if run_id and not file.with_name(UNSENT).exists():
+        record, identity = _read(file), _read(file.with_name(RUN))
+        run_id = record.get("runId") or identity.get("id")
+        if run_id and identity.get("synced", True):  # else the store was away, and gets it later
             told = {RUNNING: KILLED, PRUNED: KILLED}.get(record["status"], record["status"])
             wrong += _differs(runs, run_id, file, (told,))
     for file in root.rglob(RUN):
-        run_id, status = _read(file).get("id"), _read(file).get("status")
-        alone = not file.with_name(RECORD).exists() and not file.with_name(UNSENT).exists()
+        identity = _read(file)
+        run_id, status = identity.get("id"), identity.get("status")
+        alone = not file.with_name(RECORD).exists() and identity.get("synced", True)
         if run_id and status and alone:  # some tests make one by hand, without a status
             wrong += _differs(runs, run_id, file, (status,) if status in OVER else (FAILED, KILLED))
     return wrong

@@ -16,9 +16,12 @@ import pytest
 from gptlab.data.facts import DatasetFacts
 from gptlab.errors import UserError
 from gptlab.model.matrix import Matrix
-from gptlab.plugins import hookspecs
+from gptlab.plugins.listeners import Listeners
+from gptlab.run_folder import RunFolder
+from gptlab.runs.recording import FolderListener, IdentityListener
 from gptlab.runs.run import Run
 from gptlab.tracking import MLflowTracking, NoTracking
+from gptlab.tracking.catch_up import sync_folder
 from gptlab.tracking.store import find_store, open_store
 from gptlab.tracking.tracker import Tracker
 
@@ -28,8 +31,6 @@ ROOT = Path(__file__).parents[1]
 def make_run(folder: Path, **changes) -> Run:
     folder = folder / "run"
     folder.mkdir(exist_ok=True)
-    (folder / "config.yaml").write_text("seed: 1\n")
-    (folder / "tokenizer.json").write_text('{"kind": "word"}')
     values = {
         "name": "tiny model.nEmbd=16",
         "description": "Is one layer enough?",
@@ -51,17 +52,37 @@ def make_run(folder: Path, **changes) -> Run:
         "tags": {"engine": "xla", "gptlab.version": "0.1"},
         **changes,
     }
-    return Run(**values)
+    run = Run(**values)
+    RunFolder(folder).begin(run, {"kind": "word"}, {})
+    return run
+
+
+def followed(run: Run, tracker: Tracker) -> Listeners:
+    """What a run tells its folder, and then MLflow."""
+    listeners = Listeners()
+    listeners.add("folder", FolderListener())
+    listeners.add("identity", IdentityListener())
+    listeners.add("tracking=mlflow", tracker)
+    listeners.run_started(run)
+    return listeners
+
+
+def log(listeners: Listeners, run: Run, step: int, metrics: dict[str, float], *texts: str) -> None:
+    """A logged step, as the training tells it."""
+    run.metrics.append((step, metrics))
+    if texts:
+        run.samples.append((step, list(texts)))
+    listeners.step_ended(run, step, metrics)
 
 
 def track(run: Run, error: BaseException | None = None, steps: int = 3) -> None:
     tracker = MLflowTracking().start()
     tracker.prepare()
-    tracker.gptlab_run_started(run)
+    listeners = followed(run, tracker)
     tracker.wait_until_ready(120)
     for step in range(1, steps + 1):
-        tracker.gptlab_step_ended(run, step, {"train/loss": 6.0 / step, "train/learningRate": 0.01})
-    tracker.gptlab_run_ended(run, error)
+        log(listeners, run, step, {"train/loss": 6.0 / step, "train/learningRate": 0.01})
+    listeners.run_ended(run, error)
 
 
 def client():
@@ -72,21 +93,15 @@ def test_a_run_reads_back_whole(mlflow_folder, monkeypatch):
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
     run = make_run(mlflow_folder)
     tracker = MLflowTracking(experimentName="grammar").start()
-    manager = pluggy.PluginManager("gptlab")
-    manager.add_hookspecs(hookspecs)
-    manager.register(tracker)
-    manager.check_pending()
-    manager.hook.gptlab_run_started(run=run)
+    listeners = followed(run, tracker)
     tracker.wait_until_ready(120)
     for step in range(1, 1501):
-        if step == 700:
-            run.samples.append((step, ["the cat runs", "à bientôt"]))
         metrics = {"train/loss": 1.0 / step} | (
             {"val/loss": 0.5, "val/perplexity": math.inf} if step == 2 else {}
         )
-        manager.hook.gptlab_step_ended(run=run, step=step, metrics=metrics)
-    run.samples.append((1500, ["last"]))
-    manager.hook.gptlab_run_ended(run=run, error=None)
+        texts = {700: ["the cat runs", "à bientôt"], 1500: ["last"]}.get(step, [])
+        log(listeners, run, step, metrics, *texts)
+    listeners.run_ended(run, None)
 
     found = client().get_run(run.id)
     assert found.info.run_name == run.name
@@ -157,18 +172,17 @@ def test_the_status_is_how_the_run_ended(error, status, reason, mlflow_folder):
 def test_an_interrupt_before_the_run_exists_still_closes_it(mlflow_folder):
     run = make_run(mlflow_folder)
     tracker = MLflowTracking().start()
-    tracker.gptlab_run_started(run)
-    tracker.gptlab_run_ended(run, KeyboardInterrupt())
+    followed(run, tracker).run_ended(run, KeyboardInterrupt())
     assert [r.info.status for r in client().search_runs(["1"])] == ["KILLED"]
 
 
 def test_steps_may_begin_before_the_run_exists(mlflow_folder):
     run = make_run(mlflow_folder)
     tracker = MLflowTracking().start()
-    tracker.gptlab_run_started(run)
+    listeners = followed(run, tracker)
     tracker.wait_until_reachable()
-    tracker.gptlab_step_ended(run, 1, {"train/loss": 2.5})
-    tracker.gptlab_run_ended(run, None)
+    log(listeners, run, 1, {"train/loss": 2.5})
+    listeners.run_ended(run, None)
     found = client().get_run(run.id)
     assert (found.info.status, found.data.metrics["train/loss"]) == ("FINISHED", 2.5)
     (loss,) = client().get_metric_history(run.id, "train/loss")
@@ -227,36 +241,32 @@ def test_an_experiment_of_a_server_is_refused(mlflow_folder):
 
 
 def kill_mlflow(tracker: Tracker, run: Run, step: int) -> None:
-    """Kill the process of MLflow's, and go on with a step until that is known."""
+    """Kill the process of MLflow's, and go on until that is known."""
     assert tracker._link is not None
     before = tracker._link
     os.kill(before.pid, signal.SIGKILL)
     deadline = time.monotonic() + 20.0
     while tracker._link is before:
         assert time.monotonic() < deadline
-        tracker.gptlab_step_ended(run, step, {"train/loss": 1.0 / step})
+        tracker.gptlab_step_ended(run, step, {})
         time.sleep(0.01)
 
 
-def log_step(tracker: Tracker, run: Run, step: int) -> None:
-    """As a run does: first into its folder."""
-    with (run.folder / "metrics.jsonl").open("a") as file:
-        file.write(json.dumps({"step": step, "train/loss": 1.0 / step}) + "\n")
-    run.samples.append((step, [f"text {step}"]))
-    tracker.gptlab_step_ended(run, step, {"train/loss": 1.0 / step})
+def log_step(listeners: Listeners, run: Run, step: int) -> None:
+    log(listeners, run, step, {"train/loss": 1.0 / step}, f"text {step}")
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["started", "not yet"])
 def test_another_process_of_mlflow_s_goes_on_where_one_was_killed(mlflow_folder, capsys, known):
     run = make_run(mlflow_folder)
     tracker = MLflowTracking().start()
-    tracker.gptlab_run_started(run)
+    listeners = followed(run, tracker)
     if known:
         tracker.wait_until_ready(120)
-    log_step(tracker, run, 1)
+    log_step(listeners, run, 1)
     kill_mlflow(tracker, run, 1)
-    log_step(tracker, run, 2)
-    tracker.gptlab_run_ended(run, None)
+    log_step(listeners, run, 2)
+    listeners.run_ended(run, None)
     error = capsys.readouterr().err
     assert error.endswith("its process has ended; another one goes on\n") and error.count("\n") == 1
     (found,) = client().search_runs(["1"])
@@ -268,12 +278,12 @@ def test_another_process_of_mlflow_s_goes_on_where_one_was_killed(mlflow_folder,
 def test_a_process_of_mlflow_s_killed_at_the_end_is_followed_by_one_that_ends_the_run(mlflow_folder):
     run = make_run(mlflow_folder)
     tracker = MLflowTracking().start()
-    tracker.gptlab_run_started(run)
+    listeners = followed(run, tracker)
     tracker.wait_until_ready(120)
-    log_step(tracker, run, 1)
+    log_step(listeners, run, 1)
     assert tracker._link is not None
     os.kill(tracker._link.pid, signal.SIGKILL)
-    tracker.gptlab_run_ended(run, ValueError("why"))
+    listeners.run_ended(run, ValueError("why"))
     found = client().get_run(run.id)
     assert (found.info.status, found.data.tags["error"]) == ("FAILED", "why")
 
@@ -281,14 +291,17 @@ def test_a_process_of_mlflow_s_killed_at_the_end_is_followed_by_one_that_ends_th
 def test_the_training_goes_on_if_mlflow_s_process_dies_again_and_again(mlflow_folder, capsys):
     run = make_run(mlflow_folder)
     tracker = MLflowTracking().start()
-    tracker.gptlab_run_started(run)
+    listeners = followed(run, tracker)
     tracker.wait_until_ready(120)
     for step in range(1, 4):
+        log_step(listeners, run, step)
         kill_mlflow(tracker, run, step)
-    assert "what is logged from here on is lost" in capsys.readouterr().err
-    tracker.gptlab_step_ended(run, 4, {"train/loss": 1.0})
-    tracker.gptlab_run_ended(run, None)
+    assert "The rest is kept; to send it later: python -m gptlab sync run" in capsys.readouterr().err
+    log_step(listeners, run, 4)
+    listeners.run_ended(run, None)
     assert capsys.readouterr().err == ""
+    assert run.id in sync_folder(run.folder)
+    assert [m.step for m in client().get_metric_history(run.id, "train/loss")] == [1, 2, 3, 4]
     track(make_run(mlflow_folder))  # and the next one has a new process
 
 
@@ -298,17 +311,17 @@ SCRIPT = """
 import sys, time
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from test_tracking import MLflowTracking, make_run
+from test_tracking import MLflowTracking, followed, log, make_run
 tracker = MLflowTracking({uri!r}).start()
 tracker.prepare()
 run = make_run(Path.cwd())
-tracker.gptlab_run_started(run)
+listeners = followed(run, tracker)
 tracker.wait_until_ready(120)
 print(run.id, flush=True)
 for step in range(1, {steps}):
-    tracker.gptlab_step_ended(run, step, {{"train/loss": 1.0}})
+    log(listeners, run, step, {{"train/loss": 1.0}})
     time.sleep({pause})
-tracker.gptlab_run_ended(run, None)
+listeners.run_ended(run, None)
 """
 
 

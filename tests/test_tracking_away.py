@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gptlab.tracking.send import send
-from gptlab.tracking.unsent import UNSENT, kept
 from test_tracking import ROOT, SCRIPT, client, make_run, start_script, wait_until
-from test_tracking_worker import END, TIME, FlakyClient, converse, flaky, metrics
+from test_tracking_worker import END, TIME, FlakyClient, converse, flaky, over, row, rows, sample
 
 from gptlab.cli import main
 from gptlab.errors import UserError
-from gptlab.tracking import send as send_module
-from gptlab.tracking import worker
+from gptlab.run_folder import RunFolder
+from gptlab.tracking import catch_up, worker
+from gptlab.tracking.catch_up import sync_folder
+from gptlab.tracking.earlier import UNSENT
 from gptlab.tracking.link import environment
 from gptlab.tracking.store import Store, find_store
 
@@ -35,56 +36,77 @@ def steps(run_id: str, key: str = "train/loss") -> list[int]:
 # The conversation and the verb, with a client that fails at will
 
 
-def test_what_is_kept_is_sent_once_however_often_it_is_sent(flaky: FlakyClient, mlflow_folder: Path) -> None:
+def test_what_is_missing_is_sent_once_however_often_it_is_sent(
+    flaky: FlakyClient, mlflow_folder: Path
+) -> None:
     run = make_run(mlflow_folder)
-    samples = {"do": "samples", "step": 2, "texts": ["hello"]}
-    replies = converse(flaky, run, metrics(1), TIME, True, metrics(2), samples, metrics(3), END)
-    run_id = replies[0]["id"]
-    assert replies[-1]["kept"] and replies[-1]["message"] == "the store is away"
+    away = [True, row(run, 2), sample(run, 2, "hello"), row(run, 3), over(run)]
+    replies = converse(flaky, run, row(run, 1), TIME, *away, END)
+    run_id = RunFolder(run.folder).id
+    assert replies[-1]["message"] == "the store is away"
     assert client().get_run(run_id).info.status == "RUNNING"
-    file = run.folder / UNSENT
-    assert file.stat().st_mode & 0o077 == 0
-    copy = file.read_bytes()
+    flaky.down = False
     for _ in range(2):
-        assert run_id in send(run.folder)
-        assert not file.exists()
+        assert run_id in sync_folder(run.folder)
         found = client().get_run(run_id)
         assert (found.info.status, steps(run_id)) == ("FINISHED", [1, 2, 3])
         assert found.data.params["model.nEmbd"] == "16"
         assert [f.path for f in client().list_artifacts(run_id, "samples")] == ["samples/step-000002.txt"]
-        assert "nothing left to send" in send(run.folder)
-        file.write_bytes(copy)  # as if the first one had never answered
-    assert client().get_run(run_id).info.end_time == json.loads(copy.splitlines()[-1])["ended"]
+        assert "nothing left to send" in sync_folder(run.folder)
+        RunFolder(run.folder).update(synced=False)  # as if the first one had never answered
+    assert client().get_run(run_id).info.end_time == 1_000_000
+    times = {m.step: m.timestamp for m in client().get_metric_history(run_id, "train/loss")}
+    assert times[1] > 1_000_000, "it was sent while the run went on"
+    # What is sent later was logged between the start and the end, of 3,000 steps.
+    assert [times[2], times[3]] == [1 + 999_999 * 2 // 3000, 1 + 999_999 * 3 // 3000]
 
 
-def test_samples_that_waited_are_written_in_one_go_and_as_an_earlier_version_kept_them(
-    flaky: FlakyClient, mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# What an earlier gptlab kept of a run that its store never had, and of one that it had.
+OLD_HEAD: dict[str, Any] = {"format": 1, "experiment": "e", "process": "", "command": "c", "began": 1}
+OLD_WRITES = [
+    {"points": [["train/loss", 2.0, 5, 2]]},
+    {"write": "text", "path": "samples/step-000002.txt", "text": "old\n"},
+    {"write": "status", "status": "FINISHED", "ended": 1_000_000},
+]
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_what_an_earlier_version_kept_is_sent(flaky: FlakyClient, mlflow_folder: Path, started: bool) -> None:
     run = make_run(mlflow_folder)
-    samples = [{"do": "samples", "step": step, "texts": [f"é {step}"]} for step in (2, 4)]
-    run_id = converse(flaky, run, TIME, True, *samples, END)[0]["id"]
-    lines = [json.loads(line) for line in (run.folder / UNSENT).read_text().splitlines()]
-    texts = [line for line in lines if line.get("write") == "texts"]
-    assert [list(line["texts"]) for line in texts] == [["samples/step-000002.txt", "samples/step-000004.txt"]]
-    lines.append({"write": "text", "path": "samples/step-000006.txt", "text": "old\n"})
+    run_id = converse(flaky, run, row(run, 1))[0]["id"] if started else ""
+    told = {"id": run_id, "name": run.name, "description": run.description, "tags": run.tags}
+    told |= {"matrices": [vars(matrix) for matrix in run.matrices], "dataset": vars(run.dataset)}
+    store = {"uri": find_store().uri, "artifacts": None, "database": None}
+    lines = [{**OLD_HEAD, "store": store, "run": told, "started": started}, *OLD_WRITES]
     (run.folder / UNSENT).write_text("".join(json.dumps(line) + "\n" for line in lines))
-    send(run.folder)
-    artifacts = Path(client().get_run(run_id).info.artifact_uri.removeprefix("file://"))
-    written = {path.name: path.read_text(encoding="utf-8") for path in (artifacts / "samples").iterdir()}
-    expected = {"step-000002.txt": "é 2\n", "step-000004.txt": "é 4\n", "step-000006.txt": "old\n"}
-    assert written == expected
+    (run.folder / "run.json").write_text(json.dumps({"id": run_id, "name": run.name, "status": "FINISHED"}))
+    if not started:
+        row(run, 1)()
+    row(run, 2)()
+    sample(run, 2, "old")()
+    sync_folder(run.folder)
+    assert not (run.folder / UNSENT).exists()
+    found = client().get_run(RunFolder(run.folder).id)
+    assert (found.info.status, found.info.end_time) == ("FINISHED", 1_000_000)
+    assert steps(found.info.run_id) == [1, 2]
+    assert found.data.metrics["parameters.total"] == 11600
+    artifacts = Path(found.info.artifact_uri.removeprefix("file://"))
+    assert (artifacts / "samples/step-000002.txt").read_text() == "old\n"
+    if not started:
+        assert found.info.start_time == 1, "it began when its process said so"
 
 
 def test_what_is_still_refused_stays(
     flaky: FlakyClient, mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(mlflow_folder)
-    converse(flaky, run, TIME, True, metrics(1), END)
-    before = (run.folder / UNSENT).read_bytes()
-    monkeypatch.setattr(send_module, "open_store", lambda store: flaky)
+    converse(flaky, run, TIME, True, row(run, 1), over(run), END)
+    monkeypatch.setattr(catch_up, "open_store", lambda store: flaky)
     with pytest.raises(UserError, match=r"the store is away.*stays in"):
-        send(run.folder)
-    assert (run.folder / UNSENT).read_bytes() == before
+        sync_folder(run.folder)
+    flaky.down = False
+    sync_folder(run.folder)
+    assert steps(RunFolder(run.folder).id) == [1]
 
 
 def test_a_batch_whose_answer_is_lost_is_not_written_again(flaky: FlakyClient, mlflow_folder: Path) -> None:
@@ -94,15 +116,17 @@ def test_a_batch_whose_answer_is_lost_is_not_written_again(flaky: FlakyClient, m
 
     def log_batch(run_id: str, metrics: Any = (), **more: Any) -> None:
         written(run_id, metrics=metrics, **more)
-        sent.extend(metric.step for metric in metrics if metric.key == "train/loss")
-        if metrics and next(lost, False):
+        losses = [metric.step for metric in metrics if metric.key == "train/loss"]
+        sent.extend(losses)
+        if losses and next(lost, False):
             raise ConnectionError("the answer was lost")
 
     flaky.real.log_batch = log_batch
-    many = {"do": "metrics", "rows": [[step, step, {"train/loss": 1.0}] for step in range(1, 2501)]}
-    replies = converse(flaky, make_run(mlflow_folder), many, TIME, TIME, metrics(2501), END)
+    run = make_run(mlflow_folder)
+    actions = [rows(run, 2500), TIME, TIME, TIME, row(run, 2501), over(run), END]
+    replies = converse(flaky, run, TIME, *actions)
     assert [r["is"] for r in replies].count("failed") == 2
-    assert replies[-1]["unsent"] == 0
+    assert replies[-1]["message"] == ""
     assert sent == steps(replies[0]["id"]) == list(range(1, 2502))
 
 
@@ -114,15 +138,12 @@ def test_a_run_that_the_server_never_had_is_made_when_it_is_sent(
     monkeypatch.setattr(worker, "connect", lambda store: away)
     monkeypatch.setattr("test_tracking_worker.find_store", lambda: Store("http://127.0.0.1:9"))
     run = make_run(mlflow_folder)
-    (run.folder / "run.json").write_text('{"id": "", "name": "n"}')
-    replies = converse(away, run, metrics(1), metrics(2), END)
-    assert [r["is"] for r in replies] == ["failed", "ended"]
-    unsent = kept(run.folder)
-    assert unsent is not None and not unsent.head["started"]
+    replies = converse(away, run, row(run, 1), row(run, 2), over(run), END)
+    assert [r["is"] for r in replies if r["is"] != "writing"] == ["failed", "ended"]
+    assert RunFolder(run.folder).id == ""
 
-    place = find_store()
-    monkeypatch.setattr(send_module, "read_store", lambda message: place)
-    told = send(run.folder)
+    RunFolder(run.folder).update(store=find_store().address)
+    told = sync_folder(run.folder)
     run_id = json.loads((run.folder / "run.json").read_text())["id"]
     assert run_id in told
     found = client().get_run(run_id)
@@ -131,31 +152,51 @@ def test_a_run_that_the_server_never_had_is_made_when_it_is_sent(
     assert found.data.params["model.nEmbd"] == "16"
 
 
+def test_the_next_run_sends_what_an_earlier_one_could_not(flaky: FlakyClient, mlflow_folder: Path) -> None:
+    runs = mlflow_folder / "runs"
+    runs.mkdir()
+    early = make_run(runs)
+    converse(flaky, early, row(early, 1), TIME, True, row(early, 2), over(early), END)
+    RunFolder(early.folder).update(process="1 long-ago")
+    elsewhere = runs / "elsewhere"
+    shutil.copytree(early.folder, elsewhere)
+    RunFolder(elsewhere).update(store="http://somebody-else.example", id="")
+    flaky.down = False
+    late = make_run(mlflow_folder)
+    converse(flaky, late, row(late, 1), over(late), END)
+    found = client().get_run(RunFolder(early.folder).id)
+    assert (found.info.status, steps(found.info.run_id)) == ("FINISHED", [1, 2])
+    assert RunFolder(early.folder).identity()["synced"] is True
+    assert RunFolder(elsewhere).identity()["synced"] is False, (
+        "what belongs in another store stays out of this one"
+    )
+
+
 def test_a_resumed_run_sends_what_the_earlier_process_kept(flaky: FlakyClient, mlflow_folder: Path) -> None:
     run = make_run(mlflow_folder)
-    run_id = converse(flaky, run, metrics(1), TIME, True, metrics(2), metrics(3), END)[0]["id"]
-    run.id = run_id
+    actions = [row(run, 1), TIME, True, row(run, 2), row(run, 3), over(run), END]
+    run.id = run_id = converse(flaky, run, *actions)[0]["id"]
     flaky.down = False
-    converse(flaky, run, metrics(3), metrics(4), END)
+    converse(flaky, run, row(run, 4), over(run), END, fresh=False)
     assert steps(run_id) == [1, 2, 3, 4]
     assert client().get_run(run_id).info.status == "FINISHED"
-    assert not (run.folder / UNSENT).exists()
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": 2}', '{"format": 1}\n{"points": [[1]]}', "5"])
 def test_a_file_that_gptlab_did_not_write_is_a_mistake(mlflow_folder: Path, content: str) -> None:
     run = make_run(mlflow_folder)
+    (run.folder / "run.json").write_text('{"id": "", "name": "n"}')
     (run.folder / UNSENT).write_text(content)
     with pytest.raises(UserError, match=f"{UNSENT} must be as gptlab wrote it"):
-        send(run.folder)
+        sync_folder(run.folder)
     assert (run.folder / UNSENT).read_text() == content
 
 
-def test_send_needs_a_folder_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["send"], ["send", "a", "b"], ["send", str(tmp_path)]):
+def test_sync_needs_a_folder_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["sync"], ["sync", "a", "b"], ["sync", str(tmp_path)]):
         assert main(arguments) == 2
         error = capsys.readouterr().err
-        assert error.startswith("gptlab: send ") and error.count("\n") == 1
+        assert error.startswith("gptlab: sync ") and error.count("\n") == 1
 
 
 # A real server, and a real disk
@@ -215,17 +256,17 @@ def test_a_server_that_goes_and_comes_and_goes_for_good_loses_nothing(
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0
     assert errors.startswith("mlflow: http://"), errors
-    assert errors.splitlines()[-1].endswith("python -m gptlab send run"), errors
+    assert errors.splitlines()[-1].endswith("python -m gptlab sync run"), errors
     sent = steps(run_id)
     assert sent == list(range(1, len(sent) + 1)), "without gap or double"
     assert client().get_run(run_id).info.status == "RUNNING"
 
-    assert main(["send", "run"]) == 2
+    assert main(["sync", "run"]) == 2
     assert "must answer" in capsys.readouterr().err
     with server(port):
-        assert main(["send", "run"]) == 0
+        assert main(["sync", "run"]) == 0
         assert run_id in capsys.readouterr().out
-        assert main(["send", "run"]) == 0
+        assert main(["sync", "run"]) == 0
         assert "nothing left" in capsys.readouterr().out
     found = client().get_run(run_id)
     assert found.info.status == "FINISHED"
@@ -241,12 +282,13 @@ def test_a_full_disk_does_not_end_the_training(mlflow_folder: Path) -> None:
     process = start_script(mlflow_folder, steps=40_000, before=full)
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
-    assert "gptlab send run" in errors.splitlines()[-1] or "is lost" in errors.splitlines()[-1], errors
+    assert "gptlab sync run" in errors.splitlines()[-1], errors
     assert len(errors.splitlines()) <= 2, errors
     run_id = output.strip()
     before = steps(run_id)
     assert before == list(range(1, len(before) + 1)) and len(before) < 39_999
-    if (mlflow_folder / "run" / UNSENT).exists():  # there is room again
-        send(mlflow_folder / "run")
-        assert steps(run_id) == list(range(1, 40_000))
-        assert client().get_run(run_id).info.status == "FINISHED"
+    # There is room again. What the disk had no room for in the folder either is not to be had.
+    sync_folder(mlflow_folder / "run")
+    logged = [step for step, _ in RunFolder(mlflow_folder / "run").rows()]
+    assert steps(run_id) == logged == list(range(1, len(logged) + 1)) and len(logged) > len(before)
+    assert client().get_run(run_id).info.status == "FINISHED"

@@ -9,26 +9,26 @@ import sys
 from pathlib import Path
 
 import pytest
-from gptlab.tracking.unsent import UNSENT
-from test_tracking import ROOT, client, make_run, wait_until
+from test_tracking import ROOT, client, followed, log, make_run, wait_until
 
 from gptlab.errors import UserError
+from gptlab.run_folder import RunFolder
 from gptlab.runs.run import Run
 from gptlab.tracking import MLflowTracking, orphans
-from gptlab.tracking.lock import alone, forget
+from gptlab.tracking.lock import alone
 
 
 def go_on(folder: Path, run_id: str, steps: range, error: BaseException | None = None) -> Run:
     """Train these steps of the run with this id, or of a new one."""
+    rows = (folder / "run/metrics.jsonl").exists()
     run = make_run(folder)
-    run.id = run_id
+    run.id, run.resumed_from = run_id, steps.start - 1 if rows else None
     tracker = MLflowTracking().start()
-    tracker.gptlab_run_started(run)
+    listeners = followed(run, tracker)
     tracker.wait_until_ready(120)
     for step in steps:
-        run.samples.append((step, [f"text {step}"]))
-        tracker.gptlab_step_ended(run, step, {"train/loss": 6.0 / step, **evaluated(step)})
-    tracker.gptlab_run_ended(run, error)
+        log(listeners, run, step, {"train/loss": 6.0 / step, **evaluated(step)}, f"text {step}")
+    listeners.run_ended(run, error)
     return run
 
 
@@ -48,6 +48,8 @@ def test_a_resumed_run_has_every_step_once_and_ends_finished(mlflow_folder: Path
     lines = "".join(json.dumps(row) + "\n" for row in rows)  # 6 and 7 were never sent
     (run.folder / "metrics.jsonl").write_text(lines + '{"step": 8, "tr')
 
+    RunFolder(run.folder).update(status="KILLED")
+    (run.folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:3]))
     again = go_on(mlflow_folder, run.id, range(4, 11))
     assert again.id == run.id
     found = client().get_run(run.id)
@@ -86,18 +88,12 @@ def test_a_run_that_cannot_go_on_is_refused(mlflow_folder: Path) -> None:
     assert go_on(mlflow_folder, trained, range(1, 2)).id == trained, "its process is gone now"
 
 
-def test_one_process_at_a_time_writes_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_at_a_time_writes_a_run(tmp_path: Path) -> None:
     first = alone(tmp_path)
-    first.note("0123")
-    monkeypatch.setattr("gptlab.tracking.lock.WAITING_SECONDS", 0.2)
     with pytest.raises(UserError, match="still being written"):
-        alone(tmp_path)
+        alone(tmp_path, 0.2)
     first.release()
-    second = alone(tmp_path)
-    assert second.run_id == "0123"
-    second.release()
-    forget(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    alone(tmp_path).release()
 
 
 # Whole commands
@@ -163,7 +159,7 @@ def test_sigkill_and_resume_leave_one_run_without_gap_or_double(mlflow_folder: P
         assert [step for step, _ in history(run_id, key)] == list(range(1, 3001)), key
     rows = [json.loads(line) for line in (mlflow_folder / "kept/metrics.jsonl").read_text().splitlines()]
     assert [value for _, value in history(run_id, "train/loss")] == [row["train/loss"] for row in rows]
-    assert not (mlflow_folder / "kept" / UNSENT).exists()
+    assert RunFolder(mlflow_folder / "kept").identity()["synced"] is True
     steps = [file.path for file in client().list_artifacts(run_id, "checkpoints")]
     assert steps == [
         str(p.relative_to(mlflow_folder / "kept")) for p in sorted(mlflow_folder.glob("kept/checkpoints/*"))
@@ -176,9 +172,10 @@ def test_sigkill_and_resume_leave_one_run_without_gap_or_double(mlflow_folder: P
 def test_checkpoints_are_artifacts_and_those_removed_are_not(
     mlflow_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = make_run(mlflow_folder)
+    config = {"train": {"numSteps": 9}, "tracking": {"logModel": False}}
+    run = make_run(mlflow_folder, config=config)
     tracker = MLflowTracking().start()
-    tracker.gptlab_run_started(run)
+    listeners = followed(run, tracker)
     tracker.wait_until_ready(120)
 
     def save(step: int, *removed: int) -> Path:
@@ -188,7 +185,7 @@ def test_checkpoints_are_artifacts_and_those_removed_are_not(
         gone = [run.folder / f"checkpoints/step-{old:06d}" for old in removed]
         for path in gone:
             shutil.rmtree(path)
-        tracker.gptlab_checkpoint_saved(run, folder, step, gone)
+        listeners.checkpoint_saved(run, folder, step, gone)
         return folder
 
     def logged() -> list[str]:
@@ -200,8 +197,8 @@ def test_checkpoints_are_artifacts_and_those_removed_are_not(
     save(3, 1, 2)  # 2 is gone before it was logged, or just after
     vanished = save(4)
     shutil.rmtree(vanished)
-    tracker.gptlab_step_ended(run, 4, {"train/loss": 1.0})
-    tracker.gptlab_run_ended(run, None)
+    log(listeners, run, 4, {"train/loss": 1.0})
+    listeners.run_ended(run, None)
     assert set(logged()) in ({"step-000003"}, {"step-000003", "step-000004"})
     files = client().list_artifacts(run.id, "checkpoints/step-000003")
     assert [file.path for file in files] == ["checkpoints/step-000003/weights.safetensors"]

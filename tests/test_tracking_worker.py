@@ -6,18 +6,23 @@ import os
 import queue
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from gptlab.tracking.writes import Writer
 from test_tracking import client, make_run, track
 
+from gptlab.files import append_whole
+from gptlab.run_folder import RunFolder
 from gptlab.runs.run import Run
-from gptlab.tracking import orphans, worker
+from gptlab.tracking import orphans, uploads, worker
+from gptlab.tracking.catch_up import close_abandoned
 from gptlab.tracking.facts import PARAM_LENGTH, flat_params
-from gptlab.tracking.messages import read_run, read_store, write_run, write_store
+from gptlab.tracking.messages import read_store, write_store
 from gptlab.tracking.store import find_store
 from gptlab.tracking.worker import Conversation
 from gptlab.training.figures import loss_curve
+from gptlab.training.metric_rows import line_of
 
 # A conversation with a client that fails at will
 
@@ -45,18 +50,26 @@ def flaky(mlflow_folder, monkeypatch):
     return flaky
 
 
-def converse(flaky: FlakyClient, run: Run, *actions) -> list[dict]:
-    """The answers to a start and then each action: a message, a value for `flaky.down`, or TIME to flush."""
-    replies: list[dict] = []
-    process = orphans.own_process()
-    place = write_store(find_store())
-    start = {"do": "start", "store": place, "experiment": "e", "process": process, "command": "", "began": 1}
-    waiting = iter([{**start, "run": write_run(run)}, *actions, None])
+Action = dict[str, Any] | bool | Callable[[], object]
+
+
+def converse(flaky: FlakyClient, run: Run, *actions: Action, fresh: bool = True) -> list[dict[str, Any]]:
+    """What MLflow's process answers while it follows a run's folder, until the process that trains is gone.
+
+    Actions: a message, a value for `flaky.down`, something that happens in the folder, or TIME to look there.
+    """
+    replies: list[dict[str, Any]] = []
+    tell_start(run)
+    start = {"do": "follow", "store": write_store(find_store()), "folder": str(run.folder), "fresh": fresh}
+    waiting = iter([start, *actions, None])
 
     class Inbox:
         def get(self, timeout):
-            while isinstance(message := next(waiting), bool):
-                flaky.down = message
+            while not isinstance(message := next(waiting), dict) and message is not None:
+                if isinstance(message, bool):
+                    flaky.down = message
+                else:
+                    message()
             if message is TIME:
                 raise queue.Empty
             return message
@@ -65,71 +78,112 @@ def converse(flaky: FlakyClient, run: Run, *actions) -> list[dict]:
     return replies
 
 
-def metrics(step: int) -> dict:
-    return {"do": "metrics", "rows": [[step, 1, {"train/loss": float(step)}]]}
+def tell_start(run: Run) -> None:
+    """What the process that trains has its folder tell."""
+    process = orphans.own_process()
+    store = find_store().address
+    told = {"experiment": "e", "process": process, "command": "", "began": 1, "store": store, "synced": False}
+    folder = RunFolder(run.folder)
+    folder.update(**{"key": "0123", **folder.identity(), **told, "status": "RUNNING", "id": run.id})
+
+
+def row(run: Run, step: int, **metrics: float) -> Callable[[], None]:
+    """Has the folder gain a row."""
+    values = metrics or {"train/loss": float(step)}
+    return lambda: append_whole(run.folder / "metrics.jsonl", line_of(step, values).encode())
+
+
+def rows(run: Run, count: int) -> Callable[[], None]:
+    lines = "".join(line_of(step, {"train/loss": 1.0}) for step in range(1, count + 1))
+    return lambda: append_whole(run.folder / "metrics.jsonl", lines.encode())
+
+
+def sample(run: Run, step: int, text: str) -> Callable[[], None]:
+    return lambda: append_whole(run.folder / "samples.txt", f"step {step}: {text}\n".encode())
+
+
+def over(run: Run, status: str = "FINISHED") -> Callable[[], None]:
+    """Has the folder tell that the run is over."""
+    return lambda: RunFolder(run.folder).update(status=status, reason="", ended=1_000_000)
 
 
 TIME = {"do": "nothing"}
-END = {"do": "end", "status": "FINISHED", "reason": "", "weights": None}
+END = {"do": "end"}
 
 
-def test_what_could_not_be_written_is_written_at_the_end(flaky, mlflow_folder, monkeypatch):
+def test_what_could_not_be_written_is_written_at_the_end(flaky, mlflow_folder):
     run = make_run(mlflow_folder)
-    samples = {"do": "samples", "step": 2, "texts": ["hello"]}
-    replies = converse(flaky, run, metrics(1), True, metrics(2), TIME, samples, metrics(3), False, END)
-    assert [r["is"] for r in replies] == ["started", "failed", "writing", "ended"]
-    assert replies[1]["message"] == "the store is away"
-    assert replies[3] == {"is": "ended", "unsent": 0, "kept": True, "message": "", "registered": ""}
-    history = flaky.get_metric_history(replies[0]["id"], "train/loss")
+    actions = [row(run, 1), True, row(run, 2), TIME, sample(run, 2, "hello"), row(run, 3), False]
+    replies = converse(flaky, run, *actions, over(run), END)
+    assert [r["is"] for r in replies if r["is"] != "writing"] == ["started", "failed", "ended"]
+    assert [r["message"] for r in replies if r["is"] == "failed"] == ["the store is away"]
+    assert replies[-1] == {"is": "ended", "message": "", "registered": ""}
+    run_id = RunFolder(run.folder).id
+    history = flaky.get_metric_history(run_id, "train/loss")
     assert [m.step for m in history] == [1, 2, 3]
-    assert [f.path for f in flaky.list_artifacts(replies[0]["id"], "samples")] == ["samples/step-000002.txt"]
+    assert [f.path for f in flaky.list_artifacts(run_id, "samples")] == ["samples/step-000002.txt"]
+    assert RunFolder(run.folder).identity()["synced"] is True
 
 
 @pytest.mark.parametrize("away", [False, True], ids=["answers", "away at the last step"])
 def test_what_a_run_has_to_show_is_written_at_its_last_step_and_checkpoint_and_once(
     flaky, mlflow_folder, monkeypatch, away
 ):
-    run = make_run(mlflow_folder)
-    (run.folder / "tokenizer.json").write_text("{}")
+    config = {"train": {"numSteps": 1}}
+    run = make_run(mlflow_folder, config=config)
     written = []
-    monkeypatch.setattr(Writer, "_curve", lambda self: written.append("curve"))
-    monkeypatch.setattr(Writer, "_model", lambda self, path: written.append(path))
-    monkeypatch.setattr(Writer, "_texts", lambda self, texts: written.extend(texts))
-    samples = {"do": "samples", "step": 1, "texts": ["a"]}
-    last = {"do": "checkpoint", "path": "checkpoints/step-000001", "removed": [], "last": True}
-    weights = str(run.folder / "checkpoints/step-000001/weights.safetensors")
-    actions = (TIME, away, metrics(1), {**last, "last": False}, TIME, {"do": "last_step"}, samples, last)
-    converse(flaky, run, *actions)  # and is killed
-    in_order = ["curve", "samples/step-000001.txt", "checkpoints/step-000001"]
-    assert written == (in_order[1::-1] if away else in_order)
+    monkeypatch.setattr(uploads, "log_curve", lambda *rest: written.append("curve"))
+    monkeypatch.setattr(uploads, "log_model", lambda client, run, path: written.append(path.name) or "")
+    place = run.folder / "checkpoints/step-000001"
+    last = [
+        away,
+        row(run, 1),
+        {"do": "now"},
+        sample(run, 1, "a"),
+        lambda: place.mkdir(parents=True),
+        {"do": "now"},
+    ]
+    converse(flaky, run, TIME, *last, TIME)  # and is killed
+    assert written == (["curve"] if away else ["curve", "step-000001"])
     written.clear()
     flaky.down = False
-    converse(flaky, make_run(mlflow_folder), *actions, False, {**END, "weights": weights})
-    assert written == ([in_order[1], in_order[0], in_order[2]] if away else in_order)
+    run.id = RunFolder(run.folder).id
+    converse(flaky, run, over(run), END, fresh=False)
+    assert written == ["curve", "step-000001"]
 
 
 def test_an_end_with_much_to_write_says_that_it_goes_on(flaky, mlflow_folder):
-    many = {"do": "metrics", "rows": [[step, 1, {"train/loss": 1.0}] for step in range(1, 2501)]}
-    replies = converse(flaky, make_run(mlflow_folder), True, many, False, END)
-    assert [r["is"] for r in replies] == ["started", "failed", "writing", "writing", "writing", "ended"]
+    run = make_run(mlflow_folder)
+    replies = converse(flaky, run, TIME, True, rows(run, 2500), TIME, False, over(run), END)
+    assert [r["is"] for r in replies][-5:] == ["writing", "writing", "writing", "writing", "ended"]
 
 
-def test_a_store_that_stays_away_ends_with_a_count_of_what_is_kept(flaky, mlflow_folder):
-    replies = converse(flaky, make_run(mlflow_folder), TIME, True, metrics(1), metrics(2), END)
+def test_a_store_that_stays_away_ends_with_the_reason_and_all_is_in_the_folder(flaky, mlflow_folder):
+    run = make_run(mlflow_folder)
+    replies = converse(flaky, run, TIME, True, row(run, 1), row(run, 2), over(run), END)
     assert replies[-1]["message"] == "the store is away"
-    assert replies[-1]["unsent"] >= 2 and replies[-1]["kept"]
+    assert RunFolder(run.folder).identity()["synced"] is False
 
 
 def test_a_run_whose_process_disappears_is_closed_as_killed(flaky, mlflow_folder):
-    replies = converse(flaky, make_run(mlflow_folder), metrics(1))
-    found = flaky.get_run(replies[0]["id"])
-    assert found.info.status == "KILLED"
+    run = make_run(mlflow_folder)
+    converse(flaky, run, row(run, 1))
+    found = flaky.get_run(RunFolder(run.folder).id)
+    assert found.info.status == RunFolder(run.folder).status == "KILLED"
     assert found.data.metrics["train/loss"] == 1.0
 
 
-def test_messages_carry_a_run_and_a_store_unchanged(tmp_path):
-    run = make_run(tmp_path)
-    assert read_run(json.loads(json.dumps(write_run(run)))) == run
+def test_a_run_that_was_made_by_a_process_killed_before_it_could_say_so_is_found(flaky, mlflow_folder):
+    run = make_run(mlflow_folder)
+    converse(flaky, run, row(run, 1))
+    run_id = RunFolder(run.folder).id
+    RunFolder(run.folder).update(id="", status="RUNNING")
+    converse(flaky, run, over(run), END, fresh=False)
+    assert RunFolder(run.folder).id == run_id
+    assert len(flaky.search_runs(["1"])) == 1
+
+
+def test_messages_carry_a_store_unchanged(tmp_path):
     store = find_store(None, tmp_path)
     assert read_store(json.loads(json.dumps(write_store(store)))) == store
 
@@ -155,7 +209,7 @@ def test_only_runs_whose_process_is_gone_are_closed(mlflow_folder):
         ]
     }
     client().set_terminated(client().create_run(experiment, tags={orphans.HOST: here}).info.run_id, "FAILED")
-    assert set(orphans.close_orphans(client(), [experiment])) == {runs["gone"], runs["again"]}
+    assert set(close_abandoned(client(), find_store(), [experiment])) == {runs["gone"], runs["again"]}
     statuses = {name: client().get_run(run_id).info.status for name, run_id in runs.items()}
     assert statuses == {"gone": "KILLED", "again": "KILLED", "mine": "RUNNING", "elsewhere": "RUNNING"}
 
@@ -168,7 +222,7 @@ def test_what_mlflow_s_process_still_writes_is_nobody_else_s_to_close(mlflow_fol
         name: client().create_run(experiment, tags={**tags, orphans.WRITER: mark}).info.run_id
         for name, mark in writes.items()
     }
-    assert set(orphans.close_orphans(client(), [experiment])) == {runs["gone"], runs["unknown"]}
+    assert set(close_abandoned(client(), find_store(), [experiment])) == {runs["gone"], runs["unknown"]}
     assert client().get_run(runs["lives"]).info.status == "RUNNING"
 
 
@@ -181,14 +235,13 @@ def test_a_process_that_has_ended_is_gone_though_nobody_has_asked_for_it():
 
 def test_the_lowest_validation_loss_so_far_is_a_metric(flaky, mlflow_folder):
     def losses(*points):
-        return {"do": "metrics", "rows": [[step, 1, {"val/loss": loss}] for step, loss in points]}
+        return [row(run, step, **{"val/loss": loss}) for step, loss in points]
 
     run = make_run(mlflow_folder)
-    (run.folder / "metrics.jsonl").write_text('{"step": 1, "val/loss": 3.0}\n{"step": 2, "val/loss": 2.0}\n')
-    run_id = converse(flaky, run, losses((1, 3.0), (2, 2.0)), END)[0]["id"]
-    run.id = run_id  # it goes on
-    converse(flaky, run, losses((2, 2.0), (3, math.nan), (4, 2.5), (5, 1.0)), END)
-    history = [(m.step, m.value) for m in flaky.get_metric_history(run_id, "val/best")]
+    converse(flaky, run, *losses((1, 3.0), (2, 2.0)), over(run, "KILLED"), END)
+    run.id = RunFolder(run.folder).id  # it goes on
+    converse(flaky, run, *losses((3, math.nan), (4, 2.5), (5, 1.0)), over(run), END, fresh=False)
+    history = [(m.step, m.value) for m in flaky.get_metric_history(run.id, "val/best")]
     assert history == [(1, 3.0), (2, 2.0), (4, 2.0), (5, 1.0)]
 
 

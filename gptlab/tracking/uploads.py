@@ -12,6 +12,7 @@ from gptlab.runs.checkpoint import CHECKPOINTS, name_run
 from gptlab.runs.files import SAMPLES, TOKENIZER
 from gptlab.runs.run import FINISHED, Run
 from gptlab.tracking.facts import dataset_input
+from gptlab.training.metric_rows import Metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -126,17 +127,7 @@ class Uploads:
         """The losses as a picture, once no more of them come."""
         if CURVE in self._sent:
             return
-        from gptlab.training.figures import loss_curve
-
-        history: dict[str, list[tuple[int, float]]] = {}
-        for step, values in folder.rows():
-            for name, value in values.items():
-                history.setdefault(name, []).append((step, value))
-        if any(name.endswith("/loss") for name in history):
-            with tempfile.TemporaryDirectory() as place:
-                path = Path(place) / CURVE
-                path.write_bytes(loss_curve(history, self.run.dataset.facts, self.run.name))
-                self.client.log_artifact(self.run.id, str(path))
+        log_curve(self.client, self.run, folder.rows())
         self._sent.add(CURVE)
 
     def results(self, status: str, newest: Path | None) -> None:
@@ -146,8 +137,27 @@ class Uploads:
         settings = self.run.config.get("tracking") or {}
         wanted = status == FINISHED and newest is not None and settings.get("logModel", True)
         if wanted and MODEL not in self._sent:
-            from gptlab.tracking.logged_model import log_model
-
             assert newest is not None
             self.registered = log_model(self.client, self.run, newest)
             self._sent.add(MODEL)
+
+
+def log_curve(client: "MlflowClient", run: Run, rows: Metrics) -> None:
+    """The losses as a picture; nothing if there are none."""
+    from gptlab.training.figures import loss_curve
+
+    history: dict[str, list[tuple[int, float]]] = {}
+    for step, values in rows:
+        for name, value in values.items():
+            history.setdefault(name, []).append((step, value))
+    if any(name.endswith("/loss") for name in history):
+        with tempfile.TemporaryDirectory() as place:
+            path = Path(place) / CURVE
+            path.write_bytes(loss_curve(history, run.dataset.facts, run.name))
+            client.log_artifact(run.id, str(path))
+
+
+def log_model(client: "MlflowClient", run: Run, checkpoint: Path) -> str:
+    from gptlab.tracking import logged_model
+
+    return logged_model.log_model(client, run, checkpoint)
