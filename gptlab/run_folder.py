@@ -55,6 +55,15 @@ class RunFolder:
         with locked(self.path / LOCK):
             write_json(self.path / RUN, {**self.identity(), **facts})
 
+    def update_if(self, expected: dict[str, Any], **facts: Any) -> bool:
+        """As `update`, if run.json tells what is expected by then: another process may have taken the run over."""
+        with locked(self.path / LOCK):
+            told = self.identity()
+            if any(told.get(key) != value for key, value in expected.items()):
+                return False
+            write_json(self.path / RUN, {**told, **facts})
+            return True
+
     def begin(self, run: Run, tokenizer: dict[str, Any], brought: dict[str, str]) -> None:
         """The first files of a run, in a folder that is claimed for it. Raises UserError if they cannot be written."""
         try:

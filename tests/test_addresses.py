@@ -11,7 +11,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from gptlab.tracking.unsent import UNSENT
 
 from gptlab.cli import main
 from gptlab.config.addresses import (
@@ -25,6 +24,7 @@ from gptlab.config.addresses import (
     without_password,
 )
 from gptlab.errors import UserError
+from gptlab.tracking import MLflowTracking
 from gptlab.tracking.messages import read_store, write_store
 from gptlab.tracking.store import Store, check_server, credentials, find_store
 from tests.resuming import TINY, write_corpus
@@ -213,16 +213,15 @@ def test_nothing_that_a_run_leaves_has_the_password(
 
 
 def test_what_waits_to_be_sent_keeps_no_server_s_password(tmp_path: Path) -> None:
-    from gptlab.tracking.recorder import Recorder
     from test_tracking import make_run
 
     run = make_run(tmp_path)
-    store = find_store("http://me:hunter2@127.0.0.1:9")
-    recorder = Recorder(None, store, run, "e", "1 a", "c", 1)  # type: ignore[arg-type]
-    recorder.metrics(1, 1, {"train/loss": 1.0})
-    assert recorder.keep_unsent()
-    kept = (run.folder / UNSENT).read_text()
-    assert "http://127.0.0.1:9" in kept and "hunter2" not in kept
+    tracker = MLflowTracking(uri="http://me:hunter2@127.0.0.1:9").start()
+    tracker.gptlab_run_started(run)
+    with pytest.raises(UserError, match=r"http://me:\*\*\*@127"):
+        tracker.wait_until_reachable()
+    kept = (run.folder / "run.json").read_text()
+    assert "http://me@127.0.0.1:9" in kept and "hunter2" not in kept
 
 
 FOLDERS = [

@@ -111,7 +111,7 @@ def test_an_experiment_is_offered_with_its_plus_where_there_is_one(complete: Com
 
 
 def test_verbs_without_a_config(complete: Complete) -> None:
-    assert complete("gptlab plugins ") == complete("gptlab send ") == []
+    assert complete("gptlab plugins ") == complete("gptlab sync ") == []
     assert complete("gptlab check half") == []
     assert complete("gptlab check adamw") == ["adamw"]
     assert complete("gptlab summary ver") == ["versus="]

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from gptlab.tracking.unsent import UNSENT
 
 from gptlab.cli import main
 from gptlab.errors import UserError
 from gptlab.files import write_json
 from gptlab.inspection.kept import INSPECTIONS
+from gptlab.run_folder import LOCK, PARAMETERS
 from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN, TOKENIZER
 from gptlab.runs.folders import (
     RUN_FILES,
@@ -25,7 +25,8 @@ from gptlab.sweeps.summary import LOSSES
 from gptlab.sweeps.sweep import STOP
 from gptlab.sweeps.table import CSV
 from gptlab.sweeps.trial import JOURNAL, STUDY_FILES
-from gptlab.tracking.lock import LOCK
+from gptlab.tracking.earlier import UNSENT
+from gptlab.tracking.lock import LOCK as WRITING
 from tests.checkpoints import refused
 from tests.sweeping import QUICK
 
@@ -42,7 +43,7 @@ def start_of(place: Path, status: str) -> Path:
 
 
 def test_the_names_are_those_that_the_rooms_write() -> None:
-    assert {INSPECTIONS, RECORD, LOCK, UNSENT} <= set(RUN_FILES)
+    assert {INSPECTIONS, RECORD, LOCK, WRITING, PARAMETERS, UNSENT} <= set(RUN_FILES)
     assert {STOP, JOURNAL, CSV, LOSSES, *STUDY_FILES} <= set(SWEEP_FILES)
 
 
@@ -180,17 +181,17 @@ def test_hydra_s_files_of_a_run_stay(folder: Path, capfd: pytest.CaptureFixture[
 
 
 def test_the_mark_stands_before_anything_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gptlab.launch import launch
+    from gptlab import run_folder
 
     seen: list[list[str]] = []
-    write = launch.write_text
+    write = run_folder.write_text
     monkeypatch.setattr(
-        launch,
+        run_folder,
         "write_text",
         lambda path, text: seen.append([p.name for p in path.parent.iterdir()]) or write(path, text),
     )
     assert main([*TINY, "hydra.run.dir=same"]) == 0
-    assert seen == [[RUN]]
+    assert [set(names) for names in seen] == [{RUN, LOCK}]
 
 
 def test_of_what_did_not_begin_only_its_own_is_taken_back(

@@ -1,5 +1,6 @@
 """Looking inside while a run goes on: when, for whom, what becomes of it in MLflow, and what it must not cost."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,7 @@ def test_a_run_from_its_start_to_mlflow(mlflow_folder: Path) -> None:
     steps = [Path(file.path).name for file in client.list_artifacts(found.info.run_id, "inspect")]
     assert steps == ["step-000002", "step-000004", "step-000005"]
     assert sorted(path.name for path in (mlflow_folder / "run/inspect").iterdir()) == steps
-    assert not (mlflow_folder / "run/unsent.jsonl").exists()
+    assert json.loads((mlflow_folder / "run/run.json").read_text())["synced"] is True
 
 
 def test_a_watch_looks_at_the_weights_to_use() -> None:

@@ -81,7 +81,7 @@ def commands_of(page: str) -> Iterator[str]:
 
 
 # They take words, not a config; or, as `graph expr=`, what is no override. All of them are run below.
-NOT_COMPOSED = ("plugins", "check", "send", "compare", "export", "import")
+NOT_COMPOSED = ("plugins", "check", "sync", "compare", "export", "import")
 OWN_WORDS = ("expr=", "param=", "versus=")
 
 

@@ -52,8 +52,8 @@ def status_of(run: Path) -> str:
     return str(json.loads((run / RUN).read_text())["status"])
 
 
-@pytest.mark.parametrize("verb", ["resume", "send"])
-def test_resume_and_send_end_it(folder: Path, verb: str, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("verb", ["resume", "sync"])
+def test_resume_and_sync_end_it(folder: Path, verb: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, "hydra.run.dir=whole"]) == 0
     assert not lacks_its_end(Path("whole"))
     train_killed(*SMALL, "hydra.run.dir=run", "checkpoint.keep=9")
@@ -61,7 +61,7 @@ def test_resume_and_send_end_it(folder: Path, verb: str, capfd: pytest.CaptureFi
     assert status_of(run) == "RUNNING" and lacks_its_end(run)
     # Checkpoints that had to go once the last one was there had not gone yet.
     resume = ["resume=run", "progress=auto", "checkpoint.keep=2"]
-    assert main(resume if verb == "resume" else ["send", "run"]) == 0
+    assert main(resume if verb == "resume" else ["sync", "run"]) == 0
     out, error = capfd.readouterr()
     assert error == ""
     assert ("its 7 steps are done: what is missing after them is done now" in out) == (verb == "resume")
@@ -75,13 +75,13 @@ def test_resume_and_send_end_it(folder: Path, verb: str, capfd: pytest.CaptureFi
     assert "run has finished its 7" in capfd.readouterr().err
 
 
-def test_one_with_steps_left_is_not_for_send(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_one_with_steps_left_is_not_for_sync(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, "hydra.run.dir=run"]) == 0
     (Path("run") / RUN).write_text((Path("run") / RUN).read_text().replace("FINISHED", "KILLED"))
     assert lacks_its_end(Path("run"))
     shutil.rmtree("run/checkpoints/step-000007")
     assert not lacks_its_end(Path("run"))
-    assert main(["send", "run"]) == 0
+    assert main(["sync", "run"]) == 0
     assert capfd.readouterr().out == "run has nothing left to send\n"
 
 

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from gptlab.tracking.unsent import UNSENT
 from mlflow import MlflowClient
 from test_tracking import client, wait_until
 from test_tracking_away import server
@@ -41,11 +40,12 @@ def test_a_server_that_goes_away_does_not_stop_a_sweep(
     parent = read_sweep(folder).id
     assert client().get_run(parent).info.status == "RUNNING"
     # The second run was never in the store: what it has to say is kept.
-    assert json.loads((folder / "1/run.json").read_text())["id"] == "" and (folder / "1" / UNSENT).is_file()
+    identity = json.loads((folder / "1/run.json").read_text())
+    assert (identity["id"], identity["synced"]) == ("", False)
 
     with server(port):
         for job in ("0", "1"):
-            assert main(["send", str(folder / job)]) == 0
+            assert main(["sync", str(folder / job)]) == 0
         assert main([*command, "sweep.resume=latest"]) == 0
         through_server = MlflowClient(f"http://127.0.0.1:{port}")
         assert "summary.csv" in {file.path for file in through_server.list_artifacts(parent)}

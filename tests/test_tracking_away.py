@@ -283,7 +283,7 @@ def test_a_full_disk_does_not_end_the_training(mlflow_folder: Path) -> None:
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert "gptlab sync run" in errors.splitlines()[-1], errors
-    assert len(errors.splitlines()) <= 2, errors
+    assert len(errors.splitlines()) <= 3, errors  # of the store, of the folder, and what is to be done
     run_id = output.strip()
     before = steps(run_id)
     assert before == list(range(1, len(before) + 1)) and len(before) < 39_999

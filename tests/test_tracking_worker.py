@@ -16,7 +16,7 @@ from gptlab.files import append_whole
 from gptlab.run_folder import RunFolder
 from gptlab.runs.run import Run
 from gptlab.tracking import orphans, uploads, worker
-from gptlab.tracking.catch_up import close_abandoned
+from gptlab.tracking.catch_up import close_abandoned, sync_folder
 from gptlab.tracking.facts import PARAM_LENGTH, flat_params
 from gptlab.tracking.messages import read_store, write_store
 from gptlab.tracking.store import find_store
@@ -171,6 +171,15 @@ def test_a_run_whose_process_disappears_is_closed_as_killed(flaky, mlflow_folder
     found = flaky.get_run(RunFolder(run.folder).id)
     assert found.info.status == RunFolder(run.folder).status == "KILLED"
     assert found.data.metrics["train/loss"] == 1.0
+
+
+def test_a_run_that_another_process_has_taken_up_is_not_closed(flaky, mlflow_folder):
+    run = make_run(mlflow_folder)
+    converse(flaky, run, row(run, 1), TIME, lambda: RunFolder(run.folder).update(process="1 that-resumed-it"))
+    assert RunFolder(run.folder).status == "RUNNING"
+    assert flaky.get_run(RunFolder(run.folder).id).info.status == "RUNNING"
+    RunFolder(run.folder).update(status="KILLED")
+    assert sync_folder(run.folder).startswith("sent to ")
 
 
 def test_a_run_that_was_made_by_a_process_killed_before_it_could_say_so_is_found(flaky, mlflow_folder):

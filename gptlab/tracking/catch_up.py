@@ -45,7 +45,7 @@ def sync_folder(path: Path) -> str:
         if told.get("synced", True) or "store" not in told:
             refuse_unknown(folder)
             return f"{os.path.relpath(path)} has nothing left to send"
-        end_killed(folder)
+        end_killed(folder, str(told.get("process", "")))
         store = find_store(told["store"])
         if store.is_server:
             check_server(store)
@@ -111,7 +111,10 @@ def end_later(client: "MlflowClient", store: Store, folder: RunFolder) -> bool:
     """Send what is left of a run that nobody trains any more; whether all of it is there."""
     lock = alone(folder.path, 0.0)
     try:
-        end_killed(folder)
+        process = str(folder.identity().get("process", ""))
+        if orphans.lives(process):  # it was taken up again meanwhile
+            return False
+        end_killed(folder, process)
         return folder.status in OVER and Sync(client, store, folder).end() is None
     except (UserError, OSError):
         return False

@@ -57,6 +57,7 @@ class Sync:
         self.on_made = on_made
         self.on_written = on_written
         self.run = folder.run()
+        self.process = str(folder.identity().get("process", ""))  # that trains it
         self.experiment_id = ""
         self.uploads = Uploads(client, self.run)
         self._opened = False
@@ -97,9 +98,9 @@ class Sync:
                 failure = failure or error
                 if not self._opened or (self.store.is_server and not answers(self.store, 2.0)):
                     break
-        if failure is None and self.folder.status == status:
+        if failure is None:
             with suppress(OSError):
-                self.folder.update(synced=True)
+                self.folder.update_if({"status": status, "process": self.process}, synced=True)
         return failure
 
     def open(self) -> str:
@@ -116,7 +117,7 @@ class Sync:
             found = existing_run(self.client, self.store, self.run.id)
             self.experiment_id = found.info.experiment_id
             if told.get("status") not in OVER:
-                take_over(self.client, found, self.run.description, told["process"])
+                take_over(self.client, found, self.run.description, self.process)
             self._last = steps_of(found)
             self._facts_sent = bool(found.inputs and found.inputs.dataset_inputs)
             self.uploads.look()
@@ -267,7 +268,7 @@ def end_of(folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def end_killed(folder: RunFolder) -> None:
-    """Have a folder say that its run was killed, if its process is gone and it does not know. Raises OSError."""
-    if folder.status == RUNNING:
-        folder.update(status=KILLED, reason=REASON, ended=int(time.time() * 1000))
+def end_killed(folder: RunFolder, process: str) -> None:
+    """Have a folder say that its run was killed, if it is still that of `process`, which is gone. Raises OSError."""
+    ended = int(time.time() * 1000)
+    folder.update_if({"status": RUNNING, "process": process}, status=KILLED, reason=REASON, ended=ended)

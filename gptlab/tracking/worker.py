@@ -68,11 +68,7 @@ class Conversation:
                 continue
             if message is None:
                 if self.sync is not None:
-                    with suppress(OSError):
-                        end_killed(self.sync.folder)
-                    self.sync.end()
-                    settle(self.sync.store)
-                    self._unlock()
+                    self._end_killed(self.sync)
                 self._close_abandoned()
                 return
             fields = {name: value for name, value in message.items() if name != "do"}
@@ -137,6 +133,15 @@ class Conversation:
         self._report_id(sync)
         message = "" if error is None else said(error)
         self.reply({"is": "ended", "message": message, "registered": sync.uploads.registered})
+
+    def _end_killed(self, sync: Sync) -> None:
+        """The process that trains is gone; unless another one has taken the run over, it ends here."""
+        with suppress(OSError):
+            end_killed(sync.folder, sync.process)
+        if sync.folder.identity().get("process") == sync.process:
+            sync.end()
+            settle(sync.store)
+        self._unlock()
 
     def _sweep(self, store: Message) -> None:
         try:
