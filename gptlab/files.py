@@ -1,9 +1,12 @@
-"""Files that are whole or not there at all: written beside, synced, renamed."""
+"""Files that are whole or not there at all: written beside, synced, renamed. Locks, which die with their process."""
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +74,52 @@ def append_whole(path: Path, content: bytes) -> None:
         except OSError:
             file.truncate(size)
             raise
+
+
+class Busy(Exception):
+    """Another process holds the lock."""
+
+
+class Lock:
+    """The lock on a file or a folder. Where the disk has no locks nothing is held."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = None
+
+
+def lock(path: Path, seconds: float = math.inf) -> Lock:
+    """Lock a folder, or a file, which is made if it is not there; wait so many seconds for who holds it.
+
+    What is held is what has that name once it is held. Raises Busy, and OSError for what cannot be opened.
+    """
+    import fcntl  # here: there is none on Windows
+
+    deadline = time.monotonic() + seconds
+    while True:
+        flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if seconds == math.inf else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(descriptor)
+            if time.monotonic() >= deadline:
+                raise Busy(path) from None
+            time.sleep(0.1)
+            continue
+        except OSError:
+            return Lock(descriptor)  # a disk that has no locks
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return Lock(descriptor)
+        os.close(descriptor)  # of what is gone

@@ -18,7 +18,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
-from gptlab.run_folder import RunFolder
+from gptlab.runs.folder import RunFolder
 from tests.resuming import TINY, write_corpus
 from tests.statuses import check_statuses, stored_runs
 

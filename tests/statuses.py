@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gptlab.runs.files import RUN
+from gptlab.runs.run import INTERRUPTED
 from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, RECORD, RUNNING
 from gptlab.sweeps.sweep import SWEEP
 from gptlab.tracking import link, orphans
@@ -82,7 +83,7 @@ def _among_themselves(runs: dict[str, Stored]) -> list[str]:
             continue  # made by hand
         if run.ended != (run.status != RUNNING):
             wrong.append(f"{run.name} is {run.status}, and has {'an' if run.ended else 'no'} end")
-        if run.status == FINISHED and run.tags.get("error") in (orphans.REASON, orphans.INTERRUPTED):
+        if run.status == FINISHED and run.tags.get("error") in (orphans.REASON, INTERRUPTED):
             wrong.append(f"{run.name} is FINISHED, and has the reason '{run.tags['error']}'")
     return wrong
 

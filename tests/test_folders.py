@@ -9,9 +9,7 @@ from gptlab.cli import main
 from gptlab.errors import UserError
 from gptlab.files import write_json
 from gptlab.inspection.kept import INSPECTIONS
-from gptlab.run_folder import LOCK, PARAMETERS
-from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN, TOKENIZER
-from gptlab.runs.folders import (
+from gptlab.runs.claiming import (
     RUN_FILES,
     START,
     SWEEP_FILES,
@@ -20,6 +18,8 @@ from gptlab.runs.folders import (
     claimed,
     held,
 )
+from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN, TOKENIZER
+from gptlab.runs.folder import LOCK, PARAMETERS
 from gptlab.sweeps.record import RECORD
 from gptlab.sweeps.summary import LOSSES
 from gptlab.sweeps.sweep import STOP
@@ -181,7 +181,7 @@ def test_hydra_s_files_of_a_run_stay(folder: Path, capfd: pytest.CaptureFixture[
 
 
 def test_the_mark_stands_before_anything_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gptlab import run_folder
+    from gptlab.runs import folder as run_folder
 
     seen: list[list[str]] = []
     write = run_folder.write_text

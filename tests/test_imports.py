@@ -171,16 +171,12 @@ ROOMS = {
         "tracking",
         "training",
     },
-    "tracking": {"config", "data", "inspection", "model", "plugins", "runs", "sweeps", "training"},
+    "tracking": {"config", "inspection", "plugins", "runs", "training"},
     "training": {"data", "drawing", "engines"},
 }
 # Arrows that still close a circle, and why; without them there is none. To become fewer.
 KNOWN = {
     ("sweeps", "cli"): "how a command line is read and a config composed still lies in cli",
-    (
-        "tracking",
-        "sweeps",
-    ): "a sweep whose process has gone is closed in MLflow by what sweep.json says of it",
 }
 # Who takes what a notebook takes, `from gptlab import load`: that arrow is nobody's.
 PUBLIC = {"gptlab.tracking.sampler"}

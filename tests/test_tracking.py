@@ -17,7 +17,7 @@ from gptlab.data.facts import DatasetFacts
 from gptlab.errors import UserError
 from gptlab.model.matrix import Matrix
 from gptlab.plugins.listeners import Listeners
-from gptlab.run_folder import RunFolder
+from gptlab.runs.folder import RunFolder
 from gptlab.runs.recording import FolderListener, IdentityListener
 from gptlab.runs.run import Run
 from gptlab.tracking import MLflowTracking, NoTracking

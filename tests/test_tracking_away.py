@@ -19,7 +19,7 @@ from test_tracking_worker import END, TIME, FlakyClient, converse, flaky, over, 
 
 from gptlab.cli import main
 from gptlab.errors import UserError
-from gptlab.run_folder import RunFolder
+from gptlab.runs.folder import RunFolder
 from gptlab.tracking import catch_up, worker
 from gptlab.tracking.catch_up import sync_folder
 from gptlab.tracking.earlier import UNSENT

@@ -12,7 +12,7 @@ import pytest
 from test_tracking import ROOT, client, followed, log, make_run, wait_until
 
 from gptlab.errors import UserError
-from gptlab.run_folder import RunFolder
+from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import Run
 from gptlab.tracking import MLflowTracking, orphans
 from gptlab.tracking.lock import alone

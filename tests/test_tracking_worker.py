@@ -13,7 +13,7 @@ import pytest
 from test_tracking import client, make_run, track
 
 from gptlab.files import append_whole
-from gptlab.run_folder import RunFolder
+from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import Run
 from gptlab.tracking import orphans, uploads, worker
 from gptlab.tracking.catch_up import close_abandoned, sync_folder

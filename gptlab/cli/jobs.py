@@ -52,7 +52,7 @@ class OneRun:
         """
         from omegaconf import OmegaConf
 
-        from gptlab.runs.folders import check_free_for_run, claimed, made
+        from gptlab.runs.claiming import check_free_for_run, claimed, made
 
         folder = Path(os.path.abspath(str(OmegaConf.select(config, "hydra.run.dir"))))
         if config.resume is None:

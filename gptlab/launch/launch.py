@@ -34,11 +34,11 @@ from gptlab.model.gpt import GPT
 from gptlab.plugins.listeners import Listeners
 from gptlab.plugins.loading import Plugins
 from gptlab.plugins.registry import Registry, build
-from gptlab.run_folder import RunFolder
 from gptlab.runs import resuming
 from gptlab.runs.checkpoint import Checkpoint, remove_leftovers
+from gptlab.runs.claiming import claimed
 from gptlab.runs.files import PLUGINS
-from gptlab.runs.folders import claimed
+from gptlab.runs.folder import RunFolder
 from gptlab.runs.recording import FolderListener, IdentityListener
 from gptlab.runs.run import Run
 from gptlab.runs.saving import Saver

@@ -11,8 +11,8 @@ from typing import Any
 
 from gptlab.files import append_whole
 from gptlab.plugins.hookspecs import hookimpl
-from gptlab.run_folder import RunFolder
 from gptlab.runs.files import METRICS, SAMPLES
+from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import RUNNING, Run, end_of
 from gptlab.training.metric_rows import line_of
 

@@ -15,8 +15,7 @@ from gptlab import strict_json
 from gptlab.calling import command_with
 from gptlab.engines.engine import Arrays
 from gptlab.errors import UserError
-from gptlab.run_folder import RunFolder
-from gptlab.runs import folders
+from gptlab.runs import claiming
 from gptlab.runs.checkpoint import (
     CHECKPOINTS,
     OPTIMIZER,
@@ -33,6 +32,7 @@ from gptlab.runs.checkpoint import (
 )
 from gptlab.runs.files import METRICS, SAMPLES
 from gptlab.runs.finding import RUNS, folder_of, newest_with
+from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import FINISHED, Run
 from gptlab.runs.source import IMPORTED
 from gptlab.training.smoothing import SmoothedLoss
@@ -108,7 +108,7 @@ def check_not_over(checkpoint: Checkpoint, numSteps: int) -> None:
             f"resume needs a run that was trained here: {folder} was imported from a file of weights. "
             f"To train on from them, in a run of its own: initFrom={folder}"
         )
-    if checkpoint.step >= numSteps and folders.status_in(checkpoint.folder.parent.parent) == FINISHED:
+    if checkpoint.step >= numSteps and claiming.status_in(checkpoint.folder.parent.parent) == FINISHED:
         folder = os.path.relpath(checkpoint.folder.parent.parent)
         raise UserError(
             f"resume needs a run that has steps left: {folder} has finished its {numSteps}. "
@@ -118,7 +118,7 @@ def check_not_over(checkpoint: Checkpoint, numSteps: int) -> None:
 
 def lacks_its_end(folder: Path) -> bool:
     """Whether the run there has taken all its steps, and was killed before it was closed."""
-    if folders.status_in(folder) in (None, "", FINISHED):  # an older one does not say
+    if claiming.status_in(folder) in (None, "", FINISHED):  # an older one does not say
         return False
     try:
         checkpoint = newest_whole(folder)
@@ -215,7 +215,7 @@ def cut_back(checkpoint: Checkpoint, run: Run) -> None:
 
 def held(folder: Path) -> AbstractContextManager[None]:
     """Raises UserError if another process trains the run of this folder."""
-    return folders.held(folder, folders.training(folder))
+    return claiming.held(folder, claiming.training(folder))
 
 
 def check_writable(folder: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.engines.xla_compilations import compilations
-from gptlab.run_folder import RunFolder
-from gptlab.runs.folders import HYDRAS, SWEEP, remove_empty
+from gptlab.runs.claiming import HYDRAS, SWEEP, remove_empty
+from gptlab.runs.folder import RunFolder
 from gptlab.sweeps.plan import Plan
 from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, RECORD, RUNNING, JobRecord, read_records
 from gptlab.sweeps.sweep import STOP, Sweep

@@ -6,9 +6,9 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from gptlab.run_folder import RunFolder
 from gptlab.runs.checkpoint import CHECKPOINTS, Checkpoint
 from gptlab.runs.files import METRICS, SAMPLES
+from gptlab.runs.folder import RunFolder
 from gptlab.runs.resuming import newest_of
 from gptlab.sweeps.record import DONE, JobRecord, read_records
 

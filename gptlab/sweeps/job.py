@@ -151,7 +151,7 @@ class Job:
 
     def _remove_output(self) -> None:
         """Take back the folder that Hydra has made, unless somebody else may have, or it is of use."""
-        from gptlab.runs.folders import remove_empty
+        from gptlab.runs.claiming import remove_empty
 
         below = [place for place in (self.output, *self.output.parents) if self.root in place.parents]
         if below and below[-1].name not in self.sweep.there:
@@ -159,7 +159,7 @@ class Job:
 
     def _held(self) -> AbstractContextManager[None]:
         """The job's folder, claimed for its run; or held, if it is to go on there."""
-        from gptlab.runs.folders import check_free_for_run, claimed, held, training
+        from gptlab.runs.claiming import check_free_for_run, claimed, held, training
 
         if self.earlier is not None:
             return held(self.folder, training(self.folder))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gptlab.errors import UserError
 from gptlab.files import read_json, write_json
-from gptlab.runs import folders
-from gptlab.runs.folders import SWEEP
+from gptlab.runs import claiming
+from gptlab.runs.claiming import SWEEP
 from gptlab.sweeps.record import RUNNING
 
 STOP = "stop"  # there while jobs are asked to end
@@ -97,5 +97,5 @@ def held(folder: Path, new: bool = False) -> AbstractContextManager[None]:
         "Wait until it ends, stop it with Ctrl-C, or choose another folder with hydra.sweep.dir="
     )
     if new:
-        return folders.claimed(folder, folders.check_free_for_sweep, refusal)
-    return folders.held(folder, refusal)
+        return claiming.claimed(folder, claiming.check_free_for_sweep, refusal)
+    return claiming.held(folder, refusal)

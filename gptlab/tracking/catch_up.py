@@ -1,5 +1,6 @@
 """Runs that are over and that MLflow has not whole: `python -m gptlab sync RUN_FOLDER`, and what a next run finds."""
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from gptlab.errors import UserError
-from gptlab.run_folder import OVER, RunFolder
 from gptlab.runs.files import CONFIG, METRICS, RUN
+from gptlab.runs.folder import OVER, RunFolder
 from gptlab.runs.run import STARTING
 from gptlab.tracking import orphans
 from gptlab.tracking.earlier import UNSENT, take_in_unsent
@@ -51,7 +52,7 @@ def sync_folder(path: Path) -> str:
             check_server(store)
         os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
         sync = Sync(open_store(store), store, folder)
-        error = sync.end()
+        error = sync.end(math.inf)
         if error is None:
             (path / UNSENT).unlink(missing_ok=True)
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 from gptlab import strict_json
 from gptlab.config.addresses import join_address
 from gptlab.errors import UserError
-from gptlab.run_folder import RunFolder
+from gptlab.runs.folder import RunFolder
 
 UNSENT = "unsent.jsonl"
 FORMAT = 1

@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptlab.errors import UserError
+from gptlab.files import read_json
+from gptlab.runs.claiming import SWEEP
+from gptlab.runs.folder import OVER
+from gptlab.runs.run import INTERRUPTED, KILLED
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -22,7 +26,7 @@ HOST = "gptlab.host"
 PROCESS = "gptlab.process"  # that trains, or runs the sweep
 WRITER = "gptlab.writer"  # of MLflow, which writes the run
 FOLDER = "gptlab.folder"  # of a run, or on a parent run of its sweep
-REASON, INTERRUPTED = "the process was killed", "interrupted"  # of a run that is KILLED
+REASON = "the process was killed"  # of a run that is KILLED
 
 
 @cache
@@ -93,10 +97,8 @@ def close_abandoned(client: "MlflowClient", run_id: str, process: str) -> bool:
 
 def status_of_sweep(sweep_folder: str) -> str:
     """How a sweep ended by its folder; KILLED if that tells no end."""
-    from gptlab.sweeps.record import RUNNING
-    from gptlab.sweeps.sweep import read_sweep
-
-    with suppress(UserError, OSError):
-        status = read_sweep(Path(sweep_folder)).status if sweep_folder else RUNNING
-        return "KILLED" if status == RUNNING else status
-    return "KILLED"
+    with suppress(UserError):
+        told = read_json(Path(sweep_folder, SWEEP)) if sweep_folder else {}
+        if isinstance(told, dict) and told.get("status") in OVER:
+            return str(told["status"])
+    return KILLED

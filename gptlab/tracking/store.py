@@ -35,7 +35,7 @@ from gptlab.config.addresses import (
     with_password,
 )
 from gptlab.errors import UserError
-from gptlab.files import sync
+from gptlab.files import Busy, lock, sync
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -358,24 +358,15 @@ def _remove_leftovers(database: Path) -> None:
 
 @contextmanager
 def _locked(database: Path, wait: bool = True) -> Iterator[bool]:
-    """Hold the right to make the store; it dies with the process. Not the folder itself: that may be a run's."""
-    import fcntl
-
+    """Hold the right to make the store. Not the folder itself: that may be a run's."""
     path = database.with_name(f".{database.name}.lock")
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        held = lock(path) if wait else lock(path, 0.0)
+    except Busy:
+        yield False
+        return
+    with held:
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            if os.fstat(handle).st_nlink == 0:
-                continue  # its holder has removed it, and it locks nothing any more
-            try:
-                yield True
-            finally:
-                path.unlink(missing_ok=True)
-            return
+            yield True
         finally:
-            os.close(handle)
+            path.unlink(missing_ok=True)

@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab.run_folder import OVER, PARAMETERS, RunFolder
 from gptlab.runs.files import CONFIG, METRICS, PLUGINS
+from gptlab.runs.folder import OVER, PARAMETERS, RunFolder
 from gptlab.runs.run import FINISHED, KILLED, RUNNING
 from gptlab.tracking.experiment import experiment_id
 from gptlab.tracking.facts import COUNTS, KEY, TAG_LENGTH, clean_key, flat_params, tags_of
@@ -73,17 +73,19 @@ class Sync:
         for part in self._parts():
             part()
 
-    def end(self) -> Exception | None:
+    def end(self, seconds: float = ENDING_SECONDS) -> Exception | None:
         """Send what is left, then close the run as its folder says it ended; the first error, if any.
 
-        Each part is tried, also after another one has failed; after ENDING_SECONDS only the status is.
+        Each part is tried, also after another one has failed; after so many seconds only the status is.
         """
-        return self.close(**end_of(self.folder))
+        return self.close(**end_of(self.folder), seconds=seconds)
 
-    def close(self, status: str, reason: str = "", ended: int | None = None) -> Exception | None:
+    def close(
+        self, status: str, reason: str = "", ended: int | None = None, seconds: float = ENDING_SECONDS
+    ) -> Exception | None:
         """As `end`, for a run whose folder keeps no end: it took no step."""
         failure: Exception | None = None
-        deadline = time.monotonic() + ENDING_SECONDS
+        deadline = time.monotonic() + seconds
         ended = ended or int(time.time() * 1000)
         parts: list[Callable[[], object]] = [self.open, *self._parts()]
         parts += [lambda: self.uploads.results(status, self._newest())]

@@ -21,7 +21,7 @@ from gptlab.errors import UserError
 from gptlab.inspection.inspection import Inspection
 from gptlab.inspection.kept import INSPECTIONS, keep
 from gptlab.plugins.hookspecs import hookimpl
-from gptlab.run_folder import RunFolder, facts_of
+from gptlab.runs.folder import RunFolder, facts_of
 from gptlab.runs.run import Run, end_of
 from gptlab.tracking import MLflowTracking, ending, orphans
 from gptlab.tracking.link import Link, take_link, warm_up

@@ -26,10 +26,11 @@ import numpy as np
 
 from gptlab import strict_json
 from gptlab.errors import UserError
-from gptlab.run_folder import RunFolder
+from gptlab.files import Lock
+from gptlab.runs.folder import RunFolder
 from gptlab.tracking import orphans
 from gptlab.tracking.catch_up import catch_up_below, close_abandoned
-from gptlab.tracking.lock import Lock, alone
+from gptlab.tracking.lock import alone
 from gptlab.tracking.messages import Message, read_store
 from gptlab.tracking.parent import close_parent, delete_runs, note_child, open_parent
 from gptlab.tracking.store import answers, connect, open_store, settle

@@ -6,10 +6,7 @@ each change is merged into what the file holds by then.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ import yaml
 
 from gptlab.data.facts import DatasetFacts
 from gptlab.errors import UserError
-from gptlab.files import write_json, write_text
+from gptlab.files import lock, write_json, write_text
 from gptlab.runs.checkpoint import checkpoint_folders
 from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN, SAMPLES, TOKENIZER, read_identity
 from gptlab.runs.run import FAILED, FINISHED, KILLED, STARTING, Run
@@ -52,12 +49,12 @@ class RunFolder:
 
     def update(self, **facts: Any) -> None:
         """Have run.json tell this as well. Raises OSError."""
-        with locked(self.path / LOCK):
+        with lock(self.path / LOCK):
             write_json(self.path / RUN, {**self.identity(), **facts})
 
     def update_if(self, expected: dict[str, Any], **facts: Any) -> bool:
         """As `update`, if run.json tells what is expected by then: another process may have taken the run over."""
-        with locked(self.path / LOCK):
+        with lock(self.path / LOCK):
             told = self.identity()
             if any(told.get(key) != value for key, value in expected.items()):
                 return False
@@ -145,17 +142,3 @@ def lines_of(path: Path) -> list[str]:
     except OSError:
         return []
     return text.removesuffix("\n").split("\n") if text else []
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, which is made; on a disk that has no locks nothing is held. Raises OSError."""
-    import fcntl  # here: there is none on Windows
-
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

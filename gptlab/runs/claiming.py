@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gptlab.calling import command_with, shown
 from gptlab.errors import UserError
+from gptlab.files import Busy, Lock, lock
 from gptlab.runs.checkpoint import CHECKPOINTS
 from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN, SAMPLES, TOKENIZER, read_identity
 from gptlab.runs.run import STARTING
@@ -182,35 +183,21 @@ def remove_start(folder: Path) -> None:
 @contextmanager
 def held(folder: Path, refusal: str) -> Iterator[None]:
     """Raises UserError with the words of `refusal` if another process holds the folder, or it cannot be opened."""
-    descriptor = locked(folder, refusal)
     try:
-        yield
-    finally:
-        os.close(descriptor)
+        with held_lock(folder):
+            yield
+    except Busy:
+        raise UserError(refusal) from None
 
 
-def locked(folder: Path, refusal: str) -> int:
-    import fcntl  # here: there is none on Windows
-
+def held_lock(folder: Path) -> Lock:
     while True:
         try:
-            descriptor = os.open(folder, os.O_RDONLY)
+            return lock(folder, 0.0)
         except FileNotFoundError:  # another that came to nothing has just removed it
             folder.mkdir(parents=True, exist_ok=True)
-            continue
         except OSError as error:
             raise UserError(f"a run's folder must be readable: {folder}: {error.strerror}.") from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise UserError(refusal) from None
-        except OSError:
-            return descriptor  # a disk that has no locks
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), os.stat(folder)):
-                return descriptor
-        os.close(descriptor)  # of a folder that is gone
 
 
 def training(folder: Path) -> str:
