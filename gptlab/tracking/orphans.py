@@ -16,7 +16,7 @@ from gptlab.errors import UserError
 from gptlab.files import read_json
 from gptlab.runs.claiming import SWEEP
 from gptlab.runs.folder import OVER
-from gptlab.runs.run import INTERRUPTED, KILLED
+from gptlab.runs.run import KILLED
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab import strict_json
+from gptlab.runs.run import INTERRUPTED
 from gptlab.tracking.experiment import experiment_id
 from gptlab.tracking.facts import TAG_LENGTH, clean_key, flat_params, user
-from gptlab.runs.run import INTERRUPTED
 from gptlab.tracking.orphans import REASON, marks
 from gptlab.tracking.resuming import existing_run, take_over
 from gptlab.tracking.store import Store
