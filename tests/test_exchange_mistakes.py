@@ -11,7 +11,7 @@ import pytest
 
 from gptlab.cli import main
 from gptlab.errors import UserError
-from gptlab.exchange import json_text, read_file
+from gptlab.exchange import read_file
 from gptlab.exchange.standard import count_of, shapes_of
 
 SIZES = {"nLayer": 1, "nEmbd": 4, "blockSize": 3, "nHead": 2, "headDim": 2, "vocabSize": 4}
@@ -44,14 +44,14 @@ VALID = with_size()
 
 # What stands in the file, and words of the one message.
 FILES: dict[str, tuple[str | bytes, list[str]]] = {
-    "empty": ("", ["the end of the file", "{ must be"]),
-    "a list": ("[1, 2]", ["'[1, 2]'", "{ must be"]),
-    "cut in a number": (VALID[:-30], ["the end of the file", "a number must be"]),
-    "cut in a key": (VALID[:12], ["character 13", "a text in quotes must be"]),
-    "cut at the last bracket": (VALID[:-1], ["the end of the file", ", or } must be"]),
-    "more behind it": (VALID + "}", ["'}' where the end of the file must be"]),
-    "two of them": (VALID + VALID, ["where the end of the file must be"]),
-    "a comma too many": (VALID.replace("]", ",]"), ["']}' where a number must be"]),
+    "empty": ("", ["character 1, the end of the file: Expecting value"]),
+    "a list": ("[1, 2]", ['"config": {...}', "a list"]),
+    "cut in a number": (VALID[:-30], ["the end of the file: Expecting value"]),
+    "cut in a key": (VALID[:14], ["character 13", "Unterminated string"]),
+    "cut at the last bracket": (VALID[:-1], ["the end of the file: Expecting ',' delimiter"]),
+    "more behind it": (VALID + "}", ["'}': Extra data"]),
+    "two of them": (VALID + VALID, ["Extra data"]),
+    "a comma too many": (VALID.replace("]", ",]"), ["']}': Expecting value"]),
     "not UTF-8": (VALID.replace("{", '{"é": 1, ', 1).encode("latin-1"), ["UTF-8", "0xe9"]),
     "cut in a letter": (VALID.encode() + b"\xc3", ["UTF-8", "0xc3"]),
     "too few numbers": (with_first("1").replace("0.5, ", "", 2), [f"{COUNT} numbers", f"it has {COUNT - 2}"]),
@@ -60,19 +60,19 @@ FILES: dict[str, tuple[str | bytes, list[str]]] = {
     "NaN": (with_first("NaN", 6), ["finite", "NaN as number 7"]),
     "Infinity": (with_first("Infinity"), ["finite", "Infinity as number 1"]),
     "-Infinity": (with_first("-Infinity", COUNT - 1), ["finite", f"-Infinity as number {COUNT}"]),
-    "too large": (with_first("1e999", 1), ["finite", "float64", "1e999 as number 2"]),
+    "too large": (with_first("1e999", 1), ["finite", "float64", "a larger one as number 2"]),
     "too large, written out": (with_first("9" * 5000, 1), ["finite", "as number 2"]),
     "null": (with_first("null", 2), ["must be numbers", "null as number 3"]),
     "true": (with_first("true"), ["must be numbers", "true as number 1"]),
     "a text": (with_first('"0.5"'), ["must be numbers", "'0.5' as number 1", "without quotes"]),
     "a matrix": (with_first("[0.5, 0.5]"), ["one flat list", "a list as number 1", "row by row"]),
     "an object": (with_first("{}"), ["one flat list", "an object as number 1"]),
-    "a number that is none": (with_first("01"), ["'01, 0.5", "a number must be"]),
+    "a number that is none": (with_first("01"), ["'1, 0.5", "Expecting ',' delimiter"]),
     "a comma for a point": (with_first("0,5"), [f"{COUNT} numbers", f"it has {COUNT + 1}"]),
     "no config": (json.dumps({"weights": NUMBERS}), ['no "config"']),
     "no weights": (json.dumps({"config": SIZES}), ['no "weights"']),
-    "config that is a list": (json.dumps({"config": [1], "weights": NUMBERS}), ["'[1],", "{ must be"]),
-    "weights that are an object": (json.dumps({"config": SIZES, "weights": {}}), ["the list of weights must be"]),
+    "config that is a list": (json.dumps({"config": [1], "weights": NUMBERS}), ['a list as "config"']),
+    "weights that are an object": (json.dumps({"config": SIZES, "weights": {}}), ['an object as "weights"']),
     "twice the weights": (VALID[:-1] + ', "weights": []}', ["once", "'weights' twice"]),
     "twice a size": (VALID.replace('"nHead"', '"nLayer": 2, "nHead"'), ["once", "'nLayer' twice"]),
     "size 0": (with_size(nLayer=0), ["nLayer", "positive whole number", "got 0"]),
@@ -81,15 +81,15 @@ FILES: dict[str, tuple[str | bytes, list[str]]] = {
     "true for a size": (with_size(nLayer=True), ["nLayer", "positive whole number", "got True"]),
     "null for a size": (with_size(headDim=None), ["headDim", "positive whole number", "got None"]),
     "a text for a size": (with_size(nHead="2"), ["nHead", "positive whole number", "got '2'"]),
-    "a list for a size": (with_size(nHead=[2]), ["nHead", "positive whole number", "a list"]),
+    "a list for a size": (with_size(nHead=[2]), ["nHead", "positive whole number", "[2]"]),
     "a size of 5,000 digits": (with_size().replace("3", "3" * 5000, 1), ["blockSize", "positive whole number"]),
     "a size of a billion": (with_size(nLayer=10**9), ["1", "numbers", f"it has {COUNT}"]),
     "heads that do not fit": (with_size(nHead=3), ["nHead times headDim", "nHead=3", "headDim=2", "nEmbd=4"]),
-    "deep lists": ('{"x": ' + "[" * 10**6, ["more than 1000 lists and objects inside each other"]),
-    "deep objects": ('{"x": ' + '{"a":' * 10**5, ["more than 1000 lists and objects inside each other"]),
-    "deep lists in weights": ('{"weights": ' + "[" * 10**6, ["one flat list"]),
-    "a comment": ("// weights\n" + VALID, ["'// weights", "{ must be"]),
-    "an endless text": ('{"' + "x" * 10**6, ["a text in quotes must be"]),
+    "deep lists": ('{"x": ' + "[" * 10**6, ["too many lists and objects inside each other"]),
+    "deep objects": ('{"x": ' + '{"a":' * 10**5, ["too many lists and objects inside each other"]),
+    "deep lists in weights": (with_first("[" * 500 + "]" * 500), ["one flat list"]),
+    "a comment": ("// weights\n" + VALID, ["'// weights", "Expecting value"]),
+    "an endless text": ('{"' + "x" * 10**6, ["Unterminated string"]),
     **{
         f"no {key}": (without(key), [f"{key} is missing", "nLayer, nEmbd, blockSize, nHead, headDim, vocabSize"])
         for key in SIZES
@@ -133,9 +133,8 @@ WRONG = [
     "tru",
     "truely",
     "-",
-    "[1.]",
 ]
-WRONG += ['"\\q"', '"\n"', '"\\u12"', "'a'", "NaN", "[[1], [}]", "", "1 2", "[1]]", "0x10", "[1;2]"]
+WRONG += ['"\\q"', '"\n"', '"\\u12"', "'a'", "NaN", "[[1], [}]", "", "1 2", "[1]]", "0x10", "[1;2]", "[1.]"]
 RIGHT = [
     "[]",
     "{}",
@@ -145,23 +144,20 @@ RIGHT = [
     '"\\ud800\\""',
     "null",
     "[\t]",
-    "-0.0E-0",
 ]
+RIGHT += ["-0.0E-0", '{"a": 1, "a": 2}']
 
 
 @pytest.mark.parametrize("text", WRONG)
-@pytest.mark.parametrize("chunk", [1, 1 << 20])
-def test_what_is_passed_over_must_be_json_too(monkeypatch: pytest.MonkeyPatch, text: str, chunk: int) -> None:
-    monkeypatch.setattr(json_text, "CHUNK", chunk)
+def test_what_is_passed_over_must_be_json_too(text: str) -> None:
     Path("w.json").write_text(f'{{"x": {text}, {VALID[1:]}')
-    with pytest.raises(UserError, match=r"whole JSON file: w\.json has, at character \d+, .* must be"):
+    says = "NaN, which JSON has not" if text == "NaN" else r"at character \d+, .*: .*"
+    with pytest.raises(UserError, match=rf"whole JSON file: w\.json has,? {says}\.$"):
         read_file(Path("w.json"))
 
 
 @pytest.mark.parametrize("text", RIGHT)
-@pytest.mark.parametrize("chunk", [1, 1 << 20])
-def test_any_json_is_passed_over(monkeypatch: pytest.MonkeyPatch, text: str, chunk: int) -> None:
-    monkeypatch.setattr(json_text, "CHUNK", chunk)
+def test_any_json_is_passed_over(text: str) -> None:
     Path("w.json").write_text(f'{{"x": {text}, {VALID[1:]}')
     assert read_file(Path("w.json")).sizes == SIZES
 
