@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from sweep_records import failed, rates_and_seeds, record, thousand
 
+from gptlab.drawing.table import aligned
 from gptlab.sweeps.groups import Group, difference, groups_over_seeds, verdict
 from gptlab.sweeps.record import KILLED, PRUNED
 from gptlab.sweeps.summary import summarize
-from gptlab.sweeps.table import aligned, printed
+from gptlab.sweeps.table import printed
 from gptlab.sweeps.trial import objective
 from gptlab.sweeps.values import labels, ranked, swept_values
 

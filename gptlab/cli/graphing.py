@@ -37,8 +37,9 @@ def expression(arguments: list[str]) -> int:
         given[key] = unquoted(value)
     from gptlab.autograd.ops import OpTable
     from gptlab.autograd.picture import LEGEND, is_small, picture
+    from gptlab.drawing.table import console_here
     from gptlab.graph.expression import build, parse
-    from gptlab.graph.report import console_here, print_expression
+    from gptlab.graph.report import print_expression
     from gptlab.plugins.loading import load_plugins
 
     read = parse(given.pop("expr"))
@@ -100,8 +101,9 @@ def model(arguments: list[str]) -> int:
         raise UserError(
             "graph looks at the first step of a run: leave out resume=, or use initFrom= for its weights."
         )
+    from gptlab.drawing.table import console_here
     from gptlab.graph.counting import checked, counted_step, traced_number
-    from gptlab.graph.report import console_here, print_counts, print_trace
+    from gptlab.graph.report import print_counts, print_trace
     from gptlab.graph.step import step_of
     from gptlab.graph.way import way_picture
 

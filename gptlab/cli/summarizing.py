@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from typing import TYPE_CHECKING, Any
 
 from gptlab.cli.command_line import read_command_line
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from gptlab.plugins.loading import Plugins
 
 VERSUS = "versus"
-PIPED = 200  # columns that a table may take where there is no terminal
 
 
 def summary(arguments: list[str]) -> int:
@@ -33,12 +31,11 @@ def summary(arguments: list[str]) -> int:
     begun = [beginning(config, plugins) for config in configs]  # what is wrong shows before data is read
     summaries = [summary_of(config, start, plugins) for config, start in zip(configs, begun, strict=True)]
 
-    from rich.console import Console
-
+    from gptlab.drawing.table import console_here
     from gptlab.model.summary_table import summary_table
     from gptlab.model.summary_versus import differing, versus_table
 
-    console = Console(width=None if sys.stdout.isatty() else PIPED, highlight=False)
+    console = console_here()
     if len(summaries) == 1:
         console.print(summary_table(summaries[0], configs[0]["train"]["numSteps"]))
         if configs[0]["engine"]["name"] == "scalar":

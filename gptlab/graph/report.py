@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gptlab.autograd.picture import shown
+from gptlab.drawing.table import new_table
 from gptlab.graph.census import Census
 from gptlab.graph.counting import Counted
 from gptlab.graph.number import Trace, Use
@@ -17,28 +17,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-PIPED = 200  # columns where the output is no terminal's
 LAYERS = 3  # up to so many, each has rows of its own
 USES = 16  # of a number, shown one by one
 AGREES = 1e-4  # relative; a central difference has about eight digits at best, fewer of a small gradient
 NOISE = 1e-9  # what a difference of two losses leaves of a gradient of 0
-
-
-def console_here() -> Console:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else PIPED, highlight=False, markup=False)
-
-
-def plain_table(*columns: str, left: int = 1) -> Table:
-    """The first `left` columns are text, the others numbers."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < left else "right", overflow="fold")
-    return table
 
 
 def print_counts(console: Console, fused: Counted, unfused: Counted | None, layers: int, total: int) -> None:
@@ -48,7 +30,7 @@ def print_counts(console: Console, fused: Counted, unfused: Counted | None, laye
     console.print(parts_table(console, fused_census, other))
     console.print()
     both = [fused] if unfused is None else [fused, unfused]
-    table = plain_table("", "fused", *([] if unfused is None else ["unfused"]))
+    table = new_table(["", "fused", *([] if unfused is None else ["unfused"])])
     # Of documents that stand for others of their length it is not known which words they use.
     used = f"{fused.census.parameters:,} of {total:,}"
     rows: dict[str, Callable[[Counted], str]] = {
@@ -81,7 +63,7 @@ def parts_table(console: Console, census: Census, unfused: Census | None) -> Tab
     parts = in_order(list(dict.fromkeys(part for part, _ in census.nodes)))
     for wide in (True, False):
         other = [] if unfused is None else ["unfused"]
-        table = plain_table("part", *(census.ops if wide else []), "nodes", "share", *other)
+        table = new_table(["part", *(census.ops if wide else []), "nodes", "share", *other])
         if not wide:
             table.add_column("of which", overflow="fold")
         for part in [*parts, None]:
@@ -141,7 +123,7 @@ def print_trace(console: Console, trace: Trace, layers: int, inexact: Sequence[s
         kept = {id(use) for use in sorted(uses, key=lambda use: -abs(use.brings))[:USES]}
         left = [use for use in uses if id(use) not in kept]
         uses = [use for use in uses if id(use) in kept]
-    table = plain_table("used by", "part", "data", "local gradient", "grad", "brings", left=2)
+    table = new_table(["used by", "part", "data", "local gradient", "grad", "brings"], left=(0, 1))
     for use in uses:
         table.add_row(*cells_of(use), number(use.brings))
     if left:
@@ -151,7 +133,7 @@ def print_trace(console: Console, trace: Trace, layers: int, inexact: Sequence[s
     console.print(table)
     console.print()
     reached, every = by_layers(trace.reached, layers), by_layers(trace.nodes, layers)
-    table = plain_table("where it goes", "nodes that depend on it", "of")
+    table = new_table(["where it goes", "nodes that depend on it", "of"])
     for part in in_order(list(every)):
         table.add_row(part, f"{reached[part]:,}", f"{every[part]:,}")
     table.add_section()
@@ -161,7 +143,7 @@ def print_trace(console: Console, trace: Trace, layers: int, inexact: Sequence[s
     console.print(
         f"the way to the loss that brings most, at each node ({len(trace.heaviest)} nodes):", style="bold"
     )
-    table = plain_table("op", "part", "data", "local gradient", "grad", left=2)
+    table = new_table(["op", "part", "data", "local gradient", "grad"], left=(0, 1))
     for use in trace.heaviest:
         table.add_row(*cells_of(use))
     console.print(table)
@@ -195,7 +177,7 @@ def print_expression(
     console.print(f"result {result:.10g}")
     if values:
         console.print()
-        table = plain_table("name", "data", "grad", "central difference")
+        table = new_table(["name", "data", "grad", "central difference"])
         for name, numbers in values.items():
             table.add_row(name, *(f"{n:.8g}" for n in numbers))
         console.print(table)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gptlab.drawing.table import console_here, new_table, unpadded
 from gptlab.inspection.inspection import BOS, Inspection
 from gptlab.training.loss_text import loss_text
 
@@ -16,23 +16,17 @@ if TYPE_CHECKING:
 
 PIPED = 160  # columns where the output is no terminal's
 UNBROKEN = "\ue000"  # for a space at which no line is to be broken: rich breaks at every kind of them
-NARROW = 8  # columns that a candidate takes at least, with its probability
+WIDTHS = (5, 5, None, None, 8)  # that a column takes at least; numbers are never broken
 
 
 def table(inspection: Inspection, count: int, title: str) -> str:
     """The text's losses and, at each position, the `count` likeliest tokens; coloured on a terminal."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if is_terminal() else PIPED)
-    rows = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    rows.add_column("after", overflow="fold", min_width=5)
-    rows.add_column("came", overflow="fold", min_width=5)
-    rows.add_column("probability", justify="right", no_wrap=True)
-    rows.add_column("loss", justify="right", no_wrap=True)
-    rows.add_column("expected", overflow="fold", min_width=NARROW)
+    console = console_here(PIPED)
+    rows = new_table(["after", "came", "probability", "loss", "expected"], left=(0, 1, 4))
+    for column, width in zip(rows.columns, WIDTHS, strict=True):
+        column.min_width, column.no_wrap = width, width is None
     for t, (token, target) in enumerate(zip(inspection.tokens, inspection.targets, strict=True)):
         loss = float(inspection.losses[t])
         rows.add_row(
@@ -49,10 +43,10 @@ def table(inspection: Inspection, count: int, title: str) -> str:
         console.print()
         mean = inspection.loss
         perplexity = f"perplexity {math.exp(mean):.1f}" if mean < 700 else "beyond all perplexity"
-        console.print(f"mean loss {loss_text(mean)} nats a token ({perplexity})", highlight=False)
+        console.print(f"mean loss {loss_text(mean)} nats a token ({perplexity})")
         for note in inspection.notes:
-            console.print(note, highlight=False, markup=False)
-    return "\n".join(line.rstrip() for line in shown.get().replace(UNBROKEN, " ").splitlines()).rstrip("\n")
+            console.print(note)
+    return unpadded(shown.get().replace(UNBROKEN, " "))
 
 
 def candidates(inspection: Inspection, t: int, count: int) -> Text:
@@ -83,10 +77,3 @@ def word(token: str) -> Text:
 
 def percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.0005 else "<0.1%"
-
-
-def is_terminal() -> bool:
-    try:
-        return os.isatty(1)
-    except OSError:
-        return False

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from gptlab.drawing.table import new_table
 from gptlab.model.summary import PartSummary, Summary
 
 COLUMNS = ("part", "shape", "parameters", "share", "forward", "training", "kept")
@@ -20,19 +20,12 @@ MOST = 12  # matrices of a part (an adapter has some for each layer); of more, h
 
 def summary_table(summary: Summary, numSteps: int | None = None) -> RenderableType:
     """The table, and facts on operations and memory; numSteps: how many steps the training has."""
-    table = new_table(COLUMNS)
+    table = new_table(COLUMNS, padding=0)
     for name, group in groups(summary.parts):
         add_part(table, name, group, summary)
     table.add_section()
     table.add_row(*cells("total", "", summary.parameters, summary, summary.parts), style="bold")
     return Group(table, Text(), facts(summary, numSteps))
-
-
-def new_table(columns: Sequence[str]) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
-    for i, column in enumerate(columns):
-        table.add_column(Text(column), justify="right" if i else "left", overflow="fold")
-    return table
 
 
 def groups(parts: Sequence[PartSummary]) -> Iterator[tuple[str, list[PartSummary]]]:

@@ -8,8 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gptlab.drawing.table import new_table
 from gptlab.model.summary import Summary
-from gptlab.model.summary_table import new_table, si, size
+from gptlab.model.summary_table import si, size
 
 COLUMNS = ("part", "parameters", "→", "change", "forward", "→", "change", "training", "→", "change")
 WIDE = 96  # columns of a terminal that these fit in
@@ -38,14 +39,14 @@ def differing(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, 
 def config_table(keys: Mapping[str, tuple[str, str]]) -> RenderableType:
     if not keys:
         return Text("The configs are the same.")
-    table = new_table(("config", "this", "versus"))
+    table = new_table(("config", "this", "versus"), padding=0)
     for key, values in keys.items():
         table.add_row(*map(Text, (key, *values)))
     return table
 
 
 def costs_table(first: Summary, second: Summary, columns: int) -> Table:
-    table = new_table(COLUMNS[:columns])
+    table = new_table(COLUMNS[:columns], padding=0)
     rows, others = by_kind(first), by_kind(second)
     for kind in merged(list(rows), list(others)):
         add_row(table, kind, rows.get(kind, (0, 0, 0)), others.get(kind, (0, 0, 0)))
@@ -55,7 +56,7 @@ def costs_table(first: Summary, second: Summary, columns: int) -> Table:
 
 
 def totals_table(first: Summary, second: Summary) -> Table:
-    table = new_table(("training", "this", "versus", "change"))
+    table = new_table(("training", "this", "versus", "change"), padding=0)
     step = (first.step, second.step)
     table.add_row(*map(Text, ("operations a step", si(step[0]), si(step[1]), change(*step))))
     memory = [{**one.memory, "in all": sum(one.memory.values())} for one in (first, second)]

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from gptlab.drawing.table import aligned
 from gptlab.sweeps.compared import Compared
 from gptlab.sweeps.curves import COLOURED, Line, curves_picture
 from gptlab.sweeps.record import JobRecord, state_of
 from gptlab.sweeps.style import LABEL, cut, drawing
-from gptlab.sweeps.table import aligned, count, duration, failures, shown_loss
+from gptlab.sweeps.table import count, duration, failures, shown_loss
 from gptlab.sweeps.values import is_lost, labels, shown_value
 from gptlab.training.loss_text import loss_text
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
-import sys
 from collections import Counter
 from collections.abc import Sequence
-from textwrap import wrap
 from typing import Any
 
+from gptlab.drawing.table import aligned
 from gptlab.sweeps.groups import Group
 from gptlab.sweeps.record import FAILED, FINISHED, JobRecord, state_of
 from gptlab.sweeps.values import labels, ranked, shown_value
@@ -19,8 +17,6 @@ from gptlab.training.loss_text import loss_text
 CSV = "summary.csv"
 SHOWN = 25  # rows that are printed; the file has all
 REASONS = 8
-GAP = 2  # between two columns
-NARROW, WIDEST = 24, 10_000
 FACTS = (
     "parameters",
     "steps",
@@ -128,34 +124,6 @@ def printed_groups(groups: Sequence[Group]) -> str:
         headers, rows = headers[:-1], [row[:-1] for row in rows]
     rest = len(groups) - len(rows)
     return "over seeds:\n" + aligned(headers, rows, set()) + (f"\n... and {rest:,} more" if rest else "")
-
-
-def aligned(headers: list[str], rows: list[list[str]], left: set[int], section: int = 0) -> str:
-    """Columns of text; words go below each other where a terminal is too narrow, and are never broken.
-
-    left: the columns that are not set to the right. section: the row above which there is a gap.
-    """
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    natural = sum(max(map(len, column)) + GAP for column in zip(headers, *rows, strict=True)) - GAP
-    if sys.stdout.isatty() and natural > shutil.get_terminal_size().columns:
-        headers = ["\n".join(header.split()) for header in headers]
-        rows = [
-            ["\n".join(wrap(cell, NARROW)) if i in left else cell for i, cell in enumerate(row)]
-            for row in rows
-        ]
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    for i, header in enumerate(headers):
-        table.add_column(Text(header), justify="left" if i in left else "right")
-    for i, row in enumerate(rows, start=1):
-        table.add_row(*(Text(cell) for cell in row), end_section=i == section)
-    console = Console(file=io.StringIO(), width=WIDEST, color_system=None)
-    with console.capture() as captured:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines()).strip("\n")
 
 
 def failures(records: Sequence[JobRecord], where: str = f", all in {CSV}") -> list[str]:
