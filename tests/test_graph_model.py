@@ -151,7 +151,7 @@ def test_memory_is_that_of_the_graph() -> None:
         session = ScalarEngine(fuse=fuse).session(definition, SGD(), OpTable())
         weights = {n: as_values(a) for n, a in definition.initial_weights(0).items()}
         sizes[fuse] = bytes_of_graph(session, weights, DOCUMENT) / counted(definition, [DOCUMENT], fuse).total
-    # a Value is 80 bytes with its header, its number 24, and its children and local gradients are kept
+    # a Node is 80 bytes with its header, its number 24, and its children and local gradients are kept
     assert 110 < sizes[True] < 400 and 110 < sizes[False] < 400
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from gptlab import Value
 from gptlab.autograd.ops import OpTable
+from gptlab.autograd.product import MatrixProduct, folded_product
 from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import topological_order
 from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
-from gptlab.engines.scalar_product import MatrixProduct, folded_product
 
 GENERATOR = np.random.default_rng(0)
 X, W, V = (GENERATOR.normal(size=shape) for shape in ((3, 4), (4, 5), (5, 2)))
@@ -166,12 +166,12 @@ def test_a_chain_of_any_depth_meets_no_recursion_limit_and_is_freed_without_the_
 
 def test_no_array_of_objects_holds_the_graph():
     # Nothing limits the depth at which arrays of objects are freed, on any Python.
-    shared = product(as_values(X), as_values(W), MASK)[0, 0]._children
+    shared = product(as_values(X), as_values(W), MASK)[0, 0].product
     held = [getattr(shared, name) for name in MatrixProduct.__slots__]
     assert not [array for array in held if isinstance(array, np.ndarray) and array.dtype == object]
 
 
 def test_there_is_one_product_for_all_entries():
     x, w = as_values(X), as_values(W)
-    (shared,) = {entry._children for entry in product(x, w).flat}
+    (shared,) = {entry.product for entry in product(x, w).flat}
     assert isinstance(shared, MatrixProduct)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
+from gptlab.autograd.product import GRAD
 from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import collector_paused
 from gptlab.engines.engine import (
@@ -27,7 +28,6 @@ from gptlab.engines.engine import (
     trained,
 )
 from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
-from gptlab.engines.scalar_product import GRAD
 from gptlab.errors import UserError
 
 

@@ -16,9 +16,9 @@ import numpy as np
 from gptlab.autograd.numbers import FLOATS, call
 from gptlab.autograd.op import Op
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
+from gptlab.autograd.product import MatrixProduct, folded_product
 from gptlab.autograd.tensor import Arrays
-from gptlab.autograd.value import Value, apply
-from gptlab.engines.scalar_product import MatrixProduct, folded_product
+from gptlab.autograd.value import Node, Value, apply
 
 DATA = attrgetter("data")
 OWN = frozenset(BUILTIN_OPS.values())
@@ -115,7 +115,7 @@ def matrix_product(x: np.ndarray, w: np.ndarray, kept: np.ndarray | None) -> np.
 def with_children(data: float, inputs: tuple[Any, ...], local_grads: tuple[float, ...], op: str) -> Any:
     """A node whose children are the Values among the inputs; a float if there are none."""
     kept = [(x, g) for x, g in zip(inputs, local_grads, strict=True) if isinstance(x, Value)]
-    return Value(data, tuple([x for x, _ in kept]), tuple([g for _, g in kept]), op) if kept else data
+    return Node(data, tuple([x for x, _ in kept]), tuple([g for _, g in kept]), op) if kept else data
 
 
 def node(op: Op, *xs: Any) -> Any:
@@ -139,11 +139,11 @@ def nodes(op: Op, *columns: list[Any]) -> list[Any]:
     if all(map(only_values, columns)):
         name = op.name
         return [
-            Value(y, xs, tuple(grads), name)
+            Node(y, xs, tuple(grads), name)
             for (y, grads), xs in zip(results, zip(*columns, strict=True), strict=True)
         ]
     return [
-        Value(y, tuple([x if isinstance(x, Value) else Value(float(x)) for x in xs]), tuple(grads), op.name)
+        Node(y, tuple([x if isinstance(x, Value) else Value(float(x)) for x in xs]), tuple(grads), op.name)
         if any(isinstance(x, Value) for x in xs)
         else y
         for (y, grads), xs in zip(results, zip(*columns, strict=True), strict=True)
@@ -153,12 +153,12 @@ def nodes(op: Op, *columns: list[Any]) -> list[Any]:
 def sum_node(xs: list[Any]) -> Any:
     inputs = xs if only_values(xs) else [x for x in xs if isinstance(x, Value)]
     total = sum(numbers_of(xs))
-    return Value(total, tuple(inputs), (1.0,) * len(inputs), "sum") if inputs else total
+    return Node(total, tuple(inputs), (1.0,) * len(inputs), "sum") if inputs else total
 
 
 def differences(xs: list[Any], ys: list[Any]) -> list[Any]:
     if only_values(xs) and not any_value(ys):
-        return [Value(x.data - y, (x,), (1.0,), "sub") for x, y in zip(xs, ys, strict=True)]
+        return [Node(x.data - y, (x,), (1.0,), "sub") for x, y in zip(xs, ys, strict=True)]
     return [
         with_children(number_of(x) - number_of(y), (x, y), (1.0, -1.0), "sub")
         for x, y in zip(xs, ys, strict=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
-from gptlab.autograd.value import Value
+from gptlab.autograd.value import Entry, Node, Value
 from gptlab.engines.engine import Definition, Optimizer
 from gptlab.engines.scalar import ScalarSession
 from gptlab.engines.scalar_arrays import ScalarArrays
@@ -50,11 +50,10 @@ class Labels:
             ahead = [value for value in made.ravel().tolist() if isinstance(value, Value)]
             while ahead:
                 value = ahead.pop()
-                below: Any = value._children
-                if below and value not in of:
+                if isinstance(value, (Node, Entry)) and value not in of:
                     of[value] = part
-                    if type(below) is tuple:  # what a Joint made was made of what had been marked
-                        ahead += reversed(below)
+                    if isinstance(value, Node):  # a product was made of what had been marked
+                        ahead += reversed(value.children)
         return made
 
     def forget(self) -> None:

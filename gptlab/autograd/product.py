@@ -8,14 +8,18 @@ from operator import attrgetter
 
 import numpy as np
 
-from gptlab.autograd.joint import Joint
-from gptlab.autograd.value import Value
+from gptlab.autograd.value import Entry, Value
 
-DATA, GRAD, CHILDREN = attrgetter("data"), attrgetter("grad"), attrgetter("_children")
+DATA, GRAD, PLACE = attrgetter("data"), attrgetter("grad"), attrgetter("place")
 
 
-class MatrixProduct(Joint):
+class MatrixProduct:
     """x (N, K) @ w (K, M), object arrays of Values. Entry (i, j) is at the place i * M + j.
+
+    The entries share their rows and columns, which are kept here once for all of them, and their gradients are
+    passed on at once: instead of 2 K additions for each entry one for each number of the two matrices. All
+    that they are made from exists before any of them, so that none is made from another. They hold the
+    product, and it does not hold them: reference counts free both.
 
     x_data: the numbers of x. kept: (N, K) booleans; where False an entry of x takes no part, and need
     not be a Value.
@@ -35,16 +39,14 @@ class MatrixProduct(Joint):
         self.kept = kept
         self.x_data = x_data
         self.w_data: np.ndarray = np.fromiter(map(DATA, self.columns), float, w.size).reshape(w.shape[::-1]).T
-        self.columns_made = any(map(CHILDREN, self.columns))
-        self.rows_made = kept is not None or any(map(CHILDREN, self.rows))
+        self.columns_made = any_made(self.columns)
+        self.rows_made = kept is not None or any_made(self.rows)
 
     def entries(self) -> np.ndarray:
         """(N, M) Values."""
         products = folded_product(self.x_data, self.w_data, self.kept)
         out = np.empty(products.shape, dtype=object)
-        out.flat[:] = [
-            Value(number, self, place, "dot") for place, number in enumerate(products.ravel().tolist())
-        ]
+        out.flat[:] = [Entry(number, self, place) for place, number in enumerate(products.ravel().tolist())]
         return out
 
     def row(self, i: int) -> tuple[Value, ...]:
@@ -66,6 +68,10 @@ class MatrixProduct(Joint):
         return (*self.w_data[kept, j].tolist(), *self.x_data[i, kept].tolist())
 
     def inputs(self, place: int, given: set[int]) -> Sequence[Value]:
+        """The place's children, without those that are known to be leaves or were given for another place.
+
+        `given` is the same set in all calls of one walk, empty at first, for the product to keep account in.
+        """
         if self.kept is not None:
             return self.children(place)  # a column's share differs from row to row
         i, j = divmod(place, self.w_data.shape[1])
@@ -78,23 +84,28 @@ class MatrixProduct(Joint):
             inputs += self.column(j)
         return inputs
 
-    def pass_on(self, values: Collection[Value]) -> None:
+    def pass_on(self, values: Collection[Entry]) -> None:
+        """Add to the `grad` of the children of these entries."""
         grads = np.zeros((len(self.x_data), self.w_data.shape[1]))
         if len(values) < grads.size and not (
             np.isfinite(self.x_data).all() and np.isfinite(self.w_data).all()
         ):
             self.pass_on_singly(values)  # an entry without a gradient must not give 0 * inf
             return
-        places = [value._local_grads for value in values]
-        np.add.at(grads.reshape(-1), places, list(map(GRAD, values)))
+        np.add.at(grads.reshape(-1), list(map(PLACE, values)), list(map(GRAD, values)))
         add_grads(self.rows, folded_product(grads, self.w_data.T), self.kept)
         kept = None if self.kept is None else self.kept.T
         add_grads(self.columns, folded_product(self.x_data.T, grads, kept).T)
 
-    def pass_on_singly(self, values: Collection[Value]) -> None:
+    def pass_on_singly(self, values: Collection[Entry]) -> None:
         for value in values:
             for child, local in zip(value.children, value.local_grads, strict=True):
                 child.grad += local * value.grad
+
+
+def any_made(values: Iterable[Value]) -> bool:
+    """False if all are leaves."""
+    return not {Value}.issuperset(map(type, values))
 
 
 def folded_product(x: np.ndarray, w: np.ndarray, kept: np.ndarray | None = None) -> np.ndarray:
