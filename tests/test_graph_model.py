@@ -11,7 +11,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.autograd.value import topological_order
 from gptlab.cli import main
 from gptlab.engines.scalar import ScalarEngine
-from gptlab.engines.scalar_arrays import as_values
+from gptlab.engines.scalar_arithmetic import as_values
 from gptlab.errors import UserError
 from gptlab.graph.census import bytes_of_graph, census_of_step
 from gptlab.graph.labels import Labels, labelled_session

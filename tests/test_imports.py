@@ -154,7 +154,7 @@ ROOMS = {
         "training",
     },
     "model": {"autograd", "drawing", "engines"},
-    "optim": set(),
+    "optim": {"engines"},
     "plugins": {"autograd", "data", "engines", "model", "optim"},
     "runs": {"data", "engines", "model", "plugins", "training"},
     "signals": set(),

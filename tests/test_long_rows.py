@@ -11,7 +11,7 @@ from gptlab.engines import packing, xla
 from gptlab.engines.engine import Batches, Context, causal_context
 from gptlab.engines.packing import PassShape, choose_shape
 from gptlab.engines.xla import XlaEngine
-from gptlab.engines.xla_arrays import XlaArrays
+from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.optim.optimizers import Adam
 from gptlab.plugins.loading import load_plugins
 from gptlab.training.generation import choose_from_all
@@ -46,7 +46,7 @@ def run_of(gpt, population=None, steps=6, batch=5, ops=None):
 def in_blocks_and_whole(monkeypatch, gpt, **how):
     found = []
     for block in (4, None):
-        monkeypatch.setattr(XlaArrays, "block", block)
+        monkeypatch.setattr(XlaArithmetic, "block", block)
         found.append(run_of(gpt, **how))
     (one, one_loss, one_logits), (other, other_loss, other_logits) = found
     assert_same_run(one, other)

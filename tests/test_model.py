@@ -10,7 +10,7 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import Value, topological_order
 from gptlab.engines.engine import Batches, Context, NoPast, causal_context
 from gptlab.engines.scalar import ScalarEngine
-from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
 from gptlab.model.component import Part
@@ -118,7 +118,7 @@ VARIANTS = {
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS.keys())
 def test_no_gradient_reaches_a_token_from_what_is_before_it(changes):
     gpt = make_gpt(**changes)
-    arrays = ScalarArrays(OpTable())
+    arrays = ScalarArithmetic(OpTable())
     weights = {name: as_values(array) for name, array in gpt.initial_weights(0).items()}
     tensors = {name: Tensor(values, arrays) for name, values in weights.items()}
     tokens = np.array([3, 1, 4, 0, 5])  # all different, so that an embedding row belongs to one position
@@ -133,7 +133,7 @@ def test_no_gradient_reaches_a_token_from_what_is_before_it(changes):
 
 
 def test_documents_in_one_row_do_not_see_each_other():
-    gpt, arrays = make_gpt(), ScalarArrays(OpTable())
+    gpt, arrays = make_gpt(), ScalarArithmetic(OpTable())
     tensors = {n: Tensor(arrays.constant(a), arrays) for n, a in gpt.initial_weights(0).items()}
     first, second = [3, 1, 4], [0, 5]
     positions = np.array([0, 1, 2, 0, 1])
@@ -145,7 +145,7 @@ def test_documents_in_one_row_do_not_see_each_other():
 
 
 def test_rope_turns_keep_lengths_and_depend_on_distance_alone():
-    gpt, arrays = make_gpt(position="rope"), ScalarArrays(OpTable())
+    gpt, arrays = make_gpt(position="rope"), ScalarArithmetic(OpTable())
     generator = np.random.default_rng(0)
     query, key = (Tensor(arrays.constant(generator.normal(size=(1, 2, 4))), arrays) for _ in range(2))
 
@@ -169,7 +169,7 @@ def test_unfused_graphs_have_a_node_a_multiplication_and_addition():
     """One matrix product (1, K) @ (K, M): K products and K-1 sums an entry; one node when fused."""
     K, M = 5, 3
     for fuse, nodes in ((False, M * (K + K - 1)), (True, M)):
-        arrays = ScalarArrays(OpTable(), fuse)
+        arrays = ScalarArithmetic(OpTable(), fuse)
         x, w = (Tensor(as_values(np.ones(shape)), arrays) for shape in ((1, K), (K, M)))
         product = (x @ w).data
         assert len({node for entry in product.flat for node in topological_order(entry)}) == nodes

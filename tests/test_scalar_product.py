@@ -13,7 +13,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.autograd.product import MatrixProduct, folded_product
 from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import topological_order
-from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of
 
 GENERATOR = np.random.default_rng(0)
 X, W, V = (GENERATOR.normal(size=shape) for shape in ((3, 4), (4, 5), (5, 2)))
@@ -21,7 +21,7 @@ MASK = np.tril(np.ones((3, 4), dtype=bool))
 
 
 def product(x, w, mask=None, fuse=True):
-    arrays = ScalarArrays(OpTable(), fuse)
+    arrays = ScalarArithmetic(OpTable(), fuse)
     return Tensor(x, arrays).matmul(Tensor(w, arrays), mask).data
 
 
@@ -117,7 +117,7 @@ def test_a_copied_entry_passes_its_own_gradient_on():
 
 
 def test_constants_are_no_children_and_leave_no_node():
-    arrays = ScalarArrays(OpTable())
+    arrays = ScalarArithmetic(OpTable())
     mixed = as_values(X)
     mixed[:, 1] = X[:, 1].tolist()
     entry = product(mixed, arrays.constant(W))[0, 0]
@@ -149,7 +149,7 @@ def test_a_chain_of_any_depth_meets_no_recursion_limit_and_is_freed_without_the_
     class Watched(Value):
         __slots__ = ("__weakref__",)
 
-    arrays = ScalarArrays(OpTable())
+    arrays = ScalarArithmetic(OpTable())
     start = chain = np.array([[Watched(1.0)]], dtype=object)
     for i in range(12_000):  # beyond what Python 3.13 lets C recurse to, 10,000
         chain = LINKS[kinds[i % len(kinds)]](arrays, chain)

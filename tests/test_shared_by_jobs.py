@@ -17,7 +17,7 @@ from gptlab.data import tokenized
 from gptlab.data.tokenized import tokenize
 from gptlab.data.tokenizers import WordTokenizer
 from gptlab.data.watching import make_watch
-from gptlab.engines.xla_arrays import XlaArrays
+from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_compilations import compilations
 from gptlab.engines.xla_programs import PROGRAMS, logits_program
 from gptlab.launch.launch import launch
@@ -65,7 +65,7 @@ def test_runs_of_the_same_shapes_share_one_program(tmp_path, monkeypatch):
 
 def test_programs_of_shapes_that_have_not_been_seen_for_long_are_let_go():
     """Each takes a hundred of the memory maps that a process may have, and a process that has none left dies."""
-    arrays, kept = XlaArrays(OpTable(), "float32"), []
+    arrays, kept = XlaArithmetic(OpTable(), "float32"), []
     for nEmbd in range(4, 4 * (PROGRAMS + 3), 4):
         gpt = make_gpt({**SMALL_SIZES, "nEmbd": nEmbd})
         kept.append(weakref.ref(logits_program(gpt, arrays, False)))

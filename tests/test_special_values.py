@@ -14,8 +14,8 @@ from gptlab.autograd.numbers import call
 from gptlab.autograd.op import Op
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
 from gptlab.autograd.tensor import Tensor
-from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
-from gptlab.engines.xla_arrays import XlaArrays, differentiable
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of
+from gptlab.engines.xla_arithmetic import XlaArithmetic, differentiable
 from gptlab.plugins.loading import load_plugins
 
 NAN, INF = math.nan, math.inf
@@ -113,7 +113,7 @@ OPERATIONS = {
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_tensors_of_values_of_constants_and_of_xla_are_the_same(operation, fuse):
     function, columns = OPERATIONS[operation], points(2)
-    scalar, xla = ScalarArrays(OpTable(), fuse), XlaArrays(OpTable(), "float64")
+    scalar, xla = ScalarArithmetic(OpTable(), fuse), XlaArithmetic(OpTable(), "float64")
     theirs = by_xla(lambda *xs: function(*(Tensor(x, xla) for x in xs)).data, columns)
     values = [as_values(column) for column in columns]
     with warnings.catch_warnings(action="error"):
@@ -148,7 +148,7 @@ def test_what_python_makes_complex_is_nan_as_elsewhere():
     def root(xp, a):
         return a**0.5, (0.5 * a**-0.5,)
 
-    scalar = ScalarArrays(OpTable(others={"root": root}))
+    scalar = ScalarArithmetic(OpTable(others={"root": root}))
     made = Tensor(as_values(np.array([4.0, -4.0])), scalar).apply("root").data
     assert made[0].data == 2.0
     assert [type(value.data) for value in made] == [float, float]

@@ -16,7 +16,7 @@ from gptlab.cli import main
 from gptlab.cli.summarizing import split
 from gptlab.engines.engine import causal_context
 from gptlab.engines.jaxpr_costs import counted
-from gptlab.engines.xla_arrays import XlaArrays
+from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_programs import tensors
 from gptlab.errors import UserError
 from gptlab.model.adapted import Adapted, frozen_names
@@ -42,7 +42,7 @@ def named(kind, name):
 
 def xla_counts(gpt, ops, positions):
     """The operations that XLA finds in the compiled forward pass, and in the loss and its gradient."""
-    arrays = XlaArrays(ops, "float32")
+    arrays = XlaArithmetic(ops, "float32")
     weights = {n: jax.ShapeDtypeStruct(w.shape, "float32") for n, w in gpt.declared_weights().items()}
     row = jax.ShapeDtypeStruct((positions,), jnp.int32)
     context = causal_context(positions)

@@ -7,8 +7,8 @@ import pytest
 
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
-from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
-from gptlab.engines.xla_arrays import XlaArrays
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of
+from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.errors import UserError
 
 GENERATOR = np.random.default_rng(0)
@@ -85,7 +85,7 @@ NUMPY = {
 
 def scalar_result(function, x, y, fuse):
     """(value, gradients) of the sum of squares, so that every entry has a gradient of its own."""
-    arrays = ScalarArrays(OpTable(), fuse)
+    arrays = ScalarArithmetic(OpTable(), fuse)
     leaves = [as_values(x), as_values(y)]
     result = function(*[Tensor(leaf, arrays) for leaf in leaves])
     arrays.fold("add", (result * result).data.reshape(-1), 0)[()].backward()
@@ -95,7 +95,7 @@ def scalar_result(function, x, y, fuse):
 
 
 def xla_result(function, x, y):
-    arrays = XlaArrays(OpTable(), "float64")
+    arrays = XlaArithmetic(OpTable(), "float64")
 
     def loss(x, y):
         result = function(Tensor(x, arrays), Tensor(y, arrays)).data
@@ -121,24 +121,30 @@ def test_values_are_numpys(name):
     np.testing.assert_allclose(scalar_result(*CASES[name], True)[0], NUMPY[name](), rtol=1e-12)
 
 
-@pytest.mark.parametrize("make", [lambda: ScalarArrays(OpTable()), lambda: XlaArrays(OpTable(), "float32")])
+@pytest.mark.parametrize(
+    "make", [lambda: ScalarArithmetic(OpTable()), lambda: XlaArithmetic(OpTable(), "float32")]
+)
 def test_no_gradient_flows_through_the_largest(make):
     arrays = make()
-    if isinstance(arrays, ScalarArrays):
+    if isinstance(arrays, ScalarArithmetic):
         assert all(isinstance(x, float) for x in arrays.largest(as_values(A), -1).flat)
     else:
         gradient = jax.grad(lambda x: jnp.sum(arrays.largest(x, -1)))(jnp.asarray(A, dtype="float32"))
         assert not gradient.any()
 
 
-@pytest.mark.parametrize("make", [lambda: ScalarArrays(OpTable()), lambda: XlaArrays(OpTable(), "float32")])
+@pytest.mark.parametrize(
+    "make", [lambda: ScalarArithmetic(OpTable()), lambda: XlaArithmetic(OpTable(), "float32")]
+)
 def test_argmax_is_the_first_of_the_largest_as_indices(make):
     x = Tensor(make().constant([[1.0, 3.0, 3.0], [2.0, -1.0, 0.5]]), make())
     np.testing.assert_array_equal(x.argmax(), [1, 0])
     np.testing.assert_array_equal(x.argmax(0), [1, 0, 0])
 
 
-@pytest.mark.parametrize("make", [lambda: ScalarArrays(OpTable()), lambda: XlaArrays(OpTable(), "float32")])
+@pytest.mark.parametrize(
+    "make", [lambda: ScalarArithmetic(OpTable()), lambda: XlaArithmetic(OpTable(), "float32")]
+)
 def test_masked_entries_take_no_part(make):
     x = Tensor(make().constant(A), make())
     total = np.asarray(x.sum(-1, mask=MASK).data, dtype=float)
@@ -149,19 +155,19 @@ def test_masked_entries_take_no_part(make):
 
 @pytest.mark.parametrize("equation", ["td,sd->", "td,sd->tsd", "thd,shd->hs", "tt,sd->ts", "ab,cd->ac"])
 def test_einsum_sums_one_index(equation):
-    x = Tensor(ScalarArrays(OpTable()).constant(A), ScalarArrays(OpTable()))
+    x = Tensor(ScalarArithmetic(OpTable()).constant(A), ScalarArithmetic(OpTable()))
     with pytest.raises(UserError, match="einsum must sum one index") as error:
         x.einsum(equation, x)
     assert equation in str(error.value)
 
 
 def test_an_op_is_applied_by_name_and_an_unknown_one_named():
-    x = Tensor(ScalarArrays(OpTable()).constant(A), ScalarArrays(OpTable()))
+    x = Tensor(ScalarArithmetic(OpTable()).constant(A), ScalarArithmetic(OpTable()))
     np.testing.assert_array_equal(data_of(x.apply("relu").data), np.maximum(A, 0))
     with pytest.raises(UserError, match=r"no op is named 'rellu'. Did you mean relu"):
         x.apply("rellu")
 
 
 def test_float32_stays_float32_beside_python_numbers():
-    x = Tensor(jnp.ones((2, 2), dtype="float32"), XlaArrays(OpTable(), "float32"))
+    x = Tensor(jnp.ones((2, 2), dtype="float32"), XlaArithmetic(OpTable(), "float32"))
     assert ((2 * x - 1) / 3 + x**0.5 @ x.T).apply("exp").data.dtype == jnp.float32

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from gptlab.engines.xla_settings import arithmetic
+from gptlab.engines.xla_settings import jax_precision
 from gptlab.errors import UserError
 
 
@@ -28,13 +28,13 @@ def test_what_a_user_has_set_changes_nothing_within(setting: str, value: object)
     with getattr(jax, setting)(value):
         with pytest.raises(Exception, match=r"(?i)promot|transfer|nan|inf"):
             compute().block_until_ready()
-        with arithmetic("float32"):
+        with jax_precision("float32"):
             assert np.isnan(compute()).all()
 
 
 def test_the_notebook_s_own_settings_stay() -> None:
     with jax.numpy_rank_promotion("raise"):
-        with arithmetic("float64"):
+        with jax_precision("float64"):
             assert jax.numpy.ones(1).dtype == "float64"
         assert jax.config.jax_numpy_rank_promotion == "raise"
     assert jax.numpy.ones(1).dtype == "float32"

@@ -1,7 +1,7 @@
 """Tensor: what components are written on. Its arithmetic is nothing but registered ops.
 
-A Tensor holds an array of whichever engine computes it and that engine's `Arrays`, which says how.
-What must hold for every engine is written once, in `Arrays`: which ops a difference, a quotient, a
+A Tensor holds an array of whichever engine computes it and that engine's `Arithmetic`, which says how.
+What must hold for every engine is written once, in `Arithmetic`: which ops a difference, a quotient, a
 sum or a matrix product mean. An engine overrides a method to fuse what is standard.
 """
 
@@ -20,7 +20,7 @@ from gptlab.errors import UserError
 Data = Any  # an engine's array; or a Python float
 
 
-class Arrays(ABC):
+class Arithmetic(ABC):
     """An engine's arithmetic on its own arrays, under the op table of one model.
 
     Arrays broadcast as in numpy. A product `x @ w` means: fold `add`, from the left, over `mul`.
@@ -173,12 +173,12 @@ class Tensor:
     name. Numbers mix with Tensors; arrays of numbers become Tensors through `constant`.
     """
 
-    __slots__ = ("arrays", "data")
+    __slots__ = ("arithmetic", "data")
     __array_priority__ = 1000  # numpy must leave `array * tensor` to Tensor
 
-    def __init__(self, data: Data, arrays: Arrays):
+    def __init__(self, data: Data, arithmetic: Arithmetic):
         self.data = data
-        self.arrays = arrays
+        self.arithmetic = arithmetic
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -198,51 +198,51 @@ class Tensor:
 
         Raises UserError if no op has this name.
         """
-        return self._wrap(self.arrays.apply(op, self.data, *[_data(x) for x in others]))
+        return self._wrap(self.arithmetic.apply(op, self.data, *[_data(x) for x in others]))
 
     def constant(self, values: Any) -> Tensor:
         """Numbers (a nested list, a numpy array) as a Tensor of the same engine, without gradient."""
-        return self._wrap(self.arrays.constant(values))
+        return self._wrap(self.arithmetic.constant(values))
 
     def __add__(self, other: Tensor | float) -> Tensor:
-        return self._wrap(self.arrays.apply("add", self.data, _data(other)))
+        return self._wrap(self.arithmetic.apply("add", self.data, _data(other)))
 
     def __radd__(self, other: float) -> Tensor:
-        return self._wrap(self.arrays.apply("add", other, self.data))
+        return self._wrap(self.arithmetic.apply("add", other, self.data))
 
     def __mul__(self, other: Tensor | float) -> Tensor:
-        return self._wrap(self.arrays.apply("mul", self.data, _data(other)))
+        return self._wrap(self.arithmetic.apply("mul", self.data, _data(other)))
 
     def __rmul__(self, other: float) -> Tensor:
-        return self._wrap(self.arrays.apply("mul", other, self.data))
+        return self._wrap(self.arithmetic.apply("mul", other, self.data))
 
     def __neg__(self) -> Tensor:
-        return self._wrap(self.arrays.negative(self.data))
+        return self._wrap(self.arithmetic.negative(self.data))
 
     def __sub__(self, other: Tensor | float) -> Tensor:
-        return self._wrap(self.arrays.subtract(self.data, _data(other)))
+        return self._wrap(self.arithmetic.subtract(self.data, _data(other)))
 
     def __rsub__(self, other: float) -> Tensor:
-        return self._wrap(self.arrays.subtract(self.arrays.constant(other), self.data))
+        return self._wrap(self.arithmetic.subtract(self.arithmetic.constant(other), self.data))
 
     def __truediv__(self, other: Tensor | float) -> Tensor:
-        return self._wrap(self.arrays.divide(self.data, _data(other)))
+        return self._wrap(self.arithmetic.divide(self.data, _data(other)))
 
     def __rtruediv__(self, other: float) -> Tensor:
-        return self._wrap(self.arrays.divide(self.arrays.constant(other), self.data))
+        return self._wrap(self.arithmetic.divide(self.arithmetic.constant(other), self.data))
 
     def __pow__(self, exponent: Tensor | float) -> Tensor:
-        return self._wrap(self.arrays.apply("pow", self.data, _data(exponent)))
+        return self._wrap(self.arithmetic.apply("pow", self.data, _data(exponent)))
 
     def __matmul__(self, other: Tensor) -> Tensor:
-        return self._wrap(self.arrays.matmul(self.data, other.data))
+        return self._wrap(self.arithmetic.matmul(self.data, other.data))
 
     def matmul(self, other: Tensor, mask: Any = None) -> Tensor:
         """`self @ other`, in which only those entries (N, K) of self take part where `mask` is True.
 
         That is more than setting them to 0: a swapped `mul` or `add` need not leave a 0 alone.
         """
-        return self._wrap(self.arrays.matmul(self.data, other.data, mask))
+        return self._wrap(self.arithmetic.matmul(self.data, other.data, mask))
 
     def einsum(self, equation: str, other: Tensor, mask: Any = None) -> Tensor:
         """The fold of `add` over one index of products: `query.einsum("thd,shd->hts", key)`.
@@ -251,22 +251,22 @@ class Tensor:
         even a swapped `mul`, which need not leave a 0 alone, makes nothing of those. Raises UserError
         for an equation that sums another number of indices than one.
         """
-        return self._wrap(self.arrays.einsum(equation, self.data, other.data, mask))
+        return self._wrap(self.arithmetic.einsum(equation, self.data, other.data, mask))
 
     def products(self, *weights: Tensor) -> list[Tensor]:
         """`[self @ w.T for w in weights]`, which an engine may do as one product."""
-        return [self._wrap(data) for data in self.arrays.products(self.data, [w.data for w in weights])]
+        return [self._wrap(data) for data in self.arithmetic.products(self.data, [w.data for w in weights])]
 
     def sum(self, axis: int = -1, keepdims: bool = False, mask: Any = None) -> Tensor:
         """The fold of `add` over the axis; entries where `mask` is False take no part."""
-        return self._wrap(self.arrays.sum(self.data, axis, keepdims, mask))
+        return self._wrap(self.arithmetic.sum(self.data, axis, keepdims, mask))
 
     def mean(self, axis: int = -1, keepdims: bool = False) -> Tensor:
         return self.sum(axis, keepdims) * (1.0 / self.shape[axis])
 
     def largest(self, axis: int = -1) -> Tensor:
         """The largest along the axis (kept, length 1), as a constant: what softmax subtracts."""
-        return self._wrap(self.arrays.largest(self.data, axis))
+        return self._wrap(self.arithmetic.largest(self.data, axis))
 
     def minus(self, other: Tensor) -> Tensor:
         """The difference by true arithmetic, whatever is swapped.
@@ -274,40 +274,40 @@ class Tensor:
         For what is no part of the model but the way it is computed or judged: the largest that a
         softmax subtracts so that nothing overflows, the last step of a cross-entropy.
         """
-        return self._wrap(self.arrays.true_difference(self.data, other.data))
+        return self._wrap(self.arithmetic.true_difference(self.data, other.data))
 
     def argmax(self, axis: int = -1) -> Any:
         """Where along the axis the largest is: whole numbers as `positions` are, for `pick` or a mask.
 
         `chosen[:, None] == np.arange(n)` is the mask; no gradient flows through the choice.
         """
-        return self.arrays.argmax(self.data, axis)
+        return self.arithmetic.argmax(self.data, axis)
 
     def softmax(self, mask: Any) -> Tensor:
         """exp / sum(exp) over the last axis, where the mask is True; exactly 0 elsewhere."""
-        return self._wrap(self.arrays.softmax(self.data, mask))
+        return self._wrap(self.arithmetic.softmax(self.data, mask))
 
     def attend(self, values: Tensor, mask: Any) -> Tensor:
         """Of scores (H, T, S) and values (S, H, D), each position's mean of the values it may see, (T, H, D).
 
         The shares of that mean are the softmax of the scores where `mask` (T, S) is True.
         """
-        return self._wrap(self.arrays.attend(self.data, values.data, mask))
+        return self._wrap(self.arithmetic.attend(self.data, values.data, mask))
 
     def where(self, condition: Any, other: Tensor | float) -> Tensor:
         """This Tensor where the condition holds, `other` elsewhere."""
-        return self._wrap(self.arrays.where(condition, self.data, _data(other)))
+        return self._wrap(self.arithmetic.where(condition, self.data, _data(other)))
 
     def pick(self, indices: Any) -> Tensor:
         """Of a (T, N) Tensor the entries [t, indices[t]]: (T,)."""
-        return self._wrap(self.arrays.pick(self.data, indices))
+        return self._wrap(self.arithmetic.pick(self.data, indices))
 
     def take(self, indices: Any) -> Tensor:
         """The rows at these indices: what an embedding does."""
-        return self._wrap(self.arrays.take(self.data, indices))
+        return self._wrap(self.arithmetic.take(self.data, indices))
 
     def concatenate(self, *others: Tensor, axis: int = -1) -> Tensor:
-        return self._wrap(self.arrays.concatenate([self.data, *(other.data for other in others)], axis))
+        return self._wrap(self.arithmetic.concatenate([self.data, *(other.data for other in others)], axis))
 
     def reshape(self, *shape: int) -> Tensor:
         return self._wrap(self.data.reshape(shape))
@@ -322,7 +322,7 @@ class Tensor:
         return f"Tensor{self.shape}"
 
     def _wrap(self, data: Data) -> Tensor:
-        return Tensor(data, self.arrays)
+        return Tensor(data, self.arithmetic)
 
 
 def _data(x: Tensor | float) -> Data:

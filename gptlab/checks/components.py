@@ -12,9 +12,9 @@ from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.checks.check import Findings, difference
 from gptlab.engines.engine import Definition, causal_context
-from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
-from gptlab.engines.xla_arrays import XlaArrays
-from gptlab.engines.xla_settings import arithmetic
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of
+from gptlab.engines.xla_arithmetic import XlaArithmetic
+from gptlab.engines.xla_settings import jax_precision
 from gptlab.model.gpt import GPT, STANDARD, settle_sizes
 from gptlab.plugins.registry import COMPONENT_KINDS, Registry
 
@@ -65,15 +65,15 @@ def check_a_component(registry: Registry, kind: str, component: Any, findings: F
 def logits(
     definition: Definition, weights: dict[str, np.ndarray], ops: OpTable, tokens: np.ndarray
 ) -> np.ndarray:
-    arrays = ScalarArrays(ops)
-    tensors = {name: Tensor(arrays.constant(array), arrays) for name, array in weights.items()}
+    arithmetic = ScalarArithmetic(ops)
+    tensors = {name: Tensor(arithmetic.constant(array), arithmetic) for name, array in weights.items()}
     return data_of(definition.logits(tensors, tokens, causal_context(len(tokens))).data)
 
 
 def forward(definition: Definition, weights: dict[str, np.ndarray], ops: OpTable) -> float:
     """The mean loss of the document, by plain floats."""
-    arrays = ScalarArrays(ops)
-    tensors = {name: Tensor(arrays.constant(array), arrays) for name, array in weights.items()}
+    arithmetic = ScalarArithmetic(ops)
+    tensors = {name: Tensor(arithmetic.constant(array), arithmetic) for name, array in weights.items()}
     losses = definition.losses(tensors, TOKENS[:-1], TOKENS[1:], causal_context(len(TOKENS) - 1))
     return float(data_of(losses.data).mean())
 
@@ -81,12 +81,14 @@ def forward(definition: Definition, weights: dict[str, np.ndarray], ops: OpTable
 def scalar_gradient(
     definition: Definition, weights: dict[str, np.ndarray], ops: OpTable
 ) -> dict[str, np.ndarray]:
-    arrays = ScalarArrays(ops)
+    arithmetic = ScalarArithmetic(ops)
     values = {name: as_values(array) for name, array in weights.items()}
-    tensors = {name: Tensor(array, arrays) for name, array in values.items()}
+    tensors = {name: Tensor(array, arithmetic) for name, array in values.items()}
     losses = definition.losses(tensors, TOKENS[:-1], TOKENS[1:], causal_context(len(TOKENS) - 1))
-    true_arrays = ScalarArrays(OpTable())
-    mean: Any = true_arrays.apply("mul", true_arrays.fold("add", losses.data, 0), 1.0 / len(losses.data))[()]
+    true_arithmetic = ScalarArithmetic(OpTable())
+    mean: Any = true_arithmetic.apply(
+        "mul", true_arithmetic.fold("add", losses.data, 0), 1.0 / len(losses.data)
+    )[()]
     mean.backward()
     return {n: np.array([v.grad for v in array.flat]).reshape(array.shape) for n, array in values.items()}
 
@@ -94,14 +96,14 @@ def scalar_gradient(
 def xla_gradient(
     definition: Definition, weights: dict[str, np.ndarray], ops: OpTable
 ) -> dict[str, np.ndarray]:
-    arrays = XlaArrays(ops, "float64")
+    arithmetic = XlaArithmetic(ops, "float64")
 
     def loss(named: dict[str, jax.Array]) -> jax.Array:
-        tensors = {name: Tensor(array, arrays) for name, array in named.items()}
+        tensors = {name: Tensor(array, arithmetic) for name, array in named.items()}
         context = causal_context(len(TOKENS) - 1)
         return jnp.mean(definition.losses(tensors, TOKENS[:-1], TOKENS[1:], context).data)
 
-    with arithmetic("float64"):
+    with jax_precision("float64"):
         found = jax.jit(jax.grad(loss))({name: jnp.asarray(array) for name, array in weights.items()})
         return {name: np.asarray(array) for name, array in found.items()}
 

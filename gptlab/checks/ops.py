@@ -9,8 +9,8 @@ import numpy as np
 from gptlab.autograd.check import check_op, evaluate
 from gptlab.autograd.op import Op
 from gptlab.checks.check import Findings, difference
-from gptlab.engines.xla_arrays import differentiable
-from gptlab.engines.xla_settings import arithmetic
+from gptlab.engines.xla_arithmetic import differentiable
+from gptlab.engines.xla_settings import jax_precision
 
 
 def check_an_op(op: Op, findings: Findings) -> None:
@@ -20,7 +20,7 @@ def check_an_op(op: Op, findings: Findings) -> None:
     with findings.trying("engines agree") as fails:
         scalar = [evaluate(op, point) for point in op.samples]
         columns = [np.array(column) for column in zip(*op.samples, strict=True)]
-        with arithmetic("float64"):
+        with jax_precision("float64"):
             arrays = [jnp.asarray(column) for column in columns]
             function = differentiable(op)
             if problem := difference(jax.jit(function)(*arrays), [value for value, _ in scalar]):

@@ -14,7 +14,7 @@ from gptlab.checks.check import Findings, difference
 from gptlab.checks.components import small_model
 from gptlab.engines.engine import Batches
 from gptlab.engines.scalar import ScalarEngine
-from gptlab.engines.xla_settings import arithmetic
+from gptlab.engines.xla_settings import jax_precision
 from gptlab.model.gpt import STANDARD
 from gptlab.optim.optimizers import SGD
 from gptlab.plugins.registry import Registry
@@ -56,7 +56,7 @@ def check_an_optimizer(optimizer: Any, findings: Findings) -> None:
         state = optimizer.init(start)
         given = [start, grads, *state.values()]
         before = [{name: np.array(array) for name, array in named.items()} for named in given]
-        with arithmetic("float64"):
+        with jax_precision("float64"):
             optimizer.update(np if on_numpy else jnp, start, grads, state, 1.0, 0.1)
         if any(
             (named[name] != array).any()
@@ -64,7 +64,7 @@ def check_an_optimizer(optimizer: Any, findings: Findings) -> None:
             for name, array in kept.items()
         ):
             fails("update changes its inputs in place")
-    with arithmetic("float64"):
+    with jax_precision("float64"):
         with findings.trying("repeatable") as fails:
             one, other = (descend(optimizer, jnp, 0.1, 5)[0] for _ in range(2))
             if any(np.asarray(one[n]).tobytes() != np.asarray(other[n]).tobytes() for n in one):

@@ -16,7 +16,8 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 
-Arrays = dict[str, Any]  # by weight name; numpy arrays, or what numpy.asarray accepts
+NamedArrays = dict[str, Any]  # by weight name; numpy arrays, or what numpy.asarray accepts
+OptState = dict[str, NamedArrays]  # {"moment": {weight name: array}, ...}
 Frozen = frozenset[str]  # names of weights that are not trained
 BLOCKS = 8  # each is compiled; with eight, an eighth is left of what no position can see
 Choose = Callable[..., Any]  # generation.choose: (xp, logits, uniform, temperature, topK, topP) -> token
@@ -120,13 +121,13 @@ class Optimizer(Protocol):
     are fixed in the program. What the functions get they must not change in place.
     """
 
-    def init(self, params: Arrays) -> dict[str, Arrays]:
+    def init(self, params: NamedArrays) -> OptState:
         """The state before step 1, as numpy arrays: `{"moment": {weight name: array}, ...}`."""
         ...
 
     def update(
-        self, xp: Any, params: Arrays, grads: Arrays, state: dict[str, Arrays], step: Any, learningRate: Any
-    ) -> tuple[Arrays, dict[str, Arrays]]:
+        self, xp: Any, params: NamedArrays, grads: NamedArrays, state: OptState, step: Any, learningRate: Any
+    ) -> tuple[NamedArrays, OptState]:
         """The params and the state after this step; steps count from 1."""
         ...
 
@@ -150,8 +151,8 @@ class Batches:
 class State:
     """Everything that a step changes. `step` counts the steps done."""
 
-    weights: Arrays
-    optimizer: dict[str, Arrays]
+    weights: NamedArrays
+    optimizer: OptState
     step: int = 0
 
 
@@ -181,7 +182,7 @@ CROSS_ENTROPY = ("add", "exp", "log")
 class Session(Protocol):
     """One model on one engine."""
 
-    def init(self, weights: Arrays, optimizer: dict[str, Arrays], step: int = 0) -> State:
+    def init(self, weights: NamedArrays, optimizer: OptState, step: int = 0) -> State:
         """The engine's own state from numpy arrays, e.g. of a checkpoint that another engine wrote."""
         ...
 
@@ -255,8 +256,12 @@ class Engine(Protocol):
 
 
 def evaluation_weights(
-    optimizer: Any, xp: Any, weights: Arrays, moments: dict[str, Arrays], frozen: Frozen = frozenset()
-) -> Arrays | None:
+    optimizer: Any,
+    xp: Any,
+    weights: NamedArrays,
+    moments: OptState,
+    frozen: Frozen = frozenset(),
+) -> NamedArrays | None:
     """What the optimizer would have evaluated instead of `weights`; None if it makes no difference."""
     method = getattr(optimizer, "evaluation_weights", None)
     if method is None:
@@ -265,7 +270,7 @@ def evaluation_weights(
     return {name: array if name in frozen else chosen[name] for name, array in weights.items()}
 
 
-def trained(weights: Arrays, frozen: Frozen) -> Arrays:
+def trained(weights: NamedArrays, frozen: Frozen) -> NamedArrays:
     """Those that are not frozen: what an optimizer is given."""
     return {name: array for name, array in weights.items() if name not in frozen}
 

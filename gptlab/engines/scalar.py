@@ -14,20 +14,21 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import collector_paused
 from gptlab.engines.engine import (
     CROSS_ENTROPY,
-    Arrays,
     Batches,
     Choose,
     Context,
     Definition,
     Frozen,
     Metrics,
+    NamedArrays,
     Optimizer,
+    OptState,
     State,
     causal_context,
     evaluation_weights,
     trained,
 )
-from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of
 from gptlab.errors import UserError
 
 
@@ -52,7 +53,7 @@ class ScalarEngine:
     def session(
         self, definition: Definition, optimizer: Optimizer, ops: OpTable, frozen: Frozen = frozenset()
     ) -> ScalarSession:
-        return ScalarSession(definition, optimizer, ScalarArrays(ops, self.fuse), frozen)
+        return ScalarSession(definition, optimizer, ScalarArithmetic(ops, self.fuse), frozen)
 
 
 class GrowingPast:
@@ -83,16 +84,16 @@ class ScalarSession:
         self,
         definition: Definition,
         optimizer: Optimizer,
-        arrays: ScalarArrays,
+        arithmetic: ScalarArithmetic,
         frozen: Frozen = frozenset(),
     ):
         self.definition = definition
         self.optimizer = optimizer
-        self.arrays = arrays
+        self.arithmetic = arithmetic
         self.frozen = frozen
-        self.true_arrays = ScalarArrays(OpTable(), arrays.fuse_sum or arrays.fuse_dot)
+        self.true_arithmetic = ScalarArithmetic(OpTable(), arithmetic.fuse_sum or arithmetic.fuse_dot)
 
-    def init(self, weights: Arrays, optimizer: dict[str, Arrays], step: int = 0) -> State:
+    def init(self, weights: NamedArrays, optimizer: OptState, step: int = 0) -> State:
         values = {name: as_values(np.asarray(array, dtype=float)) for name, array in weights.items()}
         moments = {
             key: {name: np.asarray(array, dtype=float) for name, array in named.items()}
@@ -100,19 +101,19 @@ class ScalarSession:
         }
         return State(values, moments, step)
 
-    def loss(self, weights: Arrays, tokens: Sequence[int] | np.ndarray) -> Any:
+    def loss(self, weights: NamedArrays, tokens: Sequence[int] | np.ndarray) -> Any:
         """The mean cross-entropy of one document, BOS included: a Value, ready for `backward()`."""
         ids = np.asarray(tokens)
-        tensors = {name: Tensor(array, self.arrays) for name, array in weights.items()}
+        tensors = {name: Tensor(array, self.arithmetic) for name, array in weights.items()}
         context = causal_context(len(ids) - 1)
         with collector_paused():
             return self.mean(self.definition.losses(tensors, ids[:-1], ids[1:], context).data)
 
-    def batch_loss(self, weights: Arrays, tokens: np.ndarray, lengths: np.ndarray) -> Any:
+    def batch_loss(self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray) -> Any:
         """The mean over documents (B, T+1) of their losses."""
         return self.mean(self.document_losses(weights, tokens, lengths))
 
-    def document_losses(self, weights: Arrays, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def document_losses(self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """(B,) Values."""
         losses = [
             self.loss(weights, row[: length + 1])
@@ -122,8 +123,8 @@ class ScalarSession:
 
     def mean(self, losses: np.ndarray) -> Any:
         """With true arithmetic whatever is swapped: it is what is asked of the model, not part of it."""
-        total = self.true_arrays.fold("add", losses, 0)
-        return self.true_arrays.apply("mul", total, 1.0 / len(losses))[()]
+        total = self.true_arithmetic.fold("add", losses, 0)
+        return self.true_arithmetic.apply("mul", total, 1.0 / len(losses))[()]
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
         losses, norms, objectives = [], [], []
@@ -145,10 +146,12 @@ class ScalarSession:
             for name, values in weights.items():
                 for value, number in zip(values.ravel().tolist(), params[name].ravel().tolist(), strict=True):
                     value.data = number
-        apart = batches.tokens.shape[1] > 1 or not self.arrays.ops.standard(*CROSS_ENTROPY)
+        apart = batches.tokens.shape[1] > 1 or not self.arithmetic.ops.standard(*CROSS_ENTROPY)
         return state, Metrics(np.array(losses), np.array(norms), np.array(objectives) if apart else None)
 
-    def gradients(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, float, Arrays]:
+    def gradients(
+        self, state: State, tokens: np.ndarray, lengths: np.ndarray
+    ) -> tuple[float, float, NamedArrays]:
         """The batch's objective, its loss a token, and the objective's gradient by name, frozen ones aside.
 
         The graph is gone when this returns.
@@ -174,7 +177,7 @@ class ScalarSession:
                 nats = sum(loss.data * length for loss, length in zip(losses, lengths.tolist(), strict=True))
                 loss = nats / int(lengths.sum())
             del objective, losses
-        if not self.arrays.ops.standard(*CROSS_ENTROPY):
+        if not self.arithmetic.ops.standard(*CROSS_ENTROPY):
             with np.errstate(all="ignore"):
                 nats, count = self.evaluate(state, tokens, lengths)
             loss = nats / count
@@ -186,7 +189,7 @@ class ScalarSession:
         merged = getattr(self.definition, "merged", None)
         if merged is not None:
             used = params if weights is None else weights
-            named = {name: Tensor(np.asarray(array), self.arrays) for name, array in used.items()}
+            named = {name: Tensor(np.asarray(array), self.arithmetic) for name, array in used.items()}
             weights = {name: data_of(tensor.data) for name, tensor in merged(named).items()}
         if weights is None:
             return state
@@ -236,4 +239,4 @@ class ScalarSession:
 
     def numbers(self, state: State) -> dict[str, Tensor]:
         """The weights as plain floats, so that a forward pass builds no graph."""
-        return {name: Tensor(data_of(values), self.arrays) for name, values in state.weights.items()}
+        return {name: Tensor(data_of(values), self.arithmetic) for name, values in state.weights.items()}

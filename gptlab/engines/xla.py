@@ -13,13 +13,14 @@ import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.engine import (
-    Arrays,
     Batches,
     Choose,
     Definition,
     Frozen,
     Metrics,
+    NamedArrays,
     Optimizer,
+    OptState,
     State,
     evaluation_weights,
     runtime_fields,
@@ -27,11 +28,11 @@ from gptlab.engines.engine import (
     with_fields,
 )
 from gptlab.engines.packing import PassShape, choose_shape, pack
-from gptlab.engines.xla_settings import arithmetic, begin
+from gptlab.engines.xla_settings import begin, jax_precision
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
-    from gptlab.engines.xla_arrays import XlaArrays
+    from gptlab.engines.xla_arithmetic import XlaArithmetic
 
 DTYPES = ("float32", "float64")
 CHUNK_NUMBERS = 1 << 20  # tokens that one compiled call takes at most: 4 MiB
@@ -63,16 +64,20 @@ class XlaEngine:
     ) -> XlaSession:
         # jax is imported here and not above: reading a config must not take the second that it needs
         begin()
-        from gptlab.engines.xla_arrays import XlaArrays
+        from gptlab.engines.xla_arithmetic import XlaArithmetic
 
-        return XlaSession(definition, optimizer, XlaArrays(ops, self.dtype), frozen)
+        return XlaSession(definition, optimizer, XlaArithmetic(ops, self.dtype), frozen)
 
 
 class XlaSession:
     """The Session of the xla engine. Its State holds jax arrays, given away to each training call."""
 
     def __init__(
-        self, definition: Definition, optimizer: Optimizer, arrays: XlaArrays, frozen: Frozen = frozenset()
+        self,
+        definition: Definition,
+        optimizer: Optimizer,
+        arithmetic: XlaArithmetic,
+        frozen: Frozen = frozenset(),
     ):
         import jax
 
@@ -86,8 +91,8 @@ class XlaSession:
         self._programs = xla_programs
         self._devices = xla_devices
         self.definition = definition
-        self.arrays = arrays
-        self.dtype = arrays.dtype
+        self.arithmetic = arithmetic
+        self.dtype = arithmetic.dtype
         self.optimizer = optimizer
         self.frozen = frozen
         self.hyper = runtime_fields(optimizer)
@@ -95,29 +100,29 @@ class XlaSession:
         self.template = with_fields(optimizer, dict.fromkeys(self.hyper, 0.0))
 
     @contextmanager
-    def _computing(self, weights: Arrays | None = None) -> Iterator[None]:
+    def _computing(self, weights: NamedArrays | None = None) -> Iterator[None]:
         """In the engine's precision, and where these weights are; jax keeps both by thread."""
         device = None if weights is None else self._devices.device_of(weights)
-        with arithmetic(self.dtype), self._jax.default_device(device):
+        with jax_precision(self.dtype), self._jax.default_device(device):
             yield
 
-    def _best_device(self, weights: Arrays, positions: int) -> Any:
+    def _best_device(self, weights: NamedArrays, positions: int) -> Any:
         """Where a program runs that takes so many positions at once."""
         size = positions * sum(array.size for array in weights.values())
-        small = size < (SMALL if self.arrays.native_dot else SMALL_SWAPPED)
+        small = size < (SMALL if self.arithmetic.native_dot else SMALL_SWAPPED)
         return (self._devices.one_thread() if small else None) or self._jax.devices()[0]
 
-    def _moved(self, arrays: Arrays, device: Any) -> Arrays:
+    def _moved(self, arrays: NamedArrays, device: Any) -> NamedArrays:
         if not arrays or self._devices.device_of(arrays) is device:
             return arrays
         with self._computing():
             return {name: self._jax.device_put(array, device) for name, array in arrays.items()}
 
-    def _alone(self, weights: Arrays) -> bool:
+    def _alone(self, weights: NamedArrays) -> bool:
         """Whether these are where there is one thread."""
         return self._devices.has_one_thread(self._devices.device_of(weights))
 
-    def init(self, weights: Arrays, optimizer: dict[str, Arrays], step: int = 0) -> State:
+    def init(self, weights: NamedArrays, optimizer: OptState, step: int = 0) -> State:
         with self._computing():
             return State(
                 {name: self._array(array) for name, array in weights.items()},
@@ -146,7 +151,7 @@ class XlaSession:
         objectives, norms, losses = [], [], []
         with self._computing(state.weights):
             program = self._programs.train_program(
-                self.definition, self.template, self.arrays, self._alone(state.weights)
+                self.definition, self.template, self.arithmetic, self._alone(state.weights)
             )
             hyper = {name: self._array(value) for name, value in self.hyper.items()}
             # Apart, so that no gradient is computed of what stays as it is.
@@ -193,7 +198,7 @@ class XlaSession:
             )
             if hasattr(self.definition, "merged"):
                 program = self._programs.merge_program(
-                    self.definition, self.arrays, self._alone(state.weights)
+                    self.definition, self.arithmetic, self._alone(state.weights)
                 )
                 named = state.weights if weights is None else weights
                 found = program(named)
@@ -220,14 +225,14 @@ class XlaSession:
             state.weights, self._best_device(state.weights, at_once * (tokens.shape[1] - 1))
         )
         with self._computing(weights):
-            program = self._programs.evaluate_program(self.definition, self.arrays, self._alone(weights))
+            program = self._programs.evaluate_program(self.definition, self.arithmetic, self._alone(weights))
             totals = program(weights, batched, padded(lengths, rows).reshape(-1, at_once))
             return float(np.sum(np.asarray(totals), dtype=np.float64)), int(lengths.sum())
 
     def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
         weights = self._moved(state.weights, self._best_device(state.weights, len(tokens)))
         with self._computing(weights):
-            program = self._programs.logits_program(self.definition, self.arrays, self._alone(weights))
+            program = self._programs.logits_program(self.definition, self.arithmetic, self._alone(weights))
             return np.asarray(program(weights, np.asarray(tokens, dtype=np.int32)))
 
     def generate(
@@ -244,7 +249,7 @@ class XlaSession:
         weights = self._moved(state.weights, device)
         with self._computing(weights):
             program = self._programs.generate_program(
-                self.definition, self.arrays, choose, self._alone(weights)
+                self.definition, self.arithmetic, choose, self._alone(weights)
             )
             whole = padded(np.asarray(prompt, dtype=np.int32), uniforms.shape[1])
             values = {name: self._array(value) for name, value in settings.items()}
@@ -292,7 +297,7 @@ def packed(lengths: np.ndarray, span: int, shape: PassShape, capacity: int) -> t
     return padded(result.slots, passes, -1), first
 
 
-def reordered(arrays: Arrays, like: Arrays) -> Arrays:
+def reordered(arrays: NamedArrays, like: NamedArrays) -> NamedArrays:
     return {name: arrays[name] for name in like}
 
 

@@ -11,11 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
-from gptlab.engines.engine import Arrays, Definition, Frozen, Optimizer, causal_context, trained
+from gptlab.engines.engine import (
+    Definition,
+    Frozen,
+    NamedArrays,
+    Optimizer,
+    OptState,
+    causal_context,
+    trained,
+)
 from gptlab.engines.jaxpr_costs import SCOPE, Counted, counted, kept
-from gptlab.engines.xla_arrays import XlaArrays
+from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_programs import tensors
-from gptlab.engines.xla_settings import arithmetic
+from gptlab.engines.xla_settings import jax_precision
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -41,26 +49,26 @@ def model_costs(
     definition: Definition, ops: OpTable, shapes: Shapes, frozen: Frozen, positions: int, dtype: str
 ) -> Costs:
     """Traced, not run: no number is computed. definition: with its parts in `scope`s."""
-    with arithmetic(dtype):
-        return traced_costs(definition, XlaArrays(ops, dtype), shapes, frozen, positions)
+    with jax_precision(dtype):
+        return traced_costs(definition, XlaArithmetic(ops, dtype), shapes, frozen, positions)
 
 
 def traced_costs(
-    definition: Definition, arrays: XlaArrays, shapes: Shapes, frozen: Frozen, positions: int
+    definition: Definition, arithmetic: XlaArithmetic, shapes: Shapes, frozen: Frozen, positions: int
 ) -> Costs:
     context = causal_context(positions)
-    weights = {name: jax.ShapeDtypeStruct(shape, arrays.dtype) for name, shape in shapes.items()}
+    weights = {name: jax.ShapeDtypeStruct(shape, arithmetic.dtype) for name, shape in shapes.items()}
     fixed = {name: weights[name] for name in frozen}
     row = jax.ShapeDtypeStruct((positions,), jnp.int32)
 
-    def forward(named: Arrays, tokens: Any) -> Any:
-        return definition.logits(tensors(named, arrays), tokens, context).data
+    def forward(named: NamedArrays, tokens: Any) -> Any:
+        return definition.logits(tensors(named, arithmetic), tokens, context).data
 
-    def loss(some: Arrays, others: Arrays, tokens: Any, targets: Any) -> Any:
-        named = tensors({name: {**some, **others}[name] for name in shapes}, arrays)
+    def loss(some: NamedArrays, others: NamedArrays, tokens: Any, targets: Any) -> Any:
+        named = tensors({name: {**some, **others}[name] for name in shapes}, arithmetic)
         return jnp.mean(definition.losses(named, tokens, targets, context).data)
 
-    def pullback(some: Arrays, others: Arrays, tokens: Any, targets: Any) -> Any:
+    def pullback(some: NamedArrays, others: NamedArrays, tokens: Any, targets: Any) -> Any:
         return jax.vjp(lambda w: loss(w, others, tokens, targets), some)[1]
 
     given = trained(weights, frozen), fixed, row, row
@@ -74,16 +82,16 @@ def traced_costs(
 def update_costs(optimizer: Optimizer, shapes: Shapes, dtype: str) -> Counted:
     """The optimizer's update of weights of these shapes."""
 
-    def update(params: Arrays, grads: Arrays, state: Any, step: Any, rate: Any) -> Any:
+    def update(params: NamedArrays, grads: NamedArrays, state: Any, step: Any, rate: Any) -> Any:
         return optimizer.update(jnp, params, grads, state, step, rate)
 
-    with arithmetic(dtype):
+    with jax_precision(dtype):
         weights = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
         state, number = like(initial(optimizer, shapes, dtype)), jax.ShapeDtypeStruct((), dtype)
         return counted(jaxpr_of(update, weights, weights, state, number, number))
 
 
-def initial(optimizer: Optimizer, shapes: Shapes, dtype: str) -> dict[str, Arrays]:
+def initial(optimizer: Optimizer, shapes: Shapes, dtype: str) -> OptState:
     """The optimizer's state for weights of zeros, which take no memory until somebody writes to them."""
     return optimizer.init({name: np.zeros(shape, dtype) for name, shape in shapes.items()})
 

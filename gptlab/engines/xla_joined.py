@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gptlab.engines.engine import Arrays
+from gptlab.engines.engine import NamedArrays
 
 
 class Joined:
@@ -30,11 +30,11 @@ class Joined:
         self.groups = {group: named for group, named in groups.items() if named}
         self.order = list(shapes)
 
-    def join(self, arrays: Arrays) -> Arrays:
+    def join(self, arrays: NamedArrays) -> NamedArrays:
         joined = {g: jnp.concatenate([arrays[n].ravel() for n in names]) for g, names in self.groups.items()}
         return {group: flat if group == "vectors" else flat[None] for group, flat in joined.items()}
 
-    def split(self, joined: Arrays) -> Arrays:
+    def split(self, joined: NamedArrays) -> NamedArrays:
         arrays: dict[str, jax.Array] = {}
         for group, shapes in self.groups.items():
             flat, start = joined[group].reshape(-1), 0
@@ -47,10 +47,10 @@ class Joined:
 class Apart:
     """Every array for itself: what other optimizers get."""
 
-    def join(self, arrays: Arrays) -> Arrays:
+    def join(self, arrays: NamedArrays) -> NamedArrays:
         return arrays
 
-    def split(self, joined: Arrays) -> Arrays:
+    def split(self, joined: NamedArrays) -> NamedArrays:
         return joined
 
 
@@ -61,7 +61,7 @@ Layout = Joined | Apart
 LARGEST = 500_000
 
 
-def layout_of(optimizer: Any, weights: Arrays) -> Layout:
+def layout_of(optimizer: Any, weights: NamedArrays) -> Layout:
     """Joined where the optimizer's own class says `elementwise`; a subclass may have changed what it does."""
     elementwise = vars(type(optimizer)).get("elementwise", False)
     if not elementwise or sum(array.size for array in weights.values()) > LARGEST:

@@ -16,7 +16,7 @@ from jax import lax
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import CROSS_ENTROPY, Choose, Context, Definition, causal_context, with_fields
 from gptlab.engines.packing import stride_of
-from gptlab.engines.xla_arrays import XlaArrays
+from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_joined import Layout, layout_of
 
 Weights = dict[str, jax.Array]
@@ -26,8 +26,8 @@ Weights = dict[str, jax.Array]
 PROGRAMS = 32
 
 
-def tensors(weights: Weights, arrays: XlaArrays) -> dict[str, Tensor]:
-    return {name: Tensor(array, arrays) for name, array in weights.items()}
+def tensors(weights: Weights, arithmetic: XlaArithmetic) -> dict[str, Tensor]:
+    return {name: Tensor(array, arithmetic) for name, array in weights.items()}
 
 
 # XLA's newer fusions on the CPU do the sums of a broadcast product badly: a swapped mul took 42 times
@@ -39,7 +39,7 @@ ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
 
 
 def compiled(
-    run: Callable[..., Any], arrays: XlaArrays, one_thread: bool, **options: Any
+    run: Callable[..., Any], arithmetic: XlaArithmetic, one_thread: bool, **options: Any
 ) -> Callable[..., Any]:
     """jax.jit, with the compiler told where products and sums are not XLA's own.
 
@@ -47,7 +47,7 @@ def compiled(
     """
     told: dict[str, Any] = {}
     if jax.default_backend() == "cpu":
-        told |= {} if arrays.native_dot else ONLY_DOTS
+        told |= {} if arithmetic.native_dot else ONLY_DOTS
         told |= ONE_THREAD if one_thread else {}
     return jax.jit(run, compiler_options=told or None, **options)
 
@@ -55,14 +55,14 @@ def compiled(
 def position_losses(
     definition: Definition,
     named: dict[str, Tensor],
-    arrays: XlaArrays,
+    arithmetic: XlaArithmetic,
     tokens: Any,
     targets: Any,
     context: Any,
 ) -> tuple[jax.Array, jax.Array]:
     """The losses of positions (T,), as the gradient is taken of them, and by true arithmetic."""
     losses = definition.losses(named, tokens, targets, context).data
-    if arrays.ops.standard(*CROSS_ENTROPY):
+    if arithmetic.ops.standard(*CROSS_ENTROPY):
         return losses, losses
     # The same forward pass, which XLA does once.
     logits = lax.stop_gradient(definition.logits(named, tokens, context).data)
@@ -74,13 +74,13 @@ def cross_entropy(logits: jax.Array, targets: Any) -> jax.Array:
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[:, None], -1)[:, 0]
 
 
-def losses_of_rows(definition: Definition, arrays: XlaArrays, weights: Weights, rows: Any) -> Any:
+def losses_of_rows(definition: Definition, arithmetic: XlaArithmetic, weights: Weights, rows: Any) -> Any:
     """Of rows of positions the summed losses, each times its share of the objective; and the true ones, as they are.
 
     rows: tokens, targets, positions, documents, shares, each (R, W). A position sees those
     before it of the same document.
     """
-    named = tensors(weights, arrays)
+    named = tensors(weights, arithmetic)
     width = rows[0].shape[1]
     before = np.tril(np.ones((width, width), dtype=bool))
 
@@ -88,7 +88,7 @@ def losses_of_rows(definition: Definition, arrays: XlaArrays, weights: Weights, 
         # Made once: fused into each use of it, it keeps XLA from vectorizing those.
         mask = lax.optimization_barrier(before & (documents[:, None] == documents[None, :]))
         context = Context(positions, positions, mask, ordered=True)
-        losses, true = position_losses(definition, named, arrays, tokens, targets, context)
+        losses, true = position_losses(definition, named, arithmetic, tokens, targets, context)
         return jnp.sum(jnp.where(shares > 0, losses * shares, 0.0)), jnp.sum(jnp.where(shares > 0, true, 0.0))
 
     objectives, nats = jax.vmap(row_loss)(*rows)
@@ -96,15 +96,15 @@ def losses_of_rows(definition: Definition, arrays: XlaArrays, weights: Weights, 
 
 
 def padded_losses(
-    definition: Definition, arrays: XlaArrays, weights: Weights, tokens: jax.Array, lengths: jax.Array
+    definition: Definition, arithmetic: XlaArithmetic, weights: Weights, tokens: jax.Array, lengths: jax.Array
 ) -> Any:
     """Of documents (B, T+1), a row each, the mean of their losses; and the sum of their true ones."""
-    named = tensors(weights, arrays)
+    named = tensors(weights, arithmetic)
     length = tokens.shape[1] - 1
     context = causal_context(length)
 
     def document_loss(row: jax.Array, predictions: jax.Array) -> Any:
-        losses, true = position_losses(definition, named, arrays, row[:-1], row[1:], context)
+        losses, true = position_losses(definition, named, arithmetic, row[:-1], row[1:], context)
         used = jnp.arange(length, dtype=jnp.int32) < predictions
         loss = jnp.sum(jnp.where(used, losses, 0.0)) / predictions.astype(losses.dtype)
         return loss, jnp.sum(jnp.where(used, true, 0.0))
@@ -135,7 +135,7 @@ def unpacked(slots: jax.Array, tokens: jax.Array, lengths: jax.Array, dtype: str
 
 @lru_cache(maxsize=PROGRAMS)
 def train_program(
-    definition: Definition, optimizer: Any, arrays: XlaArrays, one_thread: bool
+    definition: Definition, optimizer: Any, arithmetic: XlaArithmetic, one_thread: bool
 ) -> Callable[..., Any]:
     """(weights, moments, step, hyper, tokens, lengths, rates, count, packed, fixed)
     -> weights, moments, objectives, norms, losses.
@@ -154,19 +154,19 @@ def train_program(
         weights = layout.split(params)
         if passes is None:
             numbers, named = jax.value_and_grad(
-                lambda w: padded_losses(definition, arrays, {**fixed, **w}, tokens, lengths), has_aux=True
+                lambda w: padded_losses(definition, arithmetic, {**fixed, **w}, tokens, lengths), has_aux=True
             )(weights)
             return numbers, layout.join(named)
         slots, first, last = passes
 
         def one_pass(p: jax.Array, sums: Any) -> Any:
-            rows = unpacked(slots[p], tokens, lengths, arrays.dtype)
+            rows = unpacked(slots[p], tokens, lengths, arithmetic.dtype)
             numbers, named = jax.value_and_grad(
-                lambda w: losses_of_rows(definition, arrays, {**fixed, **w}, rows), has_aux=True
+                lambda w: losses_of_rows(definition, arithmetic, {**fixed, **w}, rows), has_aux=True
             )(weights)
             return jax.tree.map(jnp.add, sums, (numbers, layout.join(named)))
 
-        zero = jnp.zeros((), dtype=arrays.dtype)
+        zero = jnp.zeros((), dtype=arithmetic.dtype)
         zeros = (zero, zero), jax.tree.map(jnp.zeros_like, params)
         return lax.fori_loop(first, last, one_pass, zeros)
 
@@ -184,7 +184,7 @@ def train_program(
     ) -> Any:
         bound = with_fields(optimizer, hyper)
         layout = layout_of(optimizer, weights)
-        apart = tokens.shape[1] > 1 or not arrays.ops.standard(*CROSS_ENTROPY)
+        apart = tokens.shape[1] > 1 or not arithmetic.ops.standard(*CROSS_ENTROPY)
 
         def one(i: jax.Array, carry: Any) -> Any:
             params, moments, objectives, norms, losses = carry
@@ -203,16 +203,18 @@ def train_program(
         params, moments, *numbers = lax.fori_loop(0, count, one, carry)
         return layout.split(params), {k: layout.split(m) for k, m in moments.items()}, *numbers
 
-    return compiled(run, arrays, one_thread, donate_argnums=(0, 1))
+    return compiled(run, arithmetic, one_thread, donate_argnums=(0, 1))
 
 
 @lru_cache(maxsize=PROGRAMS)
-def evaluate_program(definition: Definition, arrays: XlaArrays, one_thread: bool) -> Callable[..., Any]:
+def evaluate_program(
+    definition: Definition, arithmetic: XlaArithmetic, one_thread: bool
+) -> Callable[..., Any]:
     """(weights, tokens (C, B, T+1), lengths (C, B)) -> the summed cross-entropy, by true arithmetic."""
 
     def document_loss(weights: Weights, row: jax.Array, predictions: jax.Array) -> jax.Array:
         length = row.shape[0] - 1
-        logits = definition.logits(tensors(weights, arrays), row[:-1], causal_context(length)).data
+        logits = definition.logits(tensors(weights, arithmetic), row[:-1], causal_context(length)).data
         losses = cross_entropy(logits, row[1:])
         return jnp.sum(jnp.where(jnp.arange(length, dtype=jnp.int32) < predictions, losses, 0.0))
 
@@ -220,27 +222,27 @@ def evaluate_program(definition: Definition, arrays: XlaArrays, one_thread: bool
         batch = jax.vmap(document_loss, in_axes=(None, 0, 0))
         return lax.map(lambda rows: jnp.sum(batch(weights, *rows)), (tokens, lengths))
 
-    return compiled(run, arrays, one_thread)
+    return compiled(run, arithmetic, one_thread)
 
 
 @lru_cache(maxsize=PROGRAMS)
-def merge_program(definition: Any, arrays: XlaArrays, one_thread: bool) -> Callable[..., Any]:
+def merge_program(definition: Any, arithmetic: XlaArithmetic, one_thread: bool) -> Callable[..., Any]:
     """weights -> what the definition's `merged` makes of them."""
 
     def run(weights: Weights) -> Weights:
-        return {name: tensor.data for name, tensor in definition.merged(tensors(weights, arrays)).items()}
+        return {name: tensor.data for name, tensor in definition.merged(tensors(weights, arithmetic)).items()}
 
-    return compiled(run, arrays, one_thread)
+    return compiled(run, arithmetic, one_thread)
 
 
 @lru_cache(maxsize=PROGRAMS)
-def logits_program(definition: Definition, arrays: XlaArrays, one_thread: bool) -> Callable[..., Any]:
+def logits_program(definition: Definition, arithmetic: XlaArithmetic, one_thread: bool) -> Callable[..., Any]:
     def run(weights: Weights, tokens: jax.Array) -> jax.Array:
         context = causal_context(tokens.shape[0])
-        result: jax.Array = definition.logits(tensors(weights, arrays), tokens, context).data
+        result: jax.Array = definition.logits(tensors(weights, arithmetic), tokens, context).data
         return result
 
-    return compiled(run, arrays, one_thread)
+    return compiled(run, arithmetic, one_thread)
 
 
 class RecordingPast:
@@ -269,12 +271,12 @@ class BufferPast:
         )
         self.buffers[self._next] = written  # type: ignore[assignment]
         self._next += 1
-        return Tensor(written[0], key.arrays), Tensor(written[1], value.arrays)
+        return Tensor(written[0], key.arithmetic), Tensor(written[1], value.arithmetic)
 
 
 @lru_cache(maxsize=PROGRAMS)
 def generate_program(
-    definition: Definition, arrays: XlaArrays, choose: Choose, one_thread: bool
+    definition: Definition, arithmetic: XlaArithmetic, choose: Choose, one_thread: bool
 ) -> Callable[..., Any]:
     """(weights, prompt (S,), known, uniforms (n, S), settings) -> (n, S) tokens.
 
@@ -286,7 +288,7 @@ def generate_program(
     ) -> jax.Array:
         count, length = uniforms.shape
         bos = prompt[0]
-        named = tensors(weights, arrays)
+        named = tensors(weights, arithmetic)
         seen = np.arange(length, dtype=np.int32)
 
         def forward(token: jax.Array, buffers: Any, t: jax.Array) -> Any:
@@ -298,7 +300,7 @@ def generate_program(
         first = Context(seen[:1], seen[:1], np.ones((1, 1), dtype=bool), recorder)
         jax.eval_shape(lambda token: definition.logits(named, token[None], first).data, bos)
         buffers = [
-            tuple(jnp.zeros((count, length, *shape), dtype=arrays.dtype) for shape in pair)
+            tuple(jnp.zeros((count, length, *shape), dtype=arithmetic.dtype) for shape in pair)
             for pair in recorder.shapes
         ]
 
@@ -320,4 +322,4 @@ def generate_program(
         result: jax.Array = done[-1]
         return result
 
-    return compiled(run, arrays, one_thread)
+    return compiled(run, arithmetic, one_thread)

@@ -13,7 +13,7 @@ PLATFORMS = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
 
 
 @contextmanager
-def arithmetic(dtype: str) -> Iterator[None]:
+def jax_precision(dtype: str) -> Iterator[None]:
     """jax computes in this precision, broadcasts and promotes as numpy does, and leaves it to us to look for nan.
 
     Its settings are those of this thread, so that a notebook's own arrays keep what it has set.

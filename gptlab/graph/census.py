@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gptlab.autograd.value import Value, topological_order
-from gptlab.engines.engine import Arrays
+from gptlab.engines.engine import NamedArrays
 from gptlab.engines.scalar import ScalarSession
 from gptlab.graph.labels import Labels
 
@@ -59,7 +59,7 @@ class Census:
 def census_of_step(
     session: ScalarSession,
     labels: Labels,
-    weights: Arrays,
+    weights: NamedArrays,
     documents: Sequence[np.ndarray],
     alike: bool = False,
 ) -> Census:
@@ -121,7 +121,7 @@ def operations(op: str, children: int) -> int:
     return 2 if op in ("sub", "div") else 1
 
 
-def bytes_of_graph(session: ScalarSession, weights: Arrays, document: np.ndarray) -> int:
+def bytes_of_graph(session: ScalarSession, weights: NamedArrays, document: np.ndarray) -> int:
     """What the graph of one document's loss holds in memory: the weights, which were there, aside.
 
     The difference in what Python has allocated (tracemalloc) before it is built and after.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gptlab.engines.scalar import ScalarSession
-from gptlab.engines.scalar_arrays import ScalarArrays, as_values
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values
 from gptlab.errors import UserError
 from gptlab.graph.census import Census, bytes_of_graph, census_of_step
 from gptlab.graph.labels import Labels, labelled_session
@@ -45,7 +45,7 @@ def counted(step: Step, fuse: bool) -> Counted:
         labels.forget()
     else:
         of_first = census.total
-    plain = ScalarSession(step.definition, SGD(), ScalarArrays(step.ops, fuse))
+    plain = ScalarSession(step.definition, SGD(), ScalarArithmetic(step.ops, fuse))
     return Counted(census, bytes_of_graph(plain, weights, first) * census.total / of_first)
 
 

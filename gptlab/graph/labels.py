@@ -12,7 +12,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.autograd.value import Entry, Node, Value
 from gptlab.engines.engine import Definition, Optimizer
 from gptlab.engines.scalar import ScalarSession
-from gptlab.engines.scalar_arrays import ScalarArrays
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic
 from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
 from gptlab.model.scoped import ADAPTER, LOSS, scoped
@@ -60,8 +60,8 @@ class Labels:
         self._of = {}
 
 
-class LabelledArrays(ScalarArrays):
-    """Arrays of which all that makes Values marks them."""
+class LabelledArithmetic(ScalarArithmetic):
+    """The scalar engine's arithmetic, of which all that makes Values marks them."""
 
     def __init__(self, ops: OpTable, fuse: bool, labels: Labels):
         super().__init__(ops, fuse)
@@ -91,4 +91,4 @@ def labelled_session(
 ) -> ScalarSession:
     """A session of the scalar engine that builds the same graph as any other, and labels it."""
     watched: Definition = scoped(definition, labels.scope)
-    return ScalarSession(watched, optimizer, LabelledArrays(ops, fuse, labels))
+    return ScalarSession(watched, optimizer, LabelledArithmetic(ops, fuse, labels))

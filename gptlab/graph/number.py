@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gptlab.autograd.value import Value, topological_order
-from gptlab.engines.engine import Arrays
+from gptlab.engines.engine import NamedArrays
 from gptlab.engines.scalar import ScalarSession
-from gptlab.engines.scalar_arrays import data_of
+from gptlab.engines.scalar_arithmetic import data_of
 from gptlab.errors import UserError, nearest
 from gptlab.graph.labels import Labels
 from gptlab.model.component import Shape
@@ -87,7 +87,7 @@ def place_in_weight(text: str, shapes: Mapping[str, Shape]) -> tuple[str, tuple[
 def trace_number(
     session: ScalarSession,
     labels: Labels,
-    weights: Arrays,
+    weights: NamedArrays,
     tokens: np.ndarray,
     lengths: np.ndarray,
     name: str,
@@ -144,7 +144,7 @@ def heaviest_way(number: Value, uses: Mapping[Value, list[Use]]) -> list[Use]:
 
 def central_difference(
     session: ScalarSession,
-    weights: Arrays,
+    weights: NamedArrays,
     tokens: np.ndarray,
     lengths: np.ndarray,
     name: str,

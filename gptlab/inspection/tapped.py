@@ -15,11 +15,11 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import causal_context
-from gptlab.engines.xla_arrays import XlaArrays
+from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_cache import keep_compiled_programs
 from gptlab.engines.xla_programs import compiled, tensors
-from gptlab.engines.xla_settings import arithmetic
-from gptlab.inspection.tapping import RecordingArrays, TappedBlock
+from gptlab.engines.xla_settings import jax_precision
+from gptlab.inspection.tapping import RecordingArithmetic, TappedBlock
 from gptlab.model.gpt import GPT
 
 
@@ -51,13 +51,13 @@ def look(
     """The pass over tokens (T,), each followed by its target; in float64 if the weights are."""
     dtype = "float64" if any(np.asarray(w).dtype == np.float64 for w in weights.values()) else "float32"
     keep_compiled_programs()
-    with arithmetic(dtype):
+    with jax_precision(dtype):
         # numpy, not jax: each small thing that jax makes apart from the program would be compiled, too.
         given = {name: np.asarray(array, dtype) for name, array in weights.items()}
-        arrays, length = XlaArrays(ops, dtype), len(tokens)
-        shapes = hidden_shapes(definition, arrays, length)
+        arithmetic, length = XlaArithmetic(ops, dtype), len(tokens)
+        shapes = hidden_shapes(definition, arithmetic, length)
         shifts = [None if shape is None else np.zeros(shape, dtype) for shape in shapes]
-        program = look_program(definition, arrays)
+        program = look_program(definition, arithmetic)
         (_, parts), (weight_gradients, gradients) = program(given, shifts, tokens, targets)
     losses, logits, shares, lens, states = jax.tree.map(np.asarray, parts)
     hidden = [by_position(state, length) for state in states]
@@ -76,27 +76,27 @@ def look(
 
 
 @lru_cache(maxsize=8)
-def hidden_shapes(definition: GPT, arrays: XlaArrays, length: int) -> list[tuple[int, ...] | None]:
+def hidden_shapes(definition: GPT, arithmetic: XlaArithmetic, length: int) -> list[tuple[int, ...] | None]:
     """Of the hidden state that the first block gets and those that each block makes, by a trial on shapes alone."""
     shapes: list[tuple[int, ...] | None] = []
 
     def forward(weights: dict[str, jax.Array], tokens: Any) -> None:
-        tapped, model, named = tapped_model(definition, arrays, weights, ())
+        tapped, model, named = tapped_model(definition, arithmetic, weights, ())
         model.logits(named, tokens, causal_context(length))
         shapes.extend(None if x is None else x.shape for x in tapped.hidden)
 
     declared = definition.declared_weights()
-    weights = {n: jax.ShapeDtypeStruct(w.shape, arrays.dtype) for n, w in declared.items()}
+    weights = {n: jax.ShapeDtypeStruct(w.shape, arithmetic.dtype) for n, w in declared.items()}
     jax.eval_shape(forward, weights, jax.ShapeDtypeStruct((length,), np.int32))
     return shapes
 
 
 @lru_cache(maxsize=8)  # a compiled program each
-def look_program(definition: GPT, arrays: XlaArrays) -> Callable[..., Any]:
+def look_program(definition: GPT, arithmetic: XlaArithmetic) -> Callable[..., Any]:
     """(weights, L+1 shifts, tokens, targets) -> (mean loss, parts of Seen), gradients by the first two."""
 
     def mean_loss(weights: dict[str, jax.Array], shifts: Any, tokens: Any, targets: Any) -> Any:
-        tapped, model, named = tapped_model(definition, arrays, weights, shifts)
+        tapped, model, named = tapped_model(definition, arithmetic, weights, shifts)
         logits = model.logits(named, tokens, causal_context(len(tokens))).data
         losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[:, None], -1)[:, 0]
         none = jnp.zeros((0, len(tokens), len(tokens)), logits.dtype)
@@ -105,14 +105,17 @@ def look_program(definition: GPT, arrays: XlaArrays) -> Callable[..., Any]:
         lens = {d: jax.nn.softmax(x) for d, x in read.items() if x is not None and x.shape == logits.shape}
         return losses.mean(), (losses, logits, shares, lens, tapped.hidden)
 
-    return compiled(jax.value_and_grad(mean_loss, argnums=(0, 1), has_aux=True), arrays, one_thread=False)
+    return compiled(jax.value_and_grad(mean_loss, argnums=(0, 1), has_aux=True), arithmetic, one_thread=False)
 
 
 def tapped_model(
-    definition: GPT, arrays: XlaArrays, weights: dict[str, jax.Array], shifts: Sequence[jax.Array | None]
+    definition: GPT,
+    arithmetic: XlaArithmetic,
+    weights: dict[str, jax.Array],
+    shifts: Sequence[jax.Array | None],
 ) -> tuple[TappedBlock, GPT, dict[str, Tensor]]:
     """Its block, the model with that block, and the weights for it."""
-    recording = RecordingArrays(arrays.ops, arrays.dtype)
+    recording = RecordingArithmetic(arithmetic.ops, arithmetic.dtype)
     tapped = TappedBlock(definition.block, definition, shifts, recording)
     return tapped, dataclasses.replace(definition, block=tapped), tensors(weights, recording)
 
@@ -122,7 +125,9 @@ def read_out(definition: GPT, weights: dict[str, Tensor], hidden: jax.Array | No
     if hidden is None:
         return None
     try:
-        read: jax.Array = definition.readout(weights, Tensor(hidden, weights["tokenEmbedding"].arrays)).data
+        read: jax.Array = definition.readout(
+            weights, Tensor(hidden, weights["tokenEmbedding"].arithmetic)
+        ).data
         return read
     except Exception:  # whatever a component makes of a shape that it does not expect
         return None

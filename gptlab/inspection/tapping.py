@@ -15,12 +15,12 @@ import jax.numpy as jnp
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import Context
-from gptlab.engines.xla_arrays import XlaArrays
+from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.model.component import Part
 
 
-class RecordingArrays(XlaArrays):
-    """XlaArrays that keep every softmax over the positions of a row, whichever component asks for it."""
+class RecordingArithmetic(XlaArithmetic):
+    """XlaArithmetic that keeps every softmax over the positions of a row, whichever component asks for it."""
 
     block = None  # rows in one piece, so that a share's place in an array is its position
 
@@ -45,7 +45,7 @@ class TappedBlock:
 
     model: the one that it is a block of, as it was. shifts: L+1 arrays of zeros, each of the shape of its
     hidden state, added to the hidden states by true arithmetic: the gradient with respect to them is that
-    of the hidden states; None for what takes none. arrays: those that the weights of the trace have.
+    of the hidden states; None for what takes none. arithmetic: that which the weights of the trace have.
     After a forward pass: hidden, L+1 arrays, (T, E) where no component changes that, None for what is no
     Tensor; shares, for each of L layers what it took a softmax over, (any number of heads, T, T) each.
     """
@@ -53,16 +53,16 @@ class TappedBlock:
     block: Any
     model: Any
     shifts: Sequence[jax.Array | None]
-    arrays: RecordingArrays
+    arithmetic: RecordingArithmetic
     hidden: list[jax.Array | None] = field(default_factory=list)
     shares: list[list[jax.Array]] = field(default_factory=list)
 
     def __call__(self, weights: Part, x: Tensor, model: Any, context: Context) -> Tensor:
         if not self.hidden:
             x = self._tap(x)
-        before = len(self.arrays.shares)
+        before = len(self.arithmetic.shares)
         x = self._tap(self.block(weights, x, self.model, context))
-        self.shares.append(self.arrays.shares[before:])
+        self.shares.append(self.arithmetic.shares[before:])
         return x
 
     def _tap(self, x: Any) -> Any:
@@ -71,7 +71,7 @@ class TappedBlock:
             return x
         shift = self.shifts[len(self.hidden)] if self.shifts else None
         self.hidden.append(x.data if shift is None else x.data + shift)
-        return Tensor(self.hidden[-1], x.arrays)
+        return Tensor(self.hidden[-1], x.arithmetic)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.block, name)

@@ -61,7 +61,7 @@ class CausalAttention:
 
         # The scores of a long row fill no cache, and half of them nobody may see.
         blocks_THD = []
-        for rows, keys, part in context.blocks(x.arrays.block):
+        for rows, keys, part in context.blocks(x.arithmetic.block):
             scores_HTS = query_THD[rows].einsum("thd,shd->hts", key_SHD[keys]) * (1.0 / math.sqrt(dim))
             scores_HTS = position.bias(scores_HTS, part.positions, part.key_positions)
             blocks_THD.append(scores_HTS.attend(value_SHD[keys], part.mask))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
-from gptlab.autograd.tensor import Arrays, Tensor
+from gptlab.autograd.tensor import Arithmetic, Tensor
 from gptlab.engines.engine import causal_context
 from gptlab.errors import UserError
 from gptlab.model.gpt import GPT
@@ -17,8 +17,8 @@ from gptlab.model.gpt import GPT
 POSITIONS = 2
 
 
-class ShapeArrays(Arrays):
-    """Arrays of nothing but zeros: every operation costs what its shape costs."""
+class ShapeArithmetic(Arithmetic):
+    """On arrays of nothing but zeros: every operation costs what its shape costs."""
 
     def constant(self, values: Any) -> np.ndarray:
         return zeros(np.shape(values))
@@ -96,13 +96,13 @@ def weights_of(arguments: tuple[Any, ...]) -> list[tuple[str, Tensor]]:
 
 def try_shapes(definition: GPT, ops: OpTable) -> None:
     """Run the model once on shapes. Raises UserError that names the component, its weights and the shapes."""
-    arrays = ShapeArrays(ops)
+    arithmetic = ShapeArithmetic(ops)
     named: dict[str, Any] = {
         kind: Named(kind, getattr(definition, kind))
         for kind in ("attention", "mlp", "norm", "activation", "block")
     }
     trial = dataclasses.replace(definition, **named)
-    tensors = {n: Tensor(zeros(w.shape), arrays) for n, w in definition.declared_weights().items()}
+    tensors = {n: Tensor(zeros(w.shape), arithmetic) for n, w in definition.declared_weights().items()}
     length = min(POSITIONS, definition.sizes.blockSize)
     logits = trial.logits(tensors, np.zeros(length, dtype=np.int32), causal_context(length))
     wanted = (length, definition.sizes.vocabSize)

@@ -5,12 +5,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gptlab.engines.engine import NamedArrays, OptState
 from gptlab.errors import UserError
 
-Arrays = dict[str, Any]
 
-
-def zeros_like(params: Arrays) -> Arrays:
+def zeros_like(params: NamedArrays) -> NamedArrays:
     return {name: np.zeros_like(np.asarray(array)) for name, array in params.items()}
 
 
@@ -35,12 +34,12 @@ class Adam:
                 f"optimizer.epsAdam must be above 0: got {self.epsAdam}. Try optimizer.epsAdam=1e-8."
             )
 
-    def init(self, params: Arrays) -> dict[str, Arrays]:
+    def init(self, params: NamedArrays) -> OptState:
         return {"mean": zeros_like(params), "square": zeros_like(params)}
 
     def update(
-        self, xp: Any, params: Arrays, grads: Arrays, state: dict[str, Arrays], step: Any, learningRate: Any
-    ) -> tuple[Arrays, dict[str, Arrays]]:
+        self, xp: Any, params: NamedArrays, grads: NamedArrays, state: OptState, step: Any, learningRate: Any
+    ) -> tuple[NamedArrays, OptState]:
         mean = {n: self.beta1 * state["mean"][n] + (1 - self.beta1) * g for n, g in grads.items()}
         square = {n: self.beta2 * state["square"][n] + (1 - self.beta2) * g * g for n, g in grads.items()}
         mean_correction = 1 - self.beta1**step
@@ -70,8 +69,8 @@ class AdamW(Adam):
         check_not_negative("optimizer.weightDecay", self.weightDecay, 0.01)
 
     def update(
-        self, xp: Any, params: Arrays, grads: Arrays, state: dict[str, Arrays], step: Any, learningRate: Any
-    ) -> tuple[Arrays, dict[str, Arrays]]:
+        self, xp: Any, params: NamedArrays, grads: NamedArrays, state: OptState, step: Any, learningRate: Any
+    ) -> tuple[NamedArrays, OptState]:
         keep = 1 - learningRate * self.weightDecay
         shrunk = {n: p * keep if p.ndim > 1 else p for n, p in params.items()}
         return super().update(xp, shrunk, grads, state, step, learningRate)
@@ -87,12 +86,12 @@ class SGD:
     def __post_init__(self) -> None:
         check_fraction("optimizer.momentum", self.momentum, 0.9)
 
-    def init(self, params: Arrays) -> dict[str, Arrays]:
+    def init(self, params: NamedArrays) -> OptState:
         return {"velocity": zeros_like(params)}
 
     def update(
-        self, xp: Any, params: Arrays, grads: Arrays, state: dict[str, Arrays], step: Any, learningRate: Any
-    ) -> tuple[Arrays, dict[str, Arrays]]:
+        self, xp: Any, params: NamedArrays, grads: NamedArrays, state: OptState, step: Any, learningRate: Any
+    ) -> tuple[NamedArrays, OptState]:
         velocity = {n: self.momentum * state["velocity"][n] + g for n, g in grads.items()}
         return {n: p - learningRate * velocity[n] for n, p in params.items()}, {"velocity": velocity}
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from gptlab import strict_json
 from gptlab.calling import command_with
-from gptlab.engines.engine import Arrays
+from gptlab.engines.engine import NamedArrays, OptState
 from gptlab.errors import UserError
 from gptlab.runs import claiming
 from gptlab.runs.checkpoint import (
@@ -158,8 +158,8 @@ def check_same_data(checkpoint: Checkpoint, data: Data) -> None:
 
 
 def continued(
-    checkpoint: Checkpoint, weights: Arrays, optimizer: Mapping[str, Arrays]
-) -> tuple[Arrays, dict[str, Arrays]]:
+    checkpoint: Checkpoint, weights: NamedArrays, optimizer: Mapping[str, NamedArrays]
+) -> tuple[NamedArrays, OptState]:
     """The checkpoint's weights and optimizer state in the order of a fresh start's.
 
     Raises UserError, with both shapes, matrix by matrix, if they are not of that model or that optimizer.

@@ -10,7 +10,7 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.checks import assert_passes
 from gptlab.engines.engine import causal_context
 from gptlab.engines.scalar import ScalarEngine
-from gptlab.engines.scalar_arrays import ScalarArrays, data_of
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, data_of
 from gptlab.engines.xla import XlaEngine
 from gptlab.optim.optimizers import Adam
 from gptlab.plugins.loading import load_plugins
@@ -43,7 +43,7 @@ def test_the_slopes_are_the_papers(heads, expected):
 
 
 def test_the_bias_is_the_slope_times_the_distance():
-    arrays = ScalarArrays(OpTable())
+    arrays = ScalarArithmetic(OpTable())
     scores = np.random.default_rng(0).normal(size=(4, 2, 5))
     positions, key_positions = np.array([3, 4]), np.arange(5)
     biased = Alibi().bias(Tensor(arrays.constant(scores), arrays), positions, key_positions)
@@ -54,7 +54,7 @@ def test_the_bias_is_the_slope_times_the_distance():
 
 
 def test_only_distances_matter():
-    gpt, arrays = make_gpt(position=Alibi()), ScalarArrays(OpTable())
+    gpt, arrays = make_gpt(position=Alibi()), ScalarArithmetic(OpTable())
     weights = {n: Tensor(arrays.constant(a), arrays) for n, a in gpt.initial_weights(0).items()}
     context = causal_context(4)
     moved = type(context)(context.positions + 2, context.key_positions + 2, context.mask)

@@ -12,7 +12,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.checks import assert_passes
 from gptlab.engines.scalar import ScalarEngine
-from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
 from gptlab.model.activation import Relu
@@ -37,7 +37,7 @@ CHOSEN = SHARES.argmax(-1)
 
 
 def answers(weights, x):
-    arrays = ScalarArrays(OpTable())
+    arrays = ScalarArithmetic(OpTable())
     tensors = {name: Tensor(array, arrays) for name, array in weights.items()}
     return Switch(nExpert=EXPERTS)(tensors, Tensor(arrays.constant(x), arrays), Relu())
 

@@ -7,7 +7,7 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.checks import assert_passes
 from gptlab.engines.engine import causal_context
 from gptlab.engines.scalar import ScalarEngine
-from gptlab.engines.scalar_arrays import ScalarArrays, data_of
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, data_of
 from gptlab.engines.xla import XlaEngine
 from gptlab.model.component import Part
 from gptlab.plugins.loading import load_plugins
@@ -24,7 +24,7 @@ def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
 
 def test_it_is_gpt_js_formula():
     gpt = make_gpt(block=ParallelBlock(), norm=("rmsnorm", {"scale": True}), initStd=0.5)
-    arrays = ScalarArrays(OpTable())
+    arrays = ScalarArithmetic(OpTable())
     numbers = gpt.initial_weights(0)
     numbers["layers.0.norm.scale"] = np.linspace(0.5, 2, 8)
     tensors = {name: Tensor(arrays.constant(array), arrays) for name, array in numbers.items()}

@@ -7,7 +7,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.checks import assert_passes
 from gptlab.engines.scalar import ScalarEngine
-from gptlab.engines.scalar_arrays import ScalarArrays, as_values, data_of
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of
 from gptlab.engines.xla import XlaEngine
 from gptlab.plugins.loading import load_plugins
 from tests.models import assert_same_run, make_gpt, trained
@@ -29,7 +29,7 @@ def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
 
 
 def test_its_values_and_slopes():
-    arrays, leaves = ScalarArrays(OpTable()), as_values(X)
+    arrays, leaves = ScalarArithmetic(OpTable()), as_values(X)
     y = SquaredRelu()(Tensor(leaves, arrays))
     np.testing.assert_array_equal(data_of(y.data), [0, 0, 0, 0.25, 9])
     y.sum().data[()].backward()
@@ -37,7 +37,7 @@ def test_its_values_and_slopes():
 
 
 def test_it_squares_the_relu_that_the_model_has():
-    arrays = ScalarArrays(OpTable({"relu": shiftedrelu}))
+    arrays = ScalarArithmetic(OpTable({"relu": shiftedrelu}))
     y = SquaredRelu()(Tensor(arrays.constant(X), arrays))
     np.testing.assert_array_equal(data_of(y.data), np.maximum(X + 1, 0) ** 2)
 

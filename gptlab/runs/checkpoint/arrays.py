@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import numpy as np
 
 from gptlab.errors import UserError
 
+if TYPE_CHECKING:
+    from gptlab.engines.engine import NamedArrays, OptState
+
 DTYPES: dict[str, Any] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
-Arrays = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -24,7 +26,7 @@ def arrays_as_bytes(arrays: Mapping[str, np.ndarray], metadata: dict[str, str]) 
     return content
 
 
-def arrays_from_bytes(content: bytes, path: Path) -> Arrays:
+def arrays_from_bytes(content: bytes, path: Path) -> NamedArrays:
     """The arrays of the safetensors file `path`, which holds `content`.
 
     Raises UserError if it is not whole, or holds anything but float32 and float64.
@@ -65,14 +67,14 @@ def check_shapes(arrays: Mapping[str, np.ndarray], shapes: Shapes, path: Path, w
         raise UserError(f"the weights must fit the {what}: {path} does not. " + "; ".join(differences))
 
 
-def flattened(state: Mapping[str, Mapping[str, np.ndarray]]) -> Arrays:
+def flattened(state: Mapping[str, Mapping[str, np.ndarray]]) -> NamedArrays:
     """An optimizer's state with keys such as "mean/tokenEmbedding"."""
     return {f"{quote(key, safe='')}/{name}": a for key, named in state.items() for name, a in named.items()}
 
 
-def nested(arrays: Mapping[str, np.ndarray]) -> dict[str, Arrays]:
+def nested(arrays: Mapping[str, np.ndarray]) -> OptState:
     """The optimizer's state that `flattened` made flat."""
-    state: dict[str, Arrays] = {}
+    state: OptState = {}
     for path, array in arrays.items():
         key, _, name = path.partition("/")
         state.setdefault(unquote(key), {})[name] = array

@@ -15,22 +15,18 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gptlab.errors import UserError
 from gptlab.files import parsed, sync
-from gptlab.runs.checkpoint.arrays import (
-    Arrays,
-    arrays_as_bytes,
-    arrays_from_bytes,
-    check_finite,
-    flattened,
-    nested,
-)
+from gptlab.runs.checkpoint.arrays import arrays_as_bytes, arrays_from_bytes, check_finite, flattened, nested
 from gptlab.runs.checkpoint.digests import SUMS, read_verified, sums_of
 from gptlab.runs.checkpoint.state import FORMAT, check_state, state_as_bytes
+
+if TYPE_CHECKING:
+    from gptlab.engines.engine import NamedArrays, OptState
 
 CHECKPOINTS = "checkpoints"
 WEIGHTS = "weights.safetensors"
@@ -58,9 +54,9 @@ class Checkpoint:
     """
 
     step: int
-    weights: Arrays
-    training: Arrays
-    optimizer: dict[str, Arrays]
+    weights: NamedArrays
+    training: NamedArrays
+    optimizer: OptState
     state: dict[str, Any]
     folder: Path
     damaged: tuple[Damaged, ...] = ()

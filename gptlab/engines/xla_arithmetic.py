@@ -12,7 +12,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from gptlab.autograd.op import Op
 from gptlab.autograd.ops import OpTable
-from gptlab.autograd.tensor import Arrays
+from gptlab.autograd.tensor import Arithmetic
 
 # Positions of a row up to which fewer kernels count for more than less memory to go through.
 SHORT = 64
@@ -25,7 +25,7 @@ POWERS: dict[float, Callable[[jax.Array], jax.Array]] = {
 }
 
 
-class XlaArrays(Arrays):
+class XlaArithmetic(Arithmetic):
     """Standard sums and products go to XLA's own; swapped ones become loops that XLA fuses."""
 
     block: int | None = SHORT
@@ -40,7 +40,7 @@ class XlaArrays(Arrays):
 
     def __eq__(self, other: object) -> bool:
         """Equal if they compute the same, so that programs traced with one serve the other."""
-        return isinstance(other, XlaArrays) and self._key() == other._key()
+        return isinstance(other, XlaArithmetic) and self._key() == other._key()
 
     def __hash__(self) -> int:
         return hash(self._key())

@@ -17,7 +17,7 @@ from gptlab.autograd.numbers import FLOATS, call
 from gptlab.autograd.op import Op
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
 from gptlab.autograd.product import MatrixProduct, folded_product
-from gptlab.autograd.tensor import Arrays
+from gptlab.autograd.tensor import Arithmetic
 from gptlab.autograd.value import Node, Value, apply
 
 DATA = attrgetter("data")
@@ -26,7 +26,7 @@ OWN = frozenset(BUILTIN_OPS.values())
 EXACT = {BUILTIN_OPS[name] for name in ("add", "mul", "relu", "maximum")}
 
 
-class ScalarArrays(Arrays):
+class ScalarArithmetic(Arithmetic):
     """`fuse`: a dot product, a sum, a difference and a quotient are one node each where ops are standard."""
 
     def __init__(self, ops: OpTable, fuse: bool = True):
