@@ -103,9 +103,9 @@ def model(arguments: list[str]) -> int:
         )
     from gptlab.drawing.table import console_here
     from gptlab.graph.counting import checked, counted_step, traced_number
+    from gptlab.graph.path import path_picture
     from gptlab.graph.report import print_counts, print_trace
     from gptlab.graph.step import step_of
-    from gptlab.graph.way import way_picture
 
     text = None if settings["text"] is None else with_line_ends(settings["text"])
     step = step_of(settings, plugins.registry, asked_of(settings, line.flags.overrides), text)
@@ -131,7 +131,7 @@ def model(arguments: list[str]) -> int:
         console, trace, layers, [op.name for op in step.ops.swapped.values() if not op.exact_gradient]
     )
     if trace.uses:
-        write_picture(output, way_picture(trace))
+        write_picture(output, path_picture(trace))
         print(f"picture of that way: {output}")
     return 0
 

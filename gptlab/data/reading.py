@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from gptlab.data.seams import seam
+from gptlab.data.token_boundary import last_token_boundary
 from gptlab.errors import UserError
 
 BLOCK = 1 << 20  # bytes read at a time
@@ -155,7 +155,7 @@ class RunningText(FileTexts):
                     yield first, carry
                 carry, first = "", True
             carry += block
-            if found := seam(carry, unit):
+            if found := last_token_boundary(carry, unit):
                 yield first, carry[: found[0]]
                 carry, first = carry[found[1] :], False
         yield first, carry

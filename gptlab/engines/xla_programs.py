@@ -17,7 +17,7 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import CROSS_ENTROPY, Choose, Context, Definition, causal_context, with_fields
 from gptlab.engines.packing import stride_of
 from gptlab.engines.xla_arithmetic import XlaArithmetic
-from gptlab.engines.xla_joined import Layout, layout_of
+from gptlab.engines.xla_layout import Layout, layout_of
 
 Weights = dict[str, jax.Array]
 
@@ -151,12 +151,12 @@ def train_program(
     ) -> Any:
         """Of a step's documents (B, T+1) the objective and all nats; the gradient of the one, laid out as `params`."""
         # By matrix: a gradient through slices of one vector would take twice as long.
-        weights = layout.split(params)
+        weights = layout.unflatten(params)
         if passes is None:
             numbers, named = jax.value_and_grad(
                 lambda w: padded_losses(definition, arithmetic, {**fixed, **w}, tokens, lengths), has_aux=True
             )(weights)
-            return numbers, layout.join(named)
+            return numbers, layout.flatten(named)
         slots, first, last = passes
 
         def one_pass(p: jax.Array, sums: Any) -> Any:
@@ -164,7 +164,7 @@ def train_program(
             numbers, named = jax.value_and_grad(
                 lambda w: losses_of_rows(definition, arithmetic, {**fixed, **w}, rows), has_aux=True
             )(weights)
-            return jax.tree.map(jnp.add, sums, (numbers, layout.join(named)))
+            return jax.tree.map(jnp.add, sums, (numbers, layout.flatten(named)))
 
         zero = jnp.zeros((), dtype=arithmetic.dtype)
         zeros = (zero, zero), jax.tree.map(jnp.zeros_like, params)
@@ -198,10 +198,10 @@ def train_program(
             return params, moments, objectives.at[i].set(objective), norms.at[i].set(norm), losses
 
         nothing = jnp.zeros_like(rates)
-        start = layout.join(weights), {key: layout.join(named) for key, named in moments.items()}
+        start = layout.flatten(weights), {key: layout.flatten(named) for key, named in moments.items()}
         carry = (*start, nothing, nothing, nothing if apart else None)
         params, moments, *numbers = lax.fori_loop(0, count, one, carry)
-        return layout.split(params), {k: layout.split(m) for k, m in moments.items()}, *numbers
+        return layout.unflatten(params), {k: layout.unflatten(m) for k, m in moments.items()}, *numbers
 
     return compiled(run, arithmetic, one_thread, donate_argnums=(0, 1))
 

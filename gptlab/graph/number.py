@@ -124,7 +124,7 @@ def trace_number(
         number.data,
         number.grad,
         sorted(uses[number], key=lambda use: order.get(use.node, len(order))),
-        heaviest_way(number, uses),
+        heaviest_path(number, uses),
         reached,
         every,
         loss.data,
@@ -133,13 +133,13 @@ def trace_number(
     )
 
 
-def heaviest_way(number: Value, uses: Mapping[Value, list[Use]]) -> list[Use]:
-    way = []
+def heaviest_path(number: Value, uses: Mapping[Value, list[Use]]) -> list[Use]:
+    path = []
     at = number
     while uses[at]:
-        way.append(max(uses[at], key=lambda use: abs(use.brings)))
-        at = way[-1].node
-    return way
+        path.append(max(uses[at], key=lambda use: abs(use.brings)))
+        at = path[-1].node
+    return path
 
 
 def central_difference(

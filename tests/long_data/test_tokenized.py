@@ -13,7 +13,7 @@ from gptlab.data import documents, files, tokenized
 from gptlab.data.batches import encode, pack, windows
 from gptlab.data.datasets import Text
 from gptlab.data.documents import Cuts
-from gptlab.data.seams import seam
+from gptlab.data.token_boundary import last_token_boundary
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary, distinct, split
 from gptlab.data.watching import PlainWatch, Watch
 from gptlab.errors import UserError
@@ -97,8 +97,8 @@ ALPHABET = "aAΣσ'.\u0301ʰ \t\n12é😀\u2028漢"
 @given(text=st.text(ALPHABET, max_size=30))
 @example(text="AΣ'b")
 @example(text="a \n b")
-def test_a_seam_parts_what_is_the_same_apart(unit, text):
-    if found := seam(text, unit):
+def test_a_boundary_parts_what_is_the_same_apart(unit, text):
+    if found := last_token_boundary(text, unit):
         before, after = text[: found[0]], text[found[1] :]
         assert split(before, unit) + split(after, unit) == split(text, unit)
         assert before.strip() and after.strip()

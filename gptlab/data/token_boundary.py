@@ -10,8 +10,8 @@ WORD_END = re.compile(r"(?<=\S)(?: |\s*\n\s*)(?=\S)")
 SOLID = {"Lu", "Ll", "Lo", "Nd", "So"}
 
 
-def seam(text: str, unit: str) -> tuple[int, int] | None:
-    """(where the first part ends, where the second begins): the last seam of the text, None if there is none.
+def last_token_boundary(text: str, unit: str) -> tuple[int, int] | None:
+    """(where the first part ends, where the second begins), as late as possible; None if there is no such place.
 
     Holds whatever comes before the text, and after it.
     """

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from gptlab.engines.engine import NamedArrays
 
 
-class Joined:
+class FlatLayout:
     """Named arrays end to end: those of one axis as `vectors` (n,), all others as `matrices` (1, m).
 
     The number of axes stays what it was on either side of two, since optimizers ask for it (weight
@@ -30,31 +30,31 @@ class Joined:
         self.groups = {group: named for group, named in groups.items() if named}
         self.order = list(shapes)
 
-    def join(self, arrays: NamedArrays) -> NamedArrays:
-        joined = {g: jnp.concatenate([arrays[n].ravel() for n in names]) for g, names in self.groups.items()}
-        return {group: flat if group == "vectors" else flat[None] for group, flat in joined.items()}
+    def flatten(self, arrays: NamedArrays) -> NamedArrays:
+        flat = {g: jnp.concatenate([arrays[n].ravel() for n in names]) for g, names in self.groups.items()}
+        return {group: line if group == "vectors" else line[None] for group, line in flat.items()}
 
-    def split(self, joined: NamedArrays) -> NamedArrays:
+    def unflatten(self, flat: NamedArrays) -> NamedArrays:
         arrays: dict[str, jax.Array] = {}
         for group, shapes in self.groups.items():
-            flat, start = joined[group].reshape(-1), 0
+            line, start = flat[group].reshape(-1), 0
             for name, shape in shapes.items():
-                arrays[name] = flat[start : start + prod(shape)].reshape(shape)
+                arrays[name] = line[start : start + prod(shape)].reshape(shape)
                 start += prod(shape)
         return {name: arrays[name] for name in self.order}
 
 
-class Apart:
+class SeparateLayout:
     """Every array for itself: what other optimizers get."""
 
-    def join(self, arrays: NamedArrays) -> NamedArrays:
+    def flatten(self, arrays: NamedArrays) -> NamedArrays:
         return arrays
 
-    def split(self, joined: NamedArrays) -> NamedArrays:
-        return joined
+    def unflatten(self, flat: NamedArrays) -> NamedArrays:
+        return flat
 
 
-Layout = Joined | Apart
+Layout = FlatLayout | SeparateLayout
 
 
 # Beyond this many numbers the kernels' starts are nothing beside what copying them to one place takes.
@@ -62,8 +62,8 @@ LARGEST = 500_000
 
 
 def layout_of(optimizer: Any, weights: NamedArrays) -> Layout:
-    """Joined where the optimizer's own class says `elementwise`; a subclass may have changed what it does."""
+    """Flat where the optimizer's own class says `elementwise`; a subclass may have changed what it does."""
     elementwise = vars(type(optimizer)).get("elementwise", False)
     if not elementwise or sum(array.size for array in weights.values()) > LARGEST:
-        return Apart()
-    return Joined({name: array.shape for name, array in weights.items()})
+        return SeparateLayout()
+    return FlatLayout({name: array.shape for name, array in weights.items()})

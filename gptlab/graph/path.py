@@ -1,4 +1,4 @@
-"""The way of a number to the loss as a picture: a node after another."""
+"""The path of a number to the loss as a picture: a node after another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOTES = (
 )
 
 
-def way_picture(trace: Trace) -> str:
+def path_picture(trace: Trace) -> str:
     """The SVG of `trace.heaviest`, the number first, the loss last."""
     value = shown(trace.value), shown(trace.gradient)
     nodes = [Node((trace.name, f"data {value[0]}", f"grad {value[1]}"), titled=True, kinds=("named",))]
