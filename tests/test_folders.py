@@ -9,24 +9,26 @@ from gptlab.cli import main
 from gptlab.errors import UserError
 from gptlab.files import write_json
 from gptlab.inspection.kept import INSPECTIONS
-from gptlab.runs.claiming import (
+from gptlab.runs.claiming import check_free_for_run, check_free_for_sweep, claimed, held
+from gptlab.runs.files import (
+    CONFIG,
+    LOCK,
+    METRICS,
+    PARAMETERS,
+    PLUGINS,
+    RUN,
     RUN_FILES,
     START,
     SWEEP_FILES,
-    check_free_for_run,
-    check_free_for_sweep,
-    claimed,
-    held,
+    TOKENIZER,
+    WRITING,
 )
-from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN, TOKENIZER
-from gptlab.runs.folder import LOCK, PARAMETERS
 from gptlab.sweeps.record import RECORD
 from gptlab.sweeps.summary import LOSSES
 from gptlab.sweeps.sweep import STOP
 from gptlab.sweeps.table import CSV
 from gptlab.sweeps.trial import JOURNAL, STUDY_FILES
 from gptlab.tracking.earlier import UNSENT
-from gptlab.tracking.lock import LOCK as WRITING
 from tests.checkpoints import refused
 from tests.sweeping import QUICK
 

@@ -13,8 +13,7 @@ import pytest
 from gptlab.cli import main
 from gptlab.errors import UserError
 from gptlab.runs.checkpoint import checkpoint_folders, name_run, put_back, read_checkpoint
-from gptlab.runs.claiming import RUN_FILES
-from gptlab.runs.files import RUN
+from gptlab.runs.files import RUN, RUN_FILES
 from gptlab.runs.resuming import lacks_its_end
 from tests.resuming import TINY, assert_same_end, write_corpus
 

@@ -12,8 +12,10 @@ from test_tracking import client
 from test_tracking_worker import FlakyClient, flaky
 
 from gptlab.cli import main
-from gptlab.sweeps.sweep import Sweep, read_sweep
+from gptlab.runs.folder import SweepFolder
+from gptlab.sweeps.sweep import read_sweep
 from gptlab.tracking import orphans
+from gptlab.tracking.catch_up import sync_folder
 from gptlab.tracking.link import close_idle
 from gptlab.tracking.messages import write_store
 from gptlab.tracking.parent import PARENT
@@ -168,35 +170,27 @@ def hold(*messages: dict[str, Any]) -> list[dict[str, Any]]:
     return replies
 
 
-def opening(name: str = "sweep", run_id: str = "") -> dict[str, Any]:
-    told = {"id": run_id, "name": name, "description": "d", "tags": {}, "command": "c", "began": 1}
-    told["process"] = orphans.own_process()
-    return {"do": "open_parent", "store": write_store(find_store()), "experiment": "e", "told": told}
+def opening(folder: Path, **told: Any) -> dict[str, Any]:
+    """A sweep of this process that begins, or goes on, in a folder."""
+    place = SweepFolder(folder)
+    known = place.identity()
+    first = {"name": "sweep", "description": "d", "typed": "c", "began": 1, "key": "0123", "experiment": "e"}
+    first["store"] = find_store().address
+    process = orphans.own_process()
+    place.update(
+        **{**first, **known, "status": "RUNNING", "reason": "", "process": process, "synced": False, **told}
+    )
+    return {"do": "open_sweep", "store": write_store(find_store()), "folder": str(folder)}
 
 
-def test_the_parent_of_a_process_that_disappears_is_closed_as_killed(mlflow_folder: Path) -> None:
-    (reply,) = hold(opening())
-    found = client().get_run(reply["id"])
-    assert (found.info.status, found.data.tags["error"]) == ("KILLED", "the process was killed")
+def closing(folder: Path) -> dict[str, Any]:
+    return {"do": "end_sweep", "store": write_store(find_store()), "folder": str(folder)}
 
 
-def test_a_parent_that_is_closed_stays_as_it_was_closed(mlflow_folder: Path) -> None:
-    (opened,) = hold(opening())
-    store = write_store(find_store())
-    told = {"status": "FINISHED", "tags": {"bestRun": "x"}, "metrics": {"val/loss": 2.0}}
-    close = {"do": "close_parent", "store": store, "run_id": opened["id"], "told": told}
-    # Twice, as a sweep that is gone on with does, and the second time with a better job.
-    better = {**close, "told": {**told, "metrics": {"val/loss": 1.0}}}
-    replies = hold(opening(run_id=opened["id"]), close, opening(run_id=opened["id"]), better)
-    assert [reply["is"] for reply in replies] == ["done"] * 4
-    found = client().get_run(opened["id"])
-    assert found.info.status == "FINISHED" and "error" not in found.data.tags
-    assert found.data.metrics["val/loss"] == 1.0
-
-
-def closing(run_id: str, status: str = "FINISHED") -> dict[str, Any]:
-    told = {"status": status, "tags": {}, "metrics": {}}
-    return {"do": "close_parent", "store": write_store(find_store()), "run_id": run_id, "told": told}
+def over(folder: Path, status: str = "FINISHED", loss: float = 2.0) -> None:
+    """What the folder tells once the sweep has ended."""
+    shown = {"tags": {"bestOverrides": "x"}, "metrics": {"val/loss": loss}}
+    SweepFolder(folder).update(status=status, reason="", shown=shown)
 
 
 def hold_until(act: Any, *messages: dict[str, Any]) -> None:
@@ -214,6 +208,27 @@ def hold_until(act: Any, *messages: dict[str, Any]) -> None:
     Conversation(Inbox(), replies.append).hold()  # type: ignore[arg-type]
 
 
+def test_the_parent_of_a_process_that_disappears_is_closed_as_killed(mlflow_folder: Path) -> None:
+    (reply,) = hold(opening(mlflow_folder))
+    found = client().get_run(reply["id"])
+    assert (found.info.status, found.data.tags["error"]) == ("KILLED", "the process was killed")
+    assert SweepFolder(mlflow_folder).status == "KILLED"
+
+
+def test_a_parent_that_is_closed_stays_as_it_was_closed(mlflow_folder: Path) -> None:
+    (opened,) = hold(opening(mlflow_folder))
+    # Twice, as a sweep that is gone on with does, and the second time with a better job.
+    for loss in (2.0, 1.0):
+        begin = opening(mlflow_folder)
+        hold_until(
+            lambda replies, loss=loss: (over(mlflow_folder, loss=loss), hold(closing(mlflow_folder))), begin
+        )
+    found = client().get_run(opened["id"])
+    assert found.info.status == "FINISHED" and "error" not in found.data.tags
+    assert found.data.metrics["val/loss"] == 1.0
+    assert len(client().search_runs(["1"])) == 1
+
+
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
 def test_what_another_process_has_closed_stays_as_it_is(mlflow_folder: Path, status: str) -> None:
     """One process of MLflow's opens the parent of a sweep, and another closes it."""
@@ -221,9 +236,10 @@ def test_what_another_process_has_closed_stays_as_it_is(mlflow_folder: Path, sta
 
     def close(replies: list[dict[str, Any]]) -> None:
         ids.append(replies[0]["id"])
-        assert [reply["is"] for reply in hold(closing(ids[0], status))] == ["done"]
+        over(mlflow_folder, status)
+        assert [reply["is"] for reply in hold(closing(mlflow_folder))] == ["done"]
 
-    hold_until(close, opening())
+    hold_until(close, opening(mlflow_folder))
     found = client().get_run(ids[0])
     assert found.info.status == status and "error" not in found.data.tags
 
@@ -233,39 +249,56 @@ def test_what_has_become_another_process_s_is_not_closed(mlflow_folder: Path) ->
 
     def take_over(replies: list[dict[str, Any]]) -> None:
         ids.append(replies[0]["id"])
-        client().set_tag(ids[0], orphans.PROCESS, "1 of-another-command")
+        SweepFolder(mlflow_folder).update(process="1 of-another-command")
 
-    hold_until(take_over, opening())
+    hold_until(take_over, opening(mlflow_folder))
     assert client().get_run(ids[0]).info.status == "RUNNING"
+    SweepFolder(mlflow_folder).update(status="KILLED")
+    assert sync_folder(mlflow_folder).startswith("sent to")
 
 
 def test_a_sweep_killed_while_it_closes_is_closed_as_its_folder_says(mlflow_folder: Path) -> None:
-    sweep = Sweep("s", [], [], status="FAILED")
-    sweep.write(mlflow_folder)
-    message = opening()
-    message["told"]["tags"] = {orphans.FOLDER: str(mlflow_folder)}
-    (reply,) = hold(message)
-    found = client().get_run(reply["id"])
+    ids: list[str] = []
+
+    def close(replies: list[dict[str, Any]]) -> None:
+        ids.append(replies[0]["id"])
+        over(mlflow_folder, "FAILED")
+
+    hold_until(close, opening(mlflow_folder))
+    found = client().get_run(ids[0])
     assert found.info.status == "FAILED" and "error" not in found.data.tags
 
 
 def test_a_close_that_was_taken_for_a_kill_takes_the_reason_back(mlflow_folder: Path) -> None:
-    (opened,) = hold(opening())
+    (opened,) = hold(opening(mlflow_folder))
     assert client().get_run(opened["id"]).data.tags["error"] == orphans.REASON
-    hold(closing(opened["id"]))
+    over(mlflow_folder)
+    hold(closing(mlflow_folder))
     found = client().get_run(opened["id"])
     assert found.info.status == "FINISHED" and "error" not in found.data.tags
+
+
+def test_a_parent_that_was_made_by_a_process_killed_before_it_could_say_so_is_found(
+    mlflow_folder: Path,
+) -> None:
+    (opened,) = hold(opening(mlflow_folder))
+    (again,) = hold(opening(mlflow_folder, id=""))
+    assert again["id"] == opened["id"]
 
 
 def test_a_store_that_is_away_refuses_and_is_asked_again_later(
     flaky: FlakyClient, mlflow_folder: Path
 ) -> None:
     flaky.down = True
-    (reply,) = hold(opening())
+    (reply,) = hold(opening(mlflow_folder))
     assert (reply["is"], reply["message"]) == ("refused", "the store is away")
+    flaky.down = False
+    over(mlflow_folder)
+    assert sync_folder(mlflow_folder).startswith("sent to")
+    assert client().get_run(SweepFolder(mlflow_folder).id).info.status == "FINISHED"
 
 
 def test_a_parent_that_is_not_there_is_refused(mlflow_folder: Path) -> None:
-    (reply,) = hold(opening(run_id="0" * 32))
+    (reply,) = hold(opening(mlflow_folder, id="0" * 32))
     assert reply["is"] == "refused" and reply["user"]
     assert "must be in sqlite:" in reply["message"]

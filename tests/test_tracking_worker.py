@@ -82,7 +82,7 @@ def tell_start(run: Run) -> None:
     """What the process that trains has its folder tell."""
     process = orphans.own_process()
     store = find_store().address
-    told = {"experiment": "e", "process": process, "command": "", "began": 1, "store": store, "synced": False}
+    told = {"experiment": "e", "process": process, "typed": "", "began": 1, "store": store, "synced": False}
     folder = RunFolder(run.folder)
     folder.update(**{"key": "0123", **folder.identity(), **told, "status": "RUNNING", "id": run.id})
 

@@ -99,7 +99,7 @@ def runs_of(word: str, tracking: dict[str, Any]) -> list[Compared]:
 
 def sweep_folder(word: str) -> Path | None:
     """The sweep's folder that a folder, or the MLflow id of a parent run, names; None if it is another thing."""
-    from gptlab.runs.claiming import SWEEP
+    from gptlab.runs.files import SWEEP
     from gptlab.runs.finding import path_of
     from gptlab.sweeps.sweep import sweep_with_id
 

@@ -21,7 +21,7 @@ from gptlab.model.gpt import GPT
 from gptlab.plugins.changes import say_changed_plugins
 from gptlab.plugins.registry import COMPONENT_KINDS, Registry, build
 from gptlab.runs.checkpoint import Checkpoint, check_shapes
-from gptlab.runs.files import read_identity
+from gptlab.runs.folder import RunFolder
 from gptlab.runs.source import Source, with_vocabulary
 
 
@@ -121,7 +121,7 @@ def starting_weights(config: Settings, registry: Registry, asked: Mapping[str, A
 
 def diverged(source: Source) -> bool:
     """Whether the run that the weights are of said so at its end."""
-    return source.folder is not None and bool(read_identity(source.folder).get("diverged"))
+    return source.folder is not None and bool(RunFolder(source.folder).identity().get("diverged"))
 
 
 def taken_model(own: Settings, theirs: Settings, registry: Registry) -> Settings:

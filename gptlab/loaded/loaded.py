@@ -23,7 +23,7 @@ from gptlab.loaded.views import Config, Weights
 from gptlab.model.gpt import GPT
 from gptlab.model.model import Model
 from gptlab.plugins.registry import Registry
-from gptlab.runs.files import read_identity
+from gptlab.runs.folder import RunFolder
 from gptlab.runs.source import Source
 from gptlab.training.generation import Sampling, generate
 from gptlab.training.metric_rows import Metrics
@@ -165,7 +165,7 @@ class Loaded:
 
 def name_of(source: Source) -> str:
     """As the run was called; else as its weights were named."""
-    identity = {} if source.folder is None else read_identity(source.folder)
+    identity = {} if source.folder is None else RunFolder(source.folder).identity()
     return str(identity.get("name") or source.name)
 
 

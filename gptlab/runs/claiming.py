@@ -11,22 +11,20 @@ from gptlab.calling import command_with, shown
 from gptlab.errors import UserError
 from gptlab.files import Busy, Lock, lock
 from gptlab.runs.checkpoint import CHECKPOINTS
-from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN, SAMPLES, TOKENIZER, read_identity
-from gptlab.runs.run import STARTING
-
-# What gptlab writes into a run's folder; a test holds the list to the folders of runs that have everything.
-# May be there before a step is taken; an earlier gptlab wrote unsent.jsonl.
-START = (RUN, CONFIG, TOKENIZER, PLUGINS, "parameters.json", ".lock", ".mlflow", "unsent.jsonl")
-INSPECTIONS, JOB = "inspect", "job.json"
-RUN_FILES = (*START, METRICS, SAMPLES, CHECKPOINTS, INSPECTIONS, JOB)
-# And into a sweep's, Hydra's own file among them.
-SWEEP = "sweep.json"
-HYDRAS = "multirun.yaml"
-SWEEP_FILES = (
-    *(SWEEP, HYDRAS, "stop", "study.journal", "summary.csv", "losses.png"),
-    *("trials.csv", "importance.csv", "importance.png"),
+from gptlab.runs.files import (
+    CONFIG,
+    INSPECTIONS,
+    JOB,
+    METRICS,
+    PICTURES,
+    RUN_FILES,
+    START,
+    SWEEP,
+    SWEEP_FILES,
+    TOKENIZER,
 )
-PICTURES = "by-*.png"
+from gptlab.runs.folder import RunFolder
+from gptlab.runs.run import STARTING
 
 RUN_DIR, SWEEP_DIR = "hydra.run.dir=", "hydra.sweep.dir="
 
@@ -103,7 +101,7 @@ def began_nothing(folder: Path) -> bool:
 
 def status_in(folder: Path) -> str | None:
     """What run.json says of how a run is or has ended, empty in an older one; None where it is no run's."""
-    found = read_identity(folder)
+    found = RunFolder(folder).identity()
     return str(found.get("status", "")) if {"id", "name"} <= found.keys() else None
 
 

@@ -1,25 +1,27 @@
-"""What a run's files are called."""
+"""What the files of runs and sweeps are called."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
-from gptlab.errors import UserError
-from gptlab.files import read_json
+from gptlab.runs.checkpoint.folder import CHECKPOINTS
 
 TOKENIZER = "tokenizer.json"
 CONFIG = "config.yaml"
-RUN = "run.json"  # its name, MLflow id and status; the first file that is written
+RUN = "run.json"  # what the run is, its MLflow id and status; the first file that is written
 PLUGINS = "plugins.json"  # which of the config's names came from which plugin
+PARAMETERS = "parameters.json"  # the table of weights, in the form of mlflow.log_table
 METRICS = "metrics.jsonl"  # a line a logged step
 SAMPLES = "samples.txt"
+INSPECTIONS, JOB = "inspect", "job.json"
+LOCK = ".lock"  # held while run.json or sweep.json is changed
+WRITING = ".mlflow"  # held by who writes the run to MLflow
 
-
-def read_identity(folder: Path) -> dict[str, Any]:
-    """What a folder's run.json tells: name, MLflow id, status; nothing where there is none that can be read."""
-    try:
-        found = read_json(folder / RUN)
-    except UserError:
-        return {}
-    return found if isinstance(found, dict) else {}
+# What gptlab writes into a run's folder; a test holds the list to the folders of runs that have everything.
+# May be there before a step is taken; an earlier gptlab wrote unsent.jsonl.
+START = (RUN, CONFIG, TOKENIZER, PLUGINS, PARAMETERS, LOCK, WRITING, "unsent.jsonl")
+RUN_FILES = (*START, METRICS, SAMPLES, CHECKPOINTS, INSPECTIONS, JOB)
+# And into a sweep's, Hydra's own file among them.
+SWEEP = "sweep.json"
+HYDRAS = "multirun.yaml"
+SWEEP_FILES = (
+    *(SWEEP, LOCK, WRITING, HYDRAS, "stop", "study.journal", "summary.csv", "losses.png"),
+    *("trials.csv", "importance.csv", "importance.png"),
+)
+PICTURES = "by-*.png"

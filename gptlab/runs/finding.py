@@ -12,7 +12,8 @@ from gptlab.runs.checkpoint import (
     CHECKPOINTS,
     WEIGHTS,
 )
-from gptlab.runs.files import CONFIG, RUN, read_identity
+from gptlab.runs.files import CONFIG, RUN
+from gptlab.runs.folder import RunFolder
 
 RUNS = "runs"
 ID = re.compile(r"[0-9A-Za-z_-]+")
@@ -29,7 +30,7 @@ def folder_of(run_id: str) -> Path | None:
     if not wanted:
         return None
     folders = (file.parent for file in Path(RUNS).rglob(RUN))
-    return next((folder for folder in folders if str(read_identity(folder).get("id", "")) == wanted), None)
+    return next((folder for folder in folders if RunFolder(folder).id == wanted), None)
 
 
 def run_of(checkpoint: Path) -> Path | None:

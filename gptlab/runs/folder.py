@@ -9,34 +9,37 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
 from gptlab.data.facts import DatasetFacts
 from gptlab.errors import UserError
-from gptlab.files import lock, write_json, write_text
+from gptlab.files import lock, read_json, write_json, write_text
 from gptlab.runs.checkpoint import checkpoint_folders
-from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN, SAMPLES, TOKENIZER, read_identity
+from gptlab.runs.files import CONFIG, LOCK, METRICS, PARAMETERS, PLUGINS, RUN, SAMPLES, SWEEP, TOKENIZER
 from gptlab.runs.run import FAILED, FINISHED, KILLED, STARTING, Run
 from gptlab.training.metric_rows import Metrics, rows_in
 
-LOCK = ".lock"  # held while run.json is changed
-PARAMETERS = "parameters.json"  # the table of weights, in the form of mlflow.log_table
 OVER = (FINISHED, FAILED, KILLED)
 SAMPLE = re.compile(r"step (\d+): (.*)")
 Samples = list[tuple[int, list[str]]]
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """The folder of one run. What it cannot tell, for a file that is missing or broken, is empty."""
+class ToldFolder:
+    """A folder of which one file tells what it is of: name, MLflow id, status. What it cannot tell is empty."""
 
     path: Path
+    FILE: ClassVar[str]
 
     def identity(self) -> dict[str, Any]:
-        """What run.json tells: name, MLflow id, status, and what was known of the run at its start."""
-        return read_identity(self.path)
+        """What the file tells."""
+        try:
+            found = read_json(self.path / self.FILE)
+        except UserError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     @property
     def id(self) -> str:
@@ -48,18 +51,29 @@ class RunFolder:
         return str(self.identity().get("status", ""))
 
     def update(self, **facts: Any) -> None:
-        """Have run.json tell this as well. Raises OSError."""
-        with lock(self.path / LOCK):
-            write_json(self.path / RUN, {**self.identity(), **facts})
+        """Have the file tell this as well. Raises OSError."""
+        self.update_if({}, **facts)
 
     def update_if(self, expected: dict[str, Any], **facts: Any) -> bool:
-        """As `update`, if run.json tells what is expected by then: another process may have taken the run over."""
+        """As `update`, if it tells what is expected by then: another process may have taken the run over."""
         with lock(self.path / LOCK):
             told = self.identity()
             if any(told.get(key) != value for key, value in expected.items()):
                 return False
-            write_json(self.path / RUN, {**told, **facts})
+            write_json(self.path / self.FILE, {**told, **facts})
             return True
+
+
+class SweepFolder(ToldFolder):
+    """The folder of a sweep."""
+
+    FILE = SWEEP
+
+
+class RunFolder(ToldFolder):
+    """The folder of one run. What it cannot tell, for a file that is missing or broken, is empty."""
+
+    FILE = RUN
 
     def begin(self, run: Run, tokenizer: dict[str, Any], brought: dict[str, str]) -> None:
         """The first files of a run, in a folder that is claimed for it. Raises UserError if they cannot be written."""

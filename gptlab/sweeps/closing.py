@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gptlab.calling import as_called
 from gptlab.engines.xla_compilations import compilations
-from gptlab.runs.claiming import HYDRAS, SWEEP, remove_empty
-from gptlab.runs.folder import RunFolder
+from gptlab.runs.claiming import remove_empty
+from gptlab.runs.files import HYDRAS, LOCK, SWEEP
+from gptlab.runs.folder import SweepFolder
 from gptlab.sweeps.plan import Plan
 from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, RECORD, RUNNING, JobRecord, read_records
 from gptlab.sweeps.sweep import STOP, Sweep
@@ -24,16 +28,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Going:
+class OpenSweep:
     """A sweep that goes on: where, and in which MLflow run, if any. there: the names in its folder before it."""
 
     plan: Plan
-    sweep: Sweep
+    told: Sweep
     parent: ParentRun | None
     there: tuple[str, ...]
 
 
-def over(folder: Path, reason: str) -> list[JobRecord]:
+def mark_unfinished(folder: Path, reason: str) -> list[JobRecord]:
     """The jobs' records, once no job runs any more: what still says so was killed, as MLflow's process says too."""
     (folder / STOP).unlink(missing_ok=True)
     for record in read_records(folder, running=True):
@@ -42,28 +46,32 @@ def over(folder: Path, reason: str) -> list[JobRecord]:
     return read_records(folder)
 
 
-def closed(going: Going, status: str) -> None:
+def close_sweep(sweep: OpenSweep, status: str) -> None:
     """Print the summary, log it, and close the sweep as `status`. What MLflow does not take is in the folder."""
-    folder = going.plan.folder
-    replace(going.sweep, status=status).write(folder)
+    folder = sweep.plan.folder
+    ended = int(time.time() * 1000)
+    SweepFolder(folder).update(status=status, reason="", ended=ended)
     records = read_records(folder)
-    summary = shown_summary(folder, records, going.sweep.name) if records else None
+    summary = shown_summary(folder, records, sweep.told.name) if records else None
     if count := compilations():
         print(
             f"programs compiled: {count} for {len(records)} jobs, which share them where their shapes are the same"
         )
     print(f"sweep folder: {os.path.relpath(folder)}", flush=True)
-    if going.parent is None:
+    if sweep.parent is None:
         return
-    if refusal := going.parent.close(status, told(folder, records, summary)):
-        again = f"sweep.resume={os.path.relpath(folder)}"
+    SweepFolder(folder).update(shown=shown_in_mlflow(records, summary))
+    if refusal := sweep.parent.close():
+        later = as_called(
+            f"To have it there later: python -m gptlab sync {shlex.quote(os.path.relpath(folder))}"
+        )
         print(
-            f"mlflow: the summary is not on the parent run: {refusal} To have it there later, add {again}",
+            f"mlflow: the summary is not on the parent run: {refusal} {later}",
             file=sys.stderr,
             flush=True,
         )
     else:
-        print(f"MLflow parent run: {going.parent.id}", flush=True)
+        print(f"MLflow parent run: {sweep.parent.id}", flush=True)
 
 
 def shown_summary(folder: Path, records: list[JobRecord], name: str) -> Summary | None:
@@ -81,8 +89,8 @@ def shown_summary(folder: Path, records: list[JobRecord], name: str) -> Summary 
         return None
 
 
-def told(folder: Path, records: list[JobRecord], summary: Summary | None) -> dict[str, Any]:
-    """What the parent run is told, see tracking.parent.close_parent."""
+def shown_in_mlflow(records: list[JobRecord], summary: Summary | None) -> dict[str, Any]:
+    """What the parent run shows, see tracking.parent.close_parent."""
     best = None if summary is None else summary.best
     counts = Counter(record.status for record in records)
     metrics = {f"{JOBS}.{status.lower()}": float(counts[status]) for status in (FINISHED, FAILED)}
@@ -103,32 +111,31 @@ def told(folder: Path, records: list[JobRecord], summary: Summary | None) -> dic
         }
         metrics |= {key: float(value) for key, value in numbers.items() if value is not None}
         overrides = " ".join(f"{key}={value}" for key, value in best.overrides.items())
-        run_id = best.run.runId or RunFolder(folder / best.run.folder).id
-        tags = {"best": summary.said, "bestOverrides": overrides, "bestRun": run_id}
+        tags = {"best": summary.said, "bestOverrides": overrides}
     files = [] if summary is None else sorted({*summary.files, *STUDY_FILES})
     return {
         "metrics": metrics,
         "tags": {key: value for key, value in tags.items() if value},
-        "folder": str(folder),
+        "best": "" if best is None else best.run.folder,
         "files": files,
         "table": None if summary is None else summary.table,
     }
 
 
-def taken_back(going: Going) -> None:
+def take_back_sweep(sweep: OpenSweep) -> None:
     """Leave nothing of a sweep that no job of began: none of the files that it made, nor what MLflow has of it.
 
     By name, never a folder with all that is in it: what is not known to be of this sweep stays.
     """
-    folder = going.plan.folder
+    folder = sweep.plan.folder
     records = read_records(folder, running=True)
     runs = [record.runId for record in records if record.runId]
-    if going.parent is not None and (error := going.parent.delete(runs)):
+    if sweep.parent is not None and (error := sweep.parent.delete(runs)):
         print(f"mlflow: the run of the sweep stays there: {error}", file=sys.stderr, flush=True)
     for record in records:
         place = folder / record.folder
         (place / RECORD).unlink(missing_ok=True)
-        if Path(record.folder).parts[0] not in going.there:
+        if Path(record.folder).parts[0] not in sweep.there:
             remove_empty([one for one in (place, *place.parents) if folder in one.parents])
-    for name in (HYDRAS, JOURNAL, SWEEP):
+    for name in (HYDRAS, JOURNAL, LOCK, SWEEP):
         (folder / name).unlink(missing_ok=True)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from gptlab.cli.command_line import CommandLine, choices_of, parsed
 from gptlab.cli.composing import compose_job
 from gptlab.errors import UserError
-from gptlab.runs.claiming import SWEEP, check_free_for_run
+from gptlab.runs.claiming import check_free_for_run
+from gptlab.runs.files import SWEEP
 from gptlab.sweeps.sweepers import BASIC
 
 if TYPE_CHECKING:

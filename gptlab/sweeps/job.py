@@ -284,7 +284,9 @@ class Job:
         told.pop("sweep", None)
         told.pop("anyway", None)
         parent, tracking = self.sweep.parent, self.sweep.tracking
-        return note_child(tracking, parent, record.name, told, record.status, record.reason, record.runId)
+        return note_child(
+            tracking, parent, self.folder, record.name, told, record.status, record.reason, record.runId
+        )
 
 
 def outside(folder: Path, root: Path) -> str:

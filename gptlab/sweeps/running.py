@@ -19,9 +19,10 @@ from gptlab.files import read_json
 from gptlab.plugins.changes import refuse_changed_plugins
 from gptlab.plugins.loading import Plugins
 from gptlab.runs.checkpoint import checkpoint_folders
-from gptlab.runs.files import PLUGINS
+from gptlab.runs.files import LOCK, PLUGINS, SWEEP
+from gptlab.runs.folder import SweepFolder
 from gptlab.signals import Stopped, handled, received_so_far
-from gptlab.sweeps.closing import Going, closed, over, taken_back
+from gptlab.sweeps.closing import OpenSweep, close_sweep, mark_unfinished, take_back_sweep
 from gptlab.sweeps.command import command_to_go_on, refuse_other_command, with_folder
 from gptlab.sweeps.job import SweepJob
 from gptlab.sweeps.plan import Plan, planned
@@ -46,38 +47,38 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
     with held(plan.folder, new=not plan.resume):
         if plan.resume:
             refuse_other_plugins(plan, plugins)
-        going = begun(plan, tracked)
+        sweep = open_sweep(plan, tracked)
         try:
             choices = [text for override in line.overrides for text in choices_of(override)]
-            launched(going, with_folder(line, arguments, plan.folder), choices, plugins)
+            run_jobs(sweep, with_folder(line, arguments, plan.folder), choices, plugins)
         except KeyboardInterrupt as stop:
-            over(plan.folder, "stopped with the sweep")
-            closed(going, KILLED)
-            again = command_to_go_on(arguments, going.sweep, plan.folder)
+            mark_unfinished(plan.folder, "stopped with the sweep")
+            close_sweep(sweep, KILLED)
+            again = command_to_go_on(arguments, sweep.told, plan.folder)
             if isinstance(stop, Stopped):
                 stop.told = [f"with {finished(plan.folder)}; go on with: {again}"]
             raise
         except UserError:
-            if over(plan.folder, "the process that ran it was killed") or plan.resume:
-                closed(going, FAILED)
+            if mark_unfinished(plan.folder, "the process that ran it was killed") or plan.resume:
+                close_sweep(sweep, FAILED)
             else:
-                taken_back(going)
+                take_back_sweep(sweep)
             raise
         except BaseException as error:
-            over(plan.folder, "the process that ran it was killed")
-            closed(going, FAILED)
+            mark_unfinished(plan.folder, "the process that ran it was killed")
+            close_sweep(sweep, FAILED)
             if plan.in_process or not isinstance(error, Exception):
                 raise
-            again = command_to_go_on(arguments, going.sweep, plan.folder)
+            again = command_to_go_on(arguments, sweep.told, plan.folder)
             raise TrainingStopped(
                 f"the launcher has given up ({type(error).__name__}: {error}). Go on with: {again}"
             ) from None
-        records = over(plan.folder, "the process that ran it was killed")
+        records = mark_unfinished(plan.folder, "the process that ran it was killed")
         if records and all(record.refused for record in records) and not plan.resume:
-            taken_back(going)
+            take_back_sweep(sweep)
             raise UserError(f"none of the jobs can be trained. The first: {records[0].reason}")
         status = FINISHED if all(record.status in DONE for record in records) else FAILED
-        closed(going, status)
+        close_sweep(sweep, status)
     return 1 if status == FAILED else 0
 
 
@@ -93,7 +94,7 @@ def refuse_other_plugins(plan: Plan, plugins: Plugins) -> None:
     refuse_changed_plugins(plugins.registry, brought, os.path.relpath(plan.folder), plan.anyway)
 
 
-def begun(plan: Plan, tracked: bool) -> Going:
+def open_sweep(plan: Plan, tracked: bool) -> OpenSweep:
     """The sweep with its parent run, made or opened again, and sweep.json.
 
     Raises UserError if jobs of another lie in its folder, the one to resume was begun with another command, or
@@ -111,29 +112,36 @@ def begun(plan: Plan, tracked: bool) -> Going:
         )
     else:
         sweep = Sweep(plan.name, plan.command, list(plan.swept))
+    told = SweepFolder(folder)
+    (folder / STOP).unlink(missing_ok=True)
+    replace(sweep, status=RUNNING).write(folder)
+    told.update(reason="", ended=None)
     parent = None
     if tracked:
         from gptlab.tracking.sweeping import open_parent
 
-        parent = open_parent(plan.tracking, sweep.name, plan.description, folder, sweep.id)
-    sweep = replace(sweep, id=sweep.id if parent is None else parent.id, status=RUNNING)
-    (folder / STOP).unlink(missing_ok=True)
-    sweep.write(folder)
-    return Going(plan, sweep, parent, there)
+        try:
+            parent = open_parent(plan.tracking, plan.description, told)
+        except UserError:
+            if not plan.resume:
+                for name in (LOCK, SWEEP):
+                    (folder / name).unlink(missing_ok=True)
+            raise
+    return OpenSweep(plan, read_sweep(folder), parent, there)
 
 
-def launched(going: Going, arguments: list[str], choices: list[str], plugins: Plugins) -> None:
+def run_jobs(sweep: OpenSweep, arguments: list[str], choices: list[str], plugins: Plugins) -> None:
     """Have Hydra run the jobs. Raises Stopped, UserError, or whatever the launcher raises."""
-    plan = going.plan
+    plan = sweep.plan
     job = SweepJob(
         str(plan.folder),
-        "" if going.parent is None else going.parent.id,
+        "" if sweep.parent is None else sweep.parent.id,
         plan.swept,
         plan.tracking,
         own_process(),
         os.getcwd(),
         str(time.time_ns()) if plan.resume else "",
-        going.there,
+        sweep.there,
     )
     try:
         with stopping(plan), in_background(), composing.explained(plugins, choices):

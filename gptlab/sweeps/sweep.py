@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from gptlab.errors import UserError
-from gptlab.files import read_json, write_json
+from gptlab.files import read_json
 from gptlab.runs import claiming
-from gptlab.runs.claiming import SWEEP
+from gptlab.runs.files import SWEEP
+from gptlab.runs.folder import SweepFolder
 from gptlab.sweeps.record import RUNNING
 
 STOP = "stop"  # there while jobs are asked to end
@@ -32,8 +33,8 @@ class Sweep:
     status: str = RUNNING
 
     def write(self, folder: Path) -> None:
-        """Keep it in the sweep's folder."""
-        write_json(folder / SWEEP, {"format": FORMAT, **asdict(self)})
+        """Have the sweep's folder tell it."""
+        SweepFolder(folder).update(format=FORMAT, **asdict(self))
 
 
 def read_sweep(folder: Path) -> Sweep:

@@ -2,21 +2,20 @@
 
 import math
 import os
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
 from gptlab.errors import UserError
-from gptlab.runs.files import CONFIG, METRICS, RUN
-from gptlab.runs.folder import OVER, RunFolder
+from gptlab.runs.files import CONFIG, METRICS, RUN, SWEEP
+from gptlab.runs.folder import OVER, RunFolder, SweepFolder
 from gptlab.runs.run import STARTING
 from gptlab.tracking import orphans
 from gptlab.tracking.earlier import UNSENT, take_in_unsent
 from gptlab.tracking.link import ENVIRONMENT
 from gptlab.tracking.lock import alone
+from gptlab.tracking.parent import ParentSync
 from gptlab.tracking.store import Store, check_server, find_store, open_store
 from gptlab.tracking.sync import Sync, end_killed
 
@@ -27,31 +26,42 @@ RUNNING = "attributes.status = 'RUNNING'"
 
 
 def sync_folder(path: Path) -> str:
-    """Send what an MLflow store lacks of a run that is over; what to tell.
+    """Send what an MLflow store lacks of a run that is over, or of a sweep and its runs; what to tell.
 
-    Raises UserError for a folder that is no run's, one that is being trained, a store that does not answer, and
+    Raises UserError for a folder that is neither's, one that is being trained, a store that does not answer, and
     what is refused: all of it stays in the folder.
     """
-    folder = RunFolder(path)
+    if (path / SWEEP).is_file():
+        runs = [RunFolder(file.parent) for file in sorted(path.rglob(RUN))]
+        told = [sync_told(run) for run in runs if not run.identity().get("synced", True)]
+        return "\n".join([*told, sync_told(SweepFolder(path))])
     if not (path / CONFIG).is_file():
         raise UserError(
-            f"sync needs a run's folder: {path} has no {CONFIG}. Try python -m gptlab sync runs/..."
+            f"sync needs a run's folder, or a sweep's: {path} has no {CONFIG}. Try python -m gptlab sync runs/..."
         )
+    return sync_told(RunFolder(path))
+
+
+def sync_told(folder: RunFolder | SweepFolder) -> str:
+    path = folder.path
     lock = alone(path)
     try:
-        take_in_unsent(folder)
+        if isinstance(folder, RunFolder):
+            take_in_unsent(folder)
         told = folder.identity()
-        if told.get("status") not in OVER and orphans.lives(str(told.get("process", ""))):
+        process = str(told.get("process", ""))
+        if told.get("status") not in OVER and orphans.lives(process):
             raise UserError(f"{os.path.relpath(path)} is being trained: MLflow has it once it ends.")
         if told.get("synced", True) or "store" not in told:
-            refuse_unknown(folder)
+            if isinstance(folder, RunFolder):
+                refuse_unknown(folder)
             return f"{os.path.relpath(path)} has nothing left to send"
-        end_killed(folder, str(told.get("process", "")))
+        end_killed(folder, process)
         store = find_store(told["store"])
         if store.is_server:
             check_server(store)
         os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
-        sync = Sync(open_store(store), store, folder)
+        sync = sync_of(open_store(store), store, folder)
         error = sync.end(math.inf)
         if error is None:
             (path / UNSENT).unlink(missing_ok=True)
@@ -63,8 +73,8 @@ def sync_folder(path: Path) -> str:
             f"{store.shown} must take all that is sent, and did not ({reason}). The rest stays in {path}: "
             "type the same again later."
         )
-    registered = f"; registered as {sync.uploads.registered}" if sync.uploads.registered else ""
-    return f"sent to {store.shown}: MLflow run {folder.id}{registered}"
+    said = f"; registered as {sync.registered}" if sync.registered else ""
+    return f"sent to {store.shown}: MLflow run {folder.id}{said}"
 
 
 def refuse_unknown(folder: RunFolder) -> None:
@@ -99,8 +109,9 @@ def close_abandoned(client: "MlflowClient", store: Store, experiment_ids: list[s
         trains, writes = (tags.get(name, "") for name in (orphans.PROCESS, orphans.WRITER))
         if not trains or orphans.lives(trains) or orphans.lives(writes):
             continue
-        folder = RunFolder(Path(tags.get(orphans.FOLDER, "")))
-        if folder.id == run_id and folder.status not in ("", STARTING):
+        place = Path(tags.get(orphans.FOLDER, ""))
+        folder = next((each for each in (RunFolder(place), SweepFolder(place)) if each.id == run_id), None)
+        if folder is not None and folder.status not in ("", STARTING):
             if end_later(client, store, folder):
                 closed.append(run_id)
         elif orphans.close_abandoned(client, run_id, trains):  # nothing tells of its end
@@ -108,33 +119,31 @@ def close_abandoned(client: "MlflowClient", store: Store, experiment_ids: list[s
     return closed
 
 
-def end_later(client: "MlflowClient", store: Store, folder: RunFolder) -> bool:
+def sync_of(client: "MlflowClient", store: Store, folder: RunFolder | SweepFolder) -> Sync | ParentSync:
+    if isinstance(folder, RunFolder):
+        return Sync(client, store, folder)
+    return ParentSync(client, store, folder)
+
+
+def end_later(client: "MlflowClient", store: Store, folder: RunFolder | SweepFolder) -> bool:
     """Send what is left of a run that nobody trains any more; whether all of it is there."""
-    lock = alone(folder.path, 0.0)
     try:
-        process = str(folder.identity().get("process", ""))
-        if orphans.lives(process):  # it was taken up again meanwhile
-            return False
-        end_killed(folder, process)
-        return folder.status in OVER and Sync(client, store, folder).end() is None
+        with alone(folder.path, 0.0):
+            process = str(folder.identity().get("process", ""))
+            if orphans.lives(process):  # it was taken up again meanwhile
+                return False
+            end_killed(folder, process)
+            return folder.status in OVER and sync_of(client, store, folder).end() is None
     except (UserError, OSError):
         return False
-    finally:
-        lock.release()
 
 
 def catch_up_below(client: "MlflowClient", store: Store, root: Path) -> None:
-    """Send what is left of the runs below `root` that are over and belong in this store."""
-    for folder in unsynced_below(root, store):
-        with suppress(UserError):
-            end_later(client, store, folder)
-
-
-def unsynced_below(root: Path, store: Store) -> Iterator[RunFolder]:
-    for file in root.rglob(RUN):
-        folder = RunFolder(file.parent)
+    """Send what is left of the runs and sweeps below `root` that are over and belong in this store."""
+    folders: list[RunFolder | SweepFolder] = [RunFolder(file.parent) for file in root.rglob(RUN)]
+    for folder in [*folders, *(SweepFolder(file.parent) for file in root.rglob(SWEEP))]:
         told = folder.identity()
         if told.get("synced", True) or told.get("store") != store.address:
             continue
         if not orphans.lives(str(told.get("process", ""))):
-            yield folder
+            end_later(client, store, folder)

@@ -38,7 +38,8 @@ def facts_in(path: Path) -> dict[str, Any]:
         return {
             **{key: run[key] for key in ("name", "description", "tags", "dataset")},
             **({"id": run["id"]} if run["id"] else {}),
-            **{key: first[key] for key in ("experiment", "process", "command", "began")},
+            **{key: first[key] for key in ("experiment", "process", "began")},
+            "typed": first["command"],
             "store": join_address(store["uri"], store.get("user", ""), ""),
             "parameters": counts,
             "status": end["status"],

@@ -4,6 +4,7 @@ import getpass
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab import strict_json
@@ -22,17 +23,17 @@ PARAM_LENGTH = 6000
 TAG_LENGTH = 8000
 
 
-def tags_of(run: Run, told: dict[str, Any]) -> dict[str, str]:
-    """The tags of a new run. told: what run.json tells of the process that trains."""
+def tags_of(folder: Path, told: dict[str, Any]) -> dict[str, str]:
+    """The tags of a new run. told: what its folder tells of it, and of the process that trains."""
     tags = {
-        "mlflow.note.content": run.description,
+        "mlflow.note.content": told["description"],
         "mlflow.user": user(),
-        "mlflow.source.name": told["command"],
+        "mlflow.source.name": told["typed"],
         "mlflow.source.type": "LOCAL",
-        **run.tags,
-        # Last, since MLflow shows tags in this order, and these are for close_orphans only.
+        **told.get("tags", {}),
+        # Last, since MLflow shows tags in this order, and these are only for what closes runs that were left open.
         KEY: told.get("key", ""),
-        orphans.FOLDER: str(run.folder.absolute()),
+        orphans.FOLDER: str(folder.absolute()),
         **orphans.marks(told["process"]),
     }
     return {clean_key(name): value[:TAG_LENGTH] for name, value in tags.items() if value}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from gptlab.errors import UserError
 from gptlab.files import Busy, Lock, lock
+from gptlab.runs.files import WRITING
 
-LOCK = ".mlflow"
 WAITING_SECONDS = 60.0  # a forerunner writes what it has and ends; a dead server may hold it for a while
 
 
@@ -15,7 +15,7 @@ def alone(folder: Path, seconds: float = WAITING_SECONDS) -> Lock:
     Raises UserError if one still does after so many seconds, and for a folder that cannot be written.
     """
     try:
-        return lock(folder / LOCK, seconds)
+        return lock(folder / WRITING, seconds)
     except Busy:
         raise UserError(
             f"the run in {folder} is still being written to MLflow by another process: end that one first."

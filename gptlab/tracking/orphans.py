@@ -12,10 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptlab.errors import UserError
-from gptlab.files import read_json
-from gptlab.runs.claiming import SWEEP
-from gptlab.runs.folder import OVER
 from gptlab.runs.run import KILLED
 
 if TYPE_CHECKING:
@@ -81,24 +77,9 @@ def is_open(run: "MlflowRun", process: str) -> bool:
 
 
 def close_abandoned(client: "MlflowClient", run_id: str, process: str) -> bool:
-    """Close a run that `process` has left open, if it is still its own; whether it was.
-
-    As KILLED, or as what a sweep's folder says of its end: that is written before MLflow is told.
-    """
-    found = client.get_run(run_id)
-    if not is_open(found, process):
+    """Close as KILLED a run that `process` has left open, if it is still its own; whether it was."""
+    if not is_open(client.get_run(run_id), process):
         return False
-    status = status_of_sweep(found.data.tags.get(FOLDER, ""))
-    if status == "KILLED":
-        client.set_tag(run_id, "error", REASON)
-    client.set_terminated(run_id, status)
+    client.set_tag(run_id, "error", REASON)
+    client.set_terminated(run_id, KILLED)
     return True
-
-
-def status_of_sweep(sweep_folder: str) -> str:
-    """How a sweep ended by its folder; KILLED if that tells no end."""
-    with suppress(UserError):
-        told = read_json(Path(sweep_folder, SWEEP)) if sweep_folder else {}
-        if isinstance(told, dict) and told.get("status") in OVER:
-            return str(told["status"])
-    return KILLED

@@ -1,15 +1,18 @@
 """The parent run of a sweep in MLflow, and the children that never began to train. Called in MLflow's process."""
 
+import math
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab import strict_json
-from gptlab.runs.run import INTERRUPTED
+from gptlab.runs.folder import OVER, RunFolder, SweepFolder
+from gptlab.runs.run import INTERRUPTED, KILLED
 from gptlab.tracking.experiment import experiment_id
-from gptlab.tracking.facts import TAG_LENGTH, clean_key, flat_params, user
-from gptlab.tracking.orphans import REASON, marks
-from gptlab.tracking.resuming import existing_run, take_over
+from gptlab.tracking.facts import TAG_LENGTH, clean_key, flat_params, tags_of
+from gptlab.tracking.orphans import REASON
+from gptlab.tracking.resuming import open_run
 from gptlab.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -20,42 +23,68 @@ PARAMS_A_BATCH = 100  # MLflow's limit
 TABLE = "summary.json"
 
 
-def open_parent(client: "MlflowClient", store: Store, experiment: str, told: dict[str, Any]) -> str:
-    """Make the parent run that `told` describes, or open it again if it has an id; its id.
+class ParentSync:
+    """Brings the parent run of a sweep up to what its folder tells; as `Sync`, of a run's."""
 
-    Raises UserError if it is to be opened again and is not there, or belongs to a process that lives.
-    """
-    if told["id"]:
-        found = existing_run(client, store, told["id"])
-        take_over(client, found, told["description"], told["process"])
-        return str(told["id"])
-    return _made(client, store, experiment, told)
+    def __init__(self, client: "MlflowClient", store: Store, folder: SweepFolder) -> None:
+        self.client = client
+        self.store = store
+        self.folder = folder
+        self.process = str(folder.identity().get("process", ""))  # that runs the sweep
+
+    def open(self) -> str:
+        """Find the run in the store, or make it; its id. Raises UserError as `open_run`."""
+        return open_run(self.client, self.store, self.folder)[0]
+
+    registered = ""
+
+    def end(self, seconds: float = math.inf) -> Exception | None:
+        """Log what the sweep has shown, then close its run as the folder says it ended; the error, if any."""
+        try:
+            run_id, told = self.open(), self.folder.identity()
+            close_parent(self.client, run_id, self.folder.path, told)
+        except Exception as error:
+            return error
+        with suppress(OSError):
+            expected = {"status": told.get("status"), "process": self.process}
+            self.folder.update_if(expected, synced=told.get("status") in OVER)
+        return None
 
 
-def close_parent(client: "MlflowClient", run_id: str, told: dict[str, Any]) -> str:
-    """Log what a sweep has shown, then close its parent run; its id. All of it may be done twice.
+def close_parent(client: "MlflowClient", run_id: str, folder: Path, told: dict[str, Any]) -> None:
+    """Log what a sweep has shown and close its parent run. All of it may be done twice.
 
-    told: status, tags; metrics, table of jobs, folder and names of the files in it, each if there is any.
+    told: status, and once the sweep has been summed up `shown`: metrics, tags, the folder of the best run, the table of
+    jobs and the names of files.
     """
     from mlflow.entities import Metric, RunTag
 
+    shown = told.get("shown", {})
     now = int(time.time() * 1000)
     # Always step 0: of two points at one step MLflow shows the later, whichever job was best before.
-    metrics = [Metric(clean_key(name), value, now, 0) for name, value in told.get("metrics", {}).items()]
-    tags = [RunTag(clean_key(name), text[:TAG_LENGTH]) for name, text in told["tags"].items()]
-    client.log_batch(run_id, metrics=metrics, tags=tags, synchronous=True)
-    forget_kill(client, run_id)
-    for name in told.get("files", ()):
-        if (file := Path(told["folder"]) / name).is_file():
+    metrics = [Metric(clean_key(name), value, now, 0) for name, value in shown.get("metrics", {}).items()]
+    tags = dict(shown.get("tags", {}))
+    if best := shown.get("best"):
+        tags["bestRun"] = RunFolder(folder / best).id  # it may have one only by now
+    made = [RunTag(clean_key(name), text[:TAG_LENGTH]) for name, text in tags.items() if text]
+    client.log_batch(run_id, metrics=metrics, tags=made, synchronous=True)
+    for name in shown.get("files", ()):
+        if (file := folder / name).is_file():
             client.log_artifact(run_id, str(file))
-    if told.get("table"):
-        client.log_dict(run_id, told["table"], TABLE)
-        # What makes the UI show it as a table, see Writer.
+    if shown.get("table"):
+        client.log_dict(run_id, shown["table"], TABLE)
+        # What makes the UI show it as a table, see Uploads.
         client.set_tag(
             run_id, "mlflow.loggedArtifacts", strict_json.dumps([{"path": TABLE, "type": "table"}])
         )
-    client.set_terminated(run_id, told["status"])
-    return run_id
+    status = told.get("status")
+    if status in OVER:
+        forget_kill(client, run_id)
+    else:
+        status = KILLED
+    if reason := told.get("reason", "") if told.get("status") in OVER else REASON:
+        client.set_tag(run_id, "error", reason[:TAG_LENGTH])
+    client.set_terminated(run_id, status)
 
 
 def delete_runs(client: "MlflowClient", run_ids: list[str]) -> str:
@@ -90,18 +119,10 @@ def forget_kill(client: "MlflowClient", run_id: str) -> None:
 
 
 def _made(client: "MlflowClient", store: Store, experiment: str, told: dict[str, Any]) -> str:
-    tags = {
-        "mlflow.note.content": told["description"],
-        "mlflow.user": user(),
-        "mlflow.source.name": told["command"],
-        "mlflow.source.type": "LOCAL",
-        **told["tags"],
-        **marks(told["process"]),
-    }
     made = client.create_run(
         experiment_id(client, store, experiment),
         start_time=told["began"],
         run_name=told["name"],
-        tags={clean_key(name): text[:TAG_LENGTH] for name, text in tags.items() if text},
+        tags=tags_of(Path(told["folder"]), told),
     )
     return str(made.info.run_id)

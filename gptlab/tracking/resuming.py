@@ -1,14 +1,54 @@
-"""An MLflow run that goes on: opened again, and how far its metrics have come."""
+"""The MLflow run of a folder: made, or found again, and how far its metrics have come."""
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from gptlab.errors import UserError
+from gptlab.runs.folder import OVER, ToldFolder
 from gptlab.tracking import orphans
+from gptlab.tracking.experiment import experiment_id
+from gptlab.tracking.facts import KEY, tags_of
 from gptlab.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
+
+
+def open_run(
+    client: "MlflowClient", store: Store, folder: ToldFolder, fresh: bool = False
+) -> "tuple[str, MlflowRun | None]":
+    """The id of the run that a folder tells of, which is made if there is none, and what MLflow knew of it before.
+
+    fresh: nobody has tried to make it before. One that goes on is set back to RUNNING. Raises UserError if the
+    experiment is deleted, or keeps its artifacts where this store cannot write; if the run to continue is not there,
+    deleted, or still being trained.
+    """
+    told = folder.identity()
+    run_id = folder.id or ("" if fresh else made_before(client, store, told))
+    found = existing_run(client, store, run_id) if run_id else None
+    if found is None:
+        run_id = client.create_run(
+            experiment_id(client, store, told["experiment"]),
+            start_time=told["began"],
+            run_name=told["name"],
+            tags=tags_of(folder.path, told),
+        ).info.run_id
+    elif told.get("status") not in OVER:
+        take_over(client, found, told["description"], told["process"])
+    if folder.id != run_id:
+        with suppress(OSError):  # a full disk; or of a run that took no step nothing is left
+            folder.update(id=run_id)
+    return run_id, found
+
+
+def made_before(client: "MlflowClient", store: Store, told: dict[str, Any]) -> str:
+    """The run that was made of a folder by a process that was killed before it could say so."""
+    if not (key := told.get("key", "")):
+        return ""
+    experiment = experiment_id(client, store, told["experiment"])
+    found = client.search_runs([experiment], f"tags.`{KEY}` = '{key}'", max_results=1)
+    return str(found[0].info.run_id) if found else ""
 
 
 def existing_run(client: "MlflowClient", store: Store, run_id: str) -> "MlflowRun":

@@ -8,8 +8,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from gptlab.errors import UserError
+from gptlab.runs.folder import SweepFolder
 from gptlab.tracking import orphans
 from gptlab.tracking.link import Link, Message, take_link, warm_up
 from gptlab.tracking.messages import write_store
@@ -28,13 +30,12 @@ class ParentRun:
     """The MLflow run that a sweep's jobs are children of."""
 
     store: Store
-    experiment: str
+    folder: Path
     id: str
 
-    def close(self, status: str, told: Settings) -> str:
-        """Log the summary that `told` is (see parent.close_parent) and close the run; what went wrong, if anything."""
-        told = {**told, "status": status}
-        return _asked(self.store, CLOSING_SECONDS, do="close_parent", run_id=self.id, told=told)[1]
+    def close(self) -> str:
+        """Have MLflow know what the sweep's folder tells of its end; what went wrong, if anything."""
+        return _asked(self.store, CLOSING_SECONDS, do="end_sweep", folder=str(self.folder))[1]
 
     def delete(self, children: list[str]) -> str:
         """Take it back, for a sweep that no job of began; what went wrong, if anything."""
@@ -47,26 +48,32 @@ def prepare() -> None:
     warm_up()
 
 
-def open_parent(tracking: Settings, name: str, description: str, folder: Path, run_id: str = "") -> ParentRun:
-    """Make the parent run of the sweep in `folder`, or open `run_id` again.
-
-    Raises UserError if the store refuses, or does not answer.
-    """
+def open_parent(tracking: Settings, description: str, folder: SweepFolder) -> ParentRun:
+    """Make the parent run of the sweep in `folder`, or open it again. Raises UserError if the store refuses, or does
+    not answer."""
     store = find_store(tracking["uri"])
     check_store(store)
     if store.is_server:
         check_server(store)
-    tags = {orphans.FOLDER: str(folder.absolute())}
-    told = {**_told(name, description), "id": run_id, "tags": tags}
+    known = folder.identity()
+    told = _told(description) | {key: known[key] for key in ("began", "key") if key in known}
     experiment = tracking["experimentName"]
-    found, error = _asked(store, OPENING_SECONDS, do="open_parent", experiment=experiment, told=told)
+    folder.update(**told, store=store.address, experiment=experiment, synced=False)
+    found, error = _asked(store, OPENING_SECONDS, do="open_sweep", folder=str(folder.path.absolute()))
     if error:
         raise UserError(error)
-    return ParentRun(store, experiment, found)
+    return ParentRun(store, folder.path, found)
 
 
 def note_child(
-    tracking: Settings, parent: str, name: str, config: Settings, status: str, reason: str, run_id: str = ""
+    tracking: Settings,
+    parent: str,
+    folder: Path,
+    name: str,
+    config: Settings,
+    status: str,
+    reason: str,
+    run_id: str = "",
 ) -> str:
     """Have MLflow know a job that ended before it began to train, or the run `run_id` as over; its id.
 
@@ -74,8 +81,12 @@ def note_child(
     """
     try:
         store = find_store(tracking["uri"])
-        told = {**_told(name, reason), "id": run_id, "config": config, "status": status, "reason": reason}
-        told["tags"] = {PARENT: parent} if parent else {}
+        told = {**_told(reason), "id": run_id, "config": config, "status": status, "reason": reason}
+        told |= {
+            "name": name,
+            "folder": str(folder.absolute()),
+            "tags": {PARENT: parent} if parent else {},
+        }
         experiment = tracking["experimentName"]
         found, error = _asked(store, NOTING_SECONDS, do="note_child", experiment=experiment, told=told)
     except UserError as refusal:
@@ -85,14 +96,13 @@ def note_child(
     return found
 
 
-def _told(name: str, description: str) -> Settings:
+def _told(description: str) -> Settings:
     return {
-        "name": name,
         "description": description,
-        "tags": {},
         "process": orphans.own_process(),
-        "command": command_typed(),
+        "typed": command_typed(),
         "began": int(time.time() * 1000),
+        "key": uuid4().hex,
     }
 
 

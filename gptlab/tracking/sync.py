@@ -12,14 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab.runs.files import CONFIG, METRICS, PLUGINS
-from gptlab.runs.folder import OVER, PARAMETERS, RunFolder
+from gptlab.runs.files import CONFIG, METRICS, PARAMETERS, PLUGINS
+from gptlab.runs.folder import OVER, RunFolder, ToldFolder
 from gptlab.runs.run import FINISHED, KILLED, RUNNING
-from gptlab.tracking.experiment import experiment_id
-from gptlab.tracking.facts import COUNTS, KEY, TAG_LENGTH, clean_key, flat_params, tags_of
+from gptlab.tracking.facts import COUNTS, TAG_LENGTH, clean_key, flat_params
 from gptlab.tracking.orphans import REASON
 from gptlab.tracking.parent import forget_kill
-from gptlab.tracking.resuming import existing_run, steps_of, take_over
+from gptlab.tracking.resuming import open_run, steps_of
 from gptlab.tracking.store import Store, answers
 from gptlab.tracking.uploads import Uploads
 from gptlab.training.metric_rows import Metrics, rows_after
@@ -37,8 +36,8 @@ Point = tuple[str, float, int, int]  # a metric's key, value, time (milliseconds
 class Sync:
     """Brings one run of an MLflow store up to what its folder tells. Called from one thread.
 
-    `fresh`: nobody has tried to make the run in the store before. on_made: called with the id of a run that
-    was made. on_written: called after each batch of metrics: there may be many.
+    `fresh`: nobody has tried to make the run in the store before. on_written: called after each batch of metrics:
+    there may be many.
     """
 
     def __init__(
@@ -47,18 +46,15 @@ class Sync:
         store: Store,
         folder: RunFolder,
         fresh: bool = False,
-        on_made: Callable[[str], None] = lambda run_id: None,
         on_written: Callable[[], None] = lambda: None,
     ) -> None:
         self.client = client
         self.store = store
         self.folder = folder
         self.fresh = fresh
-        self.on_made = on_made
         self.on_written = on_written
         self.run = folder.run()
         self.process = str(folder.identity().get("process", ""))  # that trains it
-        self.experiment_id = ""
         self.uploads = Uploads(client, self.run)
         self._opened = False
         self._read = 0  # bytes of metrics.jsonl that are in the store
@@ -66,6 +62,11 @@ class Sync:
         self._best = math.inf  # the lowest validation loss so far
         self._in_doubt = False  # a batch may be in the store although no answer said so
         self._facts_sent = False
+
+    @property
+    def registered(self) -> str:
+        """What the run's model is called in MLflow's registry; empty if it is not in there."""
+        return self.uploads.registered
 
     def send(self) -> None:
         """Send what the store lacks, but for the end of the run. Raises whatever the store raises."""
@@ -106,48 +107,15 @@ class Sync:
         return failure
 
     def open(self) -> str:
-        """Find the run in the store, or make it; its id.
-
-        Raises UserError if the experiment is deleted, or keeps its artifacts where this store cannot write; if
-        the run to continue is not there, deleted, or still being trained.
-        """
-        if self._opened:
-            return self.run.id
-        told = self.folder.identity()
-        self.run.id = self.folder.id or ("" if self.fresh else self._made_before(told))
-        if self.run.id:
-            found = existing_run(self.client, self.store, self.run.id)
-            self.experiment_id = found.info.experiment_id
-            if told.get("status") not in OVER:
-                take_over(self.client, found, self.run.description, self.process)
-            self._last = steps_of(found)
-            self._facts_sent = bool(found.inputs and found.inputs.dataset_inputs)
-            self.uploads.look()
-        else:
-            self._make(told)
-        if self.folder.id != self.run.id:
-            with suppress(OSError):  # a full disk; or of a run that took no step nothing is left
-                self.folder.update(id=self.run.id)
-        self._opened = True
+        """Find the run in the store, or make it; its id. Raises UserError as `open_run`."""
+        if not self._opened:
+            self.run.id, found = open_run(self.client, self.store, self.folder, self.fresh)
+            if found is not None:
+                self._last = steps_of(found)
+                self._facts_sent = bool(found.inputs and found.inputs.dataset_inputs)
+                self.uploads.look()
+            self._opened = True
         return self.run.id
-
-    def _make(self, told: dict[str, Any]) -> None:
-        self.experiment_id = experiment_id(self.client, self.store, told["experiment"])
-        self.run.id = self.client.create_run(
-            self.experiment_id,
-            start_time=told["began"],
-            run_name=self.run.name,
-            tags=tags_of(self.run, told),
-        ).info.run_id
-        self.on_made(self.run.id)
-
-    def _made_before(self, told: dict[str, Any]) -> str:
-        """The run that was made of this folder by a process that was killed before it could say so."""
-        self.experiment_id = experiment_id(self.client, self.store, told["experiment"])
-        if not (key := told.get("key", "")):
-            return ""
-        found = self.client.search_runs([self.experiment_id], f"tags.`{KEY}` = '{key}'", max_results=1)
-        return str(found[0].info.run_id) if found else ""
 
     def _parts(self) -> list[Callable[[], None]]:
         return [
@@ -257,7 +225,7 @@ class Sync:
         self.client.set_terminated(self.run.id, status, end_time=ended)
 
 
-def end_of(folder: RunFolder) -> dict[str, Any]:
+def end_of(folder: ToldFolder) -> dict[str, Any]:
     """How the run of a folder has ended, as `Sync.close` takes it. One that goes on is taken for killed."""
     told = folder.identity()
     status = told.get("status")
@@ -270,7 +238,7 @@ def end_of(folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def end_killed(folder: RunFolder, process: str) -> None:
+def end_killed(folder: ToldFolder, process: str) -> None:
     """Have a folder say that its run was killed, if it is still that of `process`, which is gone. Raises OSError."""
     ended = int(time.time() * 1000)
     folder.update_if({"status": RUNNING, "process": process}, status=KILLED, reason=REASON, ended=ended)

@@ -76,7 +76,7 @@ class Tracker:
             store=store.address,
             experiment=self.config.experimentName,
             process=orphans.own_process(),
-            command=command_typed(),
+            typed=command_typed(),
             began=int(time.time() * 1000) if fresh else known.get("began", int(time.time() * 1000)),
             key=uuid4().hex if fresh else known.get("key", ""),
             synced=False,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from gptlab import strict_json
 from gptlab.inspection.kept import INSPECTIONS
 from gptlab.runs.checkpoint import CHECKPOINTS, name_run
-from gptlab.runs.files import SAMPLES, TOKENIZER
-from gptlab.runs.folder import PARAMETERS, RunFolder
+from gptlab.runs.files import PARAMETERS, SAMPLES, TOKENIZER
+from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import FINISHED, Run
 from gptlab.tracking.facts import dataset_input
 from gptlab.training.metric_rows import Metrics

@@ -5,7 +5,7 @@ process, whose Python runs one thread at a time (measured: 3-4 s a run); here it
 It outlives its parent for a moment, so that a run whose process is killed is closed as well.
 
 What comes in: `follow` (a run's folder), `now`, `end`, `sweep` (close what others have left open), each with its
-fields, and of a sweep of jobs `open_parent`, `close_parent`, `note_child`, `delete_runs`; what goes out: `started`,
+fields, and of a sweep of jobs `open_sweep`, `end_sweep`, `note_child`, `delete_runs`; what goes out: `started`,
 `refused`, `failed`, `writing` (the end takes its time), `ended`, `swept`, `done`.
 See `Conversation`.
 """
@@ -27,12 +27,11 @@ import numpy as np
 from gptlab import strict_json
 from gptlab.errors import UserError
 from gptlab.files import Lock
-from gptlab.runs.folder import RunFolder
-from gptlab.tracking import orphans
+from gptlab.runs.folder import RunFolder, SweepFolder
 from gptlab.tracking.catch_up import catch_up_below, close_abandoned
 from gptlab.tracking.lock import alone
 from gptlab.tracking.messages import Message, read_store
-from gptlab.tracking.parent import close_parent, delete_runs, note_child, open_parent
+from gptlab.tracking.parent import ParentSync, delete_runs, note_child
 from gptlab.tracking.store import answers, connect, open_store, settle
 from gptlab.tracking.sync import Sync, end_killed
 
@@ -55,9 +54,7 @@ class Conversation:
         self._lock: Lock | None = None
         self._reported_id = ""
         self._looked: set[Path] = set()  # folders below which runs that are over were looked for
-        self.parent: tuple[Message, str, str] | None = (
-            None  # of a sweep: its store, its id, the sweep's process
-        )
+        self.parent: ParentSync | None = None  # of a sweep that goes on
 
     def hold(self) -> None:
         """Answer every message; return when the parent is gone."""
@@ -68,9 +65,10 @@ class Conversation:
                 self._send()
                 continue
             if message is None:
-                if self.sync is not None:
-                    self._end_killed(self.sync)
-                self._close_abandoned()
+                for sync in (self.sync, self.parent):
+                    if sync is not None:
+                        end_abandoned(sync)
+                self._unlock()
                 return
             fields = {name: value for name, value in message.items() if name != "do"}
             getattr(self, f"_{message['do']}")(**fields)
@@ -111,7 +109,7 @@ class Conversation:
 
     def _look_for_others(self, sync: Sync) -> None:
         """Runs that are over, and that the processes which wrote them could not end."""
-        close_abandoned(sync.client, sync.store, [sync.experiment_id])
+        close_abandoned(sync.client, sync.store, [sync.client.get_run(sync.run.id).info.experiment_id])
         root = Path.cwd() / "runs"
         if root not in self._looked:
             self._looked.add(root)
@@ -135,15 +133,6 @@ class Conversation:
         message = "" if error is None else said(error)
         self.reply({"is": "ended", "message": message, "registered": sync.uploads.registered})
 
-    def _end_killed(self, sync: Sync) -> None:
-        """The process that trains is gone; unless another one has taken the run over, it ends here."""
-        with suppress(OSError):
-            end_killed(sync.folder, sync.process)
-        if sync.folder.identity().get("process") == sync.process:
-            sync.end()
-            settle(sync.store)
-        self._unlock()
-
     def _sweep(self, store: Message) -> None:
         try:
             place = read_store(store)
@@ -154,33 +143,30 @@ class Conversation:
         except Exception as error:
             self.reply({"is": "refused", "message": str(error), "user": isinstance(error, UserError)})
 
-    def _open_parent(self, store: Message, experiment: str, told: Message) -> None:
-        place = read_store(store)
+    def _open_sweep(self, store: Message, folder: str) -> None:
+        """Have the parent run of a sweep, which is this process's until `end_sweep`."""
 
         def work() -> str:
-            run_id = open_parent(open_store(place), place, experiment, told)
-            self.parent = store, run_id, told["process"]
-            return run_id
+            place = read_store(store)
+            self.parent = ParentSync(open_store(place), place, SweepFolder(Path(folder)))
+            return self.parent.open()
 
         self._done(work)
 
-    def _close_parent(self, store: Message, run_id: str, told: Message) -> None:
+    def _end_sweep(self, store: Message, folder: str) -> None:
         self.parent = None
 
         def work() -> str:
-            client = open_store(read_store(store))
+            place = read_store(store)
+            client = open_store(place)
+            sync = ParentSync(client, place, SweepFolder(Path(folder)))
             # Jobs whose processes were killed, that of MLflow with them: a launcher may do so as it gives up.
-            close_abandoned(client, read_store(store), [client.get_run(run_id).info.experiment_id])
-            return close_parent(client, run_id, told)
+            close_abandoned(client, place, [client.get_run(sync.open()).info.experiment_id])
+            if error := sync.end():
+                raise error
+            return sync.folder.id
 
         self._done(work)
-
-    def _close_abandoned(self) -> None:
-        """Close the parent run of a sweep whose process is gone, unless another one of MLflow's has closed it."""
-        if self.parent is not None:
-            store, run_id, process = self.parent
-            with suppress(Exception):
-                orphans.close_abandoned(open_store(read_store(store)), run_id, process)
 
     def _note_child(self, store: Message, experiment: str, told: Message) -> None:
         place = read_store(store)
@@ -226,6 +212,15 @@ class Conversation:
         if self._lock is not None:
             self._lock.release()
         self._lock = None
+
+
+def end_abandoned(sync: Sync | ParentSync) -> None:
+    """The process that trains is gone; unless another one has taken the run over, it ends here."""
+    with suppress(OSError):
+        end_killed(sync.folder, sync.process)
+    if sync.folder.identity().get("process") == sync.process:
+        sync.end()
+        settle(sync.store)
 
 
 @cache
