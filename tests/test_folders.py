@@ -226,7 +226,9 @@ def test_a_claim_is_given_back_as_it_was_found(tmp_path: Path) -> None:
     with claimed(tmp_path / "a"):
         start_of(tmp_path / "a/x", "STARTING")  # nothing of the claim's
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
-    assert sorted(p.name for p in (tmp_path / "a/x").iterdir()) == sorted({*START} - {LOCK})
+    assert sorted(p.name for p in (tmp_path / "a/x").iterdir()) == sorted(
+        {*START} - {LOCK, WRITING, PARAMETERS}
+    )
 
 
 def test_a_step_makes_it_stay(tmp_path: Path) -> None:

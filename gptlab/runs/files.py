@@ -21,7 +21,7 @@ RUN_FILES = (*START, METRICS, SAMPLES, CHECKPOINTS, INSPECTIONS, JOB)
 SWEEP = "sweep.json"
 HYDRAS = "multirun.yaml"
 SWEEP_FILES = (
-    *(SWEEP, LOCK, WRITING, HYDRAS, "stop", "study.journal", "summary.csv", "losses.png"),
+    *(SWEEP, HYDRAS, "stop", "study.journal", "summary.csv", "losses.png"),
     *("trials.csv", "importance.csv", "importance.png"),
 )
 PICTURES = "by-*.png"
