@@ -14,7 +14,7 @@ from gptlab import strict_json
 from gptlab.errors import UserError
 
 
-def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file beside `path`, then put it in its place in one step."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -13,8 +13,9 @@ from gptlab.calling import quoted
 from gptlab.cli.as_typed import as_typed, unquoted
 from gptlab.cli.command_line import choices_of, parsed, read_command_line
 from gptlab.cli.composing import compose, prepared, settings_of
+from gptlab.cli.verbs import ROOTS
 from gptlab.config.keys import Schema, bare
-from gptlab.config.schema import ROOTS, plain
+from gptlab.config.schema import plain
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 

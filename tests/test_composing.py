@@ -13,7 +13,7 @@ from gptlab.cli import composing, main
 from gptlab.cli.command_line import read_command_line
 from gptlab.cli.composing import one_job, prepared, through_hydra
 from gptlab.cli.typed_keys import check_typed_keys
-from gptlab.config.schema import ROOTS
+from gptlab.cli.verbs import ROOTS
 
 ARGUMENTS = [
     "+experiment=tiny",

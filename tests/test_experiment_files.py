@@ -9,9 +9,9 @@ import pytest
 
 from gptlab.cli import main
 from gptlab.cli.experiment_file import line_of, read_experiment
+from gptlab.cli.verbs import ROOTS
 from gptlab.config.experiments import descriptions, experiment_files
 from gptlab.config.keys import Schema
-from gptlab.config.schema import ROOTS
 from gptlab.errors import UserError
 from gptlab.plugins.loading import load_plugins
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
-from gptlab.cli.listing import listing
+from gptlab.cli.verbs.plugins import listing
 from gptlab.errors import UserError
 from gptlab.plugins.hookspecs import gptlab_run_started
 from gptlab.plugins.loading import LISTENING, REGISTERING, load_plugins

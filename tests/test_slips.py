@@ -10,10 +10,9 @@ from gptlab.cli import main
 from gptlab.cli.command_line import read_command_line
 from gptlab.cli.composing import prepared, settings_of
 from gptlab.cli.foreign_words import ABSENT, COMMANDS, GROUPS, KEYS, folded
-from gptlab.cli.help import VERBS
 from gptlab.cli.suggesting import same_word
+from gptlab.cli.verbs import ROOTS, VERBS
 from gptlab.config.keys import Schema
-from gptlab.config.schema import ROOTS
 from gptlab.plugins.loading import Plugins
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 import gptlab
 from gptlab.autograd.ops import OpTable
 from gptlab.cli import main
-from gptlab.cli.summarizing import split
+from gptlab.cli.verbs.summary import split
 from gptlab.engines.engine import causal_context
 from gptlab.engines.jaxpr_costs import counted
 from gptlab.engines.xla_arithmetic import XlaArithmetic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ from gptlab.cli.slips import (
     refuse_experiments,
     refuse_part,
 )
+from gptlab.cli.verbs import ROOTS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import experiment_named
 from gptlab.config.keys import Schema
-from gptlab.config.schema import ROOTS
 from gptlab.errors import UserError
 from gptlab.plugins.groups import GROUPS
 from gptlab.sweeps.launchers import GROUP as SWEEP
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from gptlab.plugins.loading import Plugins
 
 
-class Verb:
-    """A verb, its keys, and the plugins that add to them, loaded at the first question that needs them."""
+class VerbKeys:
+    """The keys of a verb, and the plugins that add to them, loaded at the first question that needs them."""
 
     def __init__(self, name: str, single: bool | None = None):
         self.name = name
@@ -58,7 +59,11 @@ class CommandLine:
     arguments: list[str]
     flags: argparse.Namespace
     overrides: list[Override]
-    verb: Verb
+    verb: VerbKeys
+
+    @property
+    def plugins(self) -> Plugins:
+        return self.verb.plugins
 
     @property
     def sweeps(self) -> bool:
@@ -107,7 +112,7 @@ def read_command_line(arguments: list[str], verb: str = "train", single: bool | 
 
     Raises UserError for a flag that does not exist and an override that cannot be meant.
     """
-    of = Verb(verb, single)
+    of = VerbKeys(verb, single)
     flags = read_flags(arguments, of)
     if flags.shell_completion:
         return CommandLine(arguments, flags, [], of)
@@ -126,7 +131,7 @@ def read_command_line(arguments: list[str], verb: str = "train", single: bool | 
     return line
 
 
-def read_flags(arguments: list[str], verb: Verb) -> argparse.Namespace:
+def read_flags(arguments: list[str], verb: VerbKeys) -> argparse.Namespace:
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()
@@ -148,6 +153,20 @@ def read_flags(arguments: list[str], verb: Verb) -> argparse.Namespace:
     if flags.resolve and not flags.cfg:
         raise UserError("--resolve says how --cfg shows the config: type --cfg job --resolve.")
     return flags
+
+
+def bare_words(arguments: list[str], verb: str) -> list[str]:
+    """The arguments that are no flags and no overrides; a path may have a sign of equality in it."""
+    words = read_flags(arguments, VerbKeys(verb)).overrides
+    return [word for word in words if word[:1] not in "+~" and ("=" not in word or os.path.exists(word))]
+
+
+def with_bare_word(arguments: list[str], verb: str, key: str) -> list[str]:
+    """The one bare word as `key=...`. Raises UserError for a second one."""
+    found = bare_words(arguments, verb)
+    if len(found) > 1:
+        raise UserError(f"only one {key} can be given: got {found[0]} and {found[1]}.")
+    return [quoted(key, a) if a in found else a for a in arguments]
 
 
 def parsed(text: str) -> Override:

@@ -8,16 +8,12 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 
-from gptlab.cli.files import FORMAT
-from gptlab.cli.help import VERBS
+from gptlab.cli.verbs import ROOTS, VERBS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.keys import PLACES, Schema
-from gptlab.config.schema import ROOTS
 from gptlab.plugins.registry import Registry
 
 TAKE_A_WORD = ("export", "import", "compare")  # in front of the overrides
-ROOT_OF = {"summary": "train"}  # of a verb that has none of its own
-DESCRIBE_A_RUN = ("train", "summary", "graph")
 
 
 def complete(arguments: list[str], subcommand: list[str], registry: Registry) -> int:
@@ -29,7 +25,7 @@ def complete(arguments: list[str], subcommand: list[str], registry: Registry) ->
     sys.argv[0] = "gptlab"  # also for python -m gptlab: it is the only command that can be completed
     line = os.environ.get("COMP_LINE", "")
     verb, rest, own = understood(line, registry)
-    root = ROOT_OF.get(verb, verb)
+    root = VERBS[verb].root or verb
     hydras = StringIO()
     try:
         if asked:
@@ -64,7 +60,7 @@ def taken(choices: list[str], verb: str, schema: Schema) -> Iterator[str]:
         key = choice.lstrip("+").partition("=")[0].rstrip("./")
         group = key.replace("/", ".")
         if key == EXPERIMENT:
-            if verb in DESCRIBE_A_RUN:
+            if VERBS[verb].describes_a_run:
                 yield f"+{choice.lstrip('+')}"
         elif key == "sweep" and not choice.endswith("."):
             if verb == "train":
@@ -107,7 +103,7 @@ def of_ops(key: str, begun: str, registry: Registry) -> list[str]:
 def of_verb(verb: str, rest: str, registry: Registry) -> tuple[str, list[str]]:
     """What of a verb's line Hydra can complete, and the flags of gptlab's own that could."""
     key, equals, begun = rest.rpartition(" ")[2].partition("=")
-    if verb in DESCRIBE_A_RUN and equals and key.startswith("ops."):
+    if VERBS[verb].describes_a_run and equals and key.startswith("ops."):
         return rest, of_ops(key, begun, registry)
     if verb == "summary" and not equals and "versus=".startswith(key):
         return rest, ["versus="]
@@ -121,6 +117,7 @@ def of_verb(verb: str, rest: str, registry: Registry) -> tuple[str, list[str]]:
     overrides = [text for text in before.split() if "=" in text and not text.startswith("-")]
     flags = []
     if verb == "export" and word.startswith("-"):
+        from gptlab.cli.verbs.export import FORMAT
         from gptlab.exchange.exporting import FORMATS
 
         flags = [f"{FORMAT}={name}" for name in FORMATS if f"{FORMAT}={name}".startswith(word)]

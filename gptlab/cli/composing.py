@@ -14,8 +14,9 @@ from gptlab.cli.composed_once import composed_once
 from gptlab.cli.file_nodes import brought_nodes, experiment_nodes
 from gptlab.cli.suggesting import chosen_components, unknown_key
 from gptlab.cli.typed_keys import check_typed_keys
+from gptlab.cli.verbs import ROOTS
 from gptlab.config.experiments import folder_of
-from gptlab.config.schema import ROOTS, plain, schema_nodes
+from gptlab.config.schema import plain, schema_nodes
 from gptlab.errors import UserError
 from gptlab.plugins.groups import GROUPS
 from gptlab.plugins.loading import Plugins, load_plugins, silently, warn
@@ -36,14 +37,14 @@ def prepared(line: CommandLine | None = None, quiet: bool = False) -> Plugins:
 
     line: the command that they are for. quiet: no word of those left out.
     """
-    plugins = load_plugins(quiet=quiet) if line is None else line.verb.plugins
+    plugins = load_plugins(quiet=quiet) if line is None else line.plugins
     from gptlab.cli.config_source import offer
 
     files = {
         **brought_nodes(plugins.registry),
         **experiment_nodes(plugins.registry, silently if quiet else warn),
     }
-    offer({**schema_nodes(plugins.registry), **files})
+    offer({**schema_nodes(plugins.registry, ROOTS), **files})
     _prepared_here[:] = [plugins]
     return plugins
 

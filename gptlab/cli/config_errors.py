@@ -22,10 +22,11 @@ from gptlab.cli.as_typed import unquoted
 from gptlab.cli.experiment_file import line_of
 from gptlab.cli.foreign_words import OF_GROUPS, choice_for
 from gptlab.cli.suggesting import choose, chosen_components, unknown_key
+from gptlab.cli.verbs import ROOTS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import experiment_files
 from gptlab.config.keys import Schema
-from gptlab.config.schema import ROOTS, UnknownKey, check_choices
+from gptlab.config.schema import UnknownKey, check_choices
 from gptlab.errors import UserError, unknown_name
 from gptlab.plugins.discovery import shown
 from gptlab.plugins.groups import GROUPS

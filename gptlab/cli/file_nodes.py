@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from gptlab.cli.experiment_file import read_config, read_experiment
+from gptlab.cli.verbs import ROOTS
 from gptlab.config.experiments import GROUP, experiment_files, shadowed
 from gptlab.config.keys import Schema
 from gptlab.config.node import ConfigNode
-from gptlab.config.schema import ROOTS
 from gptlab.plugins.discovery import brought_folders, shown
 from gptlab.plugins.registry import Registry
 

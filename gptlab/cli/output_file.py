@@ -12,6 +12,16 @@ from gptlab.errors import UserError
 HEAD = 256  # bytes that tell what a file is
 
 
+def write_output(path: Path, content: bytes) -> None:
+    """Raises UserError for a file that cannot be written."""
+    from gptlab.files import write_atomic
+
+    try:
+        write_atomic(path, lambda beside: beside.write_bytes(content))
+    except OSError as error:
+        raise UserError(f"output must be a file that can be written: {path}: {error.strerror}.") from None
+
+
 def output_file(output: str, example: str, what: str, is_one: Callable[[bytes], bool]) -> Path:
     """The file to write. example: `graph.svg`; what: `an SVG`; is_one: of a file's first bytes, whether it is that.
 

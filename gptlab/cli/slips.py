@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from gptlab.cli.as_typed import PROSE, unquoted
 from gptlab.cli.foreign_words import command_for, folded
-from gptlab.cli.help import VERBS
 from gptlab.cli.suggesting import chosen_components, instead
+from gptlab.cli.verbs import VERBS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import experiment_named
 from gptlab.config.keys import PLACES, bare
@@ -23,24 +23,12 @@ from gptlab.plugins.groups import GROUPS
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from gptlab.cli.command_line import Verb
+    from gptlab.cli.command_line import VerbKeys
 
 TEXT_OF = {"generate": "prompt", "inspect": "text", "graph": "expr"}  # what a bare text is meant to be
 DASHED = re.compile(r"--?[A-Za-z]")
 WITH_SPACES = (*PROSE, "prompt", "run", "output", "register", "data.path", "tokenizer.path")
 PYTHON = "python -m gptlab"
-# The verbs that take no experiment, and how they are typed.
-WITHOUT_EXPERIMENT = {
-    "generate": "generate run=latest",
-    "inspect": "inspect run=latest text='the cat'",
-    "export": "export latest",
-    "import": "import weights.json",
-    "compare": "compare RUN RUN",
-    "sync": "sync runs/...",
-    "ui": "ui",
-    "plugins": "plugins",
-    "check": "check",
-}
 # What names a file or a run, and so cannot be empty, with an example.
 NAMING = {
     "data.path": "corpus.txt",
@@ -57,7 +45,7 @@ NAMING = {
 
 def wrong_first_word(arguments: list[str]) -> UserError:
     """The error for a first word that is neither a verb nor an override."""
-    from gptlab.cli.command_line import Verb
+    from gptlab.cli.command_line import VerbKeys
 
     word = arguments[0]
     if folded(word) == "help" and arguments[1:] and arguments[1] in VERBS:
@@ -72,7 +60,7 @@ def wrong_first_word(arguments: list[str]) -> UserError:
         return UserError(
             f"a file to train on is named by data.path: got '{word}'. Type {PYTHON} {on_text(word)}"
         )
-    said = bare_word(0, arguments, Verb("train"))
+    said = bare_word(0, arguments, VerbKeys("train"))
     if "ype " in said:
         return UserError(said)
     close = nearest(word, VERBS)
@@ -83,7 +71,7 @@ def wrong_first_word(arguments: list[str]) -> UserError:
     )
 
 
-def refuse_dashes(arguments: list[str], options: list[str], verb: Verb) -> None:
+def refuse_dashes(arguments: list[str], options: list[str], verb: VerbKeys) -> None:
     """Raises UserError for a key that is typed like a flag: `--lr 0.1`, `--n_embd=32`, `--experiment tiny`."""
     for i, argument in enumerate(arguments):
         name, equals, value = argument.partition("=")
@@ -118,11 +106,11 @@ def refuse_config_name(name: str | None) -> None:
 
 def refuse_experiment(arguments: list[str], verb: str) -> None:
     """Raises UserError for an experiment where a verb takes none."""
-    for word in arguments if verb in WITHOUT_EXPERIMENT else []:
+    for word in [] if VERBS[verb].describes_a_run else arguments:
         if re.match(r"(?:\+|--)experiment\b|experiment=", word):
             raise UserError(
                 f"an experiment is what is trained, and {verb} takes none: got '{word}'. "
-                f"Type {PYTHON} {WITHOUT_EXPERIMENT[verb]}"
+                f"Type {PYTHON} {VERBS[verb].usage or verb}"
             )
 
 
@@ -163,7 +151,7 @@ def refuse_bare_sweep(flags: Namespace) -> None:
         raise UserError(f"a sweep goes through values: got -m alone. Type {command_for('sweep')}")
 
 
-def refuse_bare_word(overrides: list[str], verb: Verb) -> None:
+def refuse_bare_word(overrides: list[str], verb: VerbKeys) -> None:
     """Raises UserError for the first word that has no `=`."""
     for i, word in enumerate(overrides):
         if "=" in word.strip("=") or word.startswith("~") or (word.endswith("=") and word != "="):
@@ -173,7 +161,7 @@ def refuse_bare_word(overrides: list[str], verb: Verb) -> None:
         raise UserError(bare_word(i, overrides, verb))
 
 
-def bare_word(i: int, overrides: list[str], verb: Verb) -> str:
+def bare_word(i: int, overrides: list[str], verb: VerbKeys) -> str:
     """What is said of the word at i, which has no `=` in it."""
     word, before = overrides[i], overrides[i - 1] if i else ""
     after = overrides[i + 1] if i + 1 < len(overrides) else ""
@@ -228,7 +216,7 @@ def bare_word(i: int, overrides: list[str], verb: Verb) -> str:
     return begins
 
 
-def refuse_part(key: str, value: str, verb: Verb) -> None:
+def refuse_part(key: str, value: str, verb: VerbKeys) -> None:
     """Raises UserError for a value where there are keys: `model=big`, and for a file where a data set is selected."""
     import dataclasses
 
@@ -253,7 +241,7 @@ def on_text(path: str) -> str:
     return f"data=text data.path={shlex.quote(path)}"
 
 
-def is_key(key: str, verb: Verb) -> bool:
+def is_key(key: str, verb: VerbKeys) -> bool:
     """Whether a config of the verb can have the key, or the group."""
     place = key.replace("/", ".")
     return (
@@ -269,7 +257,7 @@ def override(key: str, value: str) -> str:
     return f"{'+' if key == EXPERIMENT else ''}{key}={shlex.quote(value)}"
 
 
-def for_key(key: str, value: str, verb: Verb) -> str:
+def for_key(key: str, value: str, verb: VerbKeys) -> str:
     """What to type for a key that is in no config; empty if nothing is like it."""
     return instead(key, value, verb.schema, chosen_components(verb.name, []))
 

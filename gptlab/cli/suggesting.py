@@ -11,10 +11,10 @@ from pathlib import Path
 from gptlab.cli import foreign_words
 from gptlab.cli.as_typed import unquoted
 from gptlab.cli.foreign_words import absent, by_word, choice_for, folded
+from gptlab.cli.verbs import ROOTS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import defaults_of, experiment_files, experiment_named, folder_of
 from gptlab.config.keys import PLACES, Leaf, Schema, bare
-from gptlab.config.schema import ROOTS
 from gptlab.errors import UserError, nearest
 from gptlab.plugins.groups import GROUPS
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, make_dataclass
 from functools import partial
 from typing import Any
@@ -219,22 +219,10 @@ class UiConfig:
     tracking: Any = MISSING
 
 
-ROOTS = {
-    "train": Config,
-    "generate": GenerateConfig,
-    "export": ExportConfig,
-    "import": ImportConfig,
-    "compare": CompareConfig,
-    "inspect": InspectConfig,
-    "graph": GraphConfig,
-    "ui": UiConfig,
-}
-
-
-def schema_nodes(registry: Registry) -> dict[str, ConfigNode]:
+def schema_nodes(registry: Registry, roots: Mapping[str, type]) -> dict[str, ConfigNode]:
     """The root schemas and a typed group entry for each component, as Hydra is to find them."""
     nodes = {
-        f"{verb}_schema": ConfigNode(partial(OmegaConf.structured, root)) for verb, root in ROOTS.items()
+        f"{name}_schema": ConfigNode(partial(OmegaConf.structured, root)) for name, root in roots.items()
     }
     for entry in registry:
         if entry.kind in GROUPS:

@@ -6,6 +6,9 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from gptlab.cli.command_line import read_command_line
+from gptlab.cli.composing import prepared, settings_of
+from gptlab.cli.reading import with_line
+from gptlab.config.schema import check_values
 from gptlab.errors import UserError
 from gptlab.plugins.groups import GROUPS
 
@@ -16,18 +19,33 @@ if TYPE_CHECKING:
 
 VERSUS = "versus"
 
+HELP = """\
+Describe the model of a config without training it: each matrix, what each part costs, what training takes.
 
-def summary(arguments: list[str]) -> int:
-    """Print what the arguments describe; with `versus=`, beside what those describe."""
-    from gptlab.cli import show
-    from gptlab.cli.composing import prepared
+  python -m gptlab summary +experiment=book
+  python -m gptlab summary +experiment=book versus='model.nEmbd=64 model.nLayer=4'
+  python -m gptlab summary +experiment=book versus='+experiment=tiny model.nEmbd=64'
 
+It takes what training takes, and reads the data for the vocabulary alone.
+versus       what changes in a second model: overrides in quotes, behind the first's; with an experiment among
+             them they are a config of their own
+
+parameters   how many numbers, and their share of all
+forward      floating-point operations a token, at blockSize positions, as engine=xla computes them; a sum, a
+training     product or another function of a number is one, a multiply-add two. Training: with loss and gradient
+kept         bytes of activations that the backward pass needs, for batchSize documents of blockSize positions\
+"""
+
+
+def run(arguments: list[str]) -> int:
     own, other = split(arguments)
-    line = read_command_line(own, single=True)
-    if line.shows:
-        return show("train", line)
-    plugins = prepared(line)
-    configs = [settings(words, plugins) for words in (own, other) if words is not None]
+    described = [words for words in (own, other) if words is not None]
+    return with_line("train", own, lambda line: summary(described, prepared(line)), single=True)
+
+
+def summary(described: list[list[str]], plugins: Plugins) -> int:
+    """Print the model that the overrides describe; of two, side by side."""
+    configs = [settings(words, plugins) for words in described]
     begun = [beginning(config, plugins) for config in configs]  # what is wrong shows before data is read
     summaries = [summary_of(config, start, plugins) for config, start in zip(configs, begun, strict=True)]
 
@@ -73,9 +91,6 @@ def split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
 
 def settings(overrides: list[str], plugins: Plugins) -> dict[str, Any]:
     """The checked config. Raises UserError for a sweep, and for what only a training has."""
-    from gptlab.cli.composing import settings_of
-    from gptlab.config.schema import check_values
-
     line = read_command_line(overrides, single=True)
     if line.sweeps:
         raise UserError("summary describes one config: got a sweep. Give one value for each key.")

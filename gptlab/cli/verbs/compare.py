@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab.cli.command_line import Verb, read_command_line, read_flags
-from gptlab.cli.output_file import output_file
+from gptlab.cli.command_line import CommandLine, bare_words
+from gptlab.cli.output_file import output_file, write_output
+from gptlab.cli.reading import with_settings
+from gptlab.config.schema import CompareConfig
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,47 +19,44 @@ if TYPE_CHECKING:
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
+HELP = """\
+Set runs side by side: the config keys that differ, the final numbers, and one picture of the curves.
 
-def compare(arguments: list[str]) -> int:
-    """Print what sets runs apart, write their curves to a picture, and print its path."""
-    from gptlab.cli import show
-    from gptlab.cli.composing import prepared, settings_of
+  python -m gptlab compare latest runs/2026-11-22/19-55-47-000000
+  python -m gptlab compare runs/2026-11-22/20-15-01-123456-sweep output=sweep.png
 
-    words, rest = split(arguments)
-    line = read_command_line(rest, "compare")
-    if line.shows:
-        return show("compare", line)
-    settings = settings_of("compare", line, prepared(line))
-    output = output_file(settings["output"], "compare.png", "a picture", lambda start: start.startswith(PNG))
+Each word is a run: its folder, its MLflow id, latest (the newest below ./runs), models:/NAME@ALIAS. The folder
+of a sweep, or the MLflow id of its parent run, means all its runs, best first.
+output        the picture; compare.png if left out, which is replaced
+tracking.uri  another store to look up ids in, e.g. tracking.uri=sqlite:////path/mlflow.db\
+"""
+
+
+def run(arguments: list[str]) -> int:
+    words = bare_words(arguments, "compare")
+    rest = [argument for argument in arguments if argument not in words]
+    return with_settings("compare", rest, partial(compare, words))
+
+
+def compare(words: Sequence[str], settings: CompareConfig, line: CommandLine) -> int:
+    """Print what sets the runs apart, write their curves to a picture, and print its path."""
+    output = output_file(settings.output, "compare.png", "a picture", lambda start: start.startswith(PNG))
     if not words:
         raise UserError(
             "compare takes runs, or a sweep: got none. Type python -m gptlab compare RUN RUN, each a run's "
             "folder, its MLflow id or latest, or python -m gptlab compare SWEEP."
         )
-    runs = found_runs(words, settings["tracking"])
+    runs = found_runs(words, settings.tracking)
     from gptlab.sweeps.comparison import comparison, picture
-    from gptlab.sweeps.summary import write_file
 
     print(comparison(runs))
     content = picture(runs)
     if not content:
         print("no picture: none of these runs has logged a loss")
         return 0
-    try:
-        write_file(output, content)
-    except OSError as error:
-        raise UserError(f"output must be a file that can be written: {output}: {error.strerror}.") from None
+    write_output(output, content)
     print(f"curves: {output}")
     return 0
-
-
-def split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The runs, which are bare words, and the rest."""
-    overrides = read_flags(arguments, Verb("compare")).overrides
-    # A path may have a sign of equality in it.
-    words = [word for word in overrides if word[:1] not in "+~" and ("=" not in word or os.path.exists(word))]
-    rest = [argument for argument in arguments if argument not in words]
-    return words, rest
 
 
 def found_runs(words: Sequence[str], tracking: dict[str, Any]) -> list[Compared]:

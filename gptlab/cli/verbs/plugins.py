@@ -1,9 +1,29 @@
-"""What `python -m gptlab plugins` prints."""
+"""The verb `plugins`: what was found, what each registers, and those left out with the reason."""
 
 from __future__ import annotations
 
-from gptlab.plugins.loading import Plugin, Plugins
+from gptlab.calling import as_called
+from gptlab.errors import UserError
+from gptlab.plugins.loading import Plugin, Plugins, load_plugins
 from gptlab.plugins.registry import OWN, Registry
+
+HELP = """\
+List the plugins that were found: where, their versions, the names that each registers, and why one was left out.
+
+  python -m gptlab plugins
+
+They are looked for in plugins/ of gptlab's checkout, ./plugins, the folders in GPTLAB_PLUGINS (separated
+by :), and installed packages with an entry point in the group gptlab. docs/plugins.md says how to write one.\
+"""
+
+
+def run(arguments: list[str]) -> int:
+    if arguments:
+        raise UserError(
+            f"plugins takes nothing more: got '{' '.join(arguments)}'. Type python -m gptlab plugins."
+        )
+    print(as_called(listing(load_plugins(quiet=True))))
+    return 0
 
 
 def listing(plugins: Plugins) -> str:

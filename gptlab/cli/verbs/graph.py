@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
-from gptlab.cli.command_line import read_command_line
+from gptlab.cli.asked import asked_of
+from gptlab.cli.command_line import CommandLine
 from gptlab.cli.escapes import with_line_ends
-from gptlab.cli.output_file import output_file
+from gptlab.cli.output_file import output_file, write_output
+from gptlab.cli.reading import with_settings
 from gptlab.errors import UserError, nearest
 
 EXPR = "expr="
 PICTURE = "graph.svg"
 MOST_VALUES = 400  # that a picture shows
 
+HELP = """\
+The graph of Values: of an expression as a picture, of one training step as numbers.
 
-def graph(arguments: list[str]) -> int:
+  python -m gptlab graph expr="relu(a*b + c)" a=2 b=-3 c=10
+  python -m gptlab graph expr="d = a*b; tanh(d)*d + 1" a=0.5 b=-3 output=shared.svg
+  python -m gptlab graph +experiment=book
+  python -m gptlab graph +experiment=book param=layers.0.attention.query[3,5]
+
+expr          + - * / **, ops by their names, plugins' too (python -m gptlab plugins lists them), and names: each
+              gets its number behind the expression, or a part of it before, up to a semicolon. The picture has
+              data and grad of each Value and the local gradient on each edge; ops.mul=halfmul swaps as in training
+output        the picture, an SVG; graph.svg if left out, which is replaced
+
+Without expr it is the first step of the training run that the other arguments describe: how many nodes of each
+op in each part, how deep, how large, fused and with a node for each addition and product.
+param         one number of a weight, counted from 0: where it goes, its gradient, and that by a difference
+text          a document to take instead of the run's first ones: text="the cat eats"
+initFrom      a run whose weights to take: initFrom=latest\
+"""
+
+
+def run(arguments: list[str]) -> int:
     """Draw `expr=...`, or count the nodes of the step that the config describes, and follow `param=`."""
     if any(argument.lstrip("+").startswith(EXPR) for argument in arguments):
         return expression(arguments)
-    return model(arguments)
+    return with_settings("graph", arguments, model)
 
 
 def expression(arguments: list[str]) -> int:
@@ -55,7 +77,7 @@ def expression(arguments: list[str]) -> int:
     if not is_small(made.result, MOST_VALUES):
         raise UserError(f"a picture shows at most {MOST_VALUES} values: this expression has more.")
     made.result.backward()
-    write_picture(output, picture(made.result, made.names, LEGEND))
+    write_output(output, f"{picture(made.result, made.names, LEGEND)}\n".encode())
 
     def at(name: str, shift: float) -> float:
         return build(read, {**numbers, name: numbers[name] + shift}, ops, registry.names("op")).result.data
@@ -87,16 +109,7 @@ def numbers_of(given: dict[str, str], names: list[str]) -> dict[str, float]:
     return numbers
 
 
-def model(arguments: list[str]) -> int:
-    from gptlab.cli import show
-    from gptlab.cli.asked import asked_of
-    from gptlab.cli.composing import prepared, settings_of
-
-    line = read_command_line(arguments, "graph")
-    if line.shows:
-        return show("graph", line)
-    plugins = prepared(line)
-    settings = settings_of("graph", line, plugins)
+def model(settings: dict[str, Any], line: CommandLine) -> int:
     if settings["resume"] is not None:
         raise UserError(
             "graph looks at the first step of a run: leave out resume=, or use initFrom= for its weights."
@@ -108,7 +121,7 @@ def model(arguments: list[str]) -> int:
     from gptlab.graph.step import step_of
 
     text = None if settings["text"] is None else with_line_ends(settings["text"])
-    step = step_of(settings, plugins.registry, asked_of(settings, line.flags.overrides), text)
+    step = step_of(settings, line.plugins.registry, asked_of(settings, line.flags.overrides), text)
     place = checked(step, settings["param"])
     output = None if place is None else output_file(settings["output"], PICTURE, "an SVG", is_svg)
     console = console_here()
@@ -131,7 +144,7 @@ def model(arguments: list[str]) -> int:
         console, trace, layers, [op.name for op in step.ops.swapped.values() if not op.exact_gradient]
     )
     if trace.uses:
-        write_picture(output, path_picture(trace))
+        write_output(output, f"{path_picture(trace)}\n".encode())
         print(f"picture of that way: {output}")
     return 0
 
@@ -139,15 +152,6 @@ def model(arguments: list[str]) -> int:
 def unquoted(value: str) -> str:
     """Without the quotes that Hydra's grammar would have wanted."""
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
-
-
-def write_picture(path: Path, content: str) -> None:
-    from gptlab.files import write_text
-
-    try:
-        write_text(path, content + "\n")
-    except OSError as error:
-        raise UserError(f"output must be a file that can be written: {path}: {error.strerror}.") from None
 
 
 def is_svg(start: bytes) -> bool:

@@ -1,0 +1,46 @@
+"""What each verb begins with: its line is read, shown if that is all, its config composed and checked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from gptlab.cli.command_line import CommandLine, read_command_line
+from gptlab.cli.completion import complete
+from gptlab.cli.composing import explained, prepared, settings_of, through_hydra
+from gptlab.cli.verbs import ROOTS, VERBS
+
+
+def with_line(
+    verb: str, arguments: list[str], run: Callable[[CommandLine], int], single: bool | None = None
+) -> int:
+    """`run` what is typed, unless Hydra is only to show something. single: as in `read_command_line`."""
+    line = read_command_line(arguments, verb, single)
+    return show(verb, line) if line.shows else run(line)
+
+
+def with_settings(verb: str, arguments: list[str], run: Callable[[Any, CommandLine], int]) -> int:
+    """`run` with the checked config: the verb's dataclass, or a dict where it is a training run's."""
+
+    def configured(line: CommandLine) -> int:
+        settings = settings_of(verb, line, prepared(line))
+        return run(settings if VERBS[verb].describes_a_run else ROOTS[verb](**settings), line)
+
+    return with_line(verb, arguments, configured)
+
+
+def show(verb: str, line: CommandLine) -> int:
+    """What Hydra itself shows: --cfg, --info, --hydra-help, and completion in the shell."""
+    plugins = prepared(line)
+    if line.flags.shell_completion:
+        return complete(line.arguments, line.flags.overrides, plugins.registry)
+    logging.raiseExceptions = (
+        False  # Hydra shows some of it by logging, and `| head` is no reason for tracebacks
+    )
+    try:
+        with explained(plugins, line.flags.overrides, verb):
+            through_hydra(verb, line.arguments, lambda config: None)
+    except SystemExit as done:
+        return int(done.code or 0)
+    return 0

@@ -1,0 +1,61 @@
+"""The verb `export`: the weights of a run, or of whatever names weights, to a file."""
+
+from __future__ import annotations
+
+from gptlab.calling import quoted
+from gptlab.cli.command_line import CommandLine, with_bare_word
+from gptlab.cli.reading import with_settings
+from gptlab.config.schema import ExportConfig
+from gptlab.errors import UserError
+
+FORMAT = "--format"
+
+HELP = """\
+Write the weights of a run to one file, and print its path.
+
+  python -m gptlab export latest --format=json output=weights.json
+
+The first word is whatever names weights, as in generate (latest if left out).
+--format     json: {"config": {nLayer, nEmbd, blockSize, nHead, headDim, vocabSize}, "weights": [every number]},
+             for the standard model; each number with all its digits, matrix by matrix, row by row
+             safetensors: any model, with its config and its vocabulary
+output       the file to write; weights.json or weights.safetensors if left out
+overwrite    overwrite=true replaces a file that is there already
+tokenizer    tokenizer.path=corpus.txt gives a file of weights that has no vocabulary one\
+"""
+
+
+def run(arguments: list[str]) -> int:
+    return with_settings("export", with_bare_word(with_format(arguments), "export", "run"), export)
+
+
+def export(settings: ExportConfig, line: CommandLine) -> int:
+    """Write the file, and print its path."""
+    from gptlab.exchange.exporting import check_free, export_weights, output_file
+    from gptlab.exchange.finding import found_source
+    from gptlab.exchange.loading import with_corpus, with_model
+
+    registry = line.plugins.registry
+    chosen, path = output_file(settings.format, settings.output)
+    check_free(path, settings.overwrite)
+    with found_source(settings.run, settings.tracking) as found:
+        source, _ = with_model(with_corpus(found, settings.tokenizer, registry), registry)
+        export_weights(source, registry, chosen, path)
+    print(path)
+    return 0
+
+
+def with_format(arguments: list[str]) -> list[str]:
+    """`--format=json` and `--format json`, typed like a flag, as the override that it is."""
+    result: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if name != FORMAT:
+            result.append(argument)
+            continue
+        value = value if equals else next(rest, "")
+        if not value or "=" in value:
+            raise UserError(f"{FORMAT} needs a value: type {FORMAT}=json or {FORMAT}=safetensors.")
+        result.append(quoted("format", value))
+    return result

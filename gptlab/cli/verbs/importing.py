@@ -1,0 +1,49 @@
+"""The verb `import`: a run's folder, of a file of weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gptlab.calling import quoted
+from gptlab.cli.command_line import CommandLine, with_bare_word
+from gptlab.cli.composing import compose
+from gptlab.cli.reading import with_settings
+from gptlab.config.schema import ImportConfig, plain
+
+HELP = """\
+Make a run below ./runs of a file of weights, so that generate, initFrom and export know it; print its folder.
+
+  python -m gptlab import weights.json tokenizer.path=corpus.txt
+
+The first word is a file as export writes it, by gptlab or by another program.
+tokenizer    tokenizer.path: the text that the model was trained on, of which the vocabulary is built; only for
+             a file that carries none. tokenizer=word (the default) or tokenizer=char\
+"""
+
+
+def run(arguments: list[str]) -> int:
+    return with_settings("import", with_bare_word(arguments, "import", "file"), import_file)
+
+
+def import_file(settings: ImportConfig, line: CommandLine) -> int:
+    """Make the folder, and print its path."""
+    from gptlab.exchange import read_file
+    from gptlab.exchange.importing import import_weights
+    from gptlab.exchange.loading import check_vocabulary, with_corpus, with_model
+    from gptlab.runs.finding import RUNS, path_of
+
+    registry = line.plugins.registry
+    found = read_file(path_of(settings.file))
+    source, _ = with_model(with_corpus(found, settings.tokenizer, registry), registry)
+    check_vocabulary(source, registry)
+    config = source.config or config_of(source.sizes, settings.tokenizer)
+    print(import_weights(source, config, Path(RUNS)))
+    return 0
+
+
+def config_of(sizes: dict[str, int], tokenizer: dict[str, object]) -> dict[str, object]:
+    """The config of a run that would train the standard model of these sizes on its corpus."""
+    overrides = [f"model.{key}={size}" for key, size in sizes.items() if key != "vocabSize"]
+    if tokenizer.get("path") is not None:
+        overrides += ["data=text", quoted("data.path", str(tokenizer["path"]))]
+    return {**plain(compose("train", overrides)), "tokenizer": tokenizer}
