@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from gptlab.calling import quoted
 from gptlab.cli.as_typed import as_typed, unquoted
 from gptlab.cli.command_line import choices_of, parsed, read_command_line
-from gptlab.cli.composing import compose, prepared, settings_of
+from gptlab.cli.composing import compose, compose_job, prepared, settings_of
 from gptlab.cli.verbs import ROOTS
 from gptlab.config.keys import Schema, bare
 from gptlab.config.schema import plain
@@ -176,7 +176,7 @@ def test_hydra_s_own_texts_and_names_of_choices(plugins: Plugins, folder: Path) 
     (folder / "experiments/1.10.yaml").write_text("seed: 9\n")
     prepared()
     line = read_command_line(["hydra.run.dir=1.10", "+hydra.job.env_set.X=010", "+experiment=1.10"])
-    config = compose("train", line.flags.overrides, with_hydra=True)
+    config = compose_job(line.flags, line.flags.overrides)
     assert (config.hydra.run.dir, config.hydra.job.env_set.X, config.seed) == ("1.10", "010", 9)
 
 
@@ -244,7 +244,7 @@ def test_what_a_file_has_a_sweep_go_through(plugins: Plugins, folder: Path) -> N
         "hydra: {sweeper: {params: {register: '1.10,2.50', initFrom: 010, seed: '1,2'}}}\n"
     )
     prepared()
-    params = compose("train", ["+experiment=mine"], with_hydra=True).hydra.sweeper.params
+    params = compose_job(read_command_line([]).flags, ["+experiment=mine"]).hydra.sweeper.params
     assert OmegaConf.to_container(params) == {"register": '"1.10","2.50"', "initFrom": "010", "seed": "1,2"}
 
 

@@ -1,5 +1,6 @@
 """From arguments to the one job of a run: what is asked of Hydra, and that it is what Hydra itself would do."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from gptlab.cli import composing, main
+from gptlab.cli import main
 from gptlab.cli.command_line import read_command_line
-from gptlab.cli.composing import one_job, prepared, through_hydra
+from gptlab.cli.composing import prepared
+from gptlab.cli.hydra_insides import get_args_parser, run_one
 from gptlab.cli.typed_keys import check_typed_keys
 from gptlab.cli.verbs import ROOTS
+from gptlab.config.experiments import folder_of
 
 ARGUMENTS = [
     "+experiment=tiny",
@@ -46,12 +49,18 @@ def seen_by(run: Callable[[Callable[..., None]], Any]) -> dict[str, Any]:
     return seen
 
 
-def test_a_job_sees_what_hydras_own_main_shows_it(folder: Path) -> None:
+def hydras_own(job: Callable[..., None]) -> None:
+    hydra.main(version_base="1.3", config_path=str(folder_of("conf")), config_name="train")(job)()
+
+
+def test_a_job_sees_what_hydras_own_main_shows_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared()
-    ours = seen_by(lambda job: one_job(ARGUMENTS, job))
-    theirs = seen_by(lambda job: through_hydra("train", ARGUMENTS, job))
+    ours = seen_by(lambda job: run_one(get_args_parser().parse_args(ARGUMENTS), job))
+    monkeypatch.setattr(sys, "argv", ["gptlab", *ARGUMENTS])
+    theirs = seen_by(hydras_own)
     for seen in (ours, theirs):
         seen["hydra"]["run"].pop("dir")  # the time of day
+        seen["hydra"]["job"].pop("name")  # there the file that the job is in
         seen["hydra"]["runtime"].pop("output_dir")
         # @hydra.main adds the mode that it has found to what was typed.
         assert seen["hydra"]["overrides"]["hydra"] in (ARGUMENTS[3:], [*ARGUMENTS[3:], "hydra.mode=RUN"])
@@ -131,16 +140,20 @@ def test_what_needs_more_of_hydra_is_left_to_it(
 ) -> None:
     (folder / "experiments/sweep.yaml").write_text("hydra: {mode: MULTIRUN}\n")
     prepared()
-    assert not one_job(overrides, lambda config: pytest.fail("it was run"))
-    asked = []
-    monkeypatch.setattr(composing, "through_hydra", lambda *args: asked.append(args[1]))
+    flags, swept = read_command_line(overrides).flags, "+experiment=sweep" in overrides
+    asked: list[list[str]] = []
+    for name in ("run", "multirun"):
+        monkeypatch.setattr(hydra._internal.hydra.Hydra, name, lambda self, *args: asked.append(args[2]))
+    assert run_one(flags, lambda config: pytest.fail("it was run")) is not swept
+    assert asked == ([] if swept else [[*overrides, "hydra.mode=RUN"]])
+    asked.clear()
     assert main(overrides) == 0
-    # A sweep's folder is said in front of them.
-    assert [arguments[-len(overrides) :] for arguments in asked] == [overrides]
+    # A sweep's folder is said in front of them, and the mode behind.
+    assert [arguments[-len(overrides) - 1 : -1] for arguments in asked] == [overrides]
 
 
 def test_an_experiment_built_on_another(folder: Path) -> None:
     (folder / "experiments/mine.yaml").write_text("defaults: [tiny]\nmodel: {nEmbd: 20}\n")
     prepared()
-    seen = seen_by(lambda job: one_job(["+experiment=mine"], job))
+    seen = seen_by(lambda job: run_one(read_command_line(["+experiment=mine"]).flags, job))
     assert (seen["config"]["model"]["nEmbd"], seen["config"]["train"]["batchSize"]) == (20, 16)

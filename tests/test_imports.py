@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -250,6 +251,29 @@ def test_a_circle_that_is_known_is_still_there(room: str, other: str) -> None:
         behind |= new
         waiting += new
     assert room in behind, "it closes no circle any more"
+
+
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - {"gptlab.cli.hydra_insides"}))
+def test_one_file_knows_what_hydra_keeps_to_itself(name: str) -> None:
+    imported = imports_of(MODULES[name])
+    private = ("hydra._internal", "hydra.grammar", "hydra.core.override_parser.overrides_visitor")
+    assert not [module for module in imported if module.startswith(private)]
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
+    # What comes of Hydra's, by the names that it has in the file.
+    hydras = {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+        if (getattr(node, "module", None) or alias.name).partition(".")[0] == "hydra"
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and (owner := ast.unparse(node).partition(".")[0]) in hydras:
+            assert not re.search(r"\._(?!_)", ast.unparse(node)), f"{owner} has private parts"
+            assert isinstance(node.ctx, ast.Load), f"{ast.unparse(node)} is patched"
+        assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.argv") or (
+            isinstance(node.ctx, ast.Load)
+        ), "sys.argv is rewritten"
 
 
 @pytest.mark.parametrize("name", MODULES)

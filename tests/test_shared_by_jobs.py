@@ -1,6 +1,7 @@
 """What the jobs of a sweep in one process share: programs, tokens, composed configs, the end of a run's writing."""
 
 import gc
+import pickle
 import threading
 import weakref
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from gptlab.autograd.ops import OpTable
-from gptlab.cli.composed_once import BASIC, composed_once
 from gptlab.cli.composing import compose, prepared
+from gptlab.cli.hydra_insides import BASIC, ComposedOnce
 from gptlab.config.schema import plain
 from gptlab.data import tokenized
 from gptlab.data.tokenized import tokenize
@@ -99,6 +100,7 @@ def test_the_same_texts_are_tokenized_once(monkeypatch):
 
 def test_a_config_is_composed_once_for_two_who_ask(monkeypatch):
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 
     asked = []
 
@@ -107,20 +109,20 @@ def test_a_config_is_composed_once_for_two_who_ask(monkeypatch):
         return OmegaConf.create({"hydra": {}})
 
     monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", composed)
-    original = ConfigLoaderImpl.load_sweep_config
+    loader = ComposedOnce(ConfigSearchPathImpl())
 
     def load(seed: int, sweeper: str = BASIC) -> object:
         master = OmegaConf.create({"hydra": {"sweeper": {"_target_": sweeper}}})
-        return ConfigLoaderImpl.load_sweep_config(None, master, [f"seed={seed}"])
+        return loader.load_sweep_config(master, [f"seed={seed}"])
 
-    with composed_once():
-        one, other = load(0), load(1)
-        assert load(0) is one is not other
-        assert asked == [["seed=0"], ["seed=1"]]
-        assert load(2, "another.Sweeper") is not load(2, "another.Sweeper"), (
-            "who may ask for one job only once"
-        )
-    assert ConfigLoaderImpl.load_sweep_config is original
+    one, other = load(0), load(1)
+    assert load(0) is one is not other
+    assert asked == [["seed=0"], ["seed=1"]]
+    assert load(2, "another.Sweeper") is not load(2, "another.Sweeper"), "who may ask for one job only once"
+    assert load(3) is not pickle.loads(pickle.dumps(loader)).load_sweep_config(
+        OmegaConf.create({"hydra": {"sweeper": {"_target_": BASIC}}}), ["seed=3"]
+    )
+    assert len(pickle.dumps(loader)) < 5000, "a launcher's processes are not sent what is kept"
 
 
 def test_ends_wait_their_turn_and_all_are_over_at_the_end():

@@ -43,7 +43,9 @@ def as_typed(argument: str, schema: Schema, sweeps: bool = False, single: bool =
     is_text = bare(hint) is str
     if is_text and (QUOTED.fullmatch(value) or (takes_nothing(hint) and value.lower() == "null")):
         return argument
-    tree = parsed(value)
+    from gptlab.cli.hydra_insides import read_value
+
+    tree = read_value(value)
     if is_text and not (key in PLACES or "/" in key or key in ("experiment", "sweep")):
         if tree is not None and as_it_is(tree, value):
             return argument
@@ -67,36 +69,15 @@ def as_typed(argument: str, schema: Schema, sweeps: bool = False, single: bool =
     return f"{typed}={''.join(pieces)}{value[end:]}" if pieces else argument
 
 
-def parsed(value: str) -> ParserRuleContext | None:
-    """What Hydra's grammar makes of a value; None if it refuses it."""
-    from antlr4 import CommonTokenStream, InputStream
-    from hydra.core.override_parser.overrides_visitor import HydraErrorListener
-    from hydra.errors import HydraException
-    from hydra.grammar.gen.OverrideLexer import OverrideLexer
-    from hydra.grammar.gen.OverrideParser import OverrideParser
-
-    lexer = OverrideLexer(InputStream(value))
-    lexer.mode(OverrideLexer.VALUE_MODE)
-    parser = OverrideParser(CommonTokenStream(lexer))
-    for reader in (lexer, parser):
-        reader.removeErrorListeners()
-        reader.addErrorListener(HydraErrorListener())
-    try:
-        tree = parser.value()
-        return tree if parser.getCurrentToken().type == -1 else None  # -1: the end
-    except HydraException:
-        return None
-
-
 def is_hydras(tree: ParserRuleContext) -> bool:
     """Whether it is several values, or a call of one of Hydra's functions."""
-    from hydra.core.override_parser.overrides_parser import create_functions
+    from gptlab.cli.hydra_insides import functions
 
     inner = tree.getChild(0)
     if kind(inner) == "SimpleChoiceSweep":
         return True
     call = inner.function()
-    return call is not None and call.getChild(0).getText() in create_functions().functions
+    return call is not None and call.getChild(0).getText() in functions()
 
 
 def as_it_is(tree: ParserRuleContext, value: str) -> bool:
@@ -113,7 +94,7 @@ def as_it_is(tree: ParserRuleContext, value: str) -> bool:
 
 def escaped(tree: ParserRuleContext) -> bool:
     """Whether a sign in it is escaped as Hydra has it: `a\\,b`."""
-    from hydra.grammar.gen.OverrideLexer import OverrideLexer
+    from gptlab.cli.hydra_insides import OverrideLexer
 
     primitive = tree.getChild(0).primitive()
     return primitive is not None and any(t.symbol.type == OverrideLexer.ESC for t in primitive.getChildren())
@@ -156,7 +137,7 @@ def numbers_for_texts(
 
 def span_of_number(primitive: Any, takes_null: bool, called: bool = False) -> tuple[int, int] | None:
     """Of a primitive that is one token, and not a text to Hydra: from and to. called: quotes do not make it one."""
-    from hydra.grammar.gen.OverrideLexer import OverrideLexer
+    from gptlab.cli.hydra_insides import OverrideLexer, read_value
 
     tokens = [t.symbol for t in primitive.getChildren() if t.symbol.type != OverrideLexer.WS]
     if len(tokens) != 1:
@@ -165,7 +146,7 @@ def span_of_number(primitive: Any, takes_null: bool, called: bool = False) -> tu
     others = [OverrideLexer.INT, OverrideLexer.FLOAT, OverrideLexer.BOOL]
     others += [] if takes_null else [OverrideLexer.NULL]
     if called and token.type == OverrideLexer.QUOTED_VALUE:
-        within = parsed(unquoted(token.text))
+        within = read_value(unquoted(token.text))
         inner: Any = None if within is None else within.getChild(0)
         primitive = inner.primitive() if kind(inner) == "Element" else None
         return (token.start, token.stop + 1) if primitive and span_of_number(primitive, False) else None

@@ -78,12 +78,6 @@ class CommandLine:
         flags = self.flags
         return bool(flags.cfg or flags.info is not None or flags.hydra_help or flags.shell_completion)
 
-    @property
-    def is_single(self) -> bool:
-        """True for one run of gptlab's own config."""
-        flags = self.flags
-        return not (self.sweeps or flags.config_name or flags.config_path or flags.config_dir)
-
     def jobs(self) -> Iterator[list[str]]:
         """The overrides of a sweep's jobs: the first, those that differ from it in one key, then all of them.
 
@@ -132,7 +126,7 @@ def read_command_line(arguments: list[str], verb: str = "train", single: bool | 
 
 
 def read_flags(arguments: list[str], verb: VerbKeys) -> argparse.Namespace:
-    from hydra._internal.utils import get_args_parser
+    from gptlab.cli.hydra_insides import get_args_parser
 
     parser = get_args_parser()
     refuse_dashes(arguments, list(parser._option_string_actions), verb)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -16,13 +16,11 @@ from gptlab.plugins.registry import Registry
 TAKE_A_WORD = ("export", "import", "compare")  # in front of the overrides
 
 
-def complete(arguments: list[str], subcommand: list[str], registry: Registry) -> int:
+def complete(flags: Namespace, registry: Registry) -> int:
     """`-sc install=bash` and the like; what a shell asks with `-sc query=bash` is in COMP_LINE."""
-    from gptlab.cli.composing import through_hydra
+    from gptlab.cli.hydra_insides import show
 
-    asked = any(word.startswith("query=") for word in subcommand)
-    program = sys.argv[0]
-    sys.argv[0] = "gptlab"  # also for python -m gptlab: it is the only command that can be completed
+    asked = any(word.startswith("query=") for word in flags.overrides)
     line = os.environ.get("COMP_LINE", "")
     verb, rest, own = understood(line, registry)
     root = VERBS[verb].root or verb
@@ -35,16 +33,15 @@ def complete(arguments: list[str], subcommand: list[str], registry: Registry) ->
         if asked and root not in ROOTS:
             return 0
         if not asked:
-            through_hydra(root, arguments, lambda config: None)
+            show(root, flags)
             return 0
         with redirect_stdout(hydras), redirect_stderr(StringIO()):
-            through_hydra(root, arguments, lambda config: None)
+            show(root, flags)
     except (Exception, SystemExit):
         # A line that is not finished may be wrong in any way, and an error would be printed into it.
         if not asked:
             raise
     finally:
-        sys.argv[0] = program
         if asked:
             os.environ["COMP_LINE"] = line
     if root in ROOTS:

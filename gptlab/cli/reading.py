@@ -8,7 +8,7 @@ from typing import Any
 
 from gptlab.cli.command_line import CommandLine, read_command_line
 from gptlab.cli.completion import complete
-from gptlab.cli.composing import explained, prepared, settings_of, through_hydra
+from gptlab.cli.composing import explained, prepared, settings_of
 from gptlab.cli.verbs import ROOTS, VERBS
 
 
@@ -32,15 +32,17 @@ def with_settings(verb: str, arguments: list[str], run: Callable[[Any, CommandLi
 
 def show(verb: str, line: CommandLine) -> int:
     """What Hydra itself shows: --cfg, --info, --hydra-help, and completion in the shell."""
+    from gptlab.cli import hydra_insides
+
     plugins = prepared(line)
     if line.flags.shell_completion:
-        return complete(line.arguments, line.flags.overrides, plugins.registry)
+        return complete(line.flags, plugins.registry)
     logging.raiseExceptions = (
         False  # Hydra shows some of it by logging, and `| head` is no reason for tracebacks
     )
     try:
         with explained(plugins, line.flags.overrides, verb):
-            through_hydra(verb, line.arguments, lambda config: None)
+            hydra_insides.show(verb, line.flags)
     except SystemExit as done:
         return int(done.code or 0)
     return 0

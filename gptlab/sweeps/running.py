@@ -12,8 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from gptlab.cli import composing
 from gptlab.cli.command_line import CommandLine, choices_of
+from gptlab.cli.composing import explained
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.files import read_json
 from gptlab.plugins.changes import refuse_changed_plugins
@@ -132,6 +132,8 @@ def open_sweep(plan: Plan, tracked: bool) -> OpenSweep:
 
 def run_jobs(sweep: OpenSweep, arguments: list[str], choices: list[str], plugins: Plugins) -> None:
     """Have Hydra run the jobs. Raises Stopped, UserError, or whatever the launcher raises."""
+    from gptlab.cli.hydra_insides import multirun
+
     plan = sweep.plan
     job = SweepJob(
         str(plan.folder),
@@ -144,8 +146,8 @@ def run_jobs(sweep: OpenSweep, arguments: list[str], choices: list[str], plugins
         sweep.there,
     )
     try:
-        with stopping(plan), in_background(), composing.explained(plugins, choices):
-            composing.through_hydra("train", arguments, job)
+        with stopping(plan), in_background(), explained(plugins, choices):
+            multirun(arguments, job)
     except (OSError, ValueError) as error:
         # Of a job it would be a fault of gptlab's; before the first it is what Hydra could not read or write.
         if read_records(plan.folder, running=True):

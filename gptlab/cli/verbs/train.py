@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from gptlab.cli import composing
 from gptlab.cli.command_line import CommandLine
-from gptlab.cli.composing import compose_job, explained, makes_sweep, one_job, prepared
+from gptlab.cli.composing import explained, prepared
 from gptlab.cli.reading import with_line
 from gptlab.cli.typed_keys import check_typed_keys
 from gptlab.cli.verbs import ROOTS
@@ -60,18 +59,13 @@ def train(line: CommandLine) -> int:
 
 def run_training(line: CommandLine, plugins: Plugins) -> int:
     """What `train` does once the plugins are loaded."""
+    from gptlab.cli.hydra_insides import run_one
     from gptlab.cli.jobs import OneRun
 
     job = OneRun(plugins)
     try:
         with explained(plugins, line.flags.overrides):
-            sweeps = line.sweeps
-            if not sweeps and not (line.is_single and one_job(line.flags.overrides, job.run, job.place)):
-                config = compose_job(line.flags, line.flags.overrides)
-                sweeps = makes_sweep(config)
-                if not sweeps:
-                    with job.place(config):
-                        composing.through_hydra("train", line.arguments, job.run)
+            sweeps = line.sweeps or not run_one(line.flags, job.run, job.place)
     except (OSError, ValueError) as error:
         # Of the run it would be a fault of gptlab's; before it, it is what Hydra could not read or write.
         if job.begun:

@@ -1,0 +1,179 @@
+"""Every use of what Hydra 1.3 keeps to itself. The rest of gptlab keeps to what Hydra documents.
+
+`@hydra.main` takes its arguments from sys.argv and from nowhere else (Hydra's issue 2459), and `hydra.compose` neither
+sweeps nor shows anything. So this file calls what those two call:
+
+hydra._internal.utils     get_args_parser: Hydra's flags; create_config_search_path: where configs are looked for
+hydra._internal.hydra     Hydra: composes, runs, sweeps, and shows, what it is given
+hydra._internal.config_loader_impl, .callbacks: what Hydra and its jobs are made with
+hydra.grammar.gen, hydra.core.override_parser.overrides_visitor, create_functions: the grammar of an override
+sys.argv[0], HYDRA_FULL_ERROR: the name that completion is installed for, and that errors are raised, which Hydra
+                          takes from there alone
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from antlr4 import CommonTokenStream, InputStream, ParserRuleContext
+from hydra import version
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import create_functions
+from hydra.core.override_parser.overrides_visitor import HydraErrorListener
+from hydra.core.utils import configure_log, run_job
+from hydra.errors import HydraException, SearchPathException
+from hydra.grammar.gen.OverrideLexer import OverrideLexer
+from hydra.grammar.gen.OverrideParser import OverrideParser
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from gptlab.config.experiments import folder_of
+from gptlab.sweeps.sweepers import BASIC
+
+__all__ = [
+    "OverrideLexer",
+    "compose_job",
+    "functions",
+    "get_args_parser",
+    "read_value",
+    "run_one",
+    "run_jobs",
+    "show",
+]
+KEPT = 1024  # configs, of 0.15 MB each
+Place = Callable[[DictConfig], AbstractContextManager[None]]
+
+
+class ComposedOnce(ConfigLoaderImpl):
+    """A sweep's configs, each composed once: Hydra composes all to see whether they are legal, then each again.
+
+    A tenth of a second a job, which is a good part of a small one's time.
+    """
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self._kept: dict[tuple[str, ...], DictConfig] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": {}}  # what a launcher's processes get
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """What is composed for the same overrides a second time is what was composed first; not a third time."""
+        if master_config.hydra.sweeper._target_ != BASIC:  # only that one composes before it runs
+            return super().load_sweep_config(master_config, sweep_overrides)
+        key = tuple(sweep_overrides)
+        found = self._kept.pop(key, None)
+        if found is not None and not OmegaConf.is_readonly(found.hydra):  # else the same job has run before
+            return found
+        config = super().load_sweep_config(master_config, sweep_overrides)
+        if len(self._kept) < KEPT:
+            self._kept[key] = config
+        return config
+
+
+@contextmanager
+def hydra_for(flags: argparse.Namespace) -> Iterator[Hydra]:
+    """A Hydra that looks for configs where the flags say. Raises SearchPathException for a folder that is not there."""
+    version.setbase("1.3")
+    search_path = create_config_search_path(os.path.abspath(flags.config_path or folder_of("conf")))
+    if flags.config_dir:
+        place = os.path.abspath(flags.config_dir)
+        if not os.path.isdir(place):
+            raise SearchPathException(f"Additional config directory '{place}' not found")
+        search_path.prepend("command-line", f"file://{place}", SearchPathQuery(provider="schema"))
+    hydra = Hydra("gptlab", ComposedOnce(search_path))
+    GlobalHydra.instance().initialize(hydra)
+    try:
+        yield hydra
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def compose_job(flags: argparse.Namespace, overrides: list[str]) -> DictConfig:
+    """One job's config, with Hydra's own part."""
+    with hydra_for(flags) as hydra:
+        return hydra.compose_config(flags.config_name or "train", overrides, RunMode.RUN)
+
+
+def run_one(flags: argparse.Namespace, job: TaskFunction, place: Place = nullcontext) -> bool:  # type: ignore[assignment]
+    """What `@hydra.main` makes of a single run, from one composed config; False if that asks for a sweep.
+
+    place: is entered before Hydra makes the run's folder and writes its own files there, if it is told to.
+    `@hydra.main` composes first to learn the mode and then again to run: the time of a wrong config is mostly that.
+    """
+    name = flags.config_name or "train"
+    with hydra_for(flags) as hydra:
+        config = hydra.compose_config(name, flags.overrides, RunMode.RUN)
+        asked = config.hydra
+        if asked.mode == RunMode.MULTIRUN:
+            return False
+        with place(config):
+            if asked.callbacks or asked.verbose:  # which is Hydra's own to do
+                hydra.run(name, job, [*flags.overrides, "hydra.mode=RUN"])
+            else:
+                asked.mode = RunMode.RUN
+                configure_log(asked.hydra_logging, asked.verbose)
+                context = HydraContext(hydra.config_loader, Callbacks())
+                run_job(job, config, "hydra.run.dir", None, context).return_value  # noqa: B018 - raises what the job raised
+    return True
+
+
+def multirun(arguments: list[str], job: TaskFunction) -> None:
+    """Have the sweeper and the launcher that the arguments ask for run the jobs."""
+    flags = get_args_parser().parse_args(arguments)
+    with hydra_for(flags) as hydra:
+        hydra.multirun(flags.config_name or "train", job, [*flags.overrides, "hydra.mode=MULTIRUN"])
+
+
+def show(name: str, flags: argparse.Namespace) -> None:
+    """Print what --cfg, --info, --hydra-help or a completion ask for. Raises SystemExit once it is done, or not."""
+    name = flags.config_name or name
+    saved = sys.argv[0], os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv[0] = "gptlab"  # also for python -m gptlab: it is the only command that can be completed
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        with hydra_for(flags) as hydra:
+            if flags.hydra_help:
+                hydra.hydra_help(config_name=name, args_parser=get_args_parser(), args=flags)
+            elif flags.shell_completion:
+                hydra.shell_completion(name, flags.overrides)
+            elif flags.cfg:
+                hydra.show_cfg(name, flags.overrides, flags.cfg, flags.package, flags.resolve)
+            else:
+                hydra.show_info(flags.info, name, flags.overrides)
+    finally:
+        sys.argv[0] = saved[0]
+        if saved[1] is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = saved[1]
+
+
+def read_value(value: str) -> ParserRuleContext | None:
+    """What Hydra's grammar makes of an override's value; None if it refuses it."""
+    lexer = OverrideLexer(InputStream(value))
+    lexer.mode(OverrideLexer.VALUE_MODE)
+    parser = OverrideParser(CommonTokenStream(lexer))
+    for reader in (lexer, parser):
+        reader.removeErrorListeners()
+        reader.addErrorListener(HydraErrorListener())
+    try:
+        tree = parser.value()
+        return tree if parser.getCurrentToken().type == -1 else None  # -1: the end
+    except HydraException:
+        return None
+
+
+def functions() -> set[str]:
+    """The names of the functions that an override may call."""
+    return set(create_functions().functions)
