@@ -94,7 +94,7 @@ def test_a_wrong_key_is_told_in_the_same_words_before_a_config_is_composed_and_b
 ) -> None:
     assert main([wrong]) == 2
     early = capsys.readouterr().err
-    monkeypatch.setattr("gptlab.cli.typed_keys.check_typed_keys", lambda line, root: None)
+    monkeypatch.setattr("gptlab.cli.verbs.train.check_typed_keys", lambda line, root: None)
     assert main([wrong]) == 2
     assert capsys.readouterr().err == early != ""
 

@@ -5,11 +5,14 @@ import json
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import gptlab
+from gptlab.cli.verbs import ROOTS, VERBS
+from gptlab.config.experiments import folder_of
 
 PACKAGE = Path(gptlab.__file__).parent
 MODULES = {
@@ -23,15 +26,20 @@ MLFLOW = {"tracking"}
 HEAVY = ("jax", "mlflow", "hydra")
 
 
-def loaded_by(code: str, tmp_path: Path) -> set[str]:
-    """The top-level packages in sys.modules once `code` has run in a process of its own."""
+def modules_loaded_by(code: str, tmp_path: Path) -> set[str]:
+    """What is in sys.modules once `code` has run in a process of its own."""
     report = (
         "import sys, json, atexit\natexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=open("
     )
     report += f"{str(tmp_path / 'modules.json')!r}, 'w')))\n"
     command = [sys.executable, "-c", report + code]
     subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=60)
-    return {name.partition(".")[0] for name in json.loads((tmp_path / "modules.json").read_text())}
+    return set(json.loads((tmp_path / "modules.json").read_text()))
+
+
+def loaded_by(code: str, tmp_path: Path) -> set[str]:
+    """The top-level packages that it loads."""
+    return {name.partition(".")[0] for name in modules_loaded_by(code, tmp_path)}
 
 
 def test_import_gptlab_loads_nothing_heavy(tmp_path: Path) -> None:
@@ -75,6 +83,23 @@ def test_what_a_command_does_not_need_is_not_loaded(tmp_path: Path, arguments: l
     assert loaded.isdisjoint(("jax", "mlflow", "matplotlib"))
     if "--help" in arguments or "--version" in arguments:
         assert "hydra" not in loaded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verbs"), [(["--version"], set()), (["ui", "--help"], {"ui"}), (["plugins"], {"plugins"})]
+)
+def test_the_file_of_a_verb_is_loaded_when_it_is_typed(
+    tmp_path: Path, arguments: list[str], verbs: set[str]
+) -> None:
+    loaded = modules_loaded_by(f"from gptlab.cli import main; main({arguments!r})", tmp_path)
+    assert {name.rpartition(".")[2] for name in loaded if name.startswith("gptlab.cli.verbs.")} == verbs
+
+
+def test_every_verb_has_its_file_and_each_root_its_config() -> None:
+    files = {import_module(verb.file or f"gptlab.cli.verbs.{name}").__name__ for name, verb in VERBS.items()}
+    assert files == {name for name in MODULES if name.startswith("gptlab.cli.verbs.")}
+    assert all(verb.help.strip() for verb in VERBS.values())
+    assert {path.stem for path in folder_of("conf").glob("*.yaml")} == set(ROOTS)
 
 
 # Each room and each file beside the rooms, with the rooms that it imports. Those that are `FREE` every room may.

@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from gptlab.cli.composing import compose
+from gptlab.config.dotted import flatten
 from gptlab.config.schema import plain
 from gptlab.plugins.groups import GROUPS
 
 TAKEN = ("model", "ops", "tokenizer")  # what initFrom takes over
-OWN = "model.adapter"  # of which this is the run's own
+OWN = "model.adapter."  # of which this is the run's own
 
 
 def asked_of(settings: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     """`{"model.nEmbd": 32, "model.norm.name": "layernorm"}`: what is typed, and what an experiment changes."""
-    defaults = dict(leaves(plain(compose("train", []))))
+    defaults = flatten(plain(compose("train", [])))
     typed = [text.partition("=")[0].lstrip("+") for text in overrides]
     asked = {}
-    for key, value in leaves(settings):
+    for key, value in flatten(settings).items():
+        if key.partition(".")[0] not in TAKEN or key.startswith(OWN):
+            continue
         differs = key in defaults and value != defaults[key]
         if differs or any(names(override, key) for override in typed):
             asked[key] = value
     return asked
-
-
-def leaves(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The values that initFrom takes over, by their dotted keys."""
-    for root in TAKEN:
-        yield from _leaves(settings[root], root)
-
-
-def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    if key == OWN:
-        return
-    if isinstance(node, dict):
-        for name, inner in node.items():
-            yield from _leaves(inner, f"{key}.{name}")
-    else:
-        yield key, node
 
 
 def names(override: str, key: str) -> bool:

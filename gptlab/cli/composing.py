@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from gptlab.cli.command_line import CommandLine
 
 
-_prepared_here: list[Plugins] = []  # by this process: none, or the latest
-
 GROUP_ROOTS = {group.partition("/")[0] for group in GROUPS.values()}
 
 
@@ -41,15 +39,16 @@ def prepared(line: CommandLine | None = None, quiet: bool = False) -> Plugins:
         **brought_nodes(plugins.registry),
         **experiment_nodes(plugins.registry, silently if quiet else warn),
     }
-    offer({**schema_nodes(plugins.registry, ROOTS), **files})
-    _prepared_here[:] = [plugins]
+    offer(plugins, {**schema_nodes(plugins.registry, ROOTS), **files})
     return plugins
 
 
 def plugins_here() -> Plugins:
     """What this process has prepared. One that a launcher started for jobs of a sweep does it now, and quietly:
     the process that launches has said what was left out."""
-    return _prepared_here[0] if _prepared_here else prepared(quiet=True)
+    from gptlab.cli.config_source import NodeSource
+
+    return prepared(quiet=True) if NodeSource.offered is None else NodeSource.offered[0]
 
 
 def settings_of(verb: str, line: CommandLine, plugins: Plugins) -> dict[str, Any]:

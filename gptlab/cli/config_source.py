@@ -11,19 +11,24 @@ from typing import ClassVar
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
-from hydra.core.plugins import Plugins
+from hydra.core.plugins import Plugins as HydraPlugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from gptlab.config.addresses import hide_password
 from gptlab.config.node import ConfigNode
+from gptlab.plugins.loading import Plugins
 
 
 class NodeSource(ConfigSource):
-    """Hydra makes one for each command, by its scheme."""
+    """Hydra makes one for each command, by its scheme.
 
-    offered: ClassVar[Mapping[str, ConfigNode] | None] = None
+    offered: of the whole process, since Hydra lets nobody else make one; in a process that a launcher starts for
+    jobs of a sweep nothing else is there, either, that could be passed.
+    """
+
+    offered: ClassVar[tuple[Plugins, Mapping[str, ConfigNode]] | None] = None
 
     @property
     def nodes(self) -> Mapping[str, ConfigNode]:
@@ -35,7 +40,7 @@ class NodeSource(ConfigSource):
 
             plugins_here()
         assert NodeSource.offered is not None
-        return NodeSource.offered
+        return NodeSource.offered[1]
 
     @staticmethod
     def scheme() -> str:
@@ -92,8 +97,8 @@ def named(config_path: str) -> str:
     return config_path.strip("/").removesuffix(".yaml")
 
 
-def offer(nodes: Mapping[str, ConfigNode]) -> None:
-    """Have Hydra find these, by group and name (`model/norm/rmsnorm`), in place of those offered before."""
-    NodeSource.offered = nodes
+def offer(plugins: Plugins, nodes: Mapping[str, ConfigNode]) -> None:
+    """Have Hydra find these nodes, by group and name (`model/norm/rmsnorm`), in place of those offered before."""
+    NodeSource.offered = plugins, nodes
     for plugin in (NodeSource, NodeSearchPath):
-        Plugins.instance().register(plugin)
+        HydraPlugins.instance().register(plugin)

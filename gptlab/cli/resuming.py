@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gptlab.cli.composing import compose, explained
 from gptlab.cli.config_errors import CONFIG_ERRORS
+from gptlab.config.dotted import flatten
 from gptlab.config.schema import plain
 from gptlab.errors import UserError
 from gptlab.plugins.groups import GROUPS
@@ -50,7 +50,7 @@ def checked(checkpoint: Checkpoint, registry: Registry) -> Settings:
     config = checkpoint.state["config"]
     choices = []
     for kind, group in GROUPS.items():
-        part = flat(config).get(f"{group.replace('/', '.')}.name")
+        part = flatten(config).get(f"{group.replace('/', '.')}.name")
         if isinstance(part, str):
             registry.get(kind, part)  # an unknown name has its own words
             choices.append(f"{group}={part}")
@@ -95,9 +95,9 @@ def refuse_changes(
     selections = [override for override in overrides if key_of(override) in GROUPS.values()]
     with explained(plugins, overrides):
         # Not `plain`: a field that is typed beside its group has no default to be there without.
-        unasked = flat(OmegaConf.to_container(compose("train", selections), resolve=True))  # type: ignore[arg-type]
+        unasked = flatten(OmegaConf.to_container(compose("train", selections), resolve=True))  # type: ignore[arg-type]
     typed = [key_of(o).replace("/", ".") for o in overrides]
-    wanted, have = flat(asked), flat(saved)
+    wanted, have = flatten(asked), flatten(saved)
     differing = [
         key
         for key, value in wanted.items()
@@ -128,16 +128,3 @@ def key_of(override: str) -> str:
 
 def shown(value: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"train.numSteps": 1000}`"""
-    return dict(leaves(config, prefix))
-
-
-def leaves(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -3,11 +3,11 @@
 import getpass
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab import strict_json
+from gptlab.config.dotted import flatten
 from gptlab.runs.run import Run
 from gptlab.tracking import orphans
 
@@ -41,17 +41,11 @@ def tags_of(folder: Path, told: dict[str, Any]) -> dict[str, str]:
 
 def flat_params(config: dict[str, Any]) -> dict[str, str]:
     """`{"model.nEmbd": "32", ...}`: a config as MLflow takes it, values as YAML would show them."""
-    return {clean_key(key): _cut(value) for key, value in _leaves(config, "")}
+    return {clean_key(key): _cut(_text(value)) for key, value in flatten(config).items()}
 
 
-def _leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
-        for name, inner in value.items():
-            yield from _leaves(inner, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, str):
-        yield key, value
-    else:
-        yield key, strict_json.dumps(value, default=str)
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else strict_json.dumps(value, default=str)
 
 
 def _cut(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gptlab.cli.command_line import read_command_line
 from gptlab.cli.composing import prepared, settings_of
 from gptlab.cli.reading import with_line
+from gptlab.config.dotted import flatten
 from gptlab.config.schema import check_values
 from gptlab.errors import UserError
 from gptlab.plugins.groups import GROUPS
@@ -61,7 +62,7 @@ def summary(described: list[list[str]], plugins: Plugins) -> int:
                 "engine=scalar keeps a Value for each number and operation, which is far more memory than that"
             )
     else:
-        keys = differing(*map(flattened, configs))
+        keys = differing(*map(texts_of, configs))
         console.print(versus_table(summaries[0], summaries[1], keys, console.width))
     return 0
 
@@ -140,14 +141,7 @@ def summary_of(config: dict[str, Any], begun: Start | None, plugins: Plugins) ->
     )
 
 
-def flattened(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Values by dotted keys; the description, which describes no model, is left out."""
-    result: dict[str, str] = {}
-    for key, value in config.items():
-        if f"{prefix}{key}" == "description":
-            continue
-        if isinstance(value, dict):
-            result |= flattened(value, f"{prefix}{key}.")
-        else:
-            result[f"{prefix}{key}"] = "null" if value is None else str(value)
-    return result
+def texts_of(config: dict[str, Any]) -> dict[str, str]:
+    """Values by dotted keys, as they are typed; the description, which describes no model, is left out."""
+    values = {key: value for key, value in flatten(config).items() if key != "description" and value != {}}
+    return {key: "null" if value is None else str(value) for key, value in values.items()}
