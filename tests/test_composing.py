@@ -116,7 +116,7 @@ def test_only_what_the_schema_knows_is_told_before(folder: Path) -> None:
 def test_configs_that_are_not_selected_are_not_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     monkeypatch.setattr(
-        "gptlab.cli.file_nodes.read_experiment", lambda file, schema: made.append(file.stem) or {}
+        "gptlab.cli.config_source.read_experiment", lambda file, schema: made.append(file.stem) or {}
     )
     monkeypatch.setattr(
         "gptlab.config.schema.schema_of",

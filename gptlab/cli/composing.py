@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gptlab.cli.file_nodes import brought_nodes, experiment_nodes
 from gptlab.cli.suggesting import chosen_components, unknown_key
 from gptlab.cli.typed_keys import check_typed_keys
 from gptlab.cli.verbs import ROOTS
@@ -33,7 +32,7 @@ def prepared(line: CommandLine | None = None, quiet: bool = False) -> Plugins:
     line: the command that they are for. quiet: no word of those left out.
     """
     plugins = load_plugins(quiet=quiet) if line is None else line.plugins
-    from gptlab.cli.config_source import offer
+    from gptlab.cli.config_source import brought_nodes, experiment_nodes, offer
 
     files = {
         **brought_nodes(plugins.registry),

@@ -6,8 +6,11 @@ first, which takes longer than to compose the dozen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
@@ -16,9 +19,15 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
+from gptlab.cli.experiment_file import read_config, read_experiment
+from gptlab.cli.verbs import ROOTS
 from gptlab.config.addresses import hide_password
+from gptlab.config.experiments import GROUP, experiment_files, shadowed
+from gptlab.config.keys import Schema
 from gptlab.config.node import ConfigNode
+from gptlab.plugins.discovery import brought_folders, shown
 from gptlab.plugins.loading import Plugins
+from gptlab.plugins.registry import Registry
 
 
 class NodeSource(ConfigSource):
@@ -91,6 +100,37 @@ class NodeSearchPath(SearchPathPlugin):
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         search_path.append("gptlab", f"{NodeSource.scheme()}://")
+
+
+def experiment_nodes(registry: Registry, say: Callable[[str], None]) -> dict[str, ConfigNode]:
+    """Every experiment: `+experiment=NAME`. say: is told, once, of each selected that hides one of gptlab's own."""
+    schema = Schema(ROOTS["train"], lambda: registry)
+    told: set[str] = set()
+
+    def load(name: str, file: Path) -> Any:
+        if name not in told and shadowed(name) is not None:
+            told.add(name)
+            say(f"+{GROUP}={name} is {shown(file)} here, and not gptlab's own experiment of that name")
+        return read_experiment(file, schema)
+
+    return {
+        f"{GROUP}/{name}": ConfigNode(partial(load, name, file), "_global_", str(file))
+        for name, file in experiment_files().items()
+    }
+
+
+def brought_nodes(registry: Registry) -> dict[str, ConfigNode]:
+    """The config groups that plugins bring."""
+    schema = Schema(ROOTS["train"], lambda: registry)
+    nodes = {}
+    for folder in brought_folders("conf"):
+        for file in sorted(folder.rglob("*.yaml")):
+            path = file.relative_to(folder).with_suffix("").as_posix()
+            header = re.match(r"#\s*@package\s+(\S+)", file.read_text(encoding="utf-8"))
+            package = header[1] if header else path.rpartition("/")[0].replace("/", ".")
+            make = partial(read_config, file, schema, package.removeprefix("_global_").lstrip("."))
+            nodes[path] = ConfigNode(make, header[1] if header else None, str(file))
+    return nodes
 
 
 def named(config_path: str) -> str:

@@ -25,14 +25,15 @@ from hydra import version
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra._internal.utils import create_config_search_path
+from hydra._internal.utils import get_args_parser as get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import create_functions
 from hydra.core.override_parser.overrides_visitor import HydraErrorListener
 from hydra.core.utils import configure_log, run_job
 from hydra.errors import HydraException, SearchPathException
-from hydra.grammar.gen.OverrideLexer import OverrideLexer
+from hydra.grammar.gen.OverrideLexer import OverrideLexer as OverrideLexer
 from hydra.grammar.gen.OverrideParser import OverrideParser
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -40,16 +41,6 @@ from omegaconf import DictConfig, OmegaConf
 from gptlab.config.experiments import folder_of
 from gptlab.sweeps.sweepers import BASIC
 
-__all__ = [
-    "OverrideLexer",
-    "compose_job",
-    "functions",
-    "get_args_parser",
-    "read_value",
-    "run_one",
-    "run_jobs",
-    "show",
-]
 KEPT = 1024  # configs, of 0.15 MB each
 Place = Callable[[DictConfig], AbstractContextManager[None]]
 
