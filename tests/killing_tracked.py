@@ -73,6 +73,8 @@ def next_command(folder: Path, place: str, sweep: bool) -> list[str]:
     if sweep:
         command = ["-m", *SIZES, "seed=1,2", f"hydra.sweep.dir={place}"]
         return [*command, f"sweep.resume={place}"] if (folder / place / "sweep.json").exists() else command
+    if RunFolder(folder / place).status == "FINISHED":  # and killed while it waited for MLflow
+        return ["sync", place]
     if any((folder / place / "checkpoints").glob("step-*")):
         return [f"resume={place}", "progress=none"]
     return [*SIZES, f"hydra.run.dir={place}"]

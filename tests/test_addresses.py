@@ -25,8 +25,7 @@ from gptlab.config.addresses import (
 )
 from gptlab.errors import UserError
 from gptlab.tracking import MLflowTracking
-from gptlab.tracking.messages import read_store, write_store
-from gptlab.tracking.store import Store, check_server, credentials, find_store
+from gptlab.tracking.store import Store, check_server, credentials, find_store, read_store, write_store
 from tests.resuming import TINY, write_corpus
 
 VARIABLES = (SECRET, "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")

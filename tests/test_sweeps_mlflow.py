@@ -17,9 +17,8 @@ from gptlab.sweeps.sweep import read_sweep
 from gptlab.tracking import orphans
 from gptlab.tracking.catch_up import sync_folder
 from gptlab.tracking.link import close_idle
-from gptlab.tracking.messages import write_store
 from gptlab.tracking.parent import PARENT
-from gptlab.tracking.store import find_store
+from gptlab.tracking.store import find_store, write_store
 from gptlab.tracking.worker import Conversation
 from tests.resuming import write_corpus
 from tests.sweeping import QUICK, SEEDS, command_in, records_of, signal_at, sweep_of, typical

@@ -15,7 +15,7 @@ from gptlab.errors import UserError
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import Run
 from gptlab.tracking import MLflowTracking, orphans
-from gptlab.tracking.lock import alone
+from gptlab.tracking.sync import alone
 
 
 def go_on(folder: Path, run_id: str, steps: range, error: BaseException | None = None) -> Run:

@@ -18,8 +18,7 @@ from gptlab.runs.run import Run
 from gptlab.tracking import orphans, uploads, worker
 from gptlab.tracking.catch_up import close_abandoned, sync_folder
 from gptlab.tracking.facts import PARAM_LENGTH, flat_params
-from gptlab.tracking.messages import read_store, write_store
-from gptlab.tracking.store import find_store
+from gptlab.tracking.store import find_store, read_store, write_store
 from gptlab.tracking.worker import Conversation
 from gptlab.training.figures import loss_curve
 from gptlab.training.metric_rows import line_of

@@ -14,10 +14,9 @@ from gptlab.runs.run import STARTING
 from gptlab.tracking import orphans
 from gptlab.tracking.earlier import UNSENT, take_in_unsent
 from gptlab.tracking.link import ENVIRONMENT
-from gptlab.tracking.lock import alone
 from gptlab.tracking.parent import ParentSync
 from gptlab.tracking.store import Store, check_server, find_store, open_store
-from gptlab.tracking.sync import Sync, end_killed
+from gptlab.tracking.sync import Sync, alone, end_killed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -21,7 +21,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from gptlab.config.addresses import (
@@ -40,6 +40,7 @@ from gptlab.files import Busy, lock, sync
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+Message = dict[str, Any]  # what goes through the pipe to `worker`, as JSON
 WITHOUT = "To go on without MLflow, add tracking=none."
 
 
@@ -67,6 +68,24 @@ class Store:
     def is_server(self) -> bool:
         """True if the store is reached over HTTP."""
         return urlsplit(self.uri).scheme in ("http", "https")
+
+
+def write_store(store: Store) -> Message:
+    """A store as a message."""
+    return {
+        "uri": store.uri,
+        "artifacts": store.artifacts,
+        "database": str(store.database) if store.database else None,
+        "user": store.user,
+        "password": store.password,
+    }
+
+
+def read_store(message: Message) -> Store:
+    """The store that `write_store` wrote."""
+    database = message["database"]
+    who = message.get("user", ""), message.get("password", "")  # an earlier gptlab kept them in the uri
+    return Store(message["uri"], message["artifacts"], Path(database) if database else None, *who)
 
 
 def find_store(uri: str | None = None, folder: Path | None = None) -> Store:

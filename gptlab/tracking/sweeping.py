@@ -14,9 +14,8 @@ from gptlab.errors import UserError
 from gptlab.runs.folder import SweepFolder
 from gptlab.tracking import orphans
 from gptlab.tracking.link import Link, Message, take_link, warm_up
-from gptlab.tracking.messages import write_store
 from gptlab.tracking.parent import PARENT
-from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store
+from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store, write_store
 from gptlab.tracking.tracker import command_typed
 
 Settings = dict[str, Any]

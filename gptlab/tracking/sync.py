@@ -12,7 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab.runs.files import CONFIG, METRICS, PARAMETERS, PLUGINS
+from gptlab.errors import UserError
+from gptlab.files import Busy, Lock, lock
+from gptlab.runs.files import CONFIG, METRICS, PARAMETERS, PLUGINS, WRITING
 from gptlab.runs.folder import OVER, RunFolder, ToldFolder
 from gptlab.runs.run import FINISHED, KILLED, RUNNING
 from gptlab.tracking.facts import COUNTS, TAG_LENGTH, clean_key, flat_params
@@ -30,6 +32,7 @@ LOSS, BEST = "val/loss", "val/best"
 METRICS_A_BATCH = 1000  # MLflow's limits
 PARAMS_A_BATCH = 100
 ENDING_SECONDS = 20.0  # no new artifact is begun after so long: a dead server must not hold a finished run
+WAITING_SECONDS = 60.0  # a forerunner writes what it has and ends; a dead server may hold it for a while
 Point = tuple[str, float, int, int]  # a metric's key, value, time (milliseconds since 1970) and step
 
 
@@ -242,3 +245,18 @@ def end_killed(folder: ToldFolder, process: str) -> None:
     """Have a folder say that its run was killed, if it is still that of `process`, which is gone. Raises OSError."""
     ended = int(time.time() * 1000)
     folder.update_if({"status": RUNNING, "process": process}, status=KILLED, reason=REASON, ended=ended)
+
+
+def alone(folder: Path, seconds: float = WAITING_SECONDS) -> Lock:
+    """Wait until no other process writes the run of this folder.
+
+    Raises UserError if one still does after so many seconds, and for a folder that cannot be written.
+    """
+    try:
+        return lock(folder / WRITING, seconds)
+    except Busy:
+        raise UserError(
+            f"the run in {folder} is still being written to MLflow by another process: end that one first."
+        ) from None
+    except OSError as error:
+        raise UserError(f"the run's folder must be writable: {folder}: {error.strerror}.") from None

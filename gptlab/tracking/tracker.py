@@ -25,9 +25,8 @@ from gptlab.runs.folder import RunFolder, facts_of
 from gptlab.runs.run import Run, end_of
 from gptlab.tracking import MLflowTracking, ending, orphans
 from gptlab.tracking.link import Link, take_link, warm_up
-from gptlab.tracking.messages import write_store
 from gptlab.tracking.parent import PARENT
-from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store
+from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store, write_store
 
 STARTING_SECONDS = 20.0  # the longest that a run waits to exist, only to be closed
 CLOSING_SECONDS = 120.0  # the longest that a finished run waits for the next thing to be written

@@ -20,8 +20,7 @@ from typing import IO, Any
 
 from gptlab.errors import UserError
 from gptlab.tracking.link import Link, environment
-from gptlab.tracking.messages import write_store
-from gptlab.tracking.store import Store, check_store, find_store, glance
+from gptlab.tracking.store import Store, check_store, find_store, glance, write_store
 from gptlab.tracking.ui_page import MARK, MARK_PAGE
 
 START_SECONDS = 120.0

@@ -29,11 +29,9 @@ from gptlab.errors import UserError
 from gptlab.files import Lock
 from gptlab.runs.folder import RunFolder, SweepFolder
 from gptlab.tracking.catch_up import catch_up_below, close_abandoned
-from gptlab.tracking.lock import alone
-from gptlab.tracking.messages import Message, read_store
 from gptlab.tracking.parent import ParentSync, delete_runs, note_child
-from gptlab.tracking.store import answers, connect, open_store, settle
-from gptlab.tracking.sync import Sync, end_killed
+from gptlab.tracking.store import Message, answers, connect, open_store, read_store, settle
+from gptlab.tracking.sync import Sync, alone, end_killed
 
 SYNC_SECONDS = 0.5
 LONGEST_PAUSE = 30.0  # between attempts while the store does not answer
