@@ -73,10 +73,11 @@ def next_command(folder: Path, place: str, sweep: bool) -> list[str]:
     if sweep:
         command = ["-m", *SIZES, "seed=1,2", f"hydra.sweep.dir={place}"]
         return [*command, f"sweep.resume={place}"] if (folder / place / "sweep.json").exists() else command
-    if RunFolder(folder / place).status == "FINISHED":  # and killed while it waited for MLflow
-        return ["sync", place]
-    if any((folder / place / "checkpoints").glob("step-*")):
+    status, trained = RunFolder(folder / place).status, (folder / place / "metrics.jsonl").exists()
+    if status != "FINISHED" and any((folder / place / "checkpoints").glob("step-*")):
         return [f"resume={place}", "progress=none"]
+    if trained:  # it ended, or was killed, before it had a checkpoint, or while it waited for MLflow
+        return ["sync", place]
     return [*SIZES, f"hydra.run.dir={place}"]
 
 
