@@ -56,22 +56,16 @@ def words(size: int) -> Iterator[bytes]:
 def child(overrides: list[str]) -> None:
     """One process of its own: prints seconds and bytes as JSON."""
     began = float(os.environ["BEGAN"])
-    from gptlab.assembly.parts import data_of, definition_of, session_of
     from gptlab.cli.composing import compose, prepared
     from gptlab.config.schema import plain
-    from gptlab.data.batches import Epochs
-    from gptlab.plugins.registry import build
+    from gptlab.config.typed import Config, typed
+    from gptlab.launch.experiment import Experiment
 
-    registry = prepared().registry
-    config = plain(compose("train", overrides))
+    experiment = Experiment.of(typed(Config, plain(compose("train", overrides))), prepared().registry)
     start = time.time()
-    data = data_of(config, registry)
+    data = experiment.data
     reading = time.time() - start
-    definition = definition_of(config, registry, data.tokenizer.vocabSize)
-    session = session_of(config, registry, definition)
-    weights = definition.initial_weights(0)
-    state = session.init(weights, build(registry, "optimizer", config["optimizer"]).init(weights))
-    epochs = Epochs(data.train, config["train"]["batchSize"], 0)
+    session, epochs, state = experiment.session, experiment.epochs, experiment.state(None)
     state, _ = session.train(state, epochs.chunk(0, 1), np.full(1, 0.01))
     first = time.time() - began
     times = []

@@ -117,7 +117,6 @@ def test_the_loop_begins_the_next_chunk_before_it_trains_on_this_one():
         Plan(40, 0.01, Linear(), 10, 0),
         Epochs(documents(), 4, seed=1),
         documents()[np.arange(10)],
-        lambda step, metrics: None,
     )
     training.run()
     assert sum(session.given) == 40

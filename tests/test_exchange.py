@@ -72,10 +72,13 @@ def drawn(sizes: dict[str, int], dtype: str = "float64") -> dict[str, np.ndarray
 
 
 def test_the_standard_models_matrices_are_those_of_its_config() -> None:
-    from gptlab.assembly.parts import definition_of
+    from gptlab.assembly.architecture import Architecture
+    from gptlab.config.typed import ModelConfig, typed
     from gptlab.plugins.loading import load_plugins
 
-    definition = definition_of(standard_config(SIZES), load_plugins(quiet=True).registry, SIZES["vocabSize"])
+    config, registry = standard_config(SIZES), load_plugins(quiet=True).registry
+    model = typed(ModelConfig, config["model"])
+    definition = Architecture.of(model, config["ops"], registry, SIZES["vocabSize"]).definition
     assert isinstance(definition, GPT)
     declared = {name: weight.shape for name, weight in definition.declared_weights().items()}
     assert list(shapes_of(SIZES).items()) == list(declared.items())

@@ -8,11 +8,12 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from gptlab.assembly.parts import definition_of
+from gptlab.assembly.architecture import Architecture
 from gptlab.cli import main
 from gptlab.cli.composing import compose, prepared
 from gptlab.config.experiments import folder_of
 from gptlab.config.schema import plain
+from gptlab.config.typed import ModelConfig, typed
 from gptlab.plugins.discovery import brought_folders
 from gptlab.plugins.loading import Plugins
 
@@ -98,7 +99,8 @@ def test_takes_two_steps(
 )
 def test_parameter_count(plugins: Plugins, experiment: str, vocabSize: int, count: int) -> None:
     config = composed(plugins, f"+experiment={experiment}")
-    definition = definition_of(config, plugins.registry, vocabSize)
+    model = typed(ModelConfig, config["model"])
+    definition = Architecture.of(model, config["ops"], plugins.registry, vocabSize).definition
     assert sum(matrix.count for matrix in definition.matrices()) == count
 
 

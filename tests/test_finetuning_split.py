@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from gptlab.assembly.parts import Data, data_and_sides
+from gptlab.assembly.data import Data, data_of
 from gptlab.cli import main
 from gptlab.cli.composing import compose, prepared
 from gptlab.config.schema import plain
+from gptlab.config.typed import Config, typed
 from gptlab.data.fixed_vocabulary import FixedVocabulary
 from gptlab.data.tokenizers import WordTokenizer
 from gptlab.errors import UserError
+from gptlab.plugins.registry import build
 from tests.checkpoints import rewritten
 from tests.test_finetuning import FEW, SMALL, config_of, rows_of
 
@@ -47,7 +49,7 @@ def split_of(name: str, *overrides: str, original: dict | None = None) -> Data:
     settings = ["data=text", f"data.path={name}.txt", "data.valFraction=0.1", "progress=none", *overrides]
     registry = prepared().registry
     config = {**plain(compose("train", settings)), "original": original}
-    data, _ = data_and_sides(config, registry, fixed)
+    data = data_of(typed(Config, config), build(registry, "dataset", config["data"]), fixed, registry)
     object.__setattr__(data, "config", config)  # for `after`
     return data
 

@@ -19,6 +19,7 @@ from gptlab.launch import watch as watching
 from gptlab.launch.watch import LONGEST, Watch, ids_to_watch
 from gptlab.tracking.inspections import log_inspection
 from gptlab.tracking.store import find_store, open_store
+from gptlab.training.loop import Chunk
 from tests.models import make_gpt
 from tests.test_tracking import make_run
 
@@ -249,7 +250,7 @@ def test_a_watch_looks_at_the_weights_to_use() -> None:
         True,
         lambda step, one: found.append((step, one)),
     )
-    watch.chunk_ended(State(gpt.initial_weights(0)))  # type: ignore[arg-type]
+    watch.chunk_ended(State(gpt.initial_weights(0)), Chunk())  # type: ignore[arg-type]
     assert found == []
     watch.ended(State(gpt.initial_weights(0)))  # type: ignore[arg-type]
     ((step, one),) = found

@@ -18,6 +18,7 @@ from test_tracking import wait_until
 
 from gptlab.cli import main
 from gptlab.config.registering import check_registering
+from gptlab.config.typed import Config, typed
 from gptlab.errors import UserError
 from gptlab.tracking.download import download_reference
 from gptlab.tracking.link import environment
@@ -213,6 +214,9 @@ def test_the_model_answers_over_http(there: Path, tmp_path: Path) -> None:
 # Names
 
 
+MLFLOW = {"tracking": {"name": "mlflow"}}
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -231,14 +235,14 @@ def test_the_model_answers_over_http(there: Path, tmp_path: Path) -> None:
 )
 def test_a_name_that_mlflow_would_refuse_is_refused_first(config: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        check_registering(config)
+        check_registering(typed(Config, {**MLFLOW, **config}))
 
 
 @pytest.mark.parametrize("name", ["a", "small talk", "größe.2", "A-b_c"])
 def test_a_name_that_mlflow_takes_is_taken(name: str) -> None:
     from mlflow.utils.validation import _validate_model_name
 
-    check_registering({"register": name})
+    check_registering(typed(Config, {**MLFLOW, "register": name}))
     _validate_model_name(name)
 
 

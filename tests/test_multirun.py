@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
+from gptlab.runs.saving import Saver
 from gptlab.sweeps.record import read_records
 from gptlab.sweeps.sweep import held, read_sweep
+from gptlab.training.loop import Training
 
 SMALL = [
     "+experiment=tiny",
@@ -113,14 +115,14 @@ def test_an_error_that_nobody_expected_does_not_stop_the_others(
 ) -> None:
     from gptlab.launch import launch
 
-    fit = launch.fit
+    train = launch.train
 
-    def failing(config: dict, *rest: object) -> launch.Outcome:
-        if config["seed"] == 1:
+    def failing(training: Training, saver: Saver) -> None:
+        if saver.run.config["seed"] == 1:
             raise MemoryError("no room")
-        return fit(config, *rest)
+        train(training, saver)
 
-    monkeypatch.setattr(launch, "fit", failing)
+    monkeypatch.setattr(launch, "train", failing)
     assert main(["-m", *QUICK, "seed=1,2"]) == 1
     records = read_records(sweep_of(folder))
     assert [(r.status, r.reason) for r in records] == [("FAILED", "MemoryError: no room"), ("FINISHED", "")]
@@ -190,12 +192,11 @@ def test_what_only_training_shows_is_refused_as_well(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gptlab.errors import UserError
-    from gptlab.launch import launch
 
     def refuse(*rest: object) -> None:
         raise UserError("the machine is not to be had")
 
-    monkeypatch.setattr(launch, "session_of", refuse)
+    monkeypatch.setattr("gptlab.launch.experiment.Experiment.state", refuse)
     assert main(["-m", *QUICK, "seed=1,2"]) == 2
     error = capfd.readouterr().err.splitlines()[-1]
     assert error == "gptlab: none of the jobs can be trained. The first: the machine is not to be had"

@@ -186,7 +186,7 @@ def test_a_sample_or_an_evaluation_that_fails_costs_neither_steps_nor_their_numb
 ) -> None:
     whole = train("whole", "engine=scalar", "train.logEvery=1")
     asked = [*TINY, *SOME, "engine=scalar", "train.logEvery=1", "checkpoint.every=100", "hydra.run.dir=run"]
-    for name in ("gptlab.launch.launch.generate", "gptlab.training.loop.Training.evaluate"):
+    for name in ("gptlab.launch.observers.generate", "gptlab.training.loop.Training.evaluate"):
         with monkeypatch.context() as patch:
             patch.setattr(name, lambda *arguments: 1 / 0)
             with pytest.raises(ZeroDivisionError):

@@ -18,6 +18,7 @@ from gptlab.cli import main
 from gptlab.engines.engine import State
 from gptlab.runs.checkpoint import checkpoint_folders, newest_whole, read_checkpoint
 from gptlab.runs.saving import Saver
+from gptlab.training.loop import Chunk
 from tests.checkpoints import STATE
 from tests.resuming import TINY, logged
 
@@ -66,7 +67,7 @@ def test_every_so_many_steps_whatever_the_clock_says(tmp_path: Path) -> None:
     saver, clock = make_saver(tmp_path, every=5)
     for step in (3, 5, 8, 10):
         clock[0] += 1000
-        saver.chunk_ended(state_at(step), None)
+        saver.chunk_ended(state_at(step), Chunk())
     assert steps(tmp_path) == [5, 10]
 
 
@@ -82,7 +83,7 @@ def test_by_time_at_an_evaluation_or_a_little_later_anywhere(tmp_path: Path) -> 
         (7, 93.0, 1.0),
     ):
         clock[0] = at
-        saver.chunk_ended(state_at(step), loss)
+        saver.chunk_ended(state_at(step), Chunk(loss))
     assert steps(tmp_path) == [3, 6]
     assert [read_checkpoint(f).state["valLoss"] for f in checkpoint_folders(tmp_path)] == [2.0, None]
 
@@ -100,7 +101,7 @@ def test_a_checkpoint_that_takes_long_comes_less_often(
     monkeypatch.setattr(gptlab.runs.saving, "write_checkpoint", slow)
     for step, at in ((1, 60.0), (2, 261.0), (3, 262.0)):
         clock[0] = at
-        saver.chunk_ended(state_at(step), 1.0)
+        saver.chunk_ended(state_at(step), Chunk(1.0))
     assert steps(tmp_path) == [1, 3]
 
 
@@ -111,15 +112,15 @@ def test_a_large_model_s_first_one_waits_until_it_is_worth_its_time(
     monkeypatch.setattr(gptlab.runs.saving, "WRITING", 20.0)  # of 24 bytes a second: 1.2 s
     for step, at in ((1, 119.0), (2, 121.0)):
         clock[0] = at
-        saver.chunk_ended(state_at(step), 1.0)
+        saver.chunk_ended(state_at(step), Chunk(1.0))
     assert steps(tmp_path) == [2]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_is_not_kept(tmp_path: Path, value: float) -> None:
     saver, _ = make_saver(tmp_path, every=1)
-    saver.chunk_ended(state_at(1), None)
-    saver.chunk_ended(state_at(2, value), None)
+    saver.chunk_ended(state_at(1), Chunk())
+    saver.chunk_ended(state_at(2, value), Chunk())
     assert saver.save(state_at(3, value)) is None
     assert steps(tmp_path) == [1]
 
@@ -127,7 +128,7 @@ def test_what_is_not_finite_is_not_kept(tmp_path: Path, value: float) -> None:
 def test_the_best_outlives_the_newest(tmp_path: Path) -> None:
     saver, _ = make_saver(tmp_path, every=1, keep=2)
     for step, loss in enumerate([3.0, 1.0, 2.0, 2.5, None, None], start=1):
-        saver.chunk_ended(state_at(step), loss)
+        saver.chunk_ended(state_at(step), Chunk(loss))
     assert steps(tmp_path) == [2, 5, 6]
 
 

@@ -14,6 +14,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.cli.composing import compose, prepared
 from gptlab.cli.hydra_insides import BASIC, ComposedOnce
 from gptlab.config.schema import plain
+from gptlab.config.typed import Config, typed
 from gptlab.data import tokenized
 from gptlab.data.tokenized import tokenize
 from gptlab.data.tokenizers import WordTokenizer
@@ -40,8 +41,7 @@ SMALL = [
 
 def compiled_for(plugins: Plugins, folder: Path, *overrides: str) -> int:
     """How many programs a run of these overrides has jax compile."""
-    config = plain(compose("train", [*SMALL, *overrides]))
-    config.pop("sweep", None)
+    config = typed(Config, plain(compose("train", [*SMALL, *overrides])))
     before = compilations()
     launch(config, plugins, folder, "run")
     return compilations() - before

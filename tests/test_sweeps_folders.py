@@ -138,13 +138,12 @@ def test_all_refused_in_a_folder_that_held_other_things(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gptlab.errors import UserError
-    from gptlab.launch import launch
 
     def refuse(*rest: object) -> None:
         Path("mine/1/meanwhile.txt").write_text("mine")
         raise UserError("the machine is not to be had")
 
-    monkeypatch.setattr(launch, "session_of", refuse)
+    monkeypatch.setattr("gptlab.launch.experiment.Experiment.state", refuse)
     (folder / "mine/0").mkdir(parents=True)
     (folder / "mine/notes.txt").write_text("mine")
     (folder / "mine/1").mkdir()

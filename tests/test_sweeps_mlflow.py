@@ -141,12 +141,11 @@ def test_of_a_sweep_that_no_job_of_began_nothing_is_left(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gptlab.errors import UserError
-    from gptlab.launch import launch
 
     def refuse(*rest: object) -> None:
         raise UserError("the machine is not to be had")
 
-    monkeypatch.setattr(launch, "session_of", refuse)
+    monkeypatch.setattr("gptlab.launch.experiment.Experiment.state", refuse)
     assert main([*SEEDS, *LIGHT]) == 2
     found = client()
     assert found.search_runs([experiment.experiment_id for experiment in found.search_experiments()]) == []

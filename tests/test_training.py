@@ -14,7 +14,7 @@ from gptlab.errors import TrainingStopped
 from gptlab.optim.optimizers import Adam
 from gptlab.optim.schedules import Linear
 from gptlab.training import loop as training_module
-from gptlab.training.loop import Plan, Training, log_every
+from gptlab.training.loop import Observer, Plan, Training, log_every
 from tests.models import make_gpt
 
 TINY = {"nLayer": 1, "nEmbd": 4, "nHead": 2, "headDim": None, "blockSize": 4, "vocabSize": 6}
@@ -46,6 +46,21 @@ class Spy:
         return self._session.train(state, batches, learning_rates)
 
 
+class Told(Observer):
+    """Keeps the rows; has the test's own functions called."""
+
+    def __init__(self, on_chunk=lambda step, chunk: None, poll=lambda: None):
+        self.rows = []
+        self.on_chunk = on_chunk
+        self.poll = poll
+
+    def logged(self, step, metrics, state):
+        self.rows.append((step, metrics))
+
+    def chunk_ended(self, state, chunk):
+        self.on_chunk(state.step, chunk)
+
+
 def make_training(
     engine,
     numSteps=12,
@@ -58,7 +73,7 @@ def make_training(
     **hooks,
 ):
     """A training with a spy for its session, and the list of what it logs."""
-    gpt, optimizer, logged = make_gpt(TINY), Adam(), []
+    gpt, optimizer, told = make_gpt(TINY), Adam(), Told(**hooks)
     session = Spy(engine.session(gpt, optimizer, OpTable()))
     weights = weights or gpt.initial_weights(0)
     training = Training(
@@ -67,10 +82,9 @@ def make_training(
         Plan(numSteps, 0.05, Linear(), logEvery, evalEvery),
         Epochs(documents_of(20) if train is None else train, batchSize, seed=3),
         documents_of(3, seed=1) if held_out is None else held_out,
-        lambda step, metrics: logged.append((step, metrics)),
-        **hooks,
+        [told],
     )
-    return training, logged
+    return training, told.rows
 
 
 def bits(training):
@@ -108,7 +122,7 @@ def test_logged_are_the_first_each_nth_the_evaluated_and_the_last_step(
 def test_an_evaluation_is_of_the_weights_after_its_step(engine):
     losses = {}
 
-    def on_chunk(step, loss, rate, seconds):
+    def on_chunk(step, chunk):
         total, count = training.session.evaluate(training.state, held_out.tokens, held_out.lengths)
         losses[step] = total / count
 
@@ -162,17 +176,17 @@ def test_the_speed_is_told_once_the_first_chunk_has_compiled():
     seen = []
     training, logged = make_training(ENGINES["scalar"], logEvery=1, on_chunk=lambda *told: seen.append(told))
     training.run()
-    assert "train/tokensPerSecond" not in logged[0][1] and math.isnan(seen[0][2])
+    assert "train/tokensPerSecond" not in logged[0][1] and math.isnan(seen[0][1].tokens_per_second)
     assert all(metrics["train/tokensPerSecond"] > 0 for _, metrics in logged[1:])
-    assert seen[-1][0] == 12 and seen[-1][2] > 0
+    assert seen[-1][0] == 12 and seen[-1][1].tokens_per_second > 0
 
 
 def test_what_a_step_takes_is_told_of_what_has_been_done_before(monkeypatch):
     monkeypatch.setattr(training_module, "QUICK", -1.0)  # chunks of one step
     seen = {}
 
-    def on_chunk(step, loss, rate, seconds):
-        seen[step] = seconds
+    def on_chunk(step, chunk):
+        seen[step] = chunk.seconds
 
     training, _ = make_training(ENGINES["scalar"], evalEvery=4, on_chunk=on_chunk)
     training.run()
@@ -232,7 +246,7 @@ def stop_after(polls: int) -> None:
 
 @each_engine
 def test_a_stop_between_chunks_leaves_a_whole_state_from_which_the_rest_follows(engine):
-    stopped, before = make_training(engine, stop=stop_after(2))
+    stopped, before = make_training(engine, poll=stop_after(2))
     with pytest.raises(Enough):
         stopped.run()
     done = sum(stopped.session.chunks)

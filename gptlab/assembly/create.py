@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gptlab.autograd.ops import OpTable
+from gptlab.assembly.architecture import op_table
 from gptlab.model.gpt import GPT, STANDARD, settle_sizes
 from gptlab.model.model import Model
 from gptlab.optim.optimizers import SGD
@@ -47,12 +47,8 @@ def create_model(
     )
     parts = {kind: named(registry, kind, changes.pop(kind, STANDARD[kind])) for kind in COMPONENT_KINDS}
     definition = GPT(sizes, **parts, **changes)
-    replacements = {
-        slot: registry.get("op", chosen) if isinstance(chosen, str) else chosen
-        for slot, chosen in (ops or {}).items()
-    }
-    others = {name: registry.get("op", name) for name in registry.names("op")}
-    session = named(registry, "engine", engine).session(definition, SGD(), OpTable(replacements, others))
+    table = op_table(ops or {}, registry)
+    session = named(registry, "engine", engine).session(definition, SGD(), table)
     weights = definition.initial_weights(seed)
     return Model(definition, session, session.init(weights, SGD().init(weights)))
 

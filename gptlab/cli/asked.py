@@ -7,18 +7,19 @@ from typing import Any
 from gptlab.cli.composing import compose
 from gptlab.config.dotted import flatten
 from gptlab.config.schema import plain
+from gptlab.config.typed import Config, as_dict
 from gptlab.plugins.groups import GROUPS
 
 TAKEN = ("model", "ops", "tokenizer")  # what initFrom takes over
 OWN = "model.adapter."  # of which this is the run's own
 
 
-def asked_of(settings: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+def asked_of(config: Config, overrides: list[str]) -> dict[str, Any]:
     """`{"model.nEmbd": 32, "model.norm.name": "layernorm"}`: what is typed, and what an experiment changes."""
     defaults = flatten(plain(compose("train", [])))
     typed = [text.partition("=")[0].lstrip("+") for text in overrides]
     asked = {}
-    for key, value in flatten(settings).items():
+    for key, value in flatten(as_dict(config)).items():
         if key.partition(".")[0] not in TAKEN or key.startswith(OWN):
             continue
         differs = key in defaults and value != defaults[key]

@@ -8,13 +8,14 @@ import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptlab.calling import as_called
 from gptlab.cli.asked import asked_of
 from gptlab.cli.composing import explained
 from gptlab.cli.naming import run_name
 from gptlab.config.schema import plain
+from gptlab.config.typed import Config, typed
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.plugins.loading import Plugins
 
@@ -87,36 +88,35 @@ class OneRun:
         from gptlab.launch.reports import closing
 
         with explained(self.plugins, overrides):
-            settings = plain(config)
-        if settings.pop("sweep")["resume"] is not None:
+            checked = typed(Config, plain(config))
+        if checked.sweep.resume is not None:
             raise UserError(
                 "sweep.resume goes on with a sweep, by the command that began it: type python -m gptlab -m ... "
                 "To go on with one run: python -m gptlab resume=latest"
             )
-        if settings["resume"] is not None:
-            outcome = self._resumed(settings, overrides)
+        if checked.resume is not None:
+            outcome = self._resumed(checked, checked.resume, overrides)
         else:
-            asked = asked_of(settings, overrides) if settings["initFrom"] is not None else None
+            asked = asked_of(checked, overrides) if checked.initFrom is not None else None
             # Only now: a wrong config must not wait for what training needs to be imported.
             from gptlab.launch.launch import launch
 
             held = folder == self._claimed
-            settings.pop("anyway")
-            outcome = launch(settings, self.plugins, folder, name, asked=asked, held=held)
-        if settings["progress"] != "none":
+            outcome = launch(checked, self.plugins, folder, name, asked=asked, held=held)
+        if checked.progress != "none":
             lines = [closing(outcome.run, in_sweep=False), *next_steps(outcome.run, overrides)]
             print("\n".join(lines[:1] + [as_called(line) for line in lines[1:]]))
 
-    def _resumed(self, settings: dict[str, Any], overrides: list[str]) -> Outcome:
-        """Go on with the run that `resume` names, which nobody else may do meanwhile, its checkpoint being read."""
-        from gptlab.cli.resuming import settings_to_resume
+    def _resumed(self, config: Config, reference: str, overrides: list[str]) -> Outcome:
+        """Go on with the run that `reference` names, which nobody else may do meanwhile, its checkpoint being read."""
+        from gptlab.cli.resuming import config_to_resume
         from gptlab.runs.resuming import checkpoint_to_resume, folder_to_resume, held
 
-        folder = folder_to_resume(settings["resume"])
+        folder = folder_to_resume(reference)
         with held(folder):
-            checkpoint = checkpoint_to_resume(folder, settings["resume"])
-            settings = settings_to_resume(checkpoint, settings, overrides, self.plugins)
+            checkpoint = checkpoint_to_resume(folder, reference)
+            config = config_to_resume(checkpoint, config, overrides, self.plugins)
             from gptlab.launch.launch import launch
 
             name = checkpoint.state["run"]["name"]
-            return launch(settings, self.plugins, folder, name, checkpoint, held=True)
+            return launch(config, self.plugins, folder, name, checkpoint, held=True)

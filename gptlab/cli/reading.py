@@ -9,7 +9,8 @@ from typing import Any
 from gptlab.cli.command_line import CommandLine, read_command_line
 from gptlab.cli.completion import complete
 from gptlab.cli.composing import explained, prepared, settings_of
-from gptlab.cli.verbs import ROOTS, VERBS
+from gptlab.cli.verbs import ROOTS
+from gptlab.config.typed import typed
 
 
 def with_line(
@@ -21,11 +22,10 @@ def with_line(
 
 
 def with_settings(verb: str, arguments: list[str], run: Callable[[Any, CommandLine], int]) -> int:
-    """`run` with the checked config: the verb's dataclass, or a dict where it is a training run's."""
+    """`run` with the checked config: the verb's dataclass."""
 
     def configured(line: CommandLine) -> int:
-        settings = settings_of(verb, line, prepared(line))
-        return run(settings if VERBS[verb].describes_a_run else ROOTS[verb](**settings), line)
+        return run(typed(ROOTS[verb], settings_of(verb, line, prepared(line))), line)
 
     return with_line(verb, arguments, configured)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from gptlab.cli.composing import compose, explained
 from gptlab.cli.config_errors import CONFIG_ERRORS
 from gptlab.config.dotted import flatten
 from gptlab.config.schema import plain
+from gptlab.config.typed import Config, as_dict, typed
 from gptlab.errors import UserError
 from gptlab.plugins.groups import GROUPS
 from gptlab.plugins.loading import Plugins
@@ -16,14 +18,11 @@ from gptlab.plugins.registry import Registry
 from gptlab.runs.checkpoint import STATE, Checkpoint
 
 Settings = dict[str, Any]
-OF_COMMAND = ("resume", "anyway", "sweep")  # and of no run
 # What may differ from one part of a run to the next: it changes nothing of what is learnt.
-FREE = ("resume", "anyway", "progress", "checkpoint", "inspect", "tracking", "listeners", "sweep")
+FREE = ("progress", "checkpoint", "inspect", "tracking", "listeners")
 
 
-def settings_to_resume(
-    checkpoint: Checkpoint, asked: Settings, overrides: list[str], plugins: Plugins
-) -> Settings:
+def config_to_resume(checkpoint: Checkpoint, asked: Config, overrides: list[str], plugins: Plugins) -> Config:
     """The config of the checkpoint's run, with what of FREE the command line gives.
 
     asked: the config as the command line alone makes it. Raises UserError for a config that this gptlab
@@ -34,13 +33,13 @@ def settings_to_resume(
 
     brought = checkpoint.state["plugins"]
     refuse_changed_plugins(
-        plugins.registry, brought, os.path.relpath(checkpoint.folder.parent.parent), asked["anyway"]
+        plugins.registry, brought, os.path.relpath(checkpoint.folder.parent.parent), asked.anyway
     )
     with known_plugins(plugins.registry, checkpoint.state["plugins"]):
         saved = checked(checkpoint, plugins.registry)
-    refuse_changes(checkpoint, saved, asked, overrides, plugins)
-    typed = {key_of(override).partition(".")[0] for override in overrides}
-    return saved | {key: asked[key] for key in FREE if key in typed and key not in OF_COMMAND}
+    refuse_changes(checkpoint, saved, as_dict(asked), overrides, plugins)
+    given = {key_of(override).partition(".")[0] for override in overrides} & {*FREE}
+    return replace(typed(Config, saved), **{key: getattr(asked, key) for key in given})
 
 
 def checked(checkpoint: Checkpoint, registry: Registry) -> Settings:
@@ -57,7 +56,6 @@ def checked(checkpoint: Checkpoint, registry: Registry) -> Settings:
     try:
         merged = OmegaConf.merge(compose("train", choices), OmegaConf.create(without_interpolations(config)))
         settings = with_texts_of(config, plain(merged))  # type: ignore[arg-type]
-        del settings["sweep"], settings["anyway"]  # of the command, and of no run
         # What an older gptlab held out depended on the run's seed, and stays held out.
         if "splitSeed" not in config.get("data", {}):
             settings["data"]["splitSeed"] = None
@@ -101,7 +99,7 @@ def refuse_changes(
     differing = [
         key
         for key, value in wanted.items()
-        if key.partition(".")[0] not in FREE
+        if key.partition(".")[0] not in (*FREE, "resume")
         and value != have.get(key)
         and (
             (key in typed or key.removesuffix(".name") in typed)

@@ -4,23 +4,22 @@ Loads no MLflow: a name that it would refuse at the end of a run is refused befo
 """
 
 import re
-from typing import Any
 
+from gptlab.config.typed import Config
 from gptlab.errors import UserError
 
 ALIAS = "newest"  # `latest` is MLflow's own, and refused by it
 LONGEST = 255
 
 
-def check_registering(config: dict[str, Any]) -> None:
+def check_registering(config: Config) -> None:
     """Raises UserError for a `register` or `registerAlias` that MLflow would refuse, or that nobody would act on."""
-    name, alias = config.get("register"), config.get("registerAlias", ALIAS)
+    name, alias = config.register, config.registerAlias
     if name is None:
         return
-    tracking = config.get("tracking", {})
-    if tracking.get("name", "mlflow") != "mlflow":
-        raise UserError(f"register={name} needs tracking=mlflow: got tracking={tracking['name']}.")
-    if not tracking.get("logModel", True):
+    if config.tracking.name != "mlflow":
+        raise UserError(f"register={name} needs tracking=mlflow: got tracking={config.tracking.name}.")
+    if not config.tracking.get("logModel", True):
         raise UserError(f"register={name} needs the model that tracking.logModel=true logs: got false.")
     fitting = re.sub(r"[/:\s]+", "-", name).strip("-.") or "sentences"
     if not name.strip() or re.search(r"[/:\x00-\x1f]", name) or name in (".", "..") or len(name) > LONGEST:

@@ -15,119 +15,13 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, Node, OmegaConf
 
-from gptlab.autograd.ops import BUILTIN_OPS
 from gptlab.config.addresses import hide_in_config
 from gptlab.config.node import ConfigNode
 from gptlab.config.registering import check_registering
+from gptlab.config.typed import Config
 from gptlab.errors import UserError
 from gptlab.plugins.groups import GROUPS
 from gptlab.plugins.registry import Registry
-
-
-@dataclass
-class ModelConfig:
-    nLayer: int = 1
-    nEmbd: int = 16
-    nHead: int = 4
-    headDim: int | None = None
-    blockSize: int = 16
-    initStd: float = 0.08
-    finalNorm: bool = False
-    tieEmbeddings: bool = False
-    attention: Any = MISSING
-    mlp: Any = MISSING
-    norm: Any = MISSING
-    activation: Any = MISSING
-    position: Any = MISSING
-    block: Any = MISSING
-    adapter: Any = MISSING
-
-
-@dataclass
-class TrainConfig:
-    numSteps: int = 1000
-    batchSize: int = 1
-    learningRate: float = 0.01
-    logEvery: int | None = None  # so that a run has at most some 1,000 rows
-    evalEvery: int = 250
-    freeze: list[str] = field(default_factory=list)
-
-
-@dataclass
-class CheckpointConfig:
-    """Steps between two checkpoints, null for one now and then by time; how many of the newest stay."""
-
-    every: int | None = None
-    keep: int = 2
-
-
-@dataclass
-class SamplesConfig:
-    """The samples drawn at each evaluation; n=0 for none."""
-
-    n: int = 5
-    temperature: float = 0.8
-    topK: int = 0
-    topP: float = 1.0
-
-
-@dataclass
-class InspectingConfig:
-    """When a run looks inside its model. atEnd: null for all runs but those of a sweep. every: steps between two.
-
-    text: what is looked at; a held-out document if left out.
-    """
-
-    atEnd: bool | None = None
-    every: int | None = None
-    text: str | None = None
-
-
-OpsConfig = make_dataclass("OpsConfig", [(name, str, field(default=name)) for name in BUILTIN_OPS])
-
-
-@dataclass
-class SweepConfig:
-    """resume: latest, a sweep's folder or the MLflow id of its parent run: what is not done of it is done."""
-
-    resume: str | None = None
-
-
-@dataclass
-class Config:
-    """The config of a training run; `seed` sets the weights, the order of the data and the samples.
-
-    initFrom: a run or a file of weights to start from; its model, ops and vocabulary are then the config's.
-    resume: latest, an MLflow run id, or a run's folder: go on with that run, whose config is then the config.
-    anyway: go on with a run or a sweep although a plugin of it has changed since.
-    register: the name in MLflow's model registry that the finished model goes under; registerAlias: its alias there.
-    original: set by initFrom: the run that the weights come from, and its data.
-    sweep, anyway: of the command, and in no run's own config.
-    """
-
-    seed: int = 0
-    description: str = ""
-    initFrom: str | None = None
-    resume: str | None = None
-    anyway: bool = False
-    register: str | None = None
-    registerAlias: str = "newest"
-    progress: str = "auto"
-    listeners: list[str] = field(default_factory=list)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
-    samples: SamplesConfig = field(default_factory=SamplesConfig)
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    inspect: InspectingConfig = field(default_factory=InspectingConfig)
-    ops: OpsConfig = field(default_factory=OpsConfig)  # type: ignore[valid-type]
-    original: Any = None
-    sweep: SweepConfig = field(default_factory=SweepConfig)
-    optimizer: Any = MISSING
-    schedule: Any = MISSING
-    data: Any = MISSING
-    tokenizer: Any = MISSING
-    engine: Any = MISSING
-    tracking: Any = MISSING
 
 
 @dataclass
@@ -321,41 +215,39 @@ class UnknownKey(UserError):
         super().__init__(f"the config has no key '{key}'. Known there: {', '.join(known)}.")
 
 
-def check_values(config: dict[str, Any]) -> None:
+def check_values(config: Config) -> None:
     """Raises UserError for numbers out of range, before anything is built."""
     check_registering(config)
-    train = config["train"]
-    for key, least, example in (
-        ("numSteps", 1, 1000),
-        ("batchSize", 1, 1),
-        ("logEvery", 1, 10),
-        ("evalEvery", 0, 250),
+    train = config.train
+    for key, value, least, example in (
+        ("numSteps", train.numSteps, 1, 1000),
+        ("batchSize", train.batchSize, 1, 1),
+        ("logEvery", train.logEvery, 1, 10),
+        ("evalEvery", train.evalEvery, 0, 250),
     ):
-        if train[key] is not None and train[key] < least:
-            raise UserError(
-                f"train.{key} must be at least {least}: got {train[key]}. Try train.{key}={example}."
-            )
-    rate = train["learningRate"]
+        if value is not None and value < least:
+            raise UserError(f"train.{key} must be at least {least}: got {value}. Try train.{key}={example}.")
+    rate = train.learningRate
     if not (math.isfinite(rate) and rate > 0):
         raise UserError(
             f"train.learningRate must be a number above 0: got {rate}. Try train.learningRate=0.01."
         )
-    deviation = config["model"]["initStd"]
+    deviation = config.model.initStd
     if not (math.isfinite(deviation) and deviation >= 0):
         raise UserError(f"model.initStd must be a number from 0 up: got {deviation}. Try model.initStd=0.08.")
-    if config["seed"] < 0:
-        raise UserError(f"seed must be at least 0: got {config['seed']}. Try seed=0.")
-    if config["samples"]["n"] < 0:
-        raise UserError(f"samples.n must be at least 0: got {config['samples']['n']}. Try samples.n=5.")
-    saved = config["checkpoint"]
-    if saved["every"] is not None and saved["every"] < 1:
+    if config.seed < 0:
+        raise UserError(f"seed must be at least 0: got {config.seed}. Try seed=0.")
+    if config.samples.n < 0:
+        raise UserError(f"samples.n must be at least 0: got {config.samples.n}. Try samples.n=5.")
+    saved = config.checkpoint
+    if saved.every is not None and saved.every < 1:
         raise UserError(
-            f"checkpoint.every must be at least 1, or null: got {saved['every']}. Try checkpoint.every=1000."
+            f"checkpoint.every must be at least 1, or null: got {saved.every}. Try checkpoint.every=1000."
         )
-    if saved["keep"] < 1:
-        raise UserError(f"checkpoint.keep must be at least 1: got {saved['keep']}. Try checkpoint.keep=2.")
-    every = config["inspect"]["every"]
+    if saved.keep < 1:
+        raise UserError(f"checkpoint.keep must be at least 1: got {saved.keep}. Try checkpoint.keep=2.")
+    every = config.inspect.every
     if every is not None and every < 1:
         raise UserError(f"inspect.every must be at least 1, or null: got {every}. Try inspect.every=100.")
-    if config["progress"] not in ("auto", "none"):
-        raise UserError(f"progress must be auto or none: got {config['progress']}. Try progress=auto.")
+    if config.progress not in ("auto", "none"):
+        raise UserError(f"progress must be auto or none: got {config.progress}. Try progress=auto.")

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gptlab.assembly.parts import Settings
 from gptlab.data.tokenizers import WordTokenizer
 from gptlab.errors import UserError
 from gptlab.exchange import FILES, read_file
@@ -21,7 +20,7 @@ from gptlab.runs.checkpoint import (
 )
 from gptlab.runs.files import CONFIG
 from gptlab.runs.finding import ID, RUNS, folder_of, latest, path_of, run_of
-from gptlab.runs.source import Source, from_checkpoint, with_vocabulary
+from gptlab.runs.source import Settings, Source, from_checkpoint, with_vocabulary
 
 REFERENCES = (
     "latest, the folder of a run or of a checkpoint, an MLflow run id, runs:/ID, models:/NAME@ALIAS, "

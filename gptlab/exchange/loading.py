@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gptlab.assembly.parts import Settings, definition_of, session_of
+from gptlab.assembly.architecture import Architecture, engine_and_optimizer
+from gptlab.config.typed import Chosen, ModelConfig, typed
 from gptlab.data.beginning import first_token_of
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Session, State
@@ -29,7 +30,7 @@ class Trained:
     """A run's model, ready to be asked."""
 
     folder: Path | None
-    config: Settings
+    config: dict[str, Any]
     definition: GPT
     tokenizer: Tokenizer
     session: Session
@@ -52,18 +53,20 @@ def load_source(source: Source, registry: Registry, engine: dict[str, Any] | Non
     not fit the config.
     """
     tokenizer = check_vocabulary(source, registry)
-    source, definition = with_model(source, registry)
+    source, model = with_model(source, registry)
     config = source.config or standard_config(source.sizes)
     if engine is not None:
         config = {**config, "engine": engine}
     with known_plugins(registry, source.plugins), sense_of(source.name):
-        session = session_of(config, registry, definition)
+        chosen = Chosen(config["engine"]), Chosen(config["optimizer"])
+        built, optimizer = engine_and_optimizer(*chosen, registry)
+        session = built.session(model.definition, optimizer, model.ops)
     state = session.init(source.weights, {})
     start = first_token_of(source.start, source.config, tokenizer)
-    return Trained(source.folder, config, definition, tokenizer, session, state, start)
+    return Trained(source.folder, config, model.definition, tokenizer, session, state, start)
 
 
-def with_model(source: Source, registry: Registry) -> tuple[Source, GPT]:
+def with_model(source: Source, registry: Registry) -> tuple[Source, Architecture]:
     """The source with its weights in the order of `params`, and the model that its config describes.
 
     Raises UserError for a config that describes none, and for weights that are not of that model.
@@ -71,13 +74,14 @@ def with_model(source: Source, registry: Registry) -> tuple[Source, GPT]:
     config = source.config or standard_config(source.sizes)
     say_changed_plugins(registry, source.plugins, source.name)
     with known_plugins(registry, source.plugins), sense_of(source.name):
-        definition = definition_of(config, registry, source.sizes["vocabSize"])
-        shapes = {name: weight.shape for name, weight in definition.declared_weights().items()}
+        chosen = typed(ModelConfig, config["model"])
+        model = Architecture.of(chosen, config["ops"], registry, source.sizes["vocabSize"])
+        shapes = {name: weight.shape for name, weight in model.definition.declared_weights().items()}
     check_shapes(source.weights, shapes, Path(source.name))
-    return replace(source, weights={name: source.weights[name] for name in shapes}), definition
+    return replace(source, weights={name: source.weights[name] for name in shapes}), model
 
 
-def with_corpus(source: Source, settings: Settings, registry: Registry) -> Source:
+def with_corpus(source: Source, settings: dict[str, Any], registry: Registry) -> Source:
     """The source with the vocabulary that the tokenizer of these settings builds of its path, if one is given.
 
     Raises UserError if the source has a vocabulary already, or the new one has another size.

@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from gptlab.assembly.parts import Settings, definition_of
+from gptlab.assembly.architecture import Architecture
+from gptlab.config.typed import Config, ModelConfig, as_dict, typed
 from gptlab.errors import UserError
 from gptlab.plugins.groups import GROUPS
 from gptlab.plugins.registry import Registry
-from gptlab.runs.source import Source
+from gptlab.runs.source import Settings, Source
 
 NONE = object()
 
 
 def check_agrees(
-    config: Settings,
-    taken: Settings,
+    config: Config,
+    taken: Config,
     asked: Mapping[str, Any],
     source: Source,
     name: str,
@@ -28,18 +29,18 @@ def check_agrees(
     config: what the command describes; taken: the same with the source's model, ops and tokenizer. Where
     the matrices would be others, both shapes are in the error.
     """
-    rows = []
+    rows, has = [], as_dict(taken)
     for key, value in asked.items():
-        theirs = value_at(taken, key)
+        theirs = value_at(has, key)
         if key == "model.headDim" and theirs is None:
             theirs = source.sizes["headDim"]
         if theirs != value:
             rows.append(
-                f"{typed(key, value)} (it has {'none' if theirs is NONE or theirs is None else theirs})"
+                f"{as_typed(key, value)} (it has {'none' if theirs is NONE or theirs is None else theirs})"
             )
     if not rows:
         return
-    shapes = differing_shapes(changed(taken, config, asked), taken, source, registry)
+    shapes = differing_shapes(changed(has, as_dict(config), asked), has, source, registry)
     matrices = f" Matrix by matrix: {'; '.join(shapes)}." if shapes else ""
     raise UserError(
         f"initFrom takes the model, the ops and the vocabulary of {name} as they are, and this asks for "
@@ -71,7 +72,7 @@ def value_at(config: Settings, key: str) -> Any:
     return node
 
 
-def typed(key: str, value: Any) -> str:
+def as_typed(key: str, value: Any) -> str:
     """The key as somebody would type it: `model/norm=layernorm`."""
     owner, _, last = key.rpartition(".")
     group = owner.replace(".", "/")
@@ -83,7 +84,10 @@ def differing_shapes(wanted: Settings, taken: Settings, source: Source, registry
     both = []
     for settings in (wanted, taken):
         try:
-            definition = definition_of(settings, registry, source.sizes["vocabSize"])
+            model = typed(ModelConfig, settings["model"])
+            definition = Architecture.of(
+                model, settings["ops"], registry, source.sizes["vocabSize"]
+            ).definition
         except UserError:
             return []
         both.append({name: weight.shape for name, weight in definition.declared_weights().items()})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gptlab.assembly.parts import Settings, definition_of
+from gptlab.assembly.architecture import Architecture
+from gptlab.config.typed import Chosen, Config, ModelConfig, Origin, typed
 from gptlab.data.fixed_vocabulary import FixedVocabulary
 from gptlab.errors import UserError
 from gptlab.exchange.finding import found_source
@@ -30,14 +31,15 @@ class Start:
     """Where a run begins.
 
     config: the run's, with the model, the ops and the tokenizer of the source. vocabulary: None if the
-    weights carry none and no corpus was named: the data's own. source: None for a run that is resumed. name:
+    weights carry none and no corpus was named: the data's own. source, model: None for a run that is resumed. name:
     of the source. notes: lines for a person.
     """
 
-    config: Settings
+    config: Config
     vocabulary: FixedVocabulary | None
-    source: Source | None
     name: str
+    source: Source | None = None
+    model: Architecture | None = None
     notes: tuple[str, ...] = ()
 
     def weights(self, definition: GPT | Adapted, seed: int) -> dict[str, np.ndarray]:
@@ -62,61 +64,63 @@ class Start:
 
     def tags(self) -> dict[str, str]:
         """What the run came from, as MLflow keeps it."""
-        step = self.config["original"]["step"]
+        origin = self.config.original
+        step = None if origin is None else origin.step
         return {"initFrom": self.name} | ({} if step is None else {"initFrom.step": str(step)})
 
 
 def beginning_of(
-    config: Settings, registry: Registry, asked: Mapping[str, Any] | None, checkpoint: Checkpoint | None
+    config: Config, registry: Registry, asked: Mapping[str, Any] | None, checkpoint: Checkpoint | None
 ) -> Start | None:
     """What `initFrom` gives a run; of a run that is resumed, what it gave it then. None without initFrom."""
-    if checkpoint is None and config["original"] is not None:
+    if checkpoint is None and config.original is not None:
         raise UserError("original is set by initFrom, to the data of the run that it names: leave it out.")
-    if config["initFrom"] is None:
+    if config.initFrom is None:
         return None
     if checkpoint is None:
-        return starting_weights(config, registry, asked)
-    state = checkpoint.state["tokenizer"]
-    name = config["original"]["run"]
-    return Start(config, FixedVocabulary(state, registry.get("tokenizer", state["name"])(), name), None, name)
+        return starting_weights(config, config.initFrom, registry, asked)
+    assert config.original is not None
+    state, name = checkpoint.state["tokenizer"], config.original.run
+    return Start(config, FixedVocabulary(state, registry.get("tokenizer", state["name"])(), name), name)
 
 
-def starting_weights(config: Settings, registry: Registry, asked: Mapping[str, Any] | None = None) -> Start:
-    """What `config["initFrom"]` names, found and read.
+def starting_weights(
+    config: Config, reference: str, registry: Registry, asked: Mapping[str, Any] | None = None
+) -> Start:
+    """What `reference`, the config's initFrom, names: found and read.
 
     asked: what somebody asked of the model, the ops and the tokenizer, `{"model.nEmbd": 32}`, as opposed
     to what is in the config by default. Raises UserError for a source that cannot be found or read, and
     for one that is not what was asked.
     """
-    reference = config["initFrom"]
-    with found_source(reference, config["tracking"]) as source:
+    with found_source(reference, config.tracking) as source:
         pass  # in memory by now
     name = source.name if reference == "latest" else reference
     theirs = source.config or standard_config(source.sizes)
     say_changed_plugins(registry, source.plugins, name)
     with known_plugins(registry, source.plugins):
         with sense_of(name):
-            model = taken_model(config["model"], theirs["model"], registry)
-            taken = {**config, "model": model, "ops": {**config["ops"], **theirs["ops"]}}
+            model = taken_model(config.model, theirs["model"], registry)
+            taken = replace(config, model=model, ops={**config.ops, **theirs["ops"]})
             if source.config is not None:
-                taken["tokenizer"] = source.config["tokenizer"]
+                taken.tokenizer = Chosen(source.config["tokenizer"])
         check_agrees(config, taken, asked or {}, source, name, registry)
         with sense_of(name):
-            definition_of(taken, registry, source.sizes["vocabSize"])
-            vocabulary, notes = vocabulary_of(taken, source, name, registry)
+            tried = Architecture.of(model, taken.ops, registry, source.sizes["vocabSize"])
+            vocabulary, notes = vocabulary_of(taken.tokenizer, source, name, registry)
     known = source.config or {}
-    taken["original"] = {
-        "run": name,
-        "step": source.step,
-        "seed": known.get("seed"),
-        "data": known.get("data"),
-        "digest": source.dataset.get("digest"),
-        "split": source.dataset.get("split"),
-        "original": known.get("original"),  # what its own weights had seen before
-    }
+    taken.original = Origin(
+        run=name,
+        step=source.step,
+        seed=known.get("seed"),
+        data=known.get("data"),
+        digest=source.dataset.get("digest"),
+        split=source.dataset.get("split"),
+        original=known.get("original"),
+    )
     at = "" if source.step is None else f", step {source.step}"
     lost = "; that run had diverged, and its weights are no use" if diverged(source) else ""
-    return Start(taken, vocabulary, source, name, (f"starts from {name}{at}{lost}", *notes))
+    return Start(taken, vocabulary, name, source, tried, (f"starts from {name}{at}{lost}", *notes))
 
 
 def diverged(source: Source) -> bool:
@@ -124,26 +128,25 @@ def diverged(source: Source) -> bool:
     return source.folder is not None and bool(RunFolder(source.folder).identity().get("diverged"))
 
 
-def taken_model(own: Settings, theirs: Settings, registry: Registry) -> Settings:
-    """The source's `model`, with the run's own adapter; fields that it does not mention at their defaults."""
+def taken_model(own: ModelConfig, theirs: Mapping[str, Any], registry: Registry) -> ModelConfig:
+    """The source's `model`, with the run's own adapter; what it does not mention is the run's, or at its default."""
     parts = {kind: filled(kind, theirs[kind], registry) for kind in COMPONENT_KINDS}
-    return {**own, **theirs, **parts, "adapter": own["adapter"]}
+    return typed(ModelConfig, {**vars(own), **theirs, **parts, "adapter": own.adapter})
 
 
-def filled(kind: str, chosen: Settings, registry: Registry) -> Settings:
+def filled(kind: str, chosen: dict[str, Any], registry: Registry) -> dict[str, Any]:
     part = build(registry, kind, chosen)
     values = {f.name: getattr(part, f.name) for f in fields(part)}
     return {"name": chosen["name"], **values, **chosen}
 
 
 def vocabulary_of(
-    config: Settings, source: Source, name: str, registry: Registry
+    tokenizer: Chosen, source: Source, name: str, registry: Registry
 ) -> tuple[FixedVocabulary | None, tuple[str, ...]]:
     """The source's vocabulary, or that of tokenizer.path; None, and a note, if neither is there."""
     state = source.tokenizer
-    kind = config["tokenizer"]["name"]
-    if state is None and config["tokenizer"].get("path") is not None:
-        state = with_vocabulary(source, kind, build(registry, "tokenizer", config["tokenizer"])).tokenizer
+    if state is None and tokenizer.get("path") is not None:
+        state = with_vocabulary(source, tokenizer.name, build(registry, "tokenizer", tokenizer)).tokenizer
     if state is None:
         note = "carries no vocabulary: that of the data is taken (tokenizer.path=CORPUS builds it of another text)"
         return None, (f"{name} {note}",)

@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from gptlab.assembly.parts import Settings, data_of, definition_of, op_table, trained_model
 from gptlab.autograd.ops import OpTable
-from gptlab.config.schema import check_values
-from gptlab.data.batches import Epochs
+from gptlab.config.typed import Config
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
-from gptlab.finetuning import beginning_of
 from gptlab.inspection.inspection import ids_of
+from gptlab.launch.experiment import Experiment
 from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
 from gptlab.plugins.registry import Registry
@@ -47,34 +45,26 @@ class Step:
         return [self.tokenizer.decode([i for i in row.tolist() if i != bos]) for row in self.documents]
 
 
-def step_of(config: Settings, registry: Registry, asked: Mapping[str, Any], text: str | None) -> Step:
+def step_of(config: Config, registry: Registry, asked: Mapping[str, Any], text: str | None) -> Step:
     """Step 1 of the run that a config describes, with `text` as its only document if there is one.
 
     Raises UserError as training does before its first step, for a model too large to be one object a
     number, and for a text that is empty, too long, or has what is not in the vocabulary.
     """
-    check_values(config)
-    begun = beginning_of(config, registry, asked, None)
-    config = config if begun is None else begun.config
-    trained_model(config, registry, definition_of(config, registry, vocabSize=1))  # before data is read
-    data = data_of(config, registry, None if begun is None else begun.vocabulary)
-    definition, _ = trained_model(config, registry, definition_of(config, registry, data.tokenizer.vocabSize))
+    experiment = Experiment.of(config, registry, asked)
+    data, definition = experiment.data, experiment.definition
     count = sum(matrix.count for matrix in definition.matrices())
     if count > MOST_PARAMETERS:
         raise UserError(
             f"the scalar graph has an object for each number, so that at most {MOST_PARAMETERS:,} parameters "
             f"can be looked at: this model has {count:,}. Try a smaller model.nEmbd or model.nLayer."
         )
-    if begun is not None and begun.source is not None:
-        weights = begun.weights(definition, config["seed"])
-    else:
-        weights = definition.initial_weights(config["seed"])
+    weights = experiment.weights()
     if text is None:
-        epochs = Epochs(data.train, config["train"]["batchSize"], config["seed"], config["data"]["shuffle"])
-        batch = epochs.chunk(0, 1)
+        batch = experiment.epochs.chunk(0, 1)
         tokens, lengths = batch.tokens[0], batch.lengths[0]
     else:
         row = np.array(ids_of(data.tokenizer, text, definition.sizes.blockSize, data.start), dtype=np.int32)
         tokens, lengths = row[None], np.array([len(row) - 1], dtype=np.int32)
-    fuse = bool(config["engine"].get("fuse", True)) if config["engine"]["name"] == "scalar" else True
-    return Step(definition, op_table(config, registry), fuse, weights, tokens, lengths, data.tokenizer)
+    fuse = bool(getattr(experiment.engine, "fuse", True))
+    return Step(definition, experiment.model.ops, fuse, weights, tokens, lengths, data.tokenizer)

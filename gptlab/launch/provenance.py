@@ -5,17 +5,18 @@ from __future__ import annotations
 import platform
 import subprocess
 from importlib.metadata import version
-from typing import Any
+
+from gptlab.config.typed import Config
 
 VERSIONS = ("gptlab", "jax", "numpy", "mlflow", "hydra-core")
 
 
-def tags_of(config: dict[str, Any]) -> dict[str, str]:
+def tags_of(config: Config) -> dict[str, str]:
     """`engine`, `dtype`, `device`, `python`, `version.jax` ..., and `gitCommit` inside a repository."""
     tags = {
-        "engine": config["engine"]["name"],
-        "dtype": config["engine"].get("dtype", ""),
-        "device": device(config["engine"]["name"]),
+        "engine": config.engine.name,
+        "dtype": config.engine.get("dtype", ""),
+        "device": device(config.engine.name),
         "python": platform.python_version(),
     }
     tags |= {f"version.{package}": version(package) for package in VERSIONS}

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gptlab.assembly.parts import op_table
 from gptlab.autograd.ops import OpTable
 from gptlab.calling import as_called
 from gptlab.data.documents import Documents
@@ -16,14 +14,12 @@ from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Session, State
 from gptlab.errors import UserError
 from gptlab.inspection.inspection import Inspection, ids_of, inspect_ids
+from gptlab.launch.experiment import Experiment
 from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
 from gptlab.plugins.listeners import Listeners
-from gptlab.plugins.registry import Registry
 from gptlab.runs.run import Run
-
-if TYPE_CHECKING:
-    from gptlab.launch.launch import Parts
+from gptlab.training.loop import Chunk, Observer
 
 LONGEST = 64  # positions of a held-out document that are looked at
 LOOKED_AT = 256  # held-out documents of which one is chosen
@@ -31,7 +27,7 @@ LOOKED_AT = 256  # held-out documents of which one is chosen
 Inspected = Callable[[int, Inspection], None]
 
 
-class Watch:
+class Watch(Observer):
     """Inspects one text with the weights of a run as they come to be.
 
     ids: BOS, the text's, and what follows the last position. every: steps between two inspections, 0 for
@@ -59,7 +55,7 @@ class Watch:
         self.on_inspected = on_inspected
         self._step = 0  # the last one that was inspected
 
-    def chunk_ended(self, state: State) -> None:
+    def chunk_ended(self, state: State, chunk: Chunk) -> None:
         """Inspect if this step is one of every so many."""
         if self.every and state.step % self.every == 0:
             self._inspect(state)
@@ -86,38 +82,27 @@ class Watch:
         self.on_inspected(state.step, found)
 
 
-def watch_of(
-    config: dict[str, Any],
-    registry: Registry,
-    parts: Parts,
-    run: Run,
-    listeners: Listeners,
-    in_sweep: bool,
-) -> Watch:
+def watch_of(experiment: Experiment, run: Run, listeners: Listeners, in_sweep: bool) -> Watch:
     """What the config's `inspect` asks for; nothing if none of the listeners would do anything with it.
 
     Raises UserError for a text as `inspect` does.
     """
-    settings, data = config["inspect"], parts.data
+    settings, data = experiment.config.inspect, experiment.data
+    blockSize = experiment.definition.sizes.blockSize
     try:
-        ids = ids_to_watch(
-            settings["text"],
-            data.tokenizer,
-            parts.definition.sizes.blockSize,
-            [data.held_out, data.train],
-            data.start,
-        )
+        documents = [data.held_out, data.train]
+        ids = ids_to_watch(settings.text, data.tokenizer, blockSize, documents, data.start)
     except UserError as error:
         raise UserError(f"in inspect: {error}") from None
     wanted = bool(ids) and listeners.hear("gptlab_inspected")
-    at_end = settings["atEnd"] if settings["atEnd"] is not None else not in_sweep
+    at_end = settings.atEnd if settings.atEnd is not None else not in_sweep
     return Watch(
-        parts.definition,
-        op_table(config, registry),
-        parts.session,
+        experiment.definition,
+        experiment.model.ops,
+        experiment.session,
         data.tokenizer,
         ids,
-        (settings["every"] or 0) if wanted else 0,
+        (settings.every or 0) if wanted else 0,
         at_end and wanted,
         lambda step, inspection: listeners.inspected(run, step, inspection),
     )

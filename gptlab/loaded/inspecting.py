@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from gptlab.assembly.parts import op_table
 from gptlab.data.beginning import first_token_of
-from gptlab.exchange.loading import check_vocabulary, known_plugins, with_model
-from gptlab.exchange.standard import standard_config
+from gptlab.exchange.loading import check_vocabulary, with_model
 from gptlab.inspection.inspection import Inspection, inspect
 from gptlab.plugins.registry import Registry
 from gptlab.runs.source import Source
@@ -18,11 +16,9 @@ def inspect_source(source: Source, registry: Registry, text: str) -> Inspection:
     a text as `inspect` does.
     """
     tokenizer = check_vocabulary(source, registry)
-    source, definition = with_model(source, registry)
-    with known_plugins(registry, source.plugins):
-        ops = op_table(source.config or standard_config(source.sizes), registry)
+    source, model = with_model(source, registry)
     start = first_token_of(source.start, source.config, tokenizer)
-    return inspect(definition, ops, source.weights, tokenizer, text, start)
+    return inspect(model.definition, model.ops, source.weights, tokenizer, text, start)
 
 
 def title_of(source: Source, inspection: Inspection) -> str:

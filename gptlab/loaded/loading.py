@@ -41,7 +41,7 @@ def load(
     tracking = {"name": "mlflow", "uri": uri}
     with found_source(reference, tracking, tokenizer_path) as found:
         tokenizer = check_vocabulary(found, registry)
-        source, definition = with_model(found, registry)
+        source, model = with_model(found, registry)
         metrics = [] if source.folder is None else metrics_in(source.folder)
     if source.folder is not None and not source.folder.is_dir():  # it was fetched from a store
         source = replace(source, name=reference, folder=None)
@@ -49,7 +49,7 @@ def load(
     def metrics_of_run() -> Metrics:
         return metrics or fetched_metrics(reference, uri)
 
-    return Loaded(source, definition, tokenizer, registry, engine, metrics_of_run)
+    return Loaded(source, model.definition, tokenizer, registry, engine, metrics_of_run)
 
 
 def fetched_metrics(reference: str, uri: str | None) -> Metrics:

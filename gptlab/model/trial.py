@@ -18,13 +18,18 @@ POSITIONS = 2
 
 
 class ShapeArithmetic(Arithmetic):
-    """On arrays of nothing but zeros: every operation costs what its shape costs."""
+    """On arrays of nothing but zeros: every operation costs what its shape costs. applied: the ops, by name."""
+
+    def __init__(self, ops: OpTable):
+        super().__init__(ops)
+        self.applied: dict[str, None] = {}
 
     def constant(self, values: Any) -> np.ndarray:
         return zeros(np.shape(values))
 
     def apply(self, name: str, *xs: Any) -> np.ndarray:
         op, shapes = self.ops[name], [np.shape(x) for x in xs]
+        self.applied[name] = None
         if len(xs) != op.arity:
             raise UserError(f"the op '{op.name}' takes {op.arity} numbers, got {len(xs)}.")
         return zeros(broadcast(f"'{op.name}'", *shapes))
@@ -94,8 +99,11 @@ def weights_of(arguments: tuple[Any, ...]) -> list[tuple[str, Tensor]]:
     return list(parts[0].items()) if parts else []
 
 
-def try_shapes(definition: GPT, ops: OpTable) -> None:
-    """Run the model once on shapes. Raises UserError that names the component, its weights and the shapes."""
+def try_shapes(definition: GPT, ops: OpTable) -> list[str]:
+    """Run the model once on shapes; the names of the ops that it applies.
+
+    Raises UserError that names the component, its weights and the shapes.
+    """
     arithmetic = ShapeArithmetic(ops)
     named: dict[str, Any] = {
         kind: Named(kind, getattr(definition, kind))
@@ -108,6 +116,7 @@ def try_shapes(definition: GPT, ops: OpTable) -> None:
     wanted = (length, definition.sizes.vocabSize)
     if logits.shape != wanted:
         raise UserError(f"the model must give logits of {shown(wanted)}, and gives {shown(logits.shape)}.")
+    return list(arithmetic.applied)
 
 
 def broadcast(what: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:

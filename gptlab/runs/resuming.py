@@ -38,7 +38,7 @@ from gptlab.runs.source import IMPORTED
 from gptlab.training.smoothing import SmoothedLoss
 
 if TYPE_CHECKING:
-    from gptlab.assembly.parts import Data
+    from gptlab.assembly.data import Data
 
 
 def checkpoint_to_resume(folder: Path, reference: str) -> Checkpoint:

@@ -17,6 +17,7 @@ from gptlab.files import sync
 from gptlab.runs.checkpoint import WEIGHTS, remove_checkpoint, step_folder, to_remove, write_checkpoint
 from gptlab.runs.files import METRICS, SAMPLES
 from gptlab.runs.run import Run
+from gptlab.training.loop import Chunk, Observer
 from gptlab.training.smoothing import SmoothedLoss
 
 # By time, where checkpoint.every is null: at an evaluation, which says how good the checkpoint is, or else
@@ -29,7 +30,7 @@ WRITING = 100e6  # bytes a second, until the first checkpoint has shown how many
 Saved = Callable[[Path, int, list[Path]], None]
 
 
-class Saver:
+class Saver(Observer):
     """Saves the checkpoints of one run.
 
     facts: what state.json says that is the same for all of them: seed, config, tokenizer, plugins, dataset.
@@ -65,12 +66,12 @@ class Saver:
         self._evaluated: tuple[int, float | None] = (0, None)
         self._failing = False
 
-    def chunk_ended(self, state: State, val_loss: float | None) -> None:
+    def chunk_ended(self, state: State, chunk: Chunk) -> None:
         """Save a checkpoint if one is due. One that cannot be written is said in a line: training goes on."""
-        self._evaluated = (state.step, val_loss)
+        self._evaluated = (state.step, chunk.val_loss)
         if self._seconds is None:
             self._seconds = bytes_of(state) / WRITING
-        if not self.is_due(state.step, val_loss is not None):
+        if not self.is_due(state.step, chunk.val_loss is not None):
             return
         try:
             self.save(state)

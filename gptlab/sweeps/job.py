@@ -21,10 +21,9 @@ from gptlab.cli.naming import run_name
 from gptlab.config.addresses import hide_in_config
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.errors import TrainingStopped, UserError
-from gptlab.plugins.loading import Plugins
 from gptlab.streams import guarded
 from gptlab.sweeps.earlier import earlier_of, restartable
-from gptlab.sweeps.plan import settings_of_job
+from gptlab.sweeps.plan import config_of_job
 from gptlab.sweeps.record import (
     DONE,
     FAILED,
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from gptlab.launch.member import Member, Seen
-    from gptlab.runs.checkpoint import Checkpoint
 
 Settings = dict[str, Any]
 
@@ -209,10 +207,10 @@ class Job:
     def _train(self, config: DictConfig, seen: Seen) -> None:
         """Train, or go on, were it only to close what has taken its last step."""
         plugins = plugins_here()
-        settings = settings_of_job(config, plugins, self.overrides)
-        settings.pop("sweep")
+        checked = config_of_job(config, plugins, self.overrides)
         # Only now: a wrong config must not wait for what training needs to be imported.
         from gptlab.cli.asked import asked_of
+        from gptlab.cli.resuming import config_to_resume
         from gptlab.launch.launch import launch
         from gptlab.launch.reports import closing
 
@@ -220,17 +218,11 @@ class Job:
         checkpoint, known = (None, "") if self.earlier is None else restartable(self.folder, self.earlier)
         member = self._member(seen, known)
         if checkpoint is not None:
-            settings = self._continued(checkpoint, settings, plugins)
-        asked = asked_of(settings, self.overrides) if settings["initFrom"] is not None else None
-        settings.pop("anyway", None)
-        outcome = launch(settings, plugins, self.folder, name, checkpoint, asked, member, held=True)
-        if settings["progress"] != "none":
+            checked = config_to_resume(checkpoint, checked, self.overrides, plugins)
+        asked = asked_of(checked, self.overrides) if checked.initFrom is not None else None
+        outcome = launch(checked, plugins, self.folder, name, checkpoint, asked, member, held=True)
+        if checked.progress != "none":
             print(closing(outcome.run, in_sweep=True), flush=True)
-
-    def _continued(self, checkpoint: Checkpoint, settings: Settings, plugins: Plugins) -> Settings:
-        from gptlab.cli.resuming import settings_to_resume
-
-        return settings_to_resume(checkpoint, settings, self.overrides, plugins)
 
     def _member(self, seen: Seen, run_id: str) -> Member:
         from gptlab.launch.member import Member, StopFile

@@ -14,6 +14,7 @@ from gptlab.cli.jobs import stay_in
 from gptlab.cli.naming import run_name
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.schema import check_values, plain
+from gptlab.config.typed import Config, typed
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.sweeps.folders import check_folders_of_jobs
@@ -25,7 +26,6 @@ from gptlab.sweeps.values import labels
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-Settings = dict[str, Any]
 TRIED = 100  # jobs at most that are tried for one that can be trained; the rest show when they run
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
@@ -43,7 +43,7 @@ class Plan:
     swept: tuple[str, ...]
     command: list[str]
     description: str
-    tracking: Settings
+    tracking: dict[str, Any]
     in_process: bool
     resume: bool
     anyway: bool
@@ -91,14 +91,14 @@ def planned(line: CommandLine, plugins: Plugins) -> Plan:
                 f"a sweep needs at least one value for each key: {override.input_line} gives none. "
                 f"Try {override.get_key_element()}=1,2"
             )
-    facts, settings = first_valid(line, plugins)
+    facts, config = first_valid(line, plugins)
     check_launcher(facts.launcher)
     if facts.chdir:
         stay_in(os.getcwd())
     swept = [o.get_key_element() for o in line.overrides if o.is_sweep_override()]
     swept += [key for key in facts.params if key not in swept]
     check_sweeper(facts.sweeper, line.overrides, swept)
-    reference = settings["sweep"]["resume"]
+    reference = config.sweep.resume
     folder = Path(os.path.abspath(facts.folder if reference is None else sweep_folder_of(reference)))
     check_folders_of_jobs(line, facts.sweeper, facts.subdir, folder, new=reference is None)
     fixed = [str(o.input_line) for o in line.overrides if o.get_key_element() not in swept]
@@ -107,11 +107,11 @@ def planned(line: CommandLine, plugins: Plugins) -> Plan:
         name_of(fixed, swept),
         tuple(swept),
         list(line.flags.overrides),
-        settings["description"],
-        settings["tracking"],
+        config.description,
+        config.tracking,
         facts.launcher == BASIC,
         reference is not None,
-        settings["anyway"],
+        config.anyway,
     )
 
 
@@ -122,13 +122,13 @@ def name_of(fixed: list[str], swept: list[str]) -> str:
     return " of ".join(filter(None, [" × ".join(keys), head]))[:250]
 
 
-def first_valid(line: CommandLine, plugins: Plugins) -> tuple[HydraFacts, Settings]:
-    """What Hydra says of the sweep, and the settings of the first job that can be trained.
+def first_valid(line: CommandLine, plugins: Plugins) -> tuple[HydraFacts, Config]:
+    """What Hydra says of the sweep, and the config of the first job that can be trained.
 
     Raises UserError if there is none. Of very many jobs not all are tried: they may show it when they run.
     """
     reasons: list[UserError] = []
-    found: tuple[HydraFacts, Settings] | None = None
+    found: tuple[HydraFacts, Config] | None = None
     jobs = line.jobs()
     for overrides in islice(jobs, TRIED):
         try:
@@ -136,10 +136,10 @@ def first_valid(line: CommandLine, plugins: Plugins) -> tuple[HydraFacts, Settin
                 config = compose_job(line.flags, overrides)
                 facts = facts_of(config.hydra)
                 del config._content["hydra"]  # type: ignore[union-attr]
-            settings = settings_of_job(config, plugins, overrides)
-            found = found or (facts, settings)
-            check_trainable(settings, plugins)
-            return facts, settings
+            checked = config_of_job(config, plugins, overrides)
+            found = found or (facts, checked)
+            check_trainable(checked, plugins)
+            return facts, checked
         except UserError as error:
             reasons.append(error)
     if found is not None and next(jobs, None) is not None:
@@ -151,26 +151,24 @@ def first_valid(line: CommandLine, plugins: Plugins) -> tuple[HydraFacts, Settin
     )
 
 
-def settings_of_job(config: DictConfig, plugins: Plugins, overrides: list[str]) -> Settings:
+def config_of_job(config: DictConfig, plugins: Plugins, overrides: list[str]) -> Config:
     """The checked config of one job of a sweep. Raises UserError."""
     with explained(plugins, overrides):
-        settings = plain(config)
-    if settings["resume"] is not None:
+        checked = typed(Config, plain(config))
+    if checked.resume is not None:
         raise UserError(
             "resume goes on with one run: leave out --multirun, or resume the runs one by one. To go on with a "
-            f"sweep: python -m gptlab -m ... sweep.resume={settings['resume']}"
+            f"sweep: python -m gptlab -m ... sweep.resume={checked.resume}"
         )
-    return settings
+    return checked
 
 
-def check_trainable(settings: Settings, plugins: Plugins) -> None:
+def check_trainable(config: Config, plugins: Plugins) -> None:
     """Raises UserError for what shows without a step: values, names, sizes, ops, the data."""
-    from gptlab.assembly.parts import data_of, definition_of, trained_model
+    from gptlab.launch.experiment import Experiment
 
-    check_values(settings)
-    for name in settings["listeners"]:
+    check_values(config)
+    for name in config.listeners:
         plugins.listener(name)
-    if settings["initFrom"] is None:  # else sizes and vocabulary are those of the weights
-        registry = plugins.registry
-        trained_model(settings, registry, definition_of(settings, registry, vocabSize=1))
-        data_of(settings, registry)
+    if config.initFrom is None:  # else sizes and vocabulary are those of the weights
+        Experiment.of(config, plugins.registry).data  # noqa: B018 - read to see whether it can be

@@ -1,10 +1,11 @@
-"""The training loop: built objects in, metrics out through a callback. Knows no config, no tracking."""
+"""The training loop: built objects in, metrics out to observers. Knows no config, no tracking."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -65,19 +66,37 @@ def size_after(size: int, seconds: float) -> int:
     return size * 2 if seconds < QUICK else max(1, size // 2) if seconds > SLOW else size
 
 
-Logged = Callable[[int, dict[str, float]], None]
+@dataclass(frozen=True)
+class Chunk:
+    """What is known of a chunk of steps once it is reported.
+
+    val_loss: the validation loss at its end, if it was evaluated. smoothed: the training loss. seconds: a step's
+    share of what the chunk and its evaluation took; nan where programs may have been compiled for it.
+    """
+
+    val_loss: float | None = None
+    smoothed: float = math.nan
+    tokens_per_second: float = math.nan
+    seconds: float = math.nan
+
+
+class Observer:
+    """What a training tells of itself while it goes on, to whom derives from this; each by default does nothing."""
+
+    def poll(self) -> None:
+        """Between chunks. Raises what should end the training."""
+
+    def logged(self, step: int, metrics: dict[str, float], state: State) -> None:
+        """A logged step, in order; an evaluation's numbers come with its step. state: at the end of its chunk."""
+
+    def chunk_ended(self, state: State, chunk: Chunk) -> None:
+        """A chunk has ended, and all of it is told: its state may be saved."""
 
 
 class Training:
     """A run of the loop. `state` is whole between any two chunks, also when `run` ends with an error.
 
-    on_logged(step, metrics): a logged step, in order; an evaluation's numbers come with its step.
-    on_chunk(step, smoothed_loss, tokens_per_second, seconds): after each chunk, for a progress line. seconds: a
-    step's share of what the chunk and its evaluation took; nan where programs may have been compiled for it.
-    on_whole(state, val_loss): after each chunk, once all of it is reported: what may be saved, with its
-    validation loss if it has just been evaluated.
-    stop(): polled between chunks; raises what should end the run.
-    others: more held-out documents, by the name of the metric that their loss is.
+    observers: told in this order. others: more held-out documents, by the name of the metric that their loss is.
     smoothed: the training loss of the steps that the state has behind it; like the state, it is whole between chunks.
     """
 
@@ -88,10 +107,8 @@ class Training:
         plan: Plan,
         epochs: Epochs,
         held_out: Documents,
-        on_logged: Logged,
-        on_chunk: Callable[[int, float, float, float], None] = lambda step, loss, rate, seconds: None,
-        stop: Callable[[], None] = lambda: None,
-        on_whole: Callable[[State, float | None], None] = lambda state, val_loss: None,
+        observers: Sequence[Observer] = (),
+        *,
         others: Mapping[str, Documents] | None = None,
         smoothed: SmoothedLoss | None = None,
     ):
@@ -100,10 +117,7 @@ class Training:
         self.plan = plan
         self.epochs = epochs
         self.held_out = held_out
-        self.on_logged = on_logged
-        self.on_chunk = on_chunk
-        self.stop = stop
-        self.on_whole = on_whole
+        self.observers = observers
         self.others = dict(others or {})
         self.smoothed = SmoothedLoss() if smoothed is None else smoothed
 
@@ -121,7 +135,8 @@ class Training:
         # What is done for the first time is compiled: its time says nothing of the speed.
         compiled, evaluation_compiled = False, False
         while self.state.step < self.plan.numSteps:
-            self.stop()
+            for observer in self.observers:
+                observer.poll()
             start = self.state.step
             steps = self.steps_from(start, size)
             batches, rates = ahead.take(start, steps), self.plan.rates(start, steps)
@@ -136,9 +151,10 @@ class Training:
             evaluated = self.plan.is_evaluated(end)
             known = compiled and (evaluation_compiled or not evaluated)
             took = (time.perf_counter() - began) / steps if known else math.nan
-            self.on_chunk(end, self.smoothed.value, tokens_per_second, took)
             compiled, evaluation_compiled = True, evaluation_compiled or evaluated
-            self.on_whole(self.state, val_loss)
+            chunk = Chunk(val_loss, self.smoothed.value, tokens_per_second, took)
+            for observer in self.observers:
+                observer.chunk_ended(self.state, chunk)
             size, a_step = size_after(size, seconds), seconds / steps
 
     def prepared(self, start: int, steps: int) -> Batches:
@@ -186,7 +202,7 @@ class Training:
                     row |= self.evaluate()
             finally:
                 # Also if the evaluation fails: the step was taken, and what it gave is saved.
-                self.on_logged(step, row)
+                self.logged(step, row)
             # The last update may break the weights with no step after it to show it in its loss.
             for loss, name in NOT_FINITE.items():
                 if not math.isfinite(row.get(loss, 0.0)):
@@ -195,6 +211,12 @@ class Training:
                         f"Try a lower learning rate: train.learningRate={self.plan.learningRate / 10:g}."
                     )
         return row.get("val/loss") if self.plan.is_evaluated(end) else None
+
+    def logged(self, step: int, row: dict[str, float]) -> None:
+        """Tell every observer, also if one before it fails: the step was taken."""
+        with ExitStack() as last_first:
+            for observer in reversed(self.observers):
+                last_first.callback(observer.logged, step, row, self.state)
 
     def evaluate(self) -> dict[str, float]:
         """The mean cross-entropy a prediction on the held-out documents; nothing if there are none."""

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gptlab.assembly.parts import Data, data_of
+from gptlab.assembly.data import Data
 from gptlab.cli.composing import compose, prepared
 from gptlab.config.schema import plain
+from gptlab.config.typed import Config, typed
 from gptlab.data.batches import Epochs
 from gptlab.data.tokenizers import CharTokenizer, WordTokenizer
+from gptlab.launch.experiment import Experiment
 
 FACTORIES = {"word": WordTokenizer, "char": CharTokenizer}
 UNITS = {"word": "word", "char": "character"}
@@ -45,7 +47,7 @@ def sample_text(lines: int = 400) -> str:
 def data(path: Path, *overrides: str) -> Data:
     registry = prepared().registry
     config = plain(compose("train", ["data=text", f"data.path={path}", "progress=none", *overrides]))
-    return data_of(config, registry)
+    return Experiment.of(typed(Config, config), registry).data
 
 
 def entries(folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from importlib import import_module
 from types import MappingProxyType
 
 from gptlab.config import schema as config
+from gptlab.config.typed import Config
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,17 @@ class Verb:
     @property
     def describes_a_run(self) -> bool:
         """Whether it takes what training takes, such as an experiment."""
-        return self.config is not None and issubclass(self.config, config.Config)
+        return self.config is not None and issubclass(self.config, Config)
 
 
 ROWS = (
-    Verb("train", config.Config),
+    Verb("train", Config),
     Verb("generate", config.GenerateConfig, "generate run=latest"),
     Verb("export", config.ExportConfig, "export latest"),
     Verb("import", config.ImportConfig, "import weights.json", file=f"{__name__}.importing"),
     Verb("compare", config.CompareConfig, "compare RUN RUN"),
     Verb("inspect", config.InspectConfig, "inspect run=latest text='the cat'"),
-    Verb("summary", config.Config, root="train"),
+    Verb("summary", Config, root="train"),
     Verb("graph", config.GraphConfig),
     Verb("sync", None, "sync runs/..."),
     Verb("ui", config.UiConfig),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gptlab.cli.asked import asked_of
 from gptlab.cli.command_line import CommandLine
 from gptlab.cli.escapes import with_line_ends
 from gptlab.cli.output_file import output_file, write_output
 from gptlab.cli.reading import with_settings
+from gptlab.config.schema import GraphConfig
 from gptlab.errors import UserError, nearest
 
 EXPR = "expr="
@@ -109,8 +108,8 @@ def numbers_of(given: dict[str, str], names: list[str]) -> dict[str, float]:
     return numbers
 
 
-def model(settings: dict[str, Any], line: CommandLine) -> int:
-    if settings["resume"] is not None:
+def model(config: GraphConfig, line: CommandLine) -> int:
+    if config.resume is not None:
         raise UserError(
             "graph looks at the first step of a run: leave out resume=, or use initFrom= for its weights."
         )
@@ -120,10 +119,10 @@ def model(settings: dict[str, Any], line: CommandLine) -> int:
     from gptlab.graph.report import print_counts, print_trace
     from gptlab.graph.step import step_of
 
-    text = None if settings["text"] is None else with_line_ends(settings["text"])
-    step = step_of(settings, line.plugins.registry, asked_of(settings, line.flags.overrides), text)
-    place = checked(step, settings["param"])
-    output = None if place is None else output_file(settings["output"], PICTURE, "an SVG", is_svg)
+    text = None if config.text is None else with_line_ends(config.text)
+    step = step_of(config, line.plugins.registry, asked_of(config, line.flags.overrides), text)
+    place = checked(step, config.param)
+    output = None if place is None else output_file(config.output, PICTURE, "an SVG", is_svg)
     console = console_here()
     layers = step.definition.sizes.nLayer
     texts = step.texts

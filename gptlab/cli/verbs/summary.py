@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptlab.cli.command_line import read_command_line
 from gptlab.cli.composing import prepared, settings_of
 from gptlab.cli.reading import with_line
 from gptlab.config.dotted import flatten
-from gptlab.config.schema import check_values
+from gptlab.config.typed import Config, as_dict, typed
 from gptlab.errors import UserError
-from gptlab.plugins.groups import GROUPS
 
 if TYPE_CHECKING:
-    from gptlab.finetuning import Start
+    from gptlab.launch.experiment import Experiment
     from gptlab.model.summary import Summary
     from gptlab.plugins.loading import Plugins
 
@@ -46,9 +45,12 @@ def run(arguments: list[str]) -> int:
 
 def summary(described: list[list[str]], plugins: Plugins) -> int:
     """Print the model that the overrides describe; of two, side by side."""
-    configs = [settings(words, plugins) for words in described]
-    begun = [beginning(config, plugins) for config in configs]  # what is wrong shows before data is read
-    summaries = [summary_of(config, start, plugins) for config, start in zip(configs, begun, strict=True)]
+    from gptlab.launch.experiment import Experiment
+
+    configs = [config_of(words, plugins) for words in described]
+    # What is wrong shows before data is read.
+    experiments = [Experiment.of(config, plugins.registry) for config in configs]
+    summaries = [summary_of(experiment) for experiment in experiments]
 
     from gptlab.drawing.table import console_here
     from gptlab.model.summary_table import summary_table
@@ -56,8 +58,8 @@ def summary(described: list[list[str]], plugins: Plugins) -> int:
 
     console = console_here()
     if len(summaries) == 1:
-        console.print(summary_table(summaries[0], configs[0]["train"]["numSteps"]))
-        if configs[0]["engine"]["name"] == "scalar":
+        console.print(summary_table(summaries[0], experiments[0].plan.numSteps))
+        if experiments[0].config.engine.name == "scalar":
             print(
                 "engine=scalar keeps a Value for each number and operation, which is far more memory than that"
             )
@@ -90,7 +92,7 @@ def split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
     return own, words if alone else own + words
 
 
-def settings(overrides: list[str], plugins: Plugins) -> dict[str, Any]:
+def config_of(overrides: list[str], plugins: Plugins) -> Config:
     """The checked config. Raises UserError for a sweep, and for what only a training has."""
     line = read_command_line(overrides, single=True)
     if line.sweeps:
@@ -98,50 +100,29 @@ def settings(overrides: list[str], plugins: Plugins) -> dict[str, Any]:
     flags = line.flags
     if flags.config_name or flags.config_path or flags.config_dir:
         raise UserError("summary takes no --config-name, --config-path or --config-dir.")
-    config = settings_of("train", line, plugins)
-    check_values(config)
-    if config["resume"] is not None:
+    config = typed(Config, settings_of("train", line, plugins))
+    if config.resume is not None:
         raise UserError("summary describes a config, and resume= goes on with a run: leave it out.")
     return config
 
 
-def beginning(config: dict[str, Any], plugins: Plugins) -> Start | None:
-    """What `initFrom` gives. Raises UserError for parts that do not exist or do not fit each other."""
-    from gptlab.assembly.parts import definition_of, trained_model
-    from gptlab.finetuning import beginning_of
-    from gptlab.plugins.registry import build
-
-    registry = plugins.registry
-    begun = beginning_of(config, registry, None, None)
-    config = config if begun is None else begun.config
-    trained_model(config, registry, definition_of(config, registry, vocabSize=1))
-    for kind in ("optimizer", "engine", "dataset", "tokenizer"):
-        build(registry, kind, config[GROUPS[kind]])
-    return begun
-
-
-def summary_of(config: dict[str, Any], begun: Start | None, plugins: Plugins) -> Summary:
+def summary_of(experiment: Experiment) -> Summary:
     """Reads the data, for its vocabulary alone. Raises UserError for data that cannot be used."""
-    from gptlab.assembly.parts import data_of, definition_of, op_table, trained_model
     from gptlab.model.summary import summarize
-    from gptlab.plugins.registry import build
 
-    registry = plugins.registry
-    config = config if begun is None else begun.config
-    vocabulary = None if begun is None else begun.vocabulary
-    vocabSize = data_of(config, registry, vocabulary).tokenizer.vocabSize
-    definition, frozen = trained_model(config, registry, definition_of(config, registry, vocabSize))
     return summarize(
-        definition,
-        op_table(config, registry),
-        build(registry, "optimizer", config["optimizer"]),
-        frozen=frozen,
-        batchSize=config["train"]["batchSize"],
-        dtype=build(registry, "engine", config["engine"]).dtype,
+        experiment.definition,
+        experiment.model.ops,
+        experiment.optimizer,
+        frozen=experiment.frozen,
+        batchSize=experiment.config.train.batchSize,
+        dtype=experiment.engine.dtype,
     )
 
 
-def texts_of(config: dict[str, Any]) -> dict[str, str]:
+def texts_of(config: Config) -> dict[str, str]:
     """Values by dotted keys, as they are typed; the description, which describes no model, is left out."""
-    values = {key: value for key, value in flatten(config).items() if key != "description" and value != {}}
+    values = {
+        key: value for key, value in flatten(as_dict(config)).items() if key != "description" and value != {}
+    }
     return {key: "null" if value is None else str(value) for key, value in values.items()}

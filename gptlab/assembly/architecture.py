@@ -1,0 +1,88 @@
+"""A model as a config describes it: its definition and its ops, tried on shapes before anything is read or drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gptlab.autograd.check import evaluate
+from gptlab.autograd.op import Op
+from gptlab.autograd.ops import BUILTIN_OPS, OpTable
+from gptlab.config.typed import Chosen, ModelConfig
+from gptlab.errors import UserError
+from gptlab.model.gpt import GPT, settle_sizes
+from gptlab.model.trial import try_shapes
+from gptlab.plugins.registry import COMPONENT_KINDS, Registry, build
+
+# Ids of a vocabulary that is not known yet: what fits does so for any. Not 1, which fits everything.
+SOME = 3
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """applied: the ops that the components apply by names of their own, beside the slots."""
+
+    definition: GPT
+    ops: OpTable
+    applied: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, model: ModelConfig, ops: Mapping[str, str], registry: Registry, vocabSize: int = SOME
+    ) -> Architecture:
+        """What a config's `model` and `ops` select.
+
+        Raises UserError for an unknown name, sizes that do not fit, an op that `op_table` refuses, and components
+        that do not work with the weights that they declare.
+        """
+        sizes = settle_sizes(
+            nLayer=model.nLayer,
+            nEmbd=model.nEmbd,
+            nHead=model.nHead,
+            headDim=model.headDim,
+            blockSize=model.blockSize,
+            vocabSize=vocabSize,
+        )
+        definition = GPT(
+            sizes,
+            **{kind: build(registry, kind, getattr(model, kind)) for kind in COMPONENT_KINDS},
+            initStd=model.initStd,
+            finalNorm=model.finalNorm,
+            tieEmbeddings=model.tieEmbeddings,
+        )
+        table = op_table(ops, registry)
+        applied = try_shapes(definition, table)  # what does not fit is found here, not in step 1
+        return cls(definition, table, tuple(name for name in applied if name not in BUILTIN_OPS))
+
+    def with_vocabulary(self, vocabSize: int) -> Architecture:
+        sizes = replace(self.definition.sizes, vocabSize=vocabSize)
+        return replace(self, definition=replace(self.definition, sizes=sizes))
+
+
+def op_table(chosen: Mapping[str, str | Op], registry: Registry) -> OpTable:
+    """The ops of a model: by its slot, the name of the op that is there, or the op.
+
+    Raises UserError for an unknown name, another arity, or an op that fails at its own samples.
+    """
+    registered = {name: registry.get("op", name) for name in registry.names("op")}
+    replacements = {
+        slot: registry.get("op", op) if isinstance(op, str) else op
+        for slot, op in chosen.items()
+        if op != slot
+    }
+    for op in replacements.values():
+        for point in op.samples:
+            evaluate(op, point)
+    return OpTable(replacements, {n: op for n, op in registered.items() if n not in BUILTIN_OPS})
+
+
+def engine_and_optimizer(engine: Chosen, optimizer: Chosen, registry: Registry) -> tuple[Any, Any]:
+    """Both as they are selected. Raises UserError for an optimizer that the engine cannot run."""
+    built = build(registry, "engine", engine), build(registry, "optimizer", optimizer)
+    engines = getattr(built[1], "engines", None)
+    if engines is not None and engine.name not in engines:
+        raise UserError(
+            f"optimizer={optimizer.name} needs engine={' or engine='.join(engines)}: got engine={engine.name}."
+        )
+    return built

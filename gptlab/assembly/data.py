@@ -1,0 +1,141 @@
+"""The data of a run: read, encoded and split, so that nothing that was held out once is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+
+from gptlab.config.typed import Chosen, Config, origin_of
+from gptlab.data.beginning import first_token
+from gptlab.data.bounds import bounds_of
+from gptlab.data.datasets import Dataset
+from gptlab.data.documents import Cuts, Documents
+from gptlab.data.facts import DatasetFacts
+from gptlab.data.fixed_vocabulary import FixedVocabulary
+from gptlab.data.keys import document_keys
+from gptlab.data.splitting import Sides, among, split, split_by_seed
+from gptlab.data.tokenized import tokenize
+from gptlab.data.tokenizers import Tokenizer
+from gptlab.data.watching import make_watch
+from gptlab.errors import UserError
+from gptlab.plugins.registry import Registry, build
+
+
+@dataclass(frozen=True)
+class Original:
+    """What the weights that a run starts from have seen before.
+
+    held_out: what was held out from them and still is; None, and a note why, if it cannot be had. sides: of
+    all documents that are known.
+    """
+
+    held_out: Documents | None = None
+    sides: Sides = field(default_factory=Sides)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A tokenizer and the documents that it encoded, a share of them held out.
+
+    split: 16 hex digits of which ones. start: the token that a text begins after. notes: lines for a person.
+    """
+
+    tokenizer: Tokenizer
+    train: Documents
+    held_out: Documents
+    facts: DatasetFacts
+    split: str
+    start: int
+    original: Original
+    notes: tuple[str, ...] = ()
+
+
+def data_of(config: Config, dataset: Dataset, tokenizer: Any, registry: Registry) -> Data:
+    """Reads, encodes and splits the data. Raises UserError for data that cannot be used.
+
+    tokenizer: the component, or the FixedVocabulary to use instead of the one that it would build of the data. Long
+    data is encoded once, into a file that is memory-mapped, and is never in memory as a whole. Documents that
+    the weights of `config.original` have seen keep the side that they had there.
+    """
+    return data_and_sides(config, dataset, tokenizer, registry)[0]
+
+
+def data_and_sides(
+    config: Config, dataset: Dataset, tokenizer: Any, registry: Registry
+) -> tuple[Data, Sides]:
+    """The data, and the sides of all documents that the weights trained on it will have seen."""
+    fixed = isinstance(tokenizer, FixedVocabulary)
+    original = original_of(config, tokenizer if fixed else None, registry)
+    settings = tokenizer.settings() if fixed else config.tokenizer
+    tokenized = tokenize(dataset.documents(), tokenizer, settings, make_watch(config.progress))
+    blockSize = config.model.blockSize
+    documents = Cuts(tokenized.stream, blockSize, dataset.window)
+    keys, table = tokenized.keys(blockSize, dataset.window), documents.in_memory()
+    how: dict[str, Any] = {
+        "valFraction": dataset.valFraction,
+        "shuffle": dataset.shuffle,
+        "seed": config.seed,
+    }
+    if dataset.splitSeed is None:
+        parts = split_by_seed(table, keys, **how)
+    else:
+        parts = split(table, keys, splitSeed=dataset.splitSeed, before=original.sides, **how)
+    notes = []
+    if original.note:
+        notes.append(original.note)
+    if parts.kept and config.original is not None:
+        known = f"{parts.kept:,} documents are known to {config.original.run}"
+        notes.append(f"{known}: each stays trained on, or held out, as it was there")
+    if parts.lack:
+        notes.append(f"no validation: nothing of the data can be held out, since {parts.lack}")
+    facts = {"unigramEntropy": tokenized.unigram_entropy(blockSize, dataset.window)}
+    entropy = dataset.entropy_per_word()
+    # The source's own entropy is a bound only for its own words, in documents that are whole.
+    if entropy is not None and config.tokenizer.name == "word" and documents.width <= blockSize:
+        facts["entropyPerWord"] = entropy
+        if len(parts.held_out) and dataset.nats("") is not None:
+            nats = cast("Callable[[str], float]", dataset.nats)
+            facts |= bounds_of(parts.held_out, table, tokenized.tokenizer, nats)
+    counts = len(documents), len(parts.train), len(parts.held_out)
+    described = DatasetFacts(config.data.name, dataset.source, tokenized.digest, *counts, facts)
+    start = first_token(tokenized.stream, tokenized.tokenizer, dataset.window)
+    sides = parts.train, parts.held_out
+    data = Data(tokenized.tokenizer, *sides, described, parts.digest, start, original, tuple(notes))
+    return data, parts.sides
+
+
+def original_of(config: Config, vocabulary: FixedVocabulary | None, registry: Registry) -> Original:
+    """What the weights of `config.original` have seen: its data again, split as it was then."""
+    origin = config.original
+    if origin is None:
+        return Original()
+    if origin.data is None or origin.seed is None or origin.digest is None or vocabulary is None:
+        return unknown("which data the weights were trained on is not known")
+    try:
+        chosen = Chosen({"splitSeed": None, **origin.data})
+        # The model is that of the source, and so are blockSize and the documents that it cuts.
+        earlier = replace(config, seed=origin.seed, data=chosen, original=origin_of(origin.original))
+        data, sides = data_and_sides(earlier, build(registry, "dataset", chosen), vocabulary, registry)
+    except (UserError, LookupError, TypeError, AttributeError) as error:
+        return unknown(f"the data that the weights were trained on cannot be had again: {error}")
+    if origin.digest != data.facts.digest:
+        return unknown("the data that the weights were trained on has changed since")
+    if origin.split not in (None, data.split):
+        return unknown("which of their data the weights were trained on cannot be told any more")
+    if not len(data.held_out):
+        return Original(
+            None, sides, "no val/originalLoss: the run that the weights come from held out nothing"
+        )
+    rows = np.flatnonzero(among(document_keys(data.held_out, data.tokenizer), sides.held_out))
+    if not len(rows):
+        return Original(None, sides, "no val/originalLoss: what was held out then was trained on as well")
+    return Original(data.held_out[rows], sides)
+
+
+def unknown(reason: str) -> Original:
+    said = f"no val/originalLoss: {reason}"
+    return Original(note=f"{said}; what they were trained on may be among what is held out now")

@@ -1,0 +1,193 @@
+"""The config of a training run: every key with its type and default, and how a config of dicts gets attributes."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gptlab.autograd.ops import BUILTIN_OPS
+
+MISSING: Any = "???"  # OmegaConf's, which need not be loaded for it
+OF_COMMAND = ("anyway", "sweep")  # and of no run
+T = TypeVar("T")
+
+
+class Chosen(dict[str, Any]):
+    """A component as it is selected: its name, and its fields as far as they are given, `{"name": "adam", ...}`."""
+
+    @property
+    def name(self) -> str:
+        return str(self["name"])
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The run that weights come from, and its data; what is not known of it is None.
+
+    original: what its own weights had seen before, as this one in dicts.
+    """
+
+    run: str
+    step: int | None
+    seed: int | None
+    data: dict[str, Any] | None
+    digest: str | None
+    split: str | None
+    original: dict[str, Any] | None
+
+
+# To Hydra the place of a component is open: which class fills it is known once it is selected.
+if TYPE_CHECKING:
+    Component = Chosen
+    Original = Origin | None
+    Ops = dict[str, str]
+else:
+    Component = Original = Any
+    Ops = make_dataclass("OpsConfig", [(name, str, field(default=name)) for name in BUILTIN_OPS])
+
+
+@dataclass
+class ModelConfig:
+    nLayer: int = 1
+    nEmbd: int = 16
+    nHead: int = 4
+    headDim: int | None = None
+    blockSize: int = 16
+    initStd: float = 0.08
+    finalNorm: bool = False
+    tieEmbeddings: bool = False
+    attention: Component = MISSING
+    mlp: Component = MISSING
+    norm: Component = MISSING
+    activation: Component = MISSING
+    position: Component = MISSING
+    block: Component = MISSING
+    adapter: Component = MISSING
+
+
+@dataclass
+class TrainConfig:
+    numSteps: int = 1000
+    batchSize: int = 1
+    learningRate: float = 0.01
+    logEvery: int | None = None  # so that a run has at most some 1,000 rows
+    evalEvery: int = 250
+    freeze: list[str] = field(default_factory=list)
+
+
+@dataclass
+class CheckpointConfig:
+    """Steps between two checkpoints, null for one now and then by time; how many of the newest stay."""
+
+    every: int | None = None
+    keep: int = 2
+
+
+@dataclass
+class SamplesConfig:
+    """The samples drawn at each evaluation; n=0 for none."""
+
+    n: int = 5
+    temperature: float = 0.8
+    topK: int = 0
+    topP: float = 1.0
+
+
+@dataclass
+class InspectingConfig:
+    """When a run looks inside its model. atEnd: null for all runs but those of a sweep. every: steps between two.
+
+    text: what is looked at; a held-out document if left out.
+    """
+
+    atEnd: bool | None = None
+    every: int | None = None
+    text: str | None = None
+
+
+@dataclass
+class SweepConfig:
+    """resume: latest, a sweep's folder or the MLflow id of its parent run: what is not done of it is done."""
+
+    resume: str | None = None
+
+
+@dataclass
+class Config:
+    """The config of a training run; `seed` sets the weights, the order of the data and the samples.
+
+    initFrom: a run or a file of weights to start from; its model, ops and vocabulary are then the config's.
+    resume: latest, an MLflow run id, or a run's folder: go on with that run, whose config is then the config.
+    anyway: go on with a run or a sweep although a plugin of it has changed since.
+    register: the name in MLflow's model registry that the finished model goes under; registerAlias: its alias there.
+    original: set by initFrom: the run that the weights come from, and its data.
+    sweep, anyway: of the command, and in no run's own config.
+    """
+
+    seed: int = 0
+    description: str = ""
+    initFrom: str | None = None
+    resume: str | None = None
+    anyway: bool = False
+    register: str | None = None
+    registerAlias: str = "newest"
+    progress: str = "auto"
+    listeners: list[str] = field(default_factory=list)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    samples: SamplesConfig = field(default_factory=SamplesConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    inspect: InspectingConfig = field(default_factory=InspectingConfig)
+    ops: Ops = field(default_factory=Ops)
+    original: Original = None
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    optimizer: Component = MISSING
+    schedule: Component = MISSING
+    data: Component = MISSING
+    tokenizer: Component = MISSING
+    engine: Component = MISSING
+    tracking: Component = MISSING
+
+
+def typed(schema: type[T], settings: Mapping[str, Any]) -> T:
+    """The checked dicts of a config with attributes: `config.train.numSteps`, `config.optimizer.name`.
+
+    A key that they lack has its default. What the schema has not is left out.
+    """
+    hints = typing.get_type_hints(schema)
+    values = {}
+    for item in fields(schema):  # type: ignore[arg-type]
+        if item.name not in settings:
+            continue
+        value, hint = settings[item.name], hints[item.name]
+        if hint is Ops:
+            value = dict(value)
+        elif is_dataclass(hint):
+            value = typed(typing.cast("type[Any]", hint), value)
+        elif hint is Any and isinstance(value, Mapping):
+            value = origin_of(value) if item.name == "original" else Chosen(value)
+        values[item.name] = value
+    return schema(**values)
+
+
+def origin_of(settings: Mapping[str, Any] | None) -> Origin | None:
+    """Raises AttributeError for what is none."""
+    if settings is None:
+        return None
+    values: dict[str, Any] = {item.name: settings.get(item.name) for item in fields(Origin)}
+    return Origin(**values)
+
+
+def as_dict(config: Config) -> dict[str, Any]:
+    """The config of a run as it is kept and told: nested dicts, without what is the command's own."""
+    return {key: value for key, value in dicts(config).items() if key not in OF_COMMAND}
+
+
+def dicts(value: Any) -> Any:
+    if is_dataclass(value):
+        return {item.name: dicts(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, dict):
+        return {key: dicts(inner) for key, inner in value.items()}
+    return value

@@ -1,0 +1,176 @@
+"""An experiment: what a config describes, each part made once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gptlab.assembly.architecture import Architecture, engine_and_optimizer
+from gptlab.assembly.data import Data, data_of
+from gptlab.config.schema import check_values
+from gptlab.config.typed import Config
+from gptlab.data.batches import Epochs
+from gptlab.engines.engine import Session, State, trained
+from gptlab.errors import UserError
+from gptlab.finetuning import Start, beginning_of
+from gptlab.model.adapted import Adapted, frozen_names
+from gptlab.model.gpt import GPT
+from gptlab.plugins.groups import GROUPS
+from gptlab.plugins.registry import COMPONENT_KINDS, OWN, Registry, build
+from gptlab.runs import resuming
+from gptlab.runs.checkpoint import Checkpoint
+from gptlab.training.generation import Sampling
+from gptlab.training.loop import Observer, Plan, Training, log_every
+from gptlab.training.smoothing import SmoothedLoss
+
+
+class Experiment:
+    """The parts of a run: those that cost nothing when it is made, and checked; data, model and session when asked for.
+
+    config: the run's, as it was made by initFrom. start: what that has found, None without. model: the definition
+    and the ops, not yet of the data's vocabulary. frozen: names of the weights that are not trained.
+    Raises UserError for parts that do not exist, or do not fit each other; `data`, and what needs it, for the data.
+    """
+
+    def __init__(self, config: Config, registry: Registry, start: Start | None):
+        self.config = config
+        self.registry = registry
+        self.start = start
+        given = None if start is None else start.model
+        self.model = given or Architecture.of(config.model, config.ops, registry)
+        self._adapter = build(registry, "adapter", config.model.adapter)
+        self.frozen = frozen_names(config.train.freeze, self._adapted(self.model.definition))
+        self.engine, self.optimizer = engine_and_optimizer(config.engine, config.optimizer, registry)
+        self.plan = self._plan()
+        self.sampling = self._sampling()
+        self._dataset = build(registry, "dataset", config.data)
+        fixed = None if start is None else start.vocabulary
+        self._tokenizer = fixed or build(registry, "tokenizer", config.tokenizer)
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        registry: Registry,
+        asked: Mapping[str, Any] | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Experiment:
+        """The experiment that a config describes; with initFrom, of the model that this names.
+
+        asked: what of the model is no default, for initFrom to refuse if it must. checkpoint: of the run that is
+        gone on with.
+        """
+        check_values(config)
+        start = beginning_of(config, registry, asked, checkpoint)
+        return cls(config if start is None else start.config, registry, start)
+
+    def _adapted(self, definition: GPT) -> GPT | Adapted:
+        shapes = {name: weight.shape for name, weight in definition.declared_weights().items()}
+        return Adapted(definition, self._adapter) if self._adapter.weights(shapes) else definition
+
+    def _plan(self) -> Plan:
+        train = self.config.train
+        return Plan(
+            train.numSteps,
+            train.learningRate,
+            build(self.registry, "schedule", self.config.schedule),
+            train.logEvery or log_every(train.numSteps),
+            train.evalEvery,
+            self.config.checkpoint.every or 0,
+            self.config.inspect.every or 0,
+        )
+
+    def _sampling(self) -> Sampling | None:
+        if not self.config.samples.n:
+            return None
+        try:
+            return Sampling(**vars(self.config.samples), seed=self.config.seed)
+        except UserError as error:
+            raise UserError(f"in samples: {error}") from None
+
+    @cached_property
+    def data(self) -> Data:
+        return data_of(self.config, self._dataset, self._tokenizer, self.registry)
+
+    @cached_property
+    def definition(self) -> GPT | Adapted:
+        """What is trained: the model of the data's vocabulary, an adapter put on."""
+        vocabSize = self.data.tokenizer.vocabSize
+        return self._adapted(self.model.with_vocabulary(vocabSize).definition)
+
+    @cached_property
+    def session(self) -> Session:
+        also = {"frozen": self.frozen} if self.frozen else {}  # some engines cannot freeze
+        session: Session = self.engine.session(self.definition, self.optimizer, self.model.ops, **also)
+        return session
+
+    @property
+    def epochs(self) -> Epochs:
+        """The batches of every step."""
+        return Epochs(
+            self.data.train, self.config.train.batchSize, self.config.seed, self.config.data["shuffle"]
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines for a person."""
+        if self.start is not None:
+            return (*self.start.notes, *self.data.notes)
+        if not isinstance(self.definition, Adapted):
+            return self.data.notes
+        adapter = f"model/adapter={self.config.model.adapter.name}"
+        return (f"{adapter} on weights as they are drawn: initFrom=RUN names better ones", *self.data.notes)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The weights before step 1. Raises UserError for those of another model."""
+        if self.start is not None and self.start.source is not None:
+            return self.start.weights(self.definition, self.config.seed)
+        return self.definition.initial_weights(self.config.seed)
+
+    def state(self, checkpoint: Checkpoint | None) -> State:
+        """The state to train from. Raises UserError for weights or a checkpoint of another model, optimizer or data."""
+        weights = self.weights()
+        optimizer = self.optimizer.init(trained(weights, self.frozen))
+        if checkpoint is None:
+            return self.session.init(weights, optimizer)
+        resuming.check_same_data(checkpoint, self.data)
+        return self.session.init(*resuming.continued(checkpoint, weights, optimizer), checkpoint.step)
+
+    def training(self, state: State, observers: Sequence[Observer], smoothed: SmoothedLoss) -> Training:
+        """The training from a state on; what was held out from the weights that it starts from is evaluated, too."""
+        data = self.data
+        held_out = None if self.start is None else data.original.held_out
+        others = {} if held_out is None else {"val/originalLoss": held_out}
+        return Training(
+            self.session,
+            state,
+            self.plan,
+            self.epochs,
+            data.held_out,
+            observers,
+            others=others,
+            smoothed=smoothed,
+        )
+
+    def brought_by_plugins(self) -> dict[str, str]:
+        """Of the names that the config uses, `"op halfmul": "half"`: those that a plugin brought, and which.
+
+        Besides, `"plugin half": DIGEST` of each of those plugins. Listeners are none: they change nothing of a model.
+        """
+        config = self.config
+        selected = [("op", name) for name in (*config.ops.values(), *self.model.applied)]
+        selected += [(kind, getattr(config.model, kind).name) for kind in (*COMPONENT_KINDS, "adapter")]
+        selected += [
+            (kind, getattr(config, group).name) for kind, group in GROUPS.items() if "/" not in group
+        ]
+        owners = {f"{kind} {name}": self.registry.owner(kind, name) for kind, name in selected}
+        brought = {name: owner for name, owner in owners.items() if owner != OWN}
+        digests = {f"plugin {owner}": self.registry.digest(owner) for owner in brought.values()}
+        return brought | {name: digest for name, digest in digests.items() if digest}
+
+    def tokenizer_state(self) -> dict[str, Any]:
+        """The vocabulary, as it is kept."""
+        return {"name": self.config.tokenizer.name, **self.data.tokenizer.state()}
