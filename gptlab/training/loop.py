@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -213,10 +212,14 @@ class Training:
         return row.get("val/loss") if self.plan.is_evaluated(end) else None
 
     def logged(self, step: int, row: dict[str, float]) -> None:
-        """Tell every observer, also if one before it fails: the step was taken."""
-        with ExitStack() as last_first:
-            for observer in reversed(self.observers):
-                last_first.callback(observer.logged, step, row, self.state)
+        """Tell the observers, also those behind one that fails: the step was taken."""
+        observers = iter(self.observers)
+        try:
+            for observer in observers:
+                observer.logged(step, row, self.state)
+        finally:
+            for observer in observers:  # there are more only if one has failed
+                observer.logged(step, row, self.state)
 
     def evaluate(self) -> dict[str, float]:
         """The mean cross-entropy a prediction on the held-out documents; nothing if there are none."""
