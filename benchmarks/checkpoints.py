@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from gptlab.cli.composing import compose, prepared
+from gptlab.command.composing import compose, prepared
 from gptlab.config.schema import plain
 from gptlab.engines.engine import State
 from gptlab.launch import launch as launching

@@ -56,7 +56,7 @@ def words(size: int) -> Iterator[bytes]:
 def child(overrides: list[str]) -> None:
     """One process of its own: prints seconds and bytes as JSON."""
     began = float(os.environ["BEGAN"])
-    from gptlab.cli.composing import compose, prepared
+    from gptlab.command.composing import compose, prepared
     from gptlab.config.schema import plain
     from gptlab.config.typed import Config, typed
     from gptlab.launch.experiment import Experiment

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from gptlab.calling import quoted
-from gptlab.cli.as_typed import as_typed, unquoted
-from gptlab.cli.command_line import choices_of, parsed, read_command_line
-from gptlab.cli.composing import compose, compose_job, prepared, settings_of
-from gptlab.cli.verbs import ROOTS
+from gptlab.command.as_typed import as_typed, unquoted
+from gptlab.command.composing import compose, compose_job, prepared, settings_of
+from gptlab.command.line import choices_of, parsed, read_command_line
+from gptlab.command.verbs import ROOTS
 from gptlab.config.keys import Schema, bare
 from gptlab.config.schema import plain
 from gptlab.errors import UserError
@@ -249,6 +249,6 @@ def test_what_a_file_has_a_sweep_go_through(plugins: Plugins, folder: Path) -> N
 
 
 def test_a_run_is_called_by_what_was_typed() -> None:
-    from gptlab.cli.naming import run_name
+    from gptlab.sweeps.naming import run_name
 
     assert run_name(['+experiment="1.10"', 'data.path="2.50"'], in_sweep=False) == "1.10 path=2.50"

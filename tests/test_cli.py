@@ -290,7 +290,9 @@ def test_nothing_is_left_but_the_run(trained: Said, folder: Path) -> None:
     assert len(runs) == 1
     names = {path.name for path in runs[0].iterdir()}
     assert names == {
+        ".lock",
         "config.yaml",
+        "parameters.json",
         "tokenizer.json",
         "run.json",
         "metrics.jsonl",

@@ -11,11 +11,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from gptlab.cli import main
-from gptlab.cli.command_line import read_command_line
-from gptlab.cli.composing import prepared
-from gptlab.cli.hydra_insides import get_args_parser, run_one
-from gptlab.cli.typed_keys import check_typed_keys
-from gptlab.cli.verbs import ROOTS
+from gptlab.command.composing import prepared
+from gptlab.command.hydra_insides import get_args_parser, run_one
+from gptlab.command.line import read_command_line
+from gptlab.command.typed_keys import check_typed_keys
+from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import folder_of
 
 ARGUMENTS = [
@@ -116,7 +116,7 @@ def test_only_what_the_schema_knows_is_told_before(folder: Path) -> None:
 def test_configs_that_are_not_selected_are_not_made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     monkeypatch.setattr(
-        "gptlab.cli.config_source.read_experiment", lambda file, schema: made.append(file.stem) or {}
+        "gptlab.command.source.read_experiment", lambda file, schema: made.append(file.stem) or {}
     )
     monkeypatch.setattr(
         "gptlab.config.schema.schema_of",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
-from gptlab.sweeps.closing import JOBS, told
+from gptlab.sweeps.closing import JOBS, shown_in_mlflow
 from gptlab.sweeps.compared import run_in
 from gptlab.sweeps.record import read_records
 from gptlab.sweeps.summary import summarize
@@ -114,7 +114,7 @@ def test_a_sweep_tells_its_parent_the_best_setting_the_run_that_stands_for_it_an
         record.overrides["train.learningRate"] == "100" for record in records
     ]
     summary = summarize(folder, [replace(r, runId=f"run{r.number}") for r in records])
-    found = told(folder, records, summary)
+    found = shown_in_mlflow(records, summary)
     assert found["metrics"][f"{JOBS}.diverged"] == 2 and found["metrics"][f"{JOBS}.finished"] == 4
     assert found["tags"]["bestOverrides"] == "train.learningRate=0.01"
     assert found["tags"]["best"].startswith(

@@ -234,7 +234,7 @@ def test_export_to_safetensors_keeps_what_json_cannot_tell(
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_what_a_file_of_numbers_cannot_tell(changes: list[str], says: str) -> None:
-    from gptlab.cli.composing import compose, prepared
+    from gptlab.command.composing import compose, prepared
     from gptlab.config.schema import plain
     from gptlab.exchange.standard import differences
 

@@ -8,7 +8,7 @@ import pytest
 
 from gptlab.assembly import architecture
 from gptlab.cli import main
-from gptlab.cli.composing import compose, prepared
+from gptlab.command.composing import compose, prepared
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, as_dict, typed
 from gptlab.errors import UserError

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gptlab.cli import main
-from gptlab.cli.experiment_file import line_of, read_experiment
-from gptlab.cli.verbs import ROOTS
+from gptlab.command.experiment_file import line_of, read_experiment
+from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import descriptions, experiment_files
 from gptlab.config.keys import Schema
 from gptlab.errors import UserError

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from gptlab.assembly.architecture import Architecture
 from gptlab.cli import main
-from gptlab.cli.composing import compose, prepared
+from gptlab.command.composing import compose, prepared
 from gptlab.config.experiments import folder_of
 from gptlab.config.schema import plain
 from gptlab.config.typed import ModelConfig, typed

@@ -7,7 +7,7 @@ import pytest
 
 from gptlab.assembly.data import Data, data_of
 from gptlab.cli import main
-from gptlab.cli.composing import compose, prepared
+from gptlab.command.composing import compose, prepared
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
 from gptlab.data.fixed_vocabulary import FixedVocabulary

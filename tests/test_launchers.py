@@ -85,7 +85,7 @@ def test_a_launcher_without_a_sweep_is_refused(capfd: pytest.CaptureFixture[str]
 def test_a_data_set_that_another_run_adds_at_the_same_moment_is_logged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from gptlab.tracking import writes
+    from gptlab.tracking import uploads
 
     class Racing:
         """MLflow's client: the first to add the data set fails, since another process has just done so."""
@@ -100,6 +100,6 @@ def test_a_data_set_that_another_run_adds_at_the_same_moment_is_logged(
             assert (run_id, datasets) == ("1", ["names"])
 
     client = Racing()
-    monkeypatch.setattr(writes, "dataset_input", lambda run: "names")
-    writes.Writer(client, SimpleNamespace(id="1"), {}).do({"write": "dataset"})  # type: ignore[arg-type]
+    monkeypatch.setattr(uploads, "dataset_input", lambda run: "names")
+    uploads.Uploads(client, SimpleNamespace(id="1")).dataset()  # type: ignore[arg-type]
     assert client.calls == 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gptlab.cli.naming import run_name
+from gptlab.sweeps.naming import run_name
 
 NAMES = {
     "nothing": ([], False, "train"),

@@ -9,9 +9,9 @@ import pytest
 from hydra.core.config_store import ConfigStore
 
 from gptlab.cli import main
+from gptlab.command.sweepers import with_ready_sweeper
 from gptlab.sweeps.record import JobRecord, read_records
 from gptlab.sweeps.study import study_of
-from gptlab.sweeps.sweepers import with_ready_sweeper
 from gptlab.sweeps.trial import JOURNAL
 
 SMALL = ["+experiment=tiny", "data=questions", "train.numSteps=40", "train.evalEvery=10", "model.nHead=2"]
@@ -151,7 +151,7 @@ def test_mistakes(folder: Path, capfd: pytest.CaptureFixture[str], words: list[s
 def test_a_sampler_whose_package_is_missing(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gptlab.sweeps.sweepers.find_spec", lambda name: None)
+    monkeypatch.setattr("gptlab.command.sweepers.find_spec", lambda name: None)
     assert main(["-m", *SMALL, *OPTUNA, RATE, "hydra/sweeper/sampler=cmaes"]) == 2
     assert "pip install cmaes" in capfd.readouterr().err
 

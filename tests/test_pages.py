@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main, verb_of
-from gptlab.cli.command_line import read_command_line
+from gptlab.command.line import read_command_line
 from tests.pages import (
     OUTPUT,
     PAGES,

@@ -11,7 +11,7 @@ import pytest
 
 from gptlab.calling import command_with
 from gptlab.cli import main
-from gptlab.cli.command_line import parsed
+from gptlab.command.line import parsed
 from gptlab.engines.packing import choose_shape
 from gptlab.errors import UserError
 from gptlab.plugins.loading import load_plugins

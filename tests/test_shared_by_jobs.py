@@ -11,8 +11,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from gptlab.autograd.ops import OpTable
-from gptlab.cli.composing import compose, prepared
-from gptlab.cli.hydra_insides import BASIC, ComposedOnce
+from gptlab.command.composing import compose, prepared
+from gptlab.command.hydra_insides import BASIC, ComposedOnce
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
 from gptlab.data import tokenized

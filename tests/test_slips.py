@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
-from gptlab.cli.command_line import read_command_line
-from gptlab.cli.composing import prepared, settings_of
-from gptlab.cli.foreign_words import ABSENT, COMMANDS, GROUPS, KEYS, folded
-from gptlab.cli.suggesting import same_word
-from gptlab.cli.verbs import ROOTS, VERBS
+from gptlab.command.composing import prepared, settings_of
+from gptlab.command.foreign_words import ABSENT, COMMANDS, GROUPS, KEYS, folded
+from gptlab.command.line import read_command_line
+from gptlab.command.suggesting import same_word
+from gptlab.command.verbs import ROOTS, VERBS
 from gptlab.config.keys import Schema
 from gptlab.plugins.loading import Plugins
 

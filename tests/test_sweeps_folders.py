@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
-from gptlab.cli.command_line import read_command_line
+from gptlab.command.line import read_command_line
 from gptlab.files import read_json
 from gptlab.sweeps import folders as sweep_folders
 from gptlab.sweeps.plan import facts_of
@@ -75,7 +75,7 @@ def test_what_it_tells_to_type_works(folder: Path) -> None:
 def test_many_jobs_are_looked_at_without_composing_each(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gptlab.cli.composing import prepared
+    from gptlab.command.composing import prepared
 
     prepared()
     numbers = ",".join(map(str, range(100)))

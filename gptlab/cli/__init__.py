@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gptlab.calling import as_called
 from gptlab.cli.help import help_of, overview
-from gptlab.cli.verbs import VERBS
+from gptlab.command.verbs import VERBS
 from gptlab.config.addresses import hide_in_arguments
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.signals import ending_at_once
@@ -62,7 +62,7 @@ def dispatch(arguments: list[str]) -> int:
         print(f"gptlab {version('gptlab')}")
         return 0
     if any(word.lstrip("+-").startswith("experiment") for word in rest):
-        from gptlab.cli.slips import refuse_experiment
+        from gptlab.command.slips import refuse_experiment
 
         refuse_experiment(rest, verb)
     return VERBS[verb].run(rest)
@@ -74,7 +74,7 @@ def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
         return "train", arguments
     verb = arguments[0]
     if verb not in VERBS:
-        from gptlab.cli.slips import wrong_first_word
+        from gptlab.command.slips import wrong_first_word
 
         raise wrong_first_word(arguments)
     return verb, arguments[1:]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 
-from gptlab.cli.verbs import ROOTS, VERBS
+from gptlab.command.verbs import ROOTS, VERBS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.keys import PLACES, Schema
 from gptlab.plugins.registry import Registry
@@ -18,7 +18,7 @@ TAKE_A_WORD = ("export", "import", "compare")  # in front of the overrides
 
 def complete(flags: Namespace, registry: Registry) -> int:
     """`-sc install=bash` and the like; what a shell asks with `-sc query=bash` is in COMP_LINE."""
-    from gptlab.cli.hydra_insides import show
+    from gptlab.command.hydra_insides import show
 
     asked = any(word.startswith("query=") for word in flags.overrides)
     line = os.environ.get("COMP_LINE", "")

@@ -2,7 +2,7 @@
 
 from textwrap import fill, wrap
 
-from gptlab.cli.verbs import VERBS
+from gptlab.command.verbs import VERBS
 
 WIDTH = 100
 WIDEST = 112

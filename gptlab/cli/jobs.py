@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,29 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptlab.calling import as_called
-from gptlab.cli.asked import asked_of
-from gptlab.cli.composing import explained
-from gptlab.cli.naming import run_name
+from gptlab.command.asked import asked_of
+from gptlab.command.composing import explained, stay_in
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.plugins.loading import Plugins
+from gptlab.sweeps.naming import run_name
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from gptlab.launch.launch import Outcome
-
-
-def stay_in(folder: str) -> None:
-    """Leave the folder of the run that `hydra.job.chdir` has gone to: what is typed is meant from here."""
-    os.chdir(folder)
-    print(
-        "gptlab: hydra.job.chdir=true changes nothing: paths, and the MLflow store, are those of the folder that the "
-        "command is typed in. A run's own files are in its own folder anyway.",
-        file=sys.stderr,
-        flush=True,
-    )
 
 
 class OneRun:
@@ -109,7 +97,7 @@ class OneRun:
 
     def _resumed(self, config: Config, reference: str, overrides: list[str]) -> Outcome:
         """Go on with the run that `reference` names, which nobody else may do meanwhile, its checkpoint being read."""
-        from gptlab.cli.resuming import config_to_resume
+        from gptlab.launch.resuming import config_to_resume
         from gptlab.runs.resuming import checkpoint_to_resume, folder_to_resume, held
 
         folder = folder_to_resume(reference)

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from gptlab.cli.command_line import CommandLine, read_command_line
 from gptlab.cli.completion import complete
-from gptlab.cli.composing import explained, prepared, settings_of
-from gptlab.cli.verbs import ROOTS
+from gptlab.command.composing import explained, prepared, settings_of
+from gptlab.command.line import CommandLine, read_command_line
+from gptlab.command.verbs import ROOTS
 from gptlab.config.typed import typed
 
 
@@ -32,7 +32,7 @@ def with_settings(verb: str, arguments: list[str], run: Callable[[Any, CommandLi
 
 def show(verb: str, line: CommandLine) -> int:
     """What Hydra itself shows: --cfg, --info, --hydra-help, and completion in the shell."""
-    from gptlab.cli import hydra_insides
+    from gptlab.command import hydra_insides
 
     plugins = prepared(line)
     if line.flags.shell_completion:

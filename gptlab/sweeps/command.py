@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from gptlab.calling import quoted
-from gptlab.cli.command_line import CommandLine
+from gptlab.command.line import CommandLine
 from gptlab.errors import UserError
 from gptlab.sweeps.sweep import RUNS, Sweep
 

@@ -9,12 +9,12 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab.cli.command_line import CommandLine, choices_of, parsed
-from gptlab.cli.composing import compose_job
+from gptlab.command.composing import compose_job
+from gptlab.command.line import CommandLine, choices_of, parsed
+from gptlab.command.sweepers import BASIC
 from gptlab.errors import UserError
 from gptlab.runs.claiming import check_free_for_run
 from gptlab.runs.files import SWEEP
-from gptlab.sweeps.sweepers import BASIC
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -102,9 +102,9 @@ def folders_of_jobs(
 
 def is_value(key: str) -> bool:
     """Whether an override of this key sets a value, and selects no component or experiment."""
+    from gptlab.command.launchers import GROUP as SWEEP
     from gptlab.config.experiments import GROUP as EXPERIMENT
     from gptlab.plugins.groups import GROUPS
-    from gptlab.sweeps.launchers import GROUP as SWEEP
 
     return key[:1] not in "+~" and "/" not in key and key not in (*GROUPS.values(), EXPERIMENT, SWEEP)
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.calling import as_called
-from gptlab.cli.as_typed import unquoted
-from gptlab.cli.composing import plugins_here
-from gptlab.cli.naming import run_name
+from gptlab.command.as_typed import unquoted
+from gptlab.command.composing import plugins_here
 from gptlab.config.addresses import hide_in_config
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.streams import guarded
 from gptlab.sweeps.earlier import earlier_of, restartable
+from gptlab.sweeps.naming import run_name
 from gptlab.sweeps.plan import config_of_job
 from gptlab.sweeps.record import (
     DONE,
@@ -209,10 +209,10 @@ class Job:
         plugins = plugins_here()
         checked = config_of_job(config, plugins, self.overrides)
         # Only now: a wrong config must not wait for what training needs to be imported.
-        from gptlab.cli.asked import asked_of
-        from gptlab.cli.resuming import config_to_resume
+        from gptlab.command.asked import asked_of
         from gptlab.launch.launch import launch
         from gptlab.launch.reports import closing
+        from gptlab.launch.resuming import config_to_resume
 
         name = self.record.name
         checkpoint, known = (None, "") if self.earlier is None else restartable(self.folder, self.earlier)

@@ -8,19 +8,18 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab.cli.command_line import CommandLine
-from gptlab.cli.composing import compose_job, explained
-from gptlab.cli.jobs import stay_in
-from gptlab.cli.naming import run_name
+from gptlab.command.composing import compose_job, explained, stay_in
+from gptlab.command.launchers import check_launcher
+from gptlab.command.line import CommandLine
+from gptlab.command.sweepers import check_sweeper
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.schema import check_values, plain
 from gptlab.config.typed import Config, typed
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.sweeps.folders import check_folders_of_jobs
-from gptlab.sweeps.launchers import check_launcher
+from gptlab.sweeps.naming import run_name
 from gptlab.sweeps.sweep import sweep_folder_of
-from gptlab.sweeps.sweepers import check_sweeper
 from gptlab.sweeps.values import labels
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from gptlab.cli.command_line import CommandLine, choices_of
-from gptlab.cli.composing import explained
+from gptlab.command.composing import explained
+from gptlab.command.line import CommandLine, choices_of
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.files import read_json
 from gptlab.plugins.changes import refuse_changed_plugins
@@ -132,7 +132,7 @@ def open_sweep(plan: Plan, tracked: bool) -> OpenSweep:
 
 def run_jobs(sweep: OpenSweep, arguments: list[str], choices: list[str], plugins: Plugins) -> None:
     """Have Hydra run the jobs. Raises Stopped, UserError, or whatever the launcher raises."""
-    from gptlab.cli.hydra_insides import multirun
+    from gptlab.command.hydra_insides import multirun
 
     plan = sweep.plan
     job = SweepJob(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gptlab.assembly.data import Data
-from gptlab.cli.composing import compose, prepared
+from gptlab.command.composing import compose, prepared
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
 from gptlab.data.batches import Epochs

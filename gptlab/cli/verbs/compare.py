@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab.cli.command_line import CommandLine, bare_words
 from gptlab.cli.output_file import output_file, write_output
 from gptlab.cli.reading import with_settings
+from gptlab.command.line import CommandLine, bare_words
 from gptlab.config.schema import CompareConfig
 from gptlab.errors import UserError
 

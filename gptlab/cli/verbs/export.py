@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gptlab.calling import quoted
-from gptlab.cli.command_line import CommandLine, with_bare_word
 from gptlab.cli.reading import with_settings
+from gptlab.command.line import CommandLine, with_bare_word
 from gptlab.config.schema import ExportConfig
 from gptlab.errors import UserError
 

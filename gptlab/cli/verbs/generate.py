@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gptlab.cli.command_line import CommandLine
 from gptlab.cli.escapes import with_line_ends
 from gptlab.cli.reading import with_settings
+from gptlab.command.line import CommandLine
 from gptlab.config.schema import GenerateConfig
 
 HELP = """\

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gptlab.cli.asked import asked_of
-from gptlab.cli.command_line import CommandLine
 from gptlab.cli.escapes import with_line_ends
 from gptlab.cli.output_file import output_file, write_output
 from gptlab.cli.reading import with_settings
+from gptlab.command.asked import asked_of
+from gptlab.command.line import CommandLine
 from gptlab.config.schema import GraphConfig
 from gptlab.errors import UserError, nearest
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from gptlab.calling import quoted
-from gptlab.cli.command_line import CommandLine, with_bare_word
-from gptlab.cli.composing import compose
 from gptlab.cli.reading import with_settings
+from gptlab.command.composing import compose
+from gptlab.command.line import CommandLine, with_bare_word
 from gptlab.config.schema import ImportConfig, plain
 
 HELP = """\

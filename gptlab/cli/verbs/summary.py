@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from gptlab.cli.command_line import read_command_line
-from gptlab.cli.composing import prepared, settings_of
 from gptlab.cli.reading import with_line
+from gptlab.command.composing import prepared, settings_of
+from gptlab.command.line import read_command_line
 from gptlab.config.dotted import flatten
 from gptlab.config.typed import Config, as_dict, typed
 from gptlab.errors import UserError

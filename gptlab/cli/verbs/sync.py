@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from gptlab.cli.verbs import VERBS
+from gptlab.command.verbs import VERBS
 from gptlab.errors import UserError
 
 HELP = """\

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from gptlab.cli.command_line import CommandLine
-from gptlab.cli.composing import explained, prepared
 from gptlab.cli.reading import with_line
-from gptlab.cli.typed_keys import check_typed_keys
-from gptlab.cli.verbs import ROOTS
+from gptlab.command.composing import explained, prepared
+from gptlab.command.line import CommandLine
+from gptlab.command.sweepers import with_ready_sweeper
+from gptlab.command.typed_keys import check_typed_keys
+from gptlab.command.verbs import ROOTS
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.streams import guarded
-from gptlab.sweeps.sweepers import with_ready_sweeper
 
 HELP = """\
 gptlab: take a GPT apart, change any piece, see what that does to learning.
@@ -59,8 +59,8 @@ def train(line: CommandLine) -> int:
 
 def run_training(line: CommandLine, plugins: Plugins) -> int:
     """What `train` does once the plugins are loaded."""
-    from gptlab.cli.hydra_insides import run_one
     from gptlab.cli.jobs import OneRun
+    from gptlab.command.hydra_insides import run_one
 
     job = OneRun(plugins)
     try:

@@ -1,7 +1,7 @@
 """The verb `ui`: MLflow's pages for the store of this folder."""
 
-from gptlab.cli.command_line import CommandLine
 from gptlab.cli.reading import with_settings
+from gptlab.command.line import CommandLine
 from gptlab.config.schema import UiConfig
 
 HELP = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gptlab.cli.composing import compose
+from gptlab.command.composing import compose
 from gptlab.config.dotted import flatten
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, as_dict

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from gptlab.command.launchers import GROUP
 from gptlab.errors import UserError
-from gptlab.sweeps.launchers import GROUP
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override

@@ -12,8 +12,9 @@ from itertools import product
 from typing import TYPE_CHECKING, NoReturn
 
 from gptlab.calling import quoted
-from gptlab.cli.as_typed import as_typed
-from gptlab.cli.slips import (
+from gptlab.command.as_typed import as_typed
+from gptlab.command.launchers import GROUP as SWEEP
+from gptlab.command.slips import (
     refuse_bare_sweep,
     refuse_bare_word,
     refuse_config_name,
@@ -22,14 +23,13 @@ from gptlab.cli.slips import (
     refuse_experiments,
     refuse_part,
 )
-from gptlab.cli.verbs import ROOTS
+from gptlab.command.sweepers import values_of_interval
+from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import experiment_named
 from gptlab.config.keys import Schema
 from gptlab.errors import UserError
 from gptlab.plugins.groups import GROUPS
-from gptlab.sweeps.launchers import GROUP as SWEEP
-from gptlab.sweeps.sweepers import values_of_interval
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -126,7 +126,7 @@ def read_command_line(arguments: list[str], verb: str = "train", single: bool | 
 
 
 def read_flags(arguments: list[str], verb: VerbKeys) -> argparse.Namespace:
-    from gptlab.cli.hydra_insides import get_args_parser
+    from gptlab.command.hydra_insides import get_args_parser
 
     parser = get_args_parser()
     refuse_dashes(arguments, list(parser._option_string_actions), verb)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from gptlab.cli.suggesting import nested
+from gptlab.command.suggesting import nested
 from gptlab.errors import UserError
 from gptlab.plugins.discovery import shown
 from gptlab.plugins.groups import GROUPS

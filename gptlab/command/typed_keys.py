@@ -9,12 +9,12 @@ import dataclasses
 import typing
 from typing import TYPE_CHECKING, Any
 
-from gptlab.cli.suggesting import chosen_components, unknown_key
+from gptlab.command.suggesting import chosen_components, unknown_key
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-    from gptlab.cli.command_line import CommandLine
+    from gptlab.command.line import CommandLine
 
 
 def check_typed_keys(line: CommandLine, root: type) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gptlab.cli.suggesting import chosen_components, unknown_key
-from gptlab.cli.typed_keys import check_typed_keys
-from gptlab.cli.verbs import ROOTS
+from gptlab.command.suggesting import chosen_components, unknown_key
+from gptlab.command.typed_keys import check_typed_keys
+from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import folder_of
 from gptlab.config.schema import plain, schema_nodes
 from gptlab.errors import UserError
@@ -20,7 +22,7 @@ from gptlab.plugins.loading import Plugins, load_plugins, silently, warn
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from gptlab.cli.command_line import CommandLine
+    from gptlab.command.line import CommandLine
 
 
 GROUP_ROOTS = {group.partition("/")[0] for group in GROUPS.values()}
@@ -32,7 +34,7 @@ def prepared(line: CommandLine | None = None, quiet: bool = False) -> Plugins:
     line: the command that they are for. quiet: no word of those left out.
     """
     plugins = load_plugins(quiet=quiet) if line is None else line.plugins
-    from gptlab.cli.config_source import brought_nodes, experiment_nodes, offer
+    from gptlab.command.source import brought_nodes, experiment_nodes, offer
 
     files = {
         **brought_nodes(plugins.registry),
@@ -45,7 +47,7 @@ def prepared(line: CommandLine | None = None, quiet: bool = False) -> Plugins:
 def plugins_here() -> Plugins:
     """What this process has prepared. One that a launcher started for jobs of a sweep does it now, and quietly:
     the process that launches has said what was left out."""
-    from gptlab.cli.config_source import NodeSource
+    from gptlab.command.source import NodeSource
 
     return prepared(quiet=True) if NodeSource.offered is None else NodeSource.offered[0]
 
@@ -71,7 +73,7 @@ def settings_of(verb: str, line: CommandLine, plugins: Plugins) -> dict[str, Any
 
 def compose_job(flags: argparse.Namespace, overrides: list[str]) -> DictConfig:
     """One job's config, with Hydra's own part, from wherever the flags have Hydra look for configs."""
-    from gptlab.cli import hydra_insides
+    from gptlab.command import hydra_insides
 
     return hydra_insides.compose_job(flags, overrides)
 
@@ -89,9 +91,20 @@ def compose(name: str, overrides: list[str]) -> DictConfig:
 @contextmanager
 def explained(plugins: Plugins, overrides: list[str], verb: str = "train") -> Iterator[None]:
     """Hydra's errors become UserErrors that name the key, what it needs, and the nearest names."""
-    from gptlab.cli.config_errors import CONFIG_ERRORS, explain
+    from gptlab.command.errors import CONFIG_ERRORS, explain
 
     try:
         yield
     except CONFIG_ERRORS as error:
         raise explain(error, plugins.registry, overrides, verb) from None
+
+
+def stay_in(folder: str) -> None:
+    """Leave the folder of the run that `hydra.job.chdir` has gone to: what is typed is meant from here."""
+    os.chdir(folder)
+    print(
+        "gptlab: hydra.job.chdir=true changes nothing: paths, and the MLflow store, are those of the folder that the "
+        "command is typed in. A run's own files are in its own folder anyway.",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -43,7 +43,7 @@ def as_typed(argument: str, schema: Schema, sweeps: bool = False, single: bool =
     is_text = bare(hint) is str
     if is_text and (QUOTED.fullmatch(value) or (takes_nothing(hint) and value.lower() == "null")):
         return argument
-    from gptlab.cli.hydra_insides import read_value
+    from gptlab.command.hydra_insides import read_value
 
     tree = read_value(value)
     if is_text and not (key in PLACES or "/" in key or key in ("experiment", "sweep")):
@@ -71,7 +71,7 @@ def as_typed(argument: str, schema: Schema, sweeps: bool = False, single: bool =
 
 def is_hydras(tree: ParserRuleContext) -> bool:
     """Whether it is several values, or a call of one of Hydra's functions."""
-    from gptlab.cli.hydra_insides import functions
+    from gptlab.command.hydra_insides import functions
 
     inner = tree.getChild(0)
     if kind(inner) == "SimpleChoiceSweep":
@@ -94,7 +94,7 @@ def as_it_is(tree: ParserRuleContext, value: str) -> bool:
 
 def escaped(tree: ParserRuleContext) -> bool:
     """Whether a sign in it is escaped as Hydra has it: `a\\,b`."""
-    from gptlab.cli.hydra_insides import OverrideLexer
+    from gptlab.command.hydra_insides import OverrideLexer
 
     primitive = tree.getChild(0).primitive()
     return primitive is not None and any(t.symbol.type == OverrideLexer.ESC for t in primitive.getChildren())
@@ -137,7 +137,7 @@ def numbers_for_texts(
 
 def span_of_number(primitive: Any, takes_null: bool, called: bool = False) -> tuple[int, int] | None:
     """Of a primitive that is one token, and not a text to Hydra: from and to. called: quotes do not make it one."""
-    from gptlab.cli.hydra_insides import OverrideLexer, read_value
+    from gptlab.command.hydra_insides import OverrideLexer, read_value
 
     tokens = [t.symbol for t in primitive.getChildren() if t.symbol.type != OverrideLexer.WS]
     if len(tokens) != 1:

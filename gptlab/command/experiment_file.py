@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from gptlab.cli.as_typed import as_typed
-from gptlab.cli.suggesting import (
+from gptlab.command.as_typed import as_typed
+from gptlab.command.suggesting import (
     chosen_components,
     chosen_in,
     chosen_so,
@@ -24,7 +24,7 @@ from gptlab.cli.suggesting import (
     unknown_key,
     written,
 )
-from gptlab.cli.yaml_mistakes import as_in_a_file, not_yaml, refuse_equals
+from gptlab.command.yaml_mistakes import as_in_a_file, not_yaml, refuse_equals
 from gptlab.config.experiments import defaults_of, experiment_files
 from gptlab.config.keys import PLACES, Schema, bare, takes_nothing
 from gptlab.errors import UserError, unknown_name

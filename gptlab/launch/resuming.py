@@ -6,8 +6,7 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from gptlab.cli.composing import compose, explained
-from gptlab.cli.config_errors import CONFIG_ERRORS
+from gptlab.command.composing import compose, explained
 from gptlab.config.dotted import flatten
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, as_dict, typed
@@ -45,6 +44,8 @@ def config_to_resume(checkpoint: Checkpoint, asked: Config, overrides: list[str]
 def checked(checkpoint: Checkpoint, registry: Registry) -> Settings:
     """The saved config, held against the schema; keys that it is too old to have get their defaults."""
     from omegaconf import OmegaConf
+
+    from gptlab.command.errors import CONFIG_ERRORS
 
     config = checkpoint.state["config"]
     choices = []

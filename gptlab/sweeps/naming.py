@@ -2,7 +2,7 @@
 
 import re
 
-from gptlab.cli.as_typed import unquoted
+from gptlab.command.as_typed import unquoted
 from gptlab.sweeps.values import short, shown_value
 
 

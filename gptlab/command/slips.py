@@ -10,10 +10,10 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from gptlab.cli.as_typed import PROSE, unquoted
-from gptlab.cli.foreign_words import command_for, folded
-from gptlab.cli.suggesting import chosen_components, instead
-from gptlab.cli.verbs import VERBS
+from gptlab.command.as_typed import PROSE, unquoted
+from gptlab.command.foreign_words import command_for, folded
+from gptlab.command.suggesting import chosen_components, instead
+from gptlab.command.verbs import VERBS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import experiment_named
 from gptlab.config.keys import PLACES, bare
@@ -23,7 +23,7 @@ from gptlab.plugins.groups import GROUPS
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from gptlab.cli.command_line import VerbKeys
+    from gptlab.command.line import VerbKeys
 
 TEXT_OF = {"generate": "prompt", "inspect": "text", "graph": "expr"}  # what a bare text is meant to be
 DASHED = re.compile(r"--?[A-Za-z]")
@@ -45,7 +45,7 @@ NAMING = {
 
 def wrong_first_word(arguments: list[str]) -> UserError:
     """The error for a first word that is neither a verb nor an override."""
-    from gptlab.cli.command_line import VerbKeys
+    from gptlab.command.line import VerbKeys
 
     word = arguments[0]
     if folded(word) == "help" and arguments[1:] and arguments[1] in VERBS:

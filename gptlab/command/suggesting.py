@@ -8,10 +8,10 @@ import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from gptlab.cli import foreign_words
-from gptlab.cli.as_typed import unquoted
-from gptlab.cli.foreign_words import absent, by_word, choice_for, folded
-from gptlab.cli.verbs import ROOTS
+from gptlab.command import foreign_words
+from gptlab.command.as_typed import unquoted
+from gptlab.command.foreign_words import absent, by_word, choice_for, folded
+from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import defaults_of, experiment_files, experiment_named, folder_of
 from gptlab.config.keys import PLACES, Leaf, Schema, bare

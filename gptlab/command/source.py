@@ -19,8 +19,8 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
-from gptlab.cli.experiment_file import read_config, read_experiment
-from gptlab.cli.verbs import ROOTS
+from gptlab.command.experiment_file import read_config, read_experiment
+from gptlab.command.verbs import ROOTS
 from gptlab.config.addresses import hide_password
 from gptlab.config.experiments import GROUP, experiment_files, shadowed
 from gptlab.config.keys import Schema
@@ -45,7 +45,7 @@ class NodeSource(ConfigSource):
         nothing: it looks around itself, where it is, at first use.
         """
         if NodeSource.offered is None:
-            from gptlab.cli.composing import plugins_here
+            from gptlab.command.composing import plugins_here
 
             plugins_here()
         assert NodeSource.offered is not None

@@ -38,8 +38,8 @@ from hydra.grammar.gen.OverrideParser import OverrideParser
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from gptlab.command.sweepers import BASIC
 from gptlab.config.experiments import folder_of
-from gptlab.sweeps.sweepers import BASIC
 
 KEPT = 1024  # configs, of 0.15 MB each
 Place = Callable[[DictConfig], AbstractContextManager[None]]

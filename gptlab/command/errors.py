@@ -18,11 +18,12 @@ from omegaconf.errors import (
     ValidationError,
 )
 
-from gptlab.cli.as_typed import unquoted
-from gptlab.cli.experiment_file import line_of
-from gptlab.cli.foreign_words import OF_GROUPS, choice_for
-from gptlab.cli.suggesting import choose, chosen_components, unknown_key
-from gptlab.cli.verbs import ROOTS
+from gptlab.command.as_typed import unquoted
+from gptlab.command.experiment_file import line_of
+from gptlab.command.foreign_words import OF_GROUPS, choice_for
+from gptlab.command.launchers import not_installed
+from gptlab.command.suggesting import choose, chosen_components, unknown_key
+from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import experiment_files
 from gptlab.config.keys import Schema
@@ -31,7 +32,6 @@ from gptlab.errors import UserError, unknown_name
 from gptlab.plugins.discovery import shown
 from gptlab.plugins.groups import GROUPS
 from gptlab.plugins.registry import Registry
-from gptlab.sweeps.launchers import not_installed
 
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, UnknownKey)
 IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
