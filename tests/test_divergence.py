@@ -121,7 +121,7 @@ def test_a_sweep_tells_its_parent_the_best_setting_the_run_that_stands_for_it_an
         "best over seeds: learningRate=0.01, mean smoothed training loss "
     )
     assert found["tags"]["best"] in summary.text
-    assert found["tags"]["bestRun"] == summary.best.run.runId and summary.best.run in summary.best.group.runs
+    assert found["best"] == summary.best.run.folder and summary.best.run in summary.best.group.runs
 
 
 def test_metrics_of_a_run_that_became_nan_are_json_and_are_read_back(tmp_path, monkeypatch, capsys):
