@@ -169,8 +169,8 @@ class Sync:
         began, ended = told.get("began", now), told.get("ended")
         if told.get("status") not in OVER or not ended:
             return lambda step: now
-        steps = max(1, self.run.config.get("train", {}).get("numSteps", 1))
-        return lambda step: began + (ended - began) * min(step, steps) // steps
+        last = max([1, *(step for step, _ in self.folder.rows()[-1:])])
+        return lambda step: began + (ended - began) * step // last
 
     def _log(self, points: list[Point]) -> None:
         from mlflow.entities import Metric

@@ -46,4 +46,4 @@ def config_of(sizes: dict[str, int], tokenizer: dict[str, object]) -> dict[str, 
     overrides = [f"model.{key}={size}" for key, size in sizes.items() if key != "vocabSize"]
     if tokenizer.get("path") is not None:
         overrides += ["data=text", quoted("data.path", str(tokenizer["path"]))]
-    return {**plain(compose("train", overrides)), "tokenizer": tokenizer}
+    return {**plain(compose("train", overrides)), "tokenizer": dict(tokenizer)}
