@@ -73,7 +73,10 @@ def converse(flaky: FlakyClient, run: Run, *actions: Action, fresh: bool = True)
                 raise queue.Empty
             return message
 
-    Conversation(Inbox(), replies.append).hold()
+    conversation = Conversation(Inbox(), replies.append)
+    conversation.hold()
+    if conversation.looking is not None:
+        conversation.looking.join()
     return replies
 
 
@@ -249,7 +252,7 @@ def test_the_lowest_validation_loss_so_far_is_a_metric(flaky, mlflow_folder):
     converse(flaky, run, *losses((1, 3.0), (2, 2.0)), over(run, "KILLED"), END)
     run.id = RunFolder(run.folder).id  # it goes on
     converse(flaky, run, *losses((3, math.nan), (4, 2.5), (5, 1.0)), over(run), END, fresh=False)
-    history = [(m.step, m.value) for m in flaky.get_metric_history(run.id, "val/best")]
+    history = sorted((m.step, m.value) for m in flaky.get_metric_history(run.id, "val/best"))
     assert history == [(1, 3.0), (2, 2.0), (4, 2.0), (5, 1.0)]
 
 

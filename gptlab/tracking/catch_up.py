@@ -2,6 +2,7 @@
 
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,4 +146,5 @@ def catch_up_below(client: "MlflowClient", store: Store, root: Path) -> None:
         if told.get("synced", True) or told.get("store") != store.address:
             continue
         if not orphans.lives(str(told.get("process", ""))):
-            end_later(client, store, folder)
+            with suppress(Exception):  # it stays in the folder, for the next one that looks
+                end_later(client, store, folder)

@@ -51,6 +51,7 @@ class Conversation:
         self._pause = 0.0
         self._lock: Lock | None = None
         self._reported_id = ""
+        self.looking: threading.Thread | None = None
         self._looked: set[Path] = set()  # folders below which runs that are over were looked for
         self.parent: ParentSync | None = None  # of a sweep that goes on
 
@@ -111,7 +112,10 @@ class Conversation:
         root = Path.cwd() / "runs"
         if root not in self._looked:
             self._looked.add(root)
-            catch_up_below(sync.client, sync.store, root)
+            # Beside all else: there may be thousands of folders, and nobody waits for what is in them.
+            work = partial(catch_up_below, sync.client, sync.store, root)
+            self.looking = threading.Thread(target=work, name="catch-up", daemon=True)
+            self.looking.start()
 
     def _now(self) -> None:
         """After the last step, while the run is saved and looked into, and nobody waits for its end yet."""
