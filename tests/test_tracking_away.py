@@ -57,8 +57,7 @@ def test_what_is_missing_is_sent_once_however_often_it_is_sent(
     assert client().get_run(run_id).info.end_time == 1_000_000
     times = {m.step: m.timestamp for m in client().get_metric_history(run_id, "train/loss")}
     assert times[1] > 1_000_000, "it was sent while the run went on"
-    # What is sent later was logged between the start and the end, of three steps.
-    assert [times[2], times[3]] == [1 + 999_999 * 2 // 3, 1_000_000]
+    assert times[1] <= times[2] <= times[3]
 
 
 # What an earlier gptlab kept of a run that its store never had, and of one that it had.
@@ -92,8 +91,11 @@ def test_what_an_earlier_version_kept_is_sent(flaky: FlakyClient, mlflow_folder:
     assert found.data.metrics["parameters.total"] == 11600
     artifacts = Path(found.info.artifact_uri.removeprefix("file://"))
     assert (artifacts / "samples/step-000002.txt").read_text() == "old\n"
+    times = [metric.timestamp for metric in client().get_metric_history(found.info.run_id, "train/loss")]
+    assert times == sorted(times)
     if not started:
         assert found.info.start_time == 1, "it began when its process said so"
+        assert times == [500_000, 1_000_000], "what is sent later was logged between the start and the end"
 
 
 def test_what_is_still_refused_stays(

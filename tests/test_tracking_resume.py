@@ -98,7 +98,8 @@ def test_one_process_at_a_time_writes_a_run(tmp_path: Path) -> None:
 
 # Whole commands
 
-COMMAND = ["data=questions", "engine=scalar", "model.nEmbd=4", "model.nHead=2", "model.blockSize=6"]
+# Slow enough that MLflow is loaded long before the end.
+COMMAND = ["data=questions", "engine=scalar", "model.nEmbd=8", "model.nLayer=2", "model.nHead=2"]
 COMMAND += [
     "train.numSteps=3000",
     "train.logEvery=1",

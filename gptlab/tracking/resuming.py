@@ -99,3 +99,8 @@ def take_over(client: "MlflowClient", found: "MlflowRun", description: str, proc
 def steps_of(found: "MlflowRun") -> dict[str, int]:
     """The largest step of each metric's key; MLflow keeps it at hand, whatever the length of the history."""
     return {metric.key: metric.step for metric in found.data._metric_objs}
+
+
+def last_of(found: "MlflowRun") -> tuple[int, int]:
+    """The largest step of any metric, and when it was logged (milliseconds since 1970); (-1, 0) if there is none."""
+    return max(((metric.step, metric.timestamp) for metric in found.data._metric_objs), default=(-1, 0))

@@ -20,7 +20,7 @@ from gptlab.runs.run import FINISHED, KILLED, RUNNING
 from gptlab.tracking.facts import COUNTS, TAG_LENGTH, clean_key, flat_params
 from gptlab.tracking.orphans import REASON
 from gptlab.tracking.parent import forget_kill
-from gptlab.tracking.resuming import open_run, steps_of
+from gptlab.tracking.resuming import last_of, open_run, steps_of
 from gptlab.tracking.store import Store, answers
 from gptlab.tracking.uploads import Uploads
 from gptlab.training.metric_rows import Metrics, rows_after
@@ -62,6 +62,7 @@ class Sync:
         self._opened = False
         self._read = 0  # bytes of metrics.jsonl that are in the store
         self._last: dict[str, int] = {}  # the last step of each key there
+        self._at = (-1, 0)  # the last step there, and when it was logged
         self._best = math.inf  # the lowest validation loss so far
         self._in_doubt = False  # a batch may be in the store although no answer said so
         self._facts_sent = False
@@ -114,7 +115,7 @@ class Sync:
         if not self._opened:
             self.run.id, found = open_run(self.client, self.store, self.folder, self.fresh)
             if found is not None:
-                self._last = steps_of(found)
+                self._last, self._at = steps_of(found), last_of(found)
                 self._facts_sent = bool(found.inputs and found.inputs.dataset_inputs)
                 self.uploads.look()
             self._opened = True
@@ -163,14 +164,18 @@ class Sync:
         return points(), best
 
     def _times(self) -> Callable[[int], int]:
-        """When a step was logged: now, while the run goes on; of one that is over, evenly from its start to its end."""
+        """When a step was logged: now, while the run goes on.
+
+        Of one that is over, evenly from what the store has last, or from the start, to the end.
+        """
         told = self.folder.identity()
         now = int(time.time() * 1000)
-        began, ended = told.get("began", now), told.get("ended")
+        ended = told.get("ended")
         if told.get("status") not in OVER or not ended:
             return lambda step: now
-        last = max([1, *(step for step, _ in self.folder.rows()[-1:])])
-        return lambda step: began + (ended - began) * step // last
+        known, since = max(self._at, (0, told.get("began", ended)))
+        last = max([known + 1, *(step for step, _ in self.folder.rows()[-1:])])
+        return lambda step: since + max(0, ended - since) * max(0, step - known) // (last - known)
 
     def _log(self, points: list[Point]) -> None:
         from mlflow.entities import Metric
@@ -178,8 +183,9 @@ class Sync:
         self._in_doubt = True
         self.client.log_batch(self.run.id, metrics=[Metric(*point) for point in points], synchronous=True)
         self._in_doubt = False
-        for key, _, _, step in points:
+        for key, _, timestamp, step in points:
             self._last[key] = step
+            self._at = max(self._at, (step, timestamp))
         self.on_written()
 
     def _send_facts(self) -> None:
