@@ -20,9 +20,8 @@ from gptlab.plugins.changes import say_changed_plugins
 from gptlab.plugins.registry import Registry, build
 from gptlab.runs.checkpoint import (
     check_shapes,
-    newest_or_refuse,
 )
-from gptlab.runs.source import Source, from_checkpoint, with_vocabulary
+from gptlab.runs.source import Source, with_vocabulary
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,6 @@ class Trained:
     session: Session
     state: State
     start: int  # the token that a text begins after
-
-
-def load_run(folder: Path, registry: Registry, engine: dict[str, Any] | None = None) -> Trained:
-    """The model of a run's folder, on its own engine or on the one given.
-
-    Raises UserError for files that are missing, broken, or do not fit each other.
-    """
-    return load_source(from_checkpoint(newest_or_refuse(folder), folder), registry, engine)
 
 
 def load_source(source: Source, registry: Registry, engine: dict[str, Any] | None = None) -> Trained:
