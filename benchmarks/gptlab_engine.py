@@ -9,8 +9,7 @@ import numpy as np
 
 from benchmarks.task import Task
 from gptlab.autograd.ops import OpTable
-from gptlab.data.ahead import Ahead
-from gptlab.data.batches import Documents, Epochs
+from gptlab.data.batches import Ahead, Documents, Epochs
 from gptlab.model.gpt import GPT
 from gptlab.optim.optimizers import Adam
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from gptlab.autograd.ops import OpTable
-from gptlab.data.ahead import Ahead
-from gptlab.data.batches import Documents, Epochs
+from gptlab.data.batches import Ahead, Documents, Epochs
 from gptlab.engines.engine import Batches
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine

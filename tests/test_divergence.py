@@ -14,8 +14,7 @@ from gptlab.sweeps.compared import run_in
 from gptlab.sweeps.record import read_records
 from gptlab.sweeps.summary import summarize
 from gptlab.training.divergence import divergence
-from gptlab.training.loss_text import loss_text
-from gptlab.training.metric_rows import rows_in
+from gptlab.training.metric_rows import loss_text, rows_in
 
 GUESS = math.log(597)
 

@@ -12,10 +12,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from gptlab.cli import main
-from gptlab.exchange import json_writer, read_file
+from gptlab.exchange import json_weights, read_file
 from gptlab.exchange.finding import found_source
-from gptlab.exchange.json_reader import read_json_weights
-from gptlab.exchange.json_writer import write_json_weights
+from gptlab.exchange.json_weights import read_json_weights, write_json_weights
 from gptlab.exchange.standard import count_of, shapes_of, standard_config
 from gptlab.model.adapter import LoRA
 from gptlab.model.gpt import GPT
@@ -110,7 +109,7 @@ def test_json_is_what_any_other_program_reads(tmp_path: Path) -> None:
 
 def test_what_a_file_of_numbers_takes_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the peaks of what Python allocates: written in small blocks, and read below 2 GB for ten million."""
-    monkeypatch.setattr(json_writer, "BLOCK", 1 << 10)
+    monkeypatch.setattr(json_weights, "BLOCK", 1 << 10)
     sizes = {"nLayer": 4, "nEmbd": 80, "blockSize": 16, "nHead": 4, "headDim": 20, "vocabSize": 32}
     weights = drawn(sizes)
     tracemalloc.start()

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gptlab.errors import UserError
-from gptlab.exchange.json_reader import read_json_weights
+from gptlab.exchange.json_weights import read_json_weights
 
 SIZES = {"nLayer": 1, "nEmbd": 2, "blockSize": 2, "nHead": 1, "headDim": 2, "vocabSize": 3}
 COUNT = 2 * (2 * 3 + 2) + 12 * 2 * 2

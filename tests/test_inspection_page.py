@@ -11,9 +11,7 @@ import pytest
 
 import gptlab.inspection
 from gptlab.inspection.page import SCRIPTS, page
-from gptlab.inspection.page_arrays import LARGEST_MAP, packed, pooled
-from gptlab.inspection.page_numbers import numbers, target_ids
-from gptlab.inspection.page_weights import PIXELS, steps
+from gptlab.inspection.page_data import LARGEST_MAP, PIXELS, numbers, packed, pooled, steps, target_ids
 from tests.inspections import WORDS, made_inspection
 
 MEGABYTE = 1_000_000

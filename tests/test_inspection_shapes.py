@@ -12,7 +12,7 @@ from gptlab.inspection.html import inspection_html
 from gptlab.inspection.inspection import Inspection, inspect
 from gptlab.inspection.kept import keep, kept
 from gptlab.inspection.page import page
-from gptlab.inspection.page_numbers import numbers
+from gptlab.inspection.page_data import numbers
 from gptlab.inspection.pictures import attention_picture
 from gptlab.inspection.table import table
 from gptlab.model.block import PreNorm

@@ -17,8 +17,7 @@ from gptlab.cli import main
 from gptlab.errors import UserError
 from gptlab.loaded.facts import MOST, thinned
 from gptlab.loaded.metrics import Curve
-from gptlab.loaded.page import Page
-from gptlab.loaded.views import Config
+from gptlab.loaded.views import Config, Page
 
 TEXT = "the cat eats"
 FEW = ["train.numSteps=20", "train.evalEvery=10", "model.nLayer=2", "samples.n=0", "progress=none"]

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from rich.console import Console
 
-from gptlab.launch.progress import PlainLines, Silence, make_progress, pace, plain
+from gptlab.launch.progress import PlainLines, Silence, make_progress, plain
 from gptlab.launch.progress.curve import BLOCKS, LIMIT, Curve, sparkline
 from gptlab.launch.progress.live import LivePanel, duration
 
@@ -25,7 +25,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 1000.0
-        for module in (plain, pace):
+        for module in (plain,):
             monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
 
 

@@ -24,7 +24,7 @@ from gptlab.engines.xla_compilations import compilations
 from gptlab.engines.xla_programs import PROGRAMS, logits_program
 from gptlab.launch.launch import launch
 from gptlab.plugins.loading import Plugins
-from gptlab.tracking import ending
+from gptlab.tracking import tracker as ending
 from tests.models import SMALL as SMALL_SIZES
 from tests.models import make_gpt
 

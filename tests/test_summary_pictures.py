@@ -8,9 +8,8 @@ import pytest
 from sweep_records import failed, rates_and_seeds, record, thousand
 
 from gptlab.sweeps.by_key import by_key, places
-from gptlab.sweeps.by_parameters import best_of_sizes, by_parameters, law_sentence
+from gptlab.sweeps.by_parameters import best_of_sizes, by_parameters, fit_power_law, law_sentence
 from gptlab.sweeps.curves import curves_of_jobs
-from gptlab.sweeps.power_law import fit_power_law
 from gptlab.sweeps.record import JobRecord
 from gptlab.sweeps.style import number, outliers_above
 from gptlab.sweeps.values import swept_values

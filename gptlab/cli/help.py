@@ -40,8 +40,8 @@ def experiments() -> str:
 
 
 def names() -> str:
-    from gptlab.plugins.groups import GROUPS
     from gptlab.plugins.loading import load_plugins
+    from gptlab.plugins.registry import GROUPS
 
     registry = load_plugins().registry
     rows = {f"{group}=": "  ".join(registry.names(kind)) for kind, group in GROUPS.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -46,3 +47,12 @@ def show(verb: str, line: CommandLine) -> int:
     except SystemExit as done:
         return int(done.code or 0)
     return 0
+
+
+MEANT = {"n": "\n", "t": "\t", "\\": "\\"}
+ESCAPE = re.compile(r"\\([nt\\])")
+
+
+def with_line_ends(text: str) -> str:
+    r"""The text with what `\n`, `\t` and `\\` stand for; a backslash before anything else is one."""
+    return ESCAPE.sub(lambda found: MEANT[found[1]], text)

@@ -8,7 +8,7 @@ from gptlab.command.composing import compose
 from gptlab.config.dotted import flatten
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, as_dict
-from gptlab.plugins.groups import GROUPS
+from gptlab.plugins.registry import GROUPS
 
 TAKEN = ("model", "ops", "tokenizer")  # what initFrom takes over
 OWN = "model.adapter."  # of which this is the run's own

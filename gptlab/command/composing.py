@@ -16,8 +16,8 @@ from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import folder_of
 from gptlab.config.schema import plain, schema_nodes
 from gptlab.errors import UserError
-from gptlab.plugins.groups import GROUPS
 from gptlab.plugins.loading import Plugins, load_plugins, silently, warn
+from gptlab.plugins.registry import GROUPS
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

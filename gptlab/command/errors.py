@@ -30,8 +30,7 @@ from gptlab.config.keys import Schema
 from gptlab.config.schema import UnknownKey, check_choices
 from gptlab.errors import UserError, unknown_name
 from gptlab.plugins.discovery import shown
-from gptlab.plugins.groups import GROUPS
-from gptlab.plugins.registry import Registry
+from gptlab.plugins.registry import GROUPS, Registry
 
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, UnknownKey)
 IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}

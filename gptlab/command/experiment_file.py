@@ -29,7 +29,7 @@ from gptlab.config.experiments import defaults_of, experiment_files
 from gptlab.config.keys import PLACES, Schema, bare, takes_nothing
 from gptlab.errors import UserError, unknown_name
 from gptlab.plugins.discovery import shown
-from gptlab.plugins.groups import GROUPS
+from gptlab.plugins.registry import GROUPS
 
 SUFFIXES = (".yaml", ".yml")
 TEXT, NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"

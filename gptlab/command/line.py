@@ -29,7 +29,7 @@ from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import experiment_named
 from gptlab.config.keys import Schema
 from gptlab.errors import UserError
-from gptlab.plugins.groups import GROUPS
+from gptlab.plugins.registry import GROUPS
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override

@@ -18,7 +18,7 @@ from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import experiment_named
 from gptlab.config.keys import PLACES, bare
 from gptlab.errors import UserError, nearest
-from gptlab.plugins.groups import GROUPS
+from gptlab.plugins.registry import GROUPS
 
 if TYPE_CHECKING:
     from argparse import Namespace

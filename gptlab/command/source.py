@@ -24,7 +24,7 @@ from gptlab.command.verbs import ROOTS
 from gptlab.config.addresses import hide_password
 from gptlab.config.experiments import GROUP, experiment_files, shadowed
 from gptlab.config.keys import Schema
-from gptlab.config.node import ConfigNode
+from gptlab.config.schema import ConfigNode
 from gptlab.plugins.discovery import brought_folders, shown
 from gptlab.plugins.loading import Plugins
 from gptlab.plugins.registry import Registry

@@ -16,7 +16,7 @@ from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import defaults_of, experiment_files, experiment_named, folder_of
 from gptlab.config.keys import PLACES, Leaf, Schema, bare
 from gptlab.errors import UserError, nearest
-from gptlab.plugins.groups import GROUPS
+from gptlab.plugins.registry import GROUPS
 
 MEANS_EXPERIMENT = ("experiment", "experiments", "exp", "config", "configfile", "preset", "recipe")
 IN_FILE = " (in "  # how the place of a key begins that stands in a file

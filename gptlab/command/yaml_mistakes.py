@@ -10,7 +10,7 @@ import yaml
 from gptlab.command.suggesting import nested
 from gptlab.errors import UserError
 from gptlab.plugins.discovery import shown
-from gptlab.plugins.groups import GROUPS
+from gptlab.plugins.registry import GROUPS
 
 
 def refuse_equals(file: Path, text: str) -> None:

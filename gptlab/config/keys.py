@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from gptlab.plugins.groups import GROUPS
-from gptlab.plugins.registry import Registry
+from gptlab.plugins.registry import GROUPS, Registry
 
 PLACES = {group.replace("/", "."): kind for kind, group in GROUPS.items()}  # `model.norm`: norm
 

@@ -16,12 +16,10 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, Node, OmegaConf
 
 from gptlab.config.addresses import hide_in_config
-from gptlab.config.node import ConfigNode
 from gptlab.config.registering import check_registering
 from gptlab.config.typed import Config
 from gptlab.errors import UserError
-from gptlab.plugins.groups import GROUPS
-from gptlab.plugins.registry import Registry
+from gptlab.plugins.registry import GROUPS, Registry
 
 
 @dataclass
@@ -251,3 +249,16 @@ def check_values(config: Config) -> None:
         raise UserError(f"inspect.every must be at least 1, or null: got {every}. Try inspect.every=100.")
     if config.progress not in ("auto", "none"):
         raise UserError(f"progress must be auto or none: got {config.progress}. Try progress=auto.")
+
+
+@dataclass(frozen=True)
+class ConfigNode:
+    """`make` gives the config: a dataclass, a dict or what OmegaConf loaded; called only if it is selected.
+
+    package: the part of the whole config that it fills, e.g. `model.norm` or `_global_`; None: that of its
+    group. provider: who offers it, a plugin's name or a file.
+    """
+
+    make: Callable[[], Any]
+    package: str | None = None
+    provider: str = "gptlab"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from gptlab.data.token_boundary import last_token_boundary
 from gptlab.errors import UserError
 
 BLOCK = 1 << 20  # bytes read at a time
@@ -205,3 +206,37 @@ def pieces_of_texts(texts: Iterable[str], unit: str) -> Iterator[tuple[bool, lis
     else:
         for some in in_lists(texts):
             yield True, some
+
+
+REACH = 1 << 12  # characters from the end that are searched first
+WORD_END = re.compile(r"(?<=\S)(?: |\s*\n\s*)(?=\S)")
+# Letters that have no say in how another one is lower-cased, digits and pictures. Left out is what a capital
+# sigma looks across (marks, modifiers, points) to find whether it ends a word.
+SOLID = {"Lu", "Ll", "Lo", "Nd", "So"}
+
+
+def last_token_boundary(text: str, unit: str) -> tuple[int, int] | None:
+    """(where the first part ends, where the second begins), as late as possible; None if there is no such place.
+
+    Holds whatever comes before the text, and after it.
+    """
+    find = between_words if unit == "word" else between_characters
+    return find(text, max(0, len(text) - REACH)) or find(text, 0)
+
+
+def between_words(text: str, start: int) -> tuple[int, int] | None:
+    last = None
+    for last in WORD_END.finditer(text, start):  # noqa: B007
+        pass
+    return last.span() if last else None
+
+
+def between_characters(text: str, start: int) -> tuple[int, int] | None:
+    for i in range(len(text) - 1, start, -1):
+        if solid(text[i]) and solid(text[i - 1]):
+            return i, i
+    return None
+
+
+def solid(character: str) -> bool:
+    return character != "\u03a3" and unicodedata.category(character) in SOLID

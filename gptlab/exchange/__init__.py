@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gptlab.errors import UserError
-from gptlab.exchange.json_reader import read_json_weights
+from gptlab.exchange.json_weights import read_json_weights
 from gptlab.exchange.tensors import read_safetensors
 from gptlab.runs.source import Source
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from gptlab.errors import UserError
-from gptlab.exchange.json_writer import write_json_weights
+from gptlab.exchange.json_weights import write_json_weights
 from gptlab.exchange.standard import differences
 from gptlab.exchange.tensors import safetensors_bytes
 from gptlab.files import write_atomic

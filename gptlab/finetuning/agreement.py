@@ -9,8 +9,7 @@ from typing import Any
 from gptlab.assembly.architecture import Architecture
 from gptlab.config.typed import Config, ModelConfig, as_dict, typed
 from gptlab.errors import UserError
-from gptlab.plugins.groups import GROUPS
-from gptlab.plugins.registry import Registry
+from gptlab.plugins.registry import GROUPS, Registry
 from gptlab.runs.source import Settings, Source
 
 NONE = object()

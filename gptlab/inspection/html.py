@@ -9,7 +9,7 @@ import numpy as np
 
 from gptlab.inspection.inspection import Inspection
 from gptlab.inspection.table import percent, word
-from gptlab.training.loss_text import loss_text
+from gptlab.training.metric_rows import loss_text
 
 CANDIDATES = 4
 LEFT, RIGHT = "text-align:left;padding:1px 12px 1px 0", "text-align:right;padding:1px 12px 1px 0"

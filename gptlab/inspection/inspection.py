@@ -16,7 +16,7 @@ from gptlab.data.beginning import begun
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
 from gptlab.model.gpt import GPT
-from gptlab.training.loss_text import loss_text
+from gptlab.training.metric_rows import loss_text
 
 if TYPE_CHECKING:
     from gptlab.inspection.tapped import Seen

@@ -8,7 +8,7 @@ import re
 from importlib.resources import files
 
 from gptlab.inspection.inspection import Inspection
-from gptlab.inspection.page_numbers import numbers
+from gptlab.inspection.page_data import numbers
 
 STATIC = files("gptlab.inspection") / "static"
 # One script: each file defines functions, the last one calls them.

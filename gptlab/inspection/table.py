@@ -9,7 +9,7 @@ import numpy as np
 
 from gptlab.drawing.table import console_here, new_table, unpadded
 from gptlab.inspection.inspection import BOS, Inspection
-from gptlab.training.loss_text import loss_text
+from gptlab.training.metric_rows import loss_text
 
 if TYPE_CHECKING:
     from rich.text import Text

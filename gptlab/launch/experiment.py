@@ -18,8 +18,7 @@ from gptlab.errors import UserError
 from gptlab.finetuning import Start, beginning_of
 from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.gpt import GPT
-from gptlab.plugins.groups import GROUPS
-from gptlab.plugins.registry import COMPONENT_KINDS, OWN, Registry, build
+from gptlab.plugins.registry import COMPONENT_KINDS, GROUPS, OWN, Registry, build
 from gptlab.runs import resuming
 from gptlab.runs.checkpoint import Checkpoint
 from gptlab.training.generation import Sampling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gptlab.calling import shown
 from gptlab.runs.run import Run
-from gptlab.training.loss_text import loss_text
+from gptlab.training.metric_rows import loss_text
 from gptlab.training.smoothing import SMOOTHED
 
 

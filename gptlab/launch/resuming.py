@@ -11,9 +11,8 @@ from gptlab.config.dotted import flatten
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, as_dict, typed
 from gptlab.errors import UserError
-from gptlab.plugins.groups import GROUPS
 from gptlab.plugins.loading import Plugins
-from gptlab.plugins.registry import Registry
+from gptlab.plugins.registry import GROUPS, Registry
 from gptlab.runs.checkpoint import STATE, Checkpoint
 
 Settings = dict[str, Any]

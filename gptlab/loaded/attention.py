@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gptlab.data.beginning import first_token_of
 from gptlab.errors import UserError
-from gptlab.inspection.inspection import Inspection
+from gptlab.exchange.loading import check_vocabulary, with_model
+from gptlab.inspection.inspection import Inspection, inspect
+from gptlab.plugins.registry import Registry
+from gptlab.runs.source import Source
 
 if TYPE_CHECKING:
     from gptlab.drawing.picture import Picture
@@ -74,3 +78,23 @@ def chosen_of(what: str, index: int | None, count: int) -> Sequence[int]:
             f"{what} must be 0 to {count - 1}: got {index}. Try {what}=0, or leave it out for all."
         )
     return [index % count]
+
+
+def inspect_source(source: Source, registry: Registry, text: str) -> Inspection:
+    """What the model of the source does with the text, whichever engine trained it.
+
+    Raises UserError for a source without a vocabulary, for what is not registered or does not fit, and for
+    a text as `inspect` does.
+    """
+    tokenizer = check_vocabulary(source, registry)
+    source, model = with_model(source, registry)
+    start = first_token_of(source.start, source.config, tokenizer)
+    return inspect(model.definition, model.ops, source.weights, tokenizer, text, start)
+
+
+def title_of(source: Source, inspection: Inspection) -> str:
+    """One line: the text, and which weights have seen it."""
+    step = "" if source.step is None else f", step {source.step:,}"
+    place = source.name if source.folder is None else str(source.folder)
+    text = inspection.text.replace("\n", r"\n")
+    return f'"{text}" in {place}{step}'

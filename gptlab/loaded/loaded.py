@@ -15,11 +15,9 @@ from gptlab.errors import UserError
 from gptlab.exchange.loading import load_source
 from gptlab.exchange.standard import standard_config
 from gptlab.inspection.inspection import Inspection
-from gptlab.loaded.attention import Attention, attention_of
-from gptlab.loaded.inspecting import inspect_source, title_of
+from gptlab.loaded.attention import Attention, attention_of, inspect_source, title_of
 from gptlab.loaded.metrics import Curve, Curves, curves
-from gptlab.loaded.page import Page
-from gptlab.loaded.views import Config, Weights
+from gptlab.loaded.views import Config, Page, Weights
 from gptlab.model.gpt import GPT
 from gptlab.model.model import Model
 from gptlab.plugins.registry import Registry

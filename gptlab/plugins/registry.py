@@ -117,3 +117,10 @@ def build(registry: Registry, kind: str, settings: dict[str, Any]) -> Any:
         if key not in known:
             raise unknown_name(f"field of {kind} {settings['name']}", key, known)
     return cls(**values)
+
+
+GROUPS = {
+    **{kind: f"model/{kind}" for kind in (*COMPONENT_KINDS, "adapter")},
+    **{kind: kind for kind in ("optimizer", "schedule", "tokenizer", "engine", "tracking")},
+    "dataset": "data",
+}

@@ -13,7 +13,7 @@ from gptlab.sweeps.record import JobRecord, state_of
 from gptlab.sweeps.style import LABEL, cut, drawing
 from gptlab.sweeps.table import count, duration, failures, shown_loss
 from gptlab.sweeps.values import is_lost, labels, shown_value
-from gptlab.training.loss_text import loss_text
+from gptlab.training.metric_rows import loss_text
 
 BESIDE = 6  # runs that stand in columns; more are rows
 SHOWN = 50

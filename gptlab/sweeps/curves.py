@@ -10,7 +10,7 @@ from gptlab.drawing.colors import FAINT
 from gptlab.sweeps.record import JobRecord, Points
 from gptlab.sweeps.style import BAD, COLORS, LABEL, as_png, cut, new_figure, plain, scale, style
 from gptlab.sweeps.values import is_lost, ranked
-from gptlab.training.loss_text import loss_text
+from gptlab.training.metric_rows import loss_text
 from gptlab.training.smoothing import SMOOTHED
 
 COLOURED = 20

@@ -104,7 +104,7 @@ def is_value(key: str) -> bool:
     """Whether an override of this key sets a value, and selects no component or experiment."""
     from gptlab.command.launchers import GROUP as SWEEP
     from gptlab.config.experiments import GROUP as EXPERIMENT
-    from gptlab.plugins.groups import GROUPS
+    from gptlab.plugins.registry import GROUPS
 
     return key[:1] not in "+~" and "/" not in key and key not in (*GROUPS.values(), EXPERIMENT, SWEEP)
 

@@ -28,8 +28,8 @@ from gptlab.sweeps.job import SweepJob
 from gptlab.sweeps.plan import Plan, planned
 from gptlab.sweeps.record import DONE, FAILED, FINISHED, KILLED, RUNNING, read_records, record_files
 from gptlab.sweeps.sweep import STOP, Sweep, held, read_sweep
-from gptlab.tracking.ending import in_background
 from gptlab.tracking.orphans import own_process
+from gptlab.tracking.tracker import in_background
 
 
 def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:

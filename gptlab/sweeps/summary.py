@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from gptlab.files import write_atomic
-from gptlab.sweeps.best import Best, best_of
 from gptlab.sweeps.by_key import by_key
-from gptlab.sweeps.by_parameters import best_of_sizes, by_parameters, law_sentence
+from gptlab.sweeps.by_parameters import PowerLaw, best_of_sizes, by_parameters, fit_power_law, law_sentence
 from gptlab.sweeps.curves import COLOURED, curves_of_jobs
-from gptlab.sweeps.groups import groups_over_seeds, verdict
-from gptlab.sweeps.power_law import PowerLaw, fit_power_law
+from gptlab.sweeps.groups import Best, best_of, groups_over_seeds, verdict
 from gptlab.sweeps.record import JobRecord
 from gptlab.sweeps.style import drawing
 from gptlab.sweeps.table import (

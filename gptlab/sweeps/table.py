@@ -12,7 +12,7 @@ from gptlab.drawing.table import aligned
 from gptlab.sweeps.groups import Group
 from gptlab.sweeps.record import FAILED, FINISHED, JobRecord, state_of
 from gptlab.sweeps.values import labels, ranked, shown_value
-from gptlab.training.loss_text import loss_text
+from gptlab.training.metric_rows import loss_text
 
 CSV = "summary.csv"
 SHOWN = 25  # rows that are printed; the file has all

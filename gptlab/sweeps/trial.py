@@ -11,7 +11,7 @@ from gptlab.errors import TrainingStopped
 from gptlab.plugins.hookspecs import hookimpl
 from gptlab.runs.run import Run
 from gptlab.sweeps.record import FINISHED, PRUNED, JobRecord
-from gptlab.training.loss_text import loss_text
+from gptlab.training.metric_rows import loss_text
 
 if TYPE_CHECKING:
     import optuna

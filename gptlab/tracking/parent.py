@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from gptlab import strict_json
 from gptlab.runs.folder import OVER, RunFolder, SweepFolder
 from gptlab.runs.run import INTERRUPTED, KILLED
-from gptlab.tracking.experiment import experiment_id
 from gptlab.tracking.facts import TAG_LENGTH, clean_key, flat_params, tags_of
+from gptlab.tracking.opening import experiment_id, open_run
 from gptlab.tracking.orphans import REASON
-from gptlab.tracking.resuming import open_run
 from gptlab.tracking.store import Store
 
 if TYPE_CHECKING:

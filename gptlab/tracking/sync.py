@@ -18,9 +18,9 @@ from gptlab.runs.files import CONFIG, METRICS, PARAMETERS, PLUGINS, WRITING
 from gptlab.runs.folder import OVER, RunFolder, ToldFolder
 from gptlab.runs.run import FINISHED, KILLED, RUNNING
 from gptlab.tracking.facts import COUNTS, TAG_LENGTH, clean_key, flat_params
+from gptlab.tracking.opening import last_of, open_run, steps_of
 from gptlab.tracking.orphans import REASON
 from gptlab.tracking.parent import forget_kill
-from gptlab.tracking.resuming import last_of, open_run, steps_of
 from gptlab.tracking.store import Store, answers
 from gptlab.tracking.uploads import Uploads
 from gptlab.training.metric_rows import Metrics, rows_after

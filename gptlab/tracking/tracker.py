@@ -23,7 +23,7 @@ from gptlab.inspection.kept import INSPECTIONS, keep
 from gptlab.plugins.hookspecs import hookimpl
 from gptlab.runs.folder import RunFolder, facts_of
 from gptlab.runs.run import Run, end_of
-from gptlab.tracking import MLflowTracking, ending, orphans
+from gptlab.tracking import MLflowTracking, orphans
 from gptlab.tracking.link import Link, take_link, warm_up
 from gptlab.tracking.parent import PARENT
 from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store, write_store
@@ -147,7 +147,7 @@ class Tracker:
     def gptlab_run_ended(self, run: Run, error: BaseException | None) -> None:
         """Wait until all is written and the run is closed: FINISHED, FAILED, or KILLED if interrupted.
 
-        Within `ending.in_background` that is waited for only at its end.
+        Within `in_background` that is waited for only at its end.
         """
         if self._link is None:
             return
@@ -157,7 +157,7 @@ class Tracker:
         self._end = {} if run.metrics else dict(zip(("status", "reason"), end_of(error), strict=True))
         self._link.send(do="end", **self._end)
         if run.metrics:
-            ending.end(self._finish)
+            end(self._finish)
         else:
             self._finish()
 
@@ -280,3 +280,33 @@ def _in_thread(function: Callable[[Store], None], store: Store) -> "Future[None]
 
     Thread(target=work, name="mlflow-server-check", daemon=True).start()
     return future
+
+
+AT_ONCE = 1  # ends that are being written beside the run that trains: a process of MLflow's each
+
+_going: list[Thread] | None = None  # None: ends are waited for
+
+
+def end(finish: Callable[[], None]) -> None:
+    """Do `finish`: at once, or within `in_background` in a thread, which waits its turn."""
+    if _going is None:
+        finish()
+        return
+    while len(_going) >= AT_ONCE:
+        _going.pop(0).join()
+    thread = Thread(target=finish, name="mlflow-end", daemon=True)
+    _going.append(thread)
+    thread.start()
+
+
+@contextmanager
+def in_background() -> Iterator[None]:
+    """Ends within it are written beside what follows them, and all of them are when it is over."""
+    global _going
+    outer, _going = _going, []
+    try:
+        yield
+    finally:
+        threads, _going = _going, outer
+        for thread in threads:
+            thread.join()

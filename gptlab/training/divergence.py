@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gptlab.training.loss_text import loss_text
-from gptlab.training.metric_rows import Metrics
+from gptlab.training.metric_rows import Metrics, loss_text
 from gptlab.training.smoothing import LOSS, SMOOTHED
 
 # How far above a uniform guess, and above the loss at its start, a loss must be. The losses of a few documents lie

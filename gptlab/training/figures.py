@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from gptlab.drawing.colors import FAINT, INK, ORIGINAL, TRAIN, VALIDATION
-from gptlab.training.loss_text import loss_text
+from gptlab.training.metric_rows import loss_text
 from gptlab.training.smoothing import LOSS, SMOOTHED, smoothed_points
 
 if TYPE_CHECKING:

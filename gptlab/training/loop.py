@@ -10,8 +10,7 @@ from itertools import cycle
 
 import numpy as np
 
-from gptlab.data.ahead import Ahead
-from gptlab.data.batches import Documents, Epochs
+from gptlab.data.batches import Ahead, Documents, Epochs
 from gptlab.engines.engine import Batches, Metrics, Session, State
 from gptlab.errors import TrainingStopped
 from gptlab.training.smoothing import SMOOTHED, SmoothedLoss

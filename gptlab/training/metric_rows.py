@@ -53,3 +53,11 @@ def rows_of(text: str) -> Metrics:
         except (ValueError, LookupError, TypeError, AttributeError):
             continue
     return rows
+
+
+LARGE = 1e4  # from here on the digits behind the point say nothing, and those before it fill the line
+
+
+def loss_text(loss: float, digits: int = 3) -> str:
+    """`1.823`, `1.7e+21`, `nan`."""
+    return f"{loss:.{digits}f}" if abs(loss) < LARGE else f"{loss:.2g}"

@@ -13,7 +13,7 @@ from gptlab.data.batches import encode, pack, windows
 from gptlab.data.content import content_of
 from gptlab.data.datasets import Text
 from gptlab.data.documents import Cuts
-from gptlab.data.token_boundary import last_token_boundary
+from gptlab.data.reading import last_token_boundary
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary, distinct, split
 from gptlab.data.watching import PlainWatch, Watch
 from gptlab.errors import UserError

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gptlab.cli.escapes import with_line_ends
-from gptlab.cli.reading import with_settings
+from gptlab.cli.reading import with_line_ends, with_settings
 from gptlab.command.line import CommandLine
 from gptlab.config.schema import GenerateConfig
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from gptlab.cli.escapes import with_line_ends
 from gptlab.cli.output_file import output_file, write_output
-from gptlab.cli.reading import with_settings
+from gptlab.cli.reading import with_line_ends, with_settings
 from gptlab.command.asked import asked_of
 from gptlab.command.line import CommandLine
 from gptlab.config.schema import GraphConfig
@@ -115,7 +114,7 @@ def model(config: GraphConfig, line: CommandLine) -> int:
         )
     from gptlab.drawing.table import console_here
     from gptlab.graph.counting import checked, counted_step, traced_number
-    from gptlab.graph.path import path_picture
+    from gptlab.graph.number import path_picture
     from gptlab.graph.report import print_counts, print_trace
     from gptlab.graph.step import step_of
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from gptlab.cli.escapes import with_line_ends
 from gptlab.cli.output_file import output_file, write_output
-from gptlab.cli.reading import with_settings
+from gptlab.cli.reading import with_line_ends, with_settings
 from gptlab.command.line import CommandLine
 from gptlab.config.schema import InspectConfig
 from gptlab.errors import UserError
@@ -45,7 +44,7 @@ def inspect(settings: InspectConfig, line: CommandLine) -> int:
     )
     from gptlab.exchange.finding import found_source
     from gptlab.exchange.loading import with_corpus
-    from gptlab.loaded.inspecting import inspect_source, title_of
+    from gptlab.loaded.attention import inspect_source, title_of
 
     with found_source(settings.run, settings.tracking) as found:
         source = with_corpus(found, settings.tokenizer, line.plugins.registry)

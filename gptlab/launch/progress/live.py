@@ -14,9 +14,8 @@ from rich.text import Text
 
 from gptlab.launch.progress.curve import ASCII, BLOCKS, Curve, sparkline
 from gptlab.launch.progress.echo import set_echo
-from gptlab.launch.progress.pace import Pace
-from gptlab.launch.progress.plain import rate
-from gptlab.training.loss_text import loss_text
+from gptlab.launch.progress.plain import Pace, rate
+from gptlab.training.metric_rows import loss_text
 from gptlab.training.smoothing import SMOOTHED
 
 ROOM = (64, 12)  # columns and lines of a terminal that has room for the panel

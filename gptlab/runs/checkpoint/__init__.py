@@ -16,9 +16,14 @@ from gptlab.runs.checkpoint.folder import (
     step_of,
     write_checkpoint,
 )
-from gptlab.runs.checkpoint.keeping import remove_checkpoint, remove_leftovers, to_remove
 from gptlab.runs.checkpoint.naming import name_run, put_back
-from gptlab.runs.checkpoint.newest import newest_or_refuse, newest_whole
+from gptlab.runs.checkpoint.newest import (
+    newest_or_refuse,
+    newest_whole,
+    remove_checkpoint,
+    remove_leftovers,
+    to_remove,
+)
 from gptlab.runs.checkpoint.state import FORMAT
 
 __all__ = [

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gptlab import strict_json
 from gptlab.errors import UserError
 from gptlab.exchange.standard import check_heads, count_of, shapes_of
 from gptlab.runs.source import Source, checked_sizes, shown
@@ -157,3 +159,24 @@ def matrices(numbers: np.ndarray, sizes: dict[str, int]) -> dict[str, np.ndarray
         found[name] = numbers[at : at + rows * columns].reshape(rows, columns)
         at += rows * columns
     return found
+
+
+BLOCK = 1 << 16  # numbers turned into text at a time
+
+
+def write_json_weights(path: Path, sizes: Mapping[str, int], weights: Mapping[str, np.ndarray]) -> None:
+    """Write `{"config": ..., "weights": [...]}`; weights: finite, in the order of `params`.
+
+    Each number has as many digits as tell its float64 from all others, 17 at most; of a float32 it is the
+    float64 that equals it. Raises OSError.
+    """
+    with path.open("w", encoding="ascii") as file:
+        file.write(f'{{"config": {strict_json.dumps(dict(sizes))}, "weights": [')
+        separator = ""
+        for array in weights.values():
+            numbers = array.reshape(-1)
+            for first in range(0, len(numbers), BLOCK):
+                block = numbers[first : first + BLOCK].astype(np.float64).tolist()
+                file.write(separator + ", ".join(map(repr, block)))
+                separator = ",\n"
+        file.write("]}\n")
