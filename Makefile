@@ -10,7 +10,8 @@ PY := $(VENV)/bin/python
 # A file of tests to a process, as many processes as there are cores; each holds about 1 GB.
 PYTEST := $(PY) -m pytest -q -n auto --maxprocesses 8 --dist loadfile
 # What depends on the Python itself; few of these compile a model.
-CORE := $(patsubst %,tests/test_%.py,cli composing imports ops scalar_product signals tensor value)
+CORE := $(patsubst %,tests/%.py,autograd/test_ops autograd/test_product autograd/test_tensor autograd/test_value \
+    cli/test_cli command/test_composing project/test_imports test_signals)
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 # The stamps are written last: a set-up that was interrupted is begun anew. .ready holds the
@@ -58,7 +59,7 @@ slow: setup ## the slow tests: the wheel in a fresh environment, whole experimen
 	@$(PYTEST) -m slow
 
 ray: setup .venv-ray/.ready ## the tests of sweeps on Ray, which has an environment of its own beside .venv
-	@$(RAY) -m pytest -q tests/test_launcher_ray.py
+	@$(RAY) -m pytest -q tests/sweeps/test_ray.py
 
 check: setup ## ruff and mypy
 	@$(PY) -m ruff check .
@@ -69,10 +70,10 @@ bench: setup ## how fast it is beside plain JAX, numpy and torch: writes docs/pe
 	@$(PY) -m benchmarks
 
 outputs: setup ## follow README.md and docs/*.md from top to bottom, and keep in them what is printed now
-	@$(PY) -m tests.pages
+	@$(PY) -m tests.project.pages
 
 notebook: setup ## run docs/notebook.ipynb, and keep what it shows in it
-	@$(PY) -m tests.notebook
+	@$(PY) -m tests.project.notebook
 
 # uv, because pip cannot write hashes for other systems than its own; one numpy for all Pythons,
 # where there is one, so that all see the same numbers. Pins that still fit stay; to renew

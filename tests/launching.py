@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gptlab.tracking.store import find_store
+from tests.repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 SMALL = [
     *("-m", "+experiment=tiny", "engine=scalar", "data=questions", "data.valFraction=0"),
     *("model.nEmbd=2", "model.nHead=1", "train.batchSize=1", "train.numSteps=12", "train.logEvery=1"),

@@ -15,9 +15,9 @@ from packaging.requirements import Requirement
 
 from gptlab import calling, environment
 from gptlab.errors import UserError
-from tests.reader import create_environment
+from tests.project.reader import create_environment
+from tests.repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 PLAIN = "/usr/bin:/bin"
 SAY = "from gptlab.calling import as_called; print(as_called('type python -m gptlab --version'))"
 

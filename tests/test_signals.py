@@ -14,6 +14,7 @@ import pytest
 
 from gptlab import cli
 from gptlab.signals import Stopped, ending_at_once, ending_between_steps
+from tests.repository import ROOT
 
 LONG = ["data=questions", "model.nEmbd=8", "model.nHead=2", "train.numSteps=10000000", "train.evalEvery=500"]
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -197,7 +198,7 @@ def test_a_terminal_that_is_closed_costs_nothing(tmp_path: Path) -> None:
     child, master = pty.fork()
     if child == 0:
         os.chdir(tmp_path)
-        os.environ |= {"TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[1])}
+        os.environ |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
         os.execv(sys.executable, [sys.executable, "-m", "gptlab", *LONG, "tracking=none"])
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("runs/*/*/samples.txt")):

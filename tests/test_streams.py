@@ -14,6 +14,7 @@ import pytest
 from gptlab.cli import main
 from gptlab.runs.checkpoint import checkpoint_folders
 from gptlab.streams import guarded, open_closed
+from tests.repository import ROOT
 from tests.resuming import TINY
 from tests.sweeping import at_step, records_of
 
@@ -191,7 +192,7 @@ def test_a_closed_stream_leads_nowhere_and_not_into_the_next_file(tmp_path: Path
     done = subprocess.run(
         ["bash", "-c", command, sys.executable, CLOSED],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -214,7 +215,7 @@ def test_the_command_ends_with_0(folder: Path, output: str) -> None:
     command = f'set -o pipefail; "$0" -m gptlab "$@" {output}'
     done = subprocess.run(
         ["bash", "-c", command, sys.executable, *RUN],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=60,

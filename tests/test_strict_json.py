@@ -12,8 +12,8 @@ from gptlab import strict_json
 from gptlab.files import read_json, write_json
 from gptlab.runs.checkpoint.state import state_as_bytes
 from gptlab.training.metric_rows import line_of, rows_in
+from tests.repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 ODD = [math.nan, math.inf, -math.inf]
 each_odd = pytest.mark.parametrize("value", [*ODD, -0.0, 1e308, 5e-324, random.Random(0).random()], ids=str)
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
-from browser import Browser, running_browser
+from tests.browser import Browser, running_browser
 
 GPTLAB = [sys.executable, "-m", "gptlab"]
 

@@ -1,0 +1,118 @@
+"""The documentation held to account: hooks, tutorial commands, README sessions and commands."""
+
+import doctest
+import re
+import shlex
+
+import pytest
+
+from gptlab.cli import main
+from gptlab.config.experiments import experiment_files
+from gptlab.plugins import hookspecs
+from gptlab.plugins.discovery import is_plugin
+from gptlab.plugins.loading import load_plugins
+from tests.repository import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PLUGINS = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+HOOKS = [name for name in vars(hookspecs) if name.startswith("gptlab_")]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_hook_is_documented_with_its_signature_and_an_example(hook):
+    code = getattr(hookspecs, hook).__code__
+    signature = f"{hook}({', '.join(code.co_varnames[: code.co_argcount])})"
+    headings = [line for line in PLUGINS.splitlines() if line.startswith("### ")]
+    assert any(signature in heading for heading in headings)
+    if hook not in ("gptlab_run_started", "gptlab_run_ended"):  # shown with gptlab_step_ended
+        assert any(f"def {hook}(" in block for block in blocks(PLUGINS, "python"))
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_each_hook_is_tested(hook):
+    assert any(
+        hook in path.read_text() for path in (ROOT / "tests").rglob("*.py") if path.name != "test_docs.py"
+    )
+
+
+def test_the_examples_of_the_hooks_register(tmp_path, monkeypatch):
+    """All of them in one plugin; two show classes that a reader is to imagine."""
+    examples = [
+        b for b in blocks(PLUGINS, "python") if "hookimpl" in b and "SlowMotion" not in b and "Csv" not in b
+    ]
+    text = examples[0] + "\nfrom dataclasses import dataclass\n" + "\n".join(examples[2:])
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/examples.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    registry = load_plugins().registry
+    mine = {f"{entry.kind} {entry.name}" for entry in registry if entry.owner == "examples"}
+    kinds = {
+        "op halfmul",
+        "activation swish",
+        "optimizer signsgd",
+        "schedule root",
+        "dataset counting",
+        "tokenizer vowels",
+    }
+    assert mine == kinds
+    failed = [
+        c
+        for name in ("swish", "signsgd", "root", "counting")
+        for c in checks_of(registry, name)
+        if not c.passed
+    ]
+    assert failed == []
+    chosen = [
+        "optimizer=signsgd",
+        "schedule=root",
+        "data=counting",
+        "model/activation=swish",
+        "ops.mul=halfmul",
+    ]
+    few = ["train.numSteps=2", "model.nEmbd=8", "model.nHead=2", "samples.n=0", "tracking=none"]
+    assert main([*chosen, *few]) == 0
+    assert main(["tokenizer=vowels", "data=text", "data.path=vowels.txt", *few]) == 2  # there is no such file
+    (tmp_path / "vowels.txt").write_text("aei\nou\n" * 50)
+    assert main(["tokenizer=vowels", "data=text", "data.path=vowels.txt", *few]) == 0
+
+
+def checks_of(registry, name):
+    from gptlab.checks import check_names
+
+    return check_names(registry, [name])
+
+
+@pytest.mark.slow
+def test_the_tutorials_commands_do_what_they_say(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/half.py").write_text(blocks(PLUGINS, "python")[0])
+    commands = [line for block in blocks(PLUGINS, "console") for line in block.splitlines()]
+    assert len(commands) == 5
+    for command in commands:
+        assert main(shlex.split(command)[3:]) == 0, command
+    said = capsys.readouterr().out
+    assert "half (plugins/half.py)\n  op: halfmul" in said
+    assert "ok    op halfmul  described, gradient, engines agree" in said
+    assert len(list((tmp_path / "runs").rglob("run.json"))) == 4
+
+
+def test_the_readmes_python_session_holds():
+    result = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert result.attempted > 5
+    assert result.failed == 0
+
+
+EXAMPLES = [path.stem for path in sorted((ROOT / "plugins").iterdir()) if is_plugin(path)]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_each_example_has_a_test_an_experiment_and_its_numbers_noted(name):
+    assert (ROOT / f"tests/examples/test_{name}.py").is_file()
+    assert name in experiment_files()
+    assert f"| `{name}` |" in (ROOT / "docs/experiments.md").read_text(encoding="utf-8")

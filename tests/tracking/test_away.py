@@ -1,0 +1,296 @@
+"""A store that goes away, comes back, or never does; a disk that is full. The training goes on."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gptlab.cli import main
+from gptlab.errors import UserError
+from gptlab.runs.folder import RunFolder
+from gptlab.tracking import catch_up, worker
+from gptlab.tracking.catch_up import sync_folder
+from gptlab.tracking.earlier import UNSENT
+from gptlab.tracking.link import environment
+from gptlab.tracking.store import Store, find_store
+from tests.tracking.test_tracker import SCRIPT, client, make_run, start_script, wait_until
+from tests.tracking.test_worker import END, TIME, FlakyClient, converse, flaky, over, row, rows, sample
+
+__all__ = ["flaky"]  # the fixture
+
+
+def steps(run_id: str, key: str = "train/loss") -> list[int]:
+    return sorted(metric.step for metric in client().get_metric_history(run_id, key))
+
+
+# The conversation and the verb, with a client that fails at will
+
+
+def test_what_is_missing_is_sent_once_however_often_it_is_sent(
+    flaky: FlakyClient, mlflow_folder: Path
+) -> None:
+    run = make_run(mlflow_folder)
+    away = [True, row(run, 2), sample(run, 2, "hello"), row(run, 3), over(run)]
+    replies = converse(flaky, run, row(run, 1), TIME, *away, END)
+    run_id = RunFolder(run.folder).id
+    assert replies[-1]["message"] == "the store is away"
+    assert client().get_run(run_id).info.status == "RUNNING"
+    flaky.down = False
+    for _ in range(2):
+        assert run_id in sync_folder(run.folder)
+        found = client().get_run(run_id)
+        assert (found.info.status, steps(run_id)) == ("FINISHED", [1, 2, 3])
+        assert found.data.params["model.nEmbd"] == "16"
+        assert [f.path for f in client().list_artifacts(run_id, "samples")] == ["samples/step-000002.txt"]
+        assert "nothing left to send" in sync_folder(run.folder)
+        RunFolder(run.folder).update(synced=False)  # as if the first one had never answered
+    assert client().get_run(run_id).info.end_time == 1_000_000
+    times = {m.step: m.timestamp for m in client().get_metric_history(run_id, "train/loss")}
+    assert times[1] > 1_000_000, "it was sent while the run went on"
+    assert times[1] <= times[2] <= times[3]
+
+
+# What an earlier gptlab kept of a run that its store never had, and of one that it had.
+OLD_HEAD: dict[str, Any] = {"format": 1, "experiment": "e", "process": "", "command": "c", "began": 1}
+OLD_WRITES = [
+    {"points": [["train/loss", 2.0, 5, 2]]},
+    {"write": "text", "path": "samples/step-000002.txt", "text": "old\n"},
+    {"write": "status", "status": "FINISHED", "ended": 1_000_000},
+]
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_what_an_earlier_version_kept_is_sent(flaky: FlakyClient, mlflow_folder: Path, started: bool) -> None:
+    run = make_run(mlflow_folder)
+    run_id = converse(flaky, run, row(run, 1))[0]["id"] if started else ""
+    told = {"id": run_id, "name": run.name, "description": run.description, "tags": run.tags}
+    told |= {"matrices": [vars(matrix) for matrix in run.matrices], "dataset": vars(run.dataset)}
+    store = {"uri": find_store().uri, "artifacts": None, "database": None}
+    lines = [{**OLD_HEAD, "store": store, "run": told, "started": started}, *OLD_WRITES]
+    (run.folder / UNSENT).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (run.folder / "run.json").write_text(json.dumps({"id": run_id, "name": run.name, "status": "FINISHED"}))
+    if not started:
+        row(run, 1)()
+    row(run, 2)()
+    sample(run, 2, "old")()
+    sync_folder(run.folder)
+    assert not (run.folder / UNSENT).exists()
+    found = client().get_run(RunFolder(run.folder).id)
+    assert (found.info.status, found.info.end_time) == ("FINISHED", 1_000_000)
+    assert steps(found.info.run_id) == [1, 2]
+    assert found.data.metrics["parameters.total"] == 11600
+    artifacts = Path(found.info.artifact_uri.removeprefix("file://"))
+    assert (artifacts / "samples/step-000002.txt").read_text() == "old\n"
+    times = [metric.timestamp for metric in client().get_metric_history(found.info.run_id, "train/loss")]
+    assert times == sorted(times)
+    if not started:
+        assert found.info.start_time == 1, "it began when its process said so"
+        assert times == [500_000, 1_000_000], "what is sent later was logged between the start and the end"
+
+
+def test_what_is_still_refused_stays(
+    flaky: FlakyClient, mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(mlflow_folder)
+    converse(flaky, run, TIME, True, row(run, 1), over(run), END)
+    monkeypatch.setattr(catch_up, "open_store", lambda store: flaky)
+    with pytest.raises(UserError, match=r"the store is away.*stays in"):
+        sync_folder(run.folder)
+    flaky.down = False
+    sync_folder(run.folder)
+    assert steps(RunFolder(run.folder).id) == [1]
+
+
+def test_a_batch_whose_answer_is_lost_is_not_written_again(flaky: FlakyClient, mlflow_folder: Path) -> None:
+    written = flaky.real.log_batch
+    lost = iter([True, True])
+    sent: list[int] = []  # an SQL store drops what it has to the bit; other stores do not
+
+    def log_batch(run_id: str, metrics: Any = (), **more: Any) -> None:
+        written(run_id, metrics=metrics, **more)
+        losses = [metric.step for metric in metrics if metric.key == "train/loss"]
+        sent.extend(losses)
+        if losses and next(lost, False):
+            raise ConnectionError("the answer was lost")
+
+    flaky.real.log_batch = log_batch
+    run = make_run(mlflow_folder)
+    actions = [rows(run, 2500), TIME, TIME, TIME, row(run, 2501), over(run), END]
+    replies = converse(flaky, run, TIME, *actions)
+    assert [r["is"] for r in replies].count("failed") == 2
+    assert replies[-1]["message"] == ""
+    assert sent == steps(replies[0]["id"]) == list(range(1, 2502))
+
+
+def test_a_run_that_the_server_never_had_is_made_when_it_is_sent(
+    mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = FlakyClient(client())
+    away.down = True
+    monkeypatch.setattr(worker, "connect", lambda store: away)
+    monkeypatch.setattr("tests.tracking.test_worker.find_store", lambda: Store("http://127.0.0.1:9"))
+    run = make_run(mlflow_folder)
+    replies = converse(away, run, row(run, 1), row(run, 2), over(run), END)
+    assert [r["is"] for r in replies if r["is"] != "writing"] == ["failed", "ended"]
+    assert RunFolder(run.folder).id == ""
+
+    RunFolder(run.folder).update(store=find_store().address)
+    told = sync_folder(run.folder)
+    run_id = json.loads((run.folder / "run.json").read_text())["id"]
+    assert run_id in told
+    found = client().get_run(run_id)
+    assert (found.info.status, steps(run_id)) == ("FINISHED", [1, 2])
+    assert found.info.start_time == 1, "it began when its process said so"
+    assert found.data.params["model.nEmbd"] == "16"
+
+
+def test_the_next_run_sends_what_an_earlier_one_could_not(flaky: FlakyClient, mlflow_folder: Path) -> None:
+    runs = mlflow_folder / "runs"
+    runs.mkdir()
+    early = make_run(runs)
+    converse(flaky, early, row(early, 1), TIME, True, row(early, 2), over(early), END)
+    RunFolder(early.folder).update(process="1 long-ago")
+    elsewhere = runs / "elsewhere"
+    shutil.copytree(early.folder, elsewhere)
+    RunFolder(elsewhere).update(store="http://somebody-else.example", id="")
+    flaky.down = False
+    late = make_run(mlflow_folder)
+    converse(flaky, late, row(late, 1), over(late), END)
+    found = client().get_run(RunFolder(early.folder).id)
+    assert (found.info.status, steps(found.info.run_id)) == ("FINISHED", [1, 2])
+    assert RunFolder(early.folder).identity()["synced"] is True
+    assert RunFolder(elsewhere).identity()["synced"] is False, (
+        "what belongs in another store stays out of this one"
+    )
+
+
+def test_a_resumed_run_sends_what_the_earlier_process_kept(flaky: FlakyClient, mlflow_folder: Path) -> None:
+    run = make_run(mlflow_folder)
+    actions = [row(run, 1), TIME, True, row(run, 2), row(run, 3), over(run), END]
+    run.id = run_id = converse(flaky, run, *actions)[0]["id"]
+    flaky.down = False
+    converse(flaky, run, row(run, 4), over(run), END, fresh=False)
+    assert steps(run_id) == [1, 2, 3, 4]
+    assert client().get_run(run_id).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 2}', '{"format": 1}\n{"points": [[1]]}', "5"])
+def test_a_file_that_gptlab_did_not_write_is_a_mistake(mlflow_folder: Path, content: str) -> None:
+    run = make_run(mlflow_folder)
+    (run.folder / "run.json").write_text('{"id": "", "name": "n"}')
+    (run.folder / UNSENT).write_text(content)
+    with pytest.raises(UserError, match=f"{UNSENT} must be as gptlab wrote it"):
+        sync_folder(run.folder)
+    assert (run.folder / UNSENT).read_text() == content
+
+
+def test_sync_needs_a_folder_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["sync"], ["sync", "a", "b"], ["sync", str(tmp_path)]):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("gptlab: sync ") and error.count("\n") == 1
+
+
+# A real server, and a real disk
+
+
+@contextmanager
+def server(port: int) -> Iterator[Callable[[], None]]:
+    """An MLflow server on the current folder's store, which answers; call what this gives to kill it."""
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", find_store().uri]
+    process = subprocess.Popen(
+        [*command, "--port", str(port), "--workers", "1"],
+        env={**environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    def kill() -> None:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def listening() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        wait_until(listening, 120)
+        yield kill
+    finally:
+        kill()
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_and_comes_and_goes_for_good_loses_nothing(
+    mlflow_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    # The end of the training is when this file is there: nothing here depends on how fast anything is.
+    go_on = mlflow_folder / "the-end"
+    script = SCRIPT.format(uri=f"http://127.0.0.1:{port}", steps=10**9, pause=0.02)
+    script = script.replace("    time.sleep", f"    if Path({str(go_on)!r}).exists(): break\n    time.sleep")
+    assert str(go_on) in script
+    with server(port) as kill:
+        process = start_script(mlflow_folder, script=script)
+        assert process.stdout is not None
+        run_id = process.stdout.readline().strip()
+        wait_until(lambda: len(steps(run_id)) > 20, 60)
+        kill()
+    during = len(steps(run_id))
+    time.sleep(1.5)  # so that something is missed
+    with server(port) as kill:
+        wait_until(lambda: len(steps(run_id)) > during + 50, 90)
+        kill()
+    go_on.touch()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert errors.startswith("mlflow: http://"), errors
+    assert errors.splitlines()[-1].endswith("python -m gptlab sync run"), errors
+    sent = steps(run_id)
+    assert sent == list(range(1, len(sent) + 1)), "without gap or double"
+    assert client().get_run(run_id).info.status == "RUNNING"
+
+    assert main(["sync", "run"]) == 2
+    assert "must answer" in capsys.readouterr().err
+    with server(port):
+        assert main(["sync", "run"]) == 0
+        assert run_id in capsys.readouterr().out
+        assert main(["sync", "run"]) == 0
+        assert "nothing left" in capsys.readouterr().out
+    found = client().get_run(run_id)
+    assert found.info.status == "FINISHED"
+    whole = steps(run_id)
+    assert len(whole) > len(sent) and whole == list(range(1, len(whole) + 1))
+
+
+@pytest.mark.slow
+def test_a_full_disk_does_not_end_the_training(mlflow_folder: Path) -> None:
+    limit = (mlflow_folder / "mlflow.db").stat().st_size + 300_000  # bytes a file may have
+
+    full = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+    process = start_script(mlflow_folder, steps=40_000, before=full)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert "gptlab sync run" in errors.splitlines()[-1], errors
+    assert len(errors.splitlines()) <= 3, errors  # of the store, of the folder, and what is to be done
+    run_id = output.strip()
+    before = steps(run_id)
+    assert before == list(range(1, len(before) + 1)) and len(before) < 39_999
+    # There is room again. What the disk had no room for in the folder either is not to be had.
+    sync_folder(mlflow_folder / "run")
+    logged = [step for step, _ in RunFolder(mlflow_folder / "run").rows()]
+    assert steps(run_id) == logged == list(range(1, len(logged) + 1)) and len(logged) > len(before)
+    assert client().get_run(run_id).info.status == "FINISHED"

@@ -1,0 +1,367 @@
+"""Runs as MLflow has them afterwards: written through a Tracker, read back through MlflowClient."""
+
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pluggy
+import pytest
+
+from gptlab.data.facts import DatasetFacts
+from gptlab.errors import UserError
+from gptlab.model.matrix import Matrix
+from gptlab.plugins.listeners import Listeners
+from gptlab.runs.folder import RunFolder
+from gptlab.runs.recording import FolderListener, IdentityListener
+from gptlab.runs.run import Run
+from gptlab.tracking import MLflowTracking, NoTracking
+from gptlab.tracking.catch_up import sync_folder
+from gptlab.tracking.store import find_store, open_store
+from gptlab.tracking.tracker import Tracker
+from tests.repository import ROOT
+
+
+def make_run(folder: Path, **changes) -> Run:
+    folder = folder / "run"
+    folder.mkdir(exist_ok=True)
+    values = {
+        "name": "tiny model.nEmbd=16",
+        "description": "Is one layer enough?",
+        "folder": folder,
+        "config": {
+            "seed": 1,
+            "model": {"nEmbd": 16, "norm": {"name": "rmsnorm", "eps": 1e-5}},
+            "train": {"numSteps": 3000},
+            "resume": None,
+        },
+        "matrices": [
+            Matrix("tokenEmbedding", (597, 16), "embeddings", 9552),
+            Matrix("layers.0.mlp.hidden", (64, 16), "mlp", 1024),
+            Matrix("layers.0.mlp.output", (16, 64), "mlp", 1024),
+        ],
+        "dataset": DatasetFacts(
+            "sentences", "gptlab", "0123abcd", 30000, 29400, 600, {"entropyPerWord": 1.9}
+        ),
+        "tags": {"engine": "xla", "gptlab.version": "0.1"},
+        **changes,
+    }
+    run = Run(**values)
+    RunFolder(folder).begin(run, {"kind": "word"}, {})
+    return run
+
+
+def followed(run: Run, tracker: Tracker) -> Listeners:
+    """What a run tells its folder, and then MLflow."""
+    listeners = Listeners()
+    listeners.add("folder", FolderListener())
+    listeners.add("identity", IdentityListener())
+    listeners.add("tracking=mlflow", tracker)
+    listeners.run_started(run)
+    return listeners
+
+
+def log(listeners: Listeners, run: Run, step: int, metrics: dict[str, float], *texts: str) -> None:
+    """A logged step, as the training tells it."""
+    run.metrics.append((step, metrics))
+    if texts:
+        run.samples.append((step, list(texts)))
+    listeners.step_ended(run, step, metrics)
+
+
+def track(run: Run, error: BaseException | None = None, steps: int = 3) -> None:
+    tracker = MLflowTracking().start()
+    tracker.prepare()
+    listeners = followed(run, tracker)
+    tracker.wait_until_ready(120)
+    for step in range(1, steps + 1):
+        log(listeners, run, step, {"train/loss": 6.0 / step, "train/learningRate": 0.01})
+    listeners.run_ended(run, error)
+
+
+def client():
+    return open_store(find_store())
+
+
+def test_a_run_reads_back_whole(mlflow_folder, monkeypatch):
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
+    run = make_run(mlflow_folder)
+    tracker = MLflowTracking(experimentName="grammar").start()
+    listeners = followed(run, tracker)
+    tracker.wait_until_ready(120)
+    for step in range(1, 1501):
+        metrics = {"train/loss": 1.0 / step} | (
+            {"val/loss": 0.5, "val/perplexity": math.inf} if step == 2 else {}
+        )
+        texts = {700: ["the cat runs", "à bientôt"], 1500: ["last"]}.get(step, [])
+        log(listeners, run, step, metrics, *texts)
+    listeners.run_ended(run, None)
+
+    found = client().get_run(run.id)
+    assert found.info.run_name == run.name
+    assert found.info.status == "FINISHED"
+    assert client().get_experiment(found.info.experiment_id).name == "grammar"
+    assert found.data.params == {
+        "seed": "1",
+        "train.numSteps": "3000",
+        "model.nEmbd": "16",
+        "model.norm.name": "rmsnorm",
+        "model.norm.eps": "1e-05",
+        "resume": "null",
+    }
+    losses = client().get_metric_history(run.id, "train/loss")
+    assert [(m.step, m.value) for m in losses] == [(step, 1.0 / step) for step in range(1, 1501)]
+    assert [m.step for m in client().get_metric_history(run.id, "val/loss")] == [2]
+    assert found.data.metrics["val/perplexity"] > 1e308
+    counts = {name: found.data.metrics[f"parameters.{name}"] for name in ("total", "embeddings", "mlp")}
+    assert counts == {"total": 11600, "embeddings": 9552, "mlp": 2048}
+    assert found.data.tags["mlflow.note.content"] == "Is one layer enough?"
+    assert found.data.tags["engine"] == "xla"
+    assert found.data.tags["mlflow.user"] == found.info.user_id != ""
+
+    (used,) = found.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("sentences", "0123abcd")
+    assert json.loads(used.dataset.source) == {"uri": "gptlab"}
+    assert json.loads(used.dataset.profile)["num_train"] == 29400
+    assert json.loads(used.dataset.profile)["entropyPerWord"] == 1.9
+
+    artifacts = mlflow_folder / "mlartifacts" / "grammar" / run.id / "artifacts"
+    assert found.info.artifact_uri == artifacts.as_uri()
+    assert sorted(str(p.relative_to(artifacts)) for p in artifacts.rglob("*") if p.is_file()) == [
+        "config.yaml",
+        "loss.png",
+        "parameters.json",
+        "samples/step-000700.txt",
+        "samples/step-001500.txt",
+        "tokenizer.json",
+    ]
+    assert (artifacts / "samples/step-000700.txt").read_text(encoding="utf-8") == "the cat runs\nà bientôt\n"
+    assert (artifacts / "loss.png").read_bytes().startswith(b"\x89PNG")
+    table = client().load_table(found.info.experiment_id, "parameters.json", [run.id])
+    assert table.values.tolist()[0] == ["tokenEmbedding", "597 x 16", 9552, "embeddings"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (None, "FINISHED", None),
+        (KeyboardInterrupt(), "KILLED", "interrupted"),
+        (SystemExit(1), "KILLED", "interrupted"),
+        (ValueError("the loss is nan at step 3"), "FAILED", "the loss is nan at step 3"),
+        (ZeroDivisionError(), "FAILED", "ZeroDivisionError"),
+    ],
+    ids=["finished", "interrupted", "exited", "failed", "failed silently"],
+)
+def test_the_status_is_how_the_run_ended(error, status, reason, mlflow_folder):
+    run = make_run(mlflow_folder)
+    track(run, error)
+    found = client().get_run(run.id)
+    assert found.info.status == status
+    assert found.data.tags.get("error") == reason
+    note = f"Is one layer enough?\n\n{status}: {reason}" if reason else "Is one layer enough?"
+    assert found.data.tags["mlflow.note.content"] == note
+    assert found.info.end_time
+
+
+def test_an_interrupt_before_the_run_exists_still_closes_it(mlflow_folder):
+    run = make_run(mlflow_folder)
+    tracker = MLflowTracking().start()
+    followed(run, tracker).run_ended(run, KeyboardInterrupt())
+    assert [r.info.status for r in client().search_runs(["1"])] == ["KILLED"]
+
+
+def test_steps_may_begin_before_the_run_exists(mlflow_folder):
+    run = make_run(mlflow_folder)
+    tracker = MLflowTracking().start()
+    listeners = followed(run, tracker)
+    tracker.wait_until_reachable()
+    log(listeners, run, 1, {"train/loss": 2.5})
+    listeners.run_ended(run, None)
+    found = client().get_run(run.id)
+    assert (found.info.status, found.data.metrics["train/loss"]) == ("FINISHED", 2.5)
+    (loss,) = client().get_metric_history(run.id, "train/loss")
+    assert found.info.start_time <= loss.timestamp, "the run began when its process said so"
+
+
+def test_no_tracking_has_no_hooks_and_touches_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tracker = NoTracking().start()
+    tracker.prepare()
+    tracker.wait_until_reachable()
+    tracker.wait_until_ready()
+    pluggy.PluginManager("gptlab").register(tracker)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_does_not_fit_is_refused_before_mlflow_is_asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mlflow.db").write_bytes(b"nonsense" * 100)
+    run = make_run(tmp_path)
+    began = time.monotonic()
+    with pytest.raises(UserError, match="must be a store made by MLflow"):
+        MLflowTracking(uri=f"sqlite:///{tmp_path}/mlflow.db").start().gptlab_run_started(run)
+    assert time.monotonic() - began < 1.0
+
+
+def test_an_unreachable_server_is_refused_in_time(tmp_path):
+    run = make_run(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        tracker = MLflowTracking(uri=f"http://127.0.0.1:{port}").start()
+        tracker.prepare()
+        began = time.monotonic()
+        tracker.gptlab_run_started(run)
+        with pytest.raises(UserError, match=f"127.0.0.1:{port} must answer within.*tracking=none"):
+            tracker.wait_until_ready(60)
+        assert time.monotonic() - began < 10.0
+    tracker.gptlab_run_ended(run, UserError("x"))  # and the end of it does nothing more
+
+
+def test_a_deleted_experiment_is_refused_with_the_command_that_restores_it(mlflow_folder):
+    number = client().create_experiment("gptlab")
+    client().delete_experiment(number)
+    tracker = MLflowTracking().start()
+    tracker.gptlab_run_started(make_run(mlflow_folder))
+    with pytest.raises(UserError, match=f"restore -x {number}"):
+        tracker.wait_until_ready(120)
+
+
+def test_an_experiment_of_a_server_is_refused(mlflow_folder):
+    client().create_experiment("gptlab", artifact_location="mlflow-artifacts:/1")
+    tracker = MLflowTracking().start()
+    tracker.gptlab_run_started(make_run(mlflow_folder))
+    with pytest.raises(UserError, match=r"behind it.*tracking\.uri=http"):
+        tracker.wait_until_ready(120)
+
+
+def kill_mlflow(tracker: Tracker, run: Run, step: int) -> None:
+    """Kill the process of MLflow's, and go on until that is known."""
+    assert tracker._link is not None
+    before = tracker._link
+    os.kill(before.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 20.0
+    while tracker._link is before:
+        assert time.monotonic() < deadline
+        tracker.gptlab_step_ended(run, step, {})
+        time.sleep(0.01)
+
+
+def log_step(listeners: Listeners, run: Run, step: int) -> None:
+    log(listeners, run, step, {"train/loss": 1.0 / step}, f"text {step}")
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["started", "not yet"])
+def test_another_process_of_mlflow_s_goes_on_where_one_was_killed(mlflow_folder, capsys, known):
+    run = make_run(mlflow_folder)
+    tracker = MLflowTracking().start()
+    listeners = followed(run, tracker)
+    if known:
+        tracker.wait_until_ready(120)
+    log_step(listeners, run, 1)
+    kill_mlflow(tracker, run, 1)
+    log_step(listeners, run, 2)
+    listeners.run_ended(run, None)
+    error = capsys.readouterr().err
+    assert error.endswith("its process has ended; another one goes on\n") and error.count("\n") == 1
+    (found,) = client().search_runs(["1"])
+    assert (found.info.run_id, found.info.status) == (run.id, "FINISHED")
+    assert [m.step for m in client().get_metric_history(run.id, "train/loss")] == [1, 2]
+    assert len(client().list_artifacts(run.id, "samples")) == 2
+
+
+def test_a_process_of_mlflow_s_killed_at_the_end_is_followed_by_one_that_ends_the_run(mlflow_folder):
+    run = make_run(mlflow_folder)
+    tracker = MLflowTracking().start()
+    listeners = followed(run, tracker)
+    tracker.wait_until_ready(120)
+    log_step(listeners, run, 1)
+    assert tracker._link is not None
+    os.kill(tracker._link.pid, signal.SIGKILL)
+    listeners.run_ended(run, ValueError("why"))
+    found = client().get_run(run.id)
+    assert (found.info.status, found.data.tags["error"]) == ("FAILED", "why")
+
+
+def test_the_training_goes_on_if_mlflow_s_process_dies_again_and_again(mlflow_folder, capsys):
+    run = make_run(mlflow_folder)
+    tracker = MLflowTracking().start()
+    listeners = followed(run, tracker)
+    tracker.wait_until_ready(120)
+    for step in range(1, 4):
+        log_step(listeners, run, step)
+        kill_mlflow(tracker, run, step)
+    assert "The rest is kept; to send it later: python -m gptlab sync run" in capsys.readouterr().err
+    log_step(listeners, run, 4)
+    listeners.run_ended(run, None)
+    assert capsys.readouterr().err == ""
+    assert run.id in sync_folder(run.folder)
+    assert [m.step for m in client().get_metric_history(run.id, "train/loss")] == [1, 2, 3, 4]
+    track(make_run(mlflow_folder))  # and the next one has a new process
+
+
+# Whole processes
+
+SCRIPT = """
+import time
+from pathlib import Path
+from tests.tracking.test_tracker import MLflowTracking, followed, log, make_run
+tracker = MLflowTracking({uri!r}).start()
+tracker.prepare()
+run = make_run(Path.cwd())
+listeners = followed(run, tracker)
+tracker.wait_until_ready(120)
+print(run.id, flush=True)
+for step in range(1, {steps}):
+    log(listeners, run, step, {{"train/loss": 1.0}})
+    time.sleep({pause})
+listeners.run_ended(run, None)
+"""
+
+
+def start_script(
+    folder: Path, steps: int = 10, pause: float = 0.0, script: str | None = None, before: str = ""
+) -> subprocess.Popen:
+    """Run SCRIPT, or another one, in a process of its own, after the lines of `before`."""
+    script = script or SCRIPT.format(uri=None, steps=steps, pause=pause)
+    # As a user starts it: without the settings that keep MLflow quiet.
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "PYTEST"))}
+    return subprocess.Popen(
+        [sys.executable, "-c", before + script],
+        cwd=folder,
+        env={**env, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until(condition, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_fresh_store_is_made_and_nothing_is_printed(tmp_path):
+    output, errors = start_script(tmp_path).communicate(timeout=120)
+    assert (len(output.split()), errors) == (1, "")
+    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".")]
+    assert open_store(find_store(None, tmp_path)).get_run(output.strip()).info.status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_sigkill_loses_nothing_that_was_reported(mlflow_folder):
+    process = start_script(mlflow_folder, steps=10_000, pause=0.01)
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    time.sleep(0.5)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    wait_until(lambda: client().get_run(run_id).info.status == "KILLED")
+    assert len(client().get_metric_history(run_id, "train/loss")) > 10
