@@ -6,13 +6,15 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gptlab.drawing.table import aligned
-from gptlab.sweeps.groups import Group
 from gptlab.sweeps.record import FAILED, FINISHED, JobRecord, state_of
 from gptlab.sweeps.values import labels, ranked, shown_value
 from gptlab.training.metric_rows import loss_text
+
+if TYPE_CHECKING:
+    from gptlab.sweeps.groups import Group
 
 CSV = "summary.csv"
 SHOWN = 25  # rows that are printed; the file has all
