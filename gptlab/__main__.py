@@ -23,7 +23,7 @@ def leave_out_this_folder() -> None:
 
 
 def main() -> None:
-    from gptlab.environment import wrong_python
+    from gptlab.calling import wrong_python
 
     mistake = wrong_python()
     if mistake:

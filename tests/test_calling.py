@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from gptlab import calling, environment
+from gptlab import calling
 from gptlab.errors import UserError
 from tests.project.reader import create_environment
 from tests.repository import ROOT
@@ -168,11 +168,11 @@ def test_whatever_names_a_command_is_raised_or_goes_through_as_called() -> None:
 def test_the_packages_looked_for_are_those_of_pyproject() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = {Requirement(text).name for text in project["dependencies"]}
-    assert set(environment.PACKAGES.values()) == needed
-    assert project["requires-python"] == f">={'.'.join(map(str, environment.OLDEST))}"
+    assert set(calling.PACKAGES.values()) == needed
+    assert project["requires-python"] == f">={'.'.join(map(str, calling.OLDEST))}"
 
 
-@pytest.mark.parametrize("name", ["__init__", "__main__", "environment", "calling"])
+@pytest.mark.parametrize("name", ["__init__", "__main__", "calling"])
 def test_old_pythons_can_read_what_tells_them(name: str) -> None:
     source = (ROOT / f"gptlab/{name}.py").read_text(encoding="utf-8")
     ast.parse(source, feature_version=(3, 6))
@@ -182,7 +182,7 @@ def test_old_pythons_can_read_what_tells_them(name: str) -> None:
 def test_an_old_python_is_told_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 18))
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3.9")
-    told = environment.wrong_python()
+    told = calling.wrong_python()
     assert "3.11 or newer is needed" in told and "is 3.9.18. Type " in told
 
 

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from gptlab.command.line import check_typed_keys
 from gptlab.command.suggesting import chosen_components, unknown_key
-from gptlab.command.typed_keys import check_typed_keys
 from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import folder_of
 from gptlab.config.schema import plain, schema_nodes
+from gptlab.config.typed import Config, as_dict, flatten
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins, load_plugins, silently, warn
 from gptlab.plugins.registry import GROUPS
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from gptlab.command.line import CommandLine
 
-
+TAKEN = ("model", "ops", "tokenizer")  # what initFrom takes over
+OWN = "model.adapter."  # of which this is the run's own
 GROUP_ROOTS = {group.partition("/")[0] for group in GROUPS.values()}
 
 
@@ -108,3 +110,27 @@ def stay_in(folder: str) -> None:
         file=sys.stderr,
         flush=True,
     )
+
+
+def asked_of(config: Config, overrides: list[str]) -> dict[str, Any]:
+    """`{"model.nEmbd": 32, "model.norm.name": "layernorm"}`: what is typed, and what an experiment changes.
+
+    Of that `initFrom` must not pass over anything.
+    """
+    defaults = flatten(plain(compose("train", [])))
+    typed = [text.partition("=")[0].lstrip("+") for text in overrides]
+    asked = {}
+    for key, value in flatten(as_dict(config)).items():
+        if key.partition(".")[0] not in TAKEN or key.startswith(OWN):
+            continue
+        differs = key in defaults and value != defaults[key]
+        if differs or any(names(override, key) for override in typed):
+            asked[key] = value
+    return asked
+
+
+def names(override: str, key: str) -> bool:
+    """Whether an override's key is this one, holds it, or selects the component that it names."""
+    if override in GROUPS.values():
+        return key == f"{override.replace('/', '.')}.name"
+    return f"{key}.".startswith(f"{override}.")

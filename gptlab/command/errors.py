@@ -21,8 +21,8 @@ from omegaconf.errors import (
 from gptlab.command.as_typed import unquoted
 from gptlab.command.experiment_file import line_of
 from gptlab.command.foreign_words import OF_GROUPS, choice_for
-from gptlab.command.launchers import not_installed
 from gptlab.command.suggesting import choose, chosen_components, unknown_key
+from gptlab.command.sweepers import not_installed
 from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import experiment_files

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import shlex
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gptlab.calling import quoted
 from gptlab.command.as_typed import as_typed
-from gptlab.command.launchers import GROUP as SWEEP
 from gptlab.command.slips import (
     refuse_bare_sweep,
     refuse_bare_word,
@@ -23,6 +24,8 @@ from gptlab.command.slips import (
     refuse_experiments,
     refuse_part,
 )
+from gptlab.command.suggesting import chosen_components, unknown_key
+from gptlab.command.sweepers import GROUP as SWEEP
 from gptlab.command.sweepers import values_of_interval
 from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import GROUP as EXPERIMENT
@@ -234,3 +237,34 @@ def check_override(override: Override, line: CommandLine) -> None:
     if last == "name" and owner.replace(".", "/") in GROUPS.values():
         group = owner.replace(".", "/")
         raise UserError(f"{group} is selected by itself, not by its name: got {text}. Type {group}={value}.")
+
+
+def check_typed_keys(line: CommandLine, root: type) -> None:
+    """Raises the UserError for a key that a config of this root cannot have. What only Hydra can tell is left to it."""
+    if line.flags.config_name or line.flags.config_path or line.flags.config_dir:
+        return
+    for override in line.overrides:
+        if sets_a_key(override):
+            wrong = wrong_part(override.key_or_group.split("."), root)
+            if wrong is not None:
+                value = str(override.input_line).partition("=")[2]
+                chosen = chosen_components(line.verb.name, line.flags.overrides)
+                raise unknown_key(override.key_or_group, value, line.verb.schema, chosen, wrong)
+
+
+def sets_a_key(override: Override) -> bool:
+    """Whether it sets a key of gptlab's that is there: no group, nothing of Hydra's own, nothing that is added."""
+    other = override.is_hydra_override() or override.is_add() or override.is_force_add()
+    return not other and override.package is None and "/" not in override.key_or_group
+
+
+def wrong_part(names: list[str], schema: Any, prefix: str = "") -> str | None:
+    """As much of a key, in its parts, as shows that no config can have it; None if one may.
+
+    Where the schema says nothing (a component's fields) anything goes.
+    """
+    if not names or not dataclasses.is_dataclass(schema):
+        return None
+    if names[0] not in (field.name for field in dataclasses.fields(schema)):
+        return f"{prefix}{names[0]}"
+    return wrong_part(names[1:], typing.get_type_hints(schema)[names[0]], f"{prefix}{names[0]}.")

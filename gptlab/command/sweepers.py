@@ -1,16 +1,32 @@
-"""Hydra's sweepers: how they are asked for, what they take, and what they may choose from."""
+"""Hydra's sweepers and launchers: how they are asked for, what they need to be there, and what they take."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from gptlab.command.launchers import GROUP
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
+
+GROUP = "sweep"  # the ready files: +sweep=joblib
+
+# What Hydra calls a launcher or sweeper, and the extra of gptlab that has it.
+EXTRAS = {
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/submitit_local": "submitit",
+    "hydra/launcher/submitit_slurm": "submitit",
+    "hydra/launcher/ray": "ray",
+    "hydra/launcher/ray_aws": "ray",
+    "hydra/sweeper/optuna": "optuna",
+}
+
+# What Ray reads when it is imported. As with MLflow nobody is told of what is run here, unless the user says so.
+RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_COLOR_PREFIX": "0"}
 
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 OPTUNA = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
@@ -95,3 +111,24 @@ def check_sweeper(sweeper: DictConfig, overrides: list[Override], swept: list[st
             "Optuna needs a key to choose values for, and none is swept. Give one, e.g. "
             "'train.learningRate=tag(log,interval(0.001,0.1))'"
         )
+
+
+def not_installed(group: str, name: str) -> UserError | None:
+    """What a person is told who has chosen what an extra brings, and has not got it; None if no extra does."""
+    extra = EXTRAS.get(f"{group}/{name}")
+    if extra is None:
+        return None
+    what = group.rpartition("/")[2]
+    return UserError(f"the {what} '{name}' must be installed, and is not. Type pip install 'gptlab[{extra}]'")
+
+
+def check_launcher(target: str) -> None:
+    """Raises UserError if the launcher, by the name of its class, could not launch anything here."""
+    if target.endswith(".SlurmLauncher") and shutil.which("srun") is None:
+        raise UserError(
+            "jobs go to SLURM from a machine that has its commands: there is no srun here. Type "
+            "+sweep=submitit_local to try the same without SLURM, or +sweep=joblib for processes of this machine."
+        )
+    if ".hydra_ray_launcher." in target:
+        for name, value in RAY.items():
+            os.environ.setdefault(name, value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, make_dataclass
@@ -16,10 +17,11 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, Node, OmegaConf
 
 from gptlab.config.addresses import hide_in_config
-from gptlab.config.registering import check_registering
 from gptlab.config.typed import Config
 from gptlab.errors import UserError
 from gptlab.plugins.registry import GROUPS, Registry
+
+LONGEST = 255  # of a name in MLflow's model registry
 
 
 @dataclass
@@ -216,37 +218,28 @@ class UnknownKey(UserError):
 def check_values(config: Config) -> None:
     """Raises UserError for numbers out of range, before anything is built."""
     check_registering(config)
-    train = config.train
+    train, saved = config.train, config.checkpoint
     for key, value, least, example in (
-        ("numSteps", train.numSteps, 1, 1000),
-        ("batchSize", train.batchSize, 1, 1),
-        ("logEvery", train.logEvery, 1, 10),
-        ("evalEvery", train.evalEvery, 0, 250),
+        ("train.numSteps", train.numSteps, 1, 1000),
+        ("train.batchSize", train.batchSize, 1, 1),
+        ("train.logEvery", train.logEvery, 1, 10),
+        ("train.evalEvery", train.evalEvery, 0, 250),
+        ("seed", config.seed, 0, 0),
+        ("samples.n", config.samples.n, 0, 5),
+        ("checkpoint.every", saved.every, 1, 1000),
+        ("checkpoint.keep", saved.keep, 1, 2),
+        ("inspect.every", config.inspect.every, 1, 100),
     ):
         if value is not None and value < least:
-            raise UserError(f"train.{key} must be at least {least}: got {value}. Try train.{key}={example}.")
-    rate = train.learningRate
+            or_null = ", or null" if key in ("checkpoint.every", "inspect.every") else ""
+            raise UserError(f"{key} must be at least {least}{or_null}: got {value}. Try {key}={example}.")
+    rate, deviation = train.learningRate, config.model.initStd
     if not (math.isfinite(rate) and rate > 0):
         raise UserError(
             f"train.learningRate must be a number above 0: got {rate}. Try train.learningRate=0.01."
         )
-    deviation = config.model.initStd
     if not (math.isfinite(deviation) and deviation >= 0):
         raise UserError(f"model.initStd must be a number from 0 up: got {deviation}. Try model.initStd=0.08.")
-    if config.seed < 0:
-        raise UserError(f"seed must be at least 0: got {config.seed}. Try seed=0.")
-    if config.samples.n < 0:
-        raise UserError(f"samples.n must be at least 0: got {config.samples.n}. Try samples.n=5.")
-    saved = config.checkpoint
-    if saved.every is not None and saved.every < 1:
-        raise UserError(
-            f"checkpoint.every must be at least 1, or null: got {saved.every}. Try checkpoint.every=1000."
-        )
-    if saved.keep < 1:
-        raise UserError(f"checkpoint.keep must be at least 1: got {saved.keep}. Try checkpoint.keep=2.")
-    every = config.inspect.every
-    if every is not None and every < 1:
-        raise UserError(f"inspect.every must be at least 1, or null: got {every}. Try inspect.every=100.")
     if config.progress not in ("auto", "none"):
         raise UserError(f"progress must be auto or none: got {config.progress}. Try progress=auto.")
 
@@ -262,3 +255,25 @@ class ConfigNode:
     make: Callable[[], Any]
     package: str | None = None
     provider: str = "gptlab"
+
+
+def check_registering(config: Config) -> None:
+    """Raises UserError for a `register` or `registerAlias` that MLflow would refuse at the end, or nobody act on."""
+    name, alias = config.register, config.registerAlias
+    if name is None:
+        return
+    if config.tracking.name != "mlflow":
+        raise UserError(f"register={name} needs tracking=mlflow: got tracking={config.tracking.name}.")
+    if not config.tracking.get("logModel", True):
+        raise UserError(f"register={name} needs the model that tracking.logModel=true logs: got false.")
+    fitting = re.sub(r"[/:\s]+", "-", name).strip("-.") or "sentences"
+    if not name.strip() or re.search(r"[/:\x00-\x1f]", name) or name in (".", "..") or len(name) > LONGEST:
+        raise UserError(
+            f"register must be a name of at most {LONGEST} characters without / and : got {name[:300]!r}. "
+            f"Try register={fitting[:LONGEST]}."
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,255}", alias) or re.fullmatch(r"(?i)latest|v\d+", alias):
+        raise UserError(
+            "registerAlias must be letters, digits, - and _, and neither latest nor v1, v2 ... (which are MLflow's "
+            f"own): got {alias[:300]!r}. Try registerAlias={Config.registerAlias}."
+        )

@@ -132,7 +132,7 @@ class Config:
     resume: str | None = None
     anyway: bool = False
     register: str | None = None
-    registerAlias: str = "newest"
+    registerAlias: str = "newest"  # `latest` is MLflow's own, and refused by it
     progress: str = "auto"
     listeners: list[str] = field(default_factory=list)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -191,3 +191,14 @@ def dicts(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: dicts(inner) for key, inner in value.items()}
     return value
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"train.numSteps": 1000}` of `{"train": {"numSteps": 1000}}`; a part without keys is a value."""
+    result: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            result |= flatten(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = value
+    return result

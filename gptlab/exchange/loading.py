@@ -16,7 +16,7 @@ from gptlab.engines.engine import Session, State
 from gptlab.errors import UserError
 from gptlab.exchange.standard import standard_config
 from gptlab.model.gpt import GPT
-from gptlab.plugins.changes import say_changed_plugins
+from gptlab.plugins.code import say_changed_plugins
 from gptlab.plugins.registry import Registry, build
 from gptlab.runs.checkpoint import (
     check_shapes,

@@ -19,7 +19,7 @@ from gptlab.exchange.standard import standard_config
 from gptlab.finetuning.agreement import check_agrees
 from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
-from gptlab.plugins.changes import say_changed_plugins
+from gptlab.plugins.code import say_changed_plugins
 from gptlab.plugins.registry import COMPONENT_KINDS, Registry, build
 from gptlab.runs.checkpoint import Checkpoint, check_shapes
 from gptlab.runs.folder import RunFolder

@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from gptlab.command.composing import compose, explained
-from gptlab.config.dotted import flatten
 from gptlab.config.schema import plain
-from gptlab.config.typed import Config, as_dict, typed
+from gptlab.config.typed import Config, as_dict, flatten, typed
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.plugins.registry import GROUPS, Registry
@@ -27,7 +26,7 @@ def config_to_resume(checkpoint: Checkpoint, asked: Config, overrides: list[str]
     does not know, and for what would make it another run, by name.
     """
     from gptlab.exchange.loading import known_plugins
-    from gptlab.plugins.changes import refuse_changed_plugins
+    from gptlab.plugins.code import refuse_changed_plugins
 
     brought = checkpoint.state["plugins"]
     refuse_changed_plugins(

@@ -102,7 +102,7 @@ def folders_of_jobs(
 
 def is_value(key: str) -> bool:
     """Whether an override of this key sets a value, and selects no component or experiment."""
-    from gptlab.command.launchers import GROUP as SWEEP
+    from gptlab.command.sweepers import GROUP as SWEEP
     from gptlab.config.experiments import GROUP as EXPERIMENT
     from gptlab.plugins.registry import GROUPS
 

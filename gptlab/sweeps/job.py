@@ -209,7 +209,7 @@ class Job:
         plugins = plugins_here()
         checked = config_of_job(config, plugins, self.overrides)
         # Only now: a wrong config must not wait for what training needs to be imported.
-        from gptlab.command.asked import asked_of
+        from gptlab.command.composing import asked_of
         from gptlab.launch.launch import launch
         from gptlab.launch.reports import closing
         from gptlab.launch.resuming import config_to_resume

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.command.composing import compose_job, explained, stay_in
-from gptlab.command.launchers import check_launcher
 from gptlab.command.line import CommandLine
-from gptlab.command.sweepers import check_sweeper
+from gptlab.command.sweepers import check_launcher, check_sweeper
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.schema import check_values, plain
 from gptlab.config.typed import Config, typed

@@ -16,7 +16,7 @@ from gptlab.command.composing import explained
 from gptlab.command.line import CommandLine, choices_of
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.files import read_json
-from gptlab.plugins.changes import refuse_changed_plugins
+from gptlab.plugins.code import refuse_changed_plugins
 from gptlab.plugins.loading import Plugins
 from gptlab.runs.checkpoint import checkpoint_folders
 from gptlab.runs.files import LOCK, PLUGINS, SWEEP

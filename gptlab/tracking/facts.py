@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab import strict_json
-from gptlab.config.dotted import flatten
+from gptlab.config.typed import flatten
 from gptlab.runs.run import Run
 from gptlab.tracking import orphans
 

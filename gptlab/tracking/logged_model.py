@@ -20,7 +20,7 @@ from mlflow.tracking._tracking_service.utils import _use_tracking_uri
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.utils import requirements_utils
 
-from gptlab.config.registering import ALIAS
+from gptlab.config.typed import Config
 from gptlab.runs.checkpoint import read_checkpoint, write_checkpoint
 from gptlab.runs.files import CONFIG, PLUGINS, TOKENIZER
 from gptlab.runs.run import Run
@@ -61,7 +61,7 @@ def log_model(client: "MlflowClient", run: Run, checkpoint: Path) -> str:
     name = run.config.get("register")
     if name is None:
         return ""
-    alias = run.config.get("registerAlias", ALIAS)
+    alias = run.config.get("registerAlias", Config.registerAlias)
     version = _register(client, run, model_id, name, alias)
     return (
         f"{name}, version {version}: models:/{name}/{version}, and models:/{name}@{alias} until the next one"

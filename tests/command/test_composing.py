@@ -13,8 +13,7 @@ from omegaconf import OmegaConf
 from gptlab.cli import main
 from gptlab.command.composing import prepared
 from gptlab.command.hydra_insides import get_args_parser, run_one
-from gptlab.command.line import read_command_line
-from gptlab.command.typed_keys import check_typed_keys
+from gptlab.command.line import check_typed_keys, read_command_line
 from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import folder_of
 

@@ -104,7 +104,7 @@ def test_every_verb_has_its_file_and_each_root_its_config() -> None:
 # Each room and each file beside the rooms, with the rooms that it imports. Those that are `FREE` every room may.
 FREE = {"calling", "errors", "files", "signals", "streams", "strict_json"}
 ROOMS = {
-    "__main__": {"cli", "environment"},
+    "__main__": {"cli"},
     "assembly": {"autograd", "config", "data", "model", "optim", "plugins"},
     "autograd": {"drawing"},
     "calling": set(),
@@ -132,7 +132,6 @@ ROOMS = {
     "data": {"engines"},
     "drawing": set(),
     "engines": {"autograd"},
-    "environment": set(),
     "errors": {"calling"},
     "exchange": {"assembly", "autograd", "config", "data", "engines", "model", "plugins", "runs", "tracking"},
     "files": {"errors", "strict_json"},

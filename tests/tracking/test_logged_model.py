@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gptlab.cli import main
-from gptlab.config.registering import check_registering
+from gptlab.config.schema import check_registering
 from gptlab.config.typed import Config, typed
 from gptlab.errors import UserError
 from gptlab.tracking.download import download_reference

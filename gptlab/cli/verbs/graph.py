@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gptlab.cli.output_file import output_file, write_output
 from gptlab.cli.reading import with_line_ends, with_settings
-from gptlab.command.asked import asked_of
+from gptlab.command.composing import asked_of
 from gptlab.command.line import CommandLine
 from gptlab.config.schema import GraphConfig
 from gptlab.errors import UserError, nearest

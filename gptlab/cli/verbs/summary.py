@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from gptlab.cli.reading import with_line
 from gptlab.command.composing import prepared, settings_of
 from gptlab.command.line import read_command_line
-from gptlab.config.dotted import flatten
-from gptlab.config.typed import Config, as_dict, typed
+from gptlab.config.typed import Config, as_dict, flatten, typed
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gptlab.calling import as_called
 from gptlab.cli.reading import with_line
-from gptlab.command.composing import explained, prepared
-from gptlab.command.line import CommandLine
+from gptlab.command.composing import asked_of, explained, prepared, stay_in
+from gptlab.command.line import CommandLine, check_typed_keys
 from gptlab.command.sweepers import with_ready_sweeper
-from gptlab.command.typed_keys import check_typed_keys
 from gptlab.command.verbs import ROOTS
-from gptlab.errors import UserError
+from gptlab.config.schema import plain
+from gptlab.config.typed import Config, typed
+from gptlab.errors import TrainingStopped, UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.streams import guarded
+from gptlab.sweeps.naming import run_name
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from gptlab.launch.launch import Outcome
 
 HELP = """\
 gptlab: take a GPT apart, change any piece, see what that does to learning.
@@ -51,30 +66,115 @@ def run(arguments: list[str]) -> int:
 def train(line: CommandLine) -> int:
     """Train what the line describes."""
     check_typed_keys(line, ROOTS["train"])
-    plugins = prepared(line)
-    # What a run prints is no reason to end it.
-    with guarded(forgives=True):
-        return run_training(line, plugins)
+    job = OneRun(prepared(line))
+    with guarded(forgives=True):  # what a run prints is no reason to end it
+        if line.sweeps or not run_one(line, job):
+            from gptlab.sweeps.running import run_sweep
+
+            return run_sweep(line, line.arguments, job.plugins)
+    if job.error is not None:
+        raise job.error
+    return 0
 
 
-def run_training(line: CommandLine, plugins: Plugins) -> int:
-    """What `train` does once the plugins are loaded."""
-    from gptlab.cli.jobs import OneRun
-    from gptlab.command.hydra_insides import run_one
+def run_one(line: CommandLine, job: OneRun) -> bool:
+    """Have Hydra compose the config and run the job with it; False if that asks for a sweep."""
+    from gptlab.command import hydra_insides
 
-    job = OneRun(plugins)
     try:
-        with explained(plugins, line.flags.overrides):
-            sweeps = line.sweeps or not run_one(line.flags, job.run, job.place)
+        with explained(job.plugins, line.flags.overrides):
+            return hydra_insides.run_one(line.flags, job.run, job.place)
     except (OSError, ValueError) as error:
         # Of the run it would be a fault of gptlab's; before it, it is what Hydra could not read or write.
         if job.begun:
             raise
         raise UserError(f"Hydra cannot begin: {error}") from None
-    if sweeps:
-        from gptlab.sweeps.running import run_sweep
 
-        return run_sweep(line, line.arguments, plugins)
-    if job.error is not None:
-        raise job.error
-    return 0
+
+class OneRun:
+    """The run of a command that is no sweep, as Hydra hands over its config.
+
+    It keeps what went wrong: Hydra prints a line of its own before an error leaves a job.
+    """
+
+    def __init__(self, plugins: Plugins):
+        self.plugins = plugins
+        self.begun = False
+        self.error: UserError | TrainingStopped | None = None
+        self._claimed: Path | None = None
+
+    @contextmanager
+    def place(self, config: DictConfig) -> Iterator[None]:
+        """Claim the folder that Hydra is about to make, before Hydra writes anything there.
+
+        A run that is resumed has a folder already: what Hydra makes goes again.
+        """
+        from omegaconf import OmegaConf
+
+        from gptlab.runs.claiming import check_free_for_run, claimed, made
+
+        folder = Path(os.path.abspath(str(OmegaConf.select(config, "hydra.run.dir"))))
+        if config.resume is None:
+            with claimed(folder):
+                self._claimed = folder
+                yield
+            return
+        if config.hydra.output_subdir is not None and folder.is_dir():
+            check_free_for_run(folder)  # Hydra would write its own files there
+        with made(folder):
+            yield
+
+    def run(self, config: DictConfig) -> None:
+        """The job."""
+        from hydra.core.hydra_config import HydraConfig
+        from omegaconf import OmegaConf
+
+        self.begun = True
+        hydra = HydraConfig.get()
+        if hydra.job.chdir:
+            stay_in(str(hydra.runtime.cwd))
+        # Unresolved: as typed.
+        overrides = typing.cast("list[str]", OmegaConf.to_container(hydra.overrides.task))
+        name = run_name(overrides, in_sweep=False)
+        try:
+            self._launch(config, Path(hydra.runtime.output_dir), name, overrides)
+        except (UserError, TrainingStopped) as error:
+            self.error = error
+
+    def _launch(self, config: DictConfig, folder: Path, name: str, overrides: list[str]) -> None:
+        from gptlab.cli.next_steps import next_steps
+        from gptlab.launch.reports import closing
+
+        with explained(self.plugins, overrides):
+            checked = typed(Config, plain(config))
+        if checked.sweep.resume is not None:
+            raise UserError(
+                "sweep.resume goes on with a sweep, by the command that began it: type python -m gptlab -m ... "
+                "To go on with one run: python -m gptlab resume=latest"
+            )
+        if checked.resume is not None:
+            outcome = self._resumed(checked, checked.resume, overrides)
+        else:
+            asked = asked_of(checked, overrides) if checked.initFrom is not None else None
+            # Only now: a wrong config must not wait for what training needs to be imported.
+            from gptlab.launch.launch import launch
+
+            held = folder == self._claimed
+            outcome = launch(checked, self.plugins, folder, name, asked=asked, held=held)
+        if checked.progress != "none":
+            lines = [closing(outcome.run, in_sweep=False), *next_steps(outcome.run, overrides)]
+            print("\n".join(lines[:1] + [as_called(line) for line in lines[1:]]))
+
+    def _resumed(self, config: Config, reference: str, overrides: list[str]) -> Outcome:
+        """Go on with the run that `reference` names, which nobody else may do meanwhile, its checkpoint being read."""
+        from gptlab.launch.resuming import config_to_resume
+        from gptlab.runs.resuming import checkpoint_to_resume, folder_to_resume, held
+
+        folder = folder_to_resume(reference)
+        with held(folder):
+            checkpoint = checkpoint_to_resume(folder, reference)
+            config = config_to_resume(checkpoint, config, overrides, self.plugins)
+            from gptlab.launch.launch import launch
+
+            name = checkpoint.state["run"]["name"]
+            return launch(config, self.plugins, folder, name, checkpoint, held=True)
