@@ -32,14 +32,9 @@ KIND_OF_HOOK = {
 }
 # The modules with gptlab's own names; by their names, since plugins know nothing of the rooms that use them.
 OWN_MODULES = ("gptlab.plugins.builtins", "gptlab.tracking")
-REGISTERING = ("gptlab_register_ops", "gptlab_register_components", *KIND_OF_HOOK)
-LISTENING = (
-    "gptlab_run_started",
-    "gptlab_step_ended",
-    "gptlab_checkpoint_saved",
-    "gptlab_inspected",
-    "gptlab_run_ended",
-)
+HOOKS = [name for name in vars(hookspecs) if name.startswith("gptlab_")]
+REGISTERING = [hook for hook in HOOKS if hook.startswith("gptlab_register_")]
+LISTENING = [hook for hook in HOOKS if hook not in REGISTERING]
 
 
 @dataclass(frozen=True)
@@ -175,8 +170,8 @@ def hook_error(error: pluggy.PluginValidationError) -> str:
     """pluggy's message without its own object reprs, with the known hooks where one is misspelt."""
     text = " ".join(str(error).split())
     if found := re.search(r"unknown hook '([^']+)'", text):
-        close = nearest(found[1], [*REGISTERING, *LISTENING])
-        guess = f" Did you mean {close[0]}?" if close else f" Known: {', '.join([*REGISTERING, *LISTENING])}."
+        close = nearest(found[1], HOOKS)
+        guess = f" Did you mean {close[0]}?" if close else f" Known: {', '.join(HOOKS)}."
         return f"it has a hook '{found[1]}', which there is not.{guess}"
     if found := re.search(r"hook '(\w+)'.*Argument\(s\) (\{.*?\}) are declared in the hookimpl", text):
         spec = getattr(hookspecs, found[1])
