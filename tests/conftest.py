@@ -10,8 +10,10 @@ from pathlib import Path
 import absl.logging
 import pytest
 
+from gptlab.tracking import worker
 from tests.resuming import write_corpus
 from tests.statuses import check_statuses
+from tests.tracked import FlakyClient, client
 
 # absl (which optax brings) closes the stream that it found at import as soon as logging is configured
 # anew, unless it is the process's own; the one that it finds here would be pytest's.
@@ -44,6 +46,14 @@ def mlflow_folder(mlflow_template: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def flaky(mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch) -> FlakyClient:
+    """What MLflow's process takes for the client of the store, where it runs in this one."""
+    flaky = FlakyClient(client())
+    monkeypatch.setattr(worker, "open_store", lambda store: flaky)
+    return flaky
 
 
 @pytest.fixture

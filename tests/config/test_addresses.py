@@ -212,7 +212,7 @@ def test_nothing_that_a_run_leaves_has_the_password(
 
 
 def test_what_waits_to_be_sent_keeps_no_server_s_password(tmp_path: Path) -> None:
-    from tests.tracking.test_tracker import make_run
+    from tests.tracked import make_run
 
     run = make_run(tmp_path)
     tracker = MLflowTracking(uri="http://me:hunter2@127.0.0.1:9").start()

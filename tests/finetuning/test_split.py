@@ -15,7 +15,7 @@ from gptlab.data.tokenizers import WordTokenizer
 from gptlab.errors import UserError
 from gptlab.plugins.registry import build
 from tests.checkpoints import rewritten
-from tests.finetuning.test_start import FEW, SMALL, config_of, rows_of
+from tests.finetuning.tuning import FEW, SMALL, config_of, rows_of
 
 WORDS = [f"{a}{b}" for a in "abcde" for b in "vwxyz"]
 OTHER = {"seed": [9], "valFraction": [0.3, 0.0], "splitSeed": [4]}

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from safetensors.numpy import load_file
 
 from gptlab.cli import main
+from tests.finetuning.tuning import FEW, SMALL, config_of, rows_of
 
-FEW = ["tracking=none", "progress=none", "samples.n=0"]
-SMALL = ["model.nEmbd=8", "model.nHead=2", "model.blockSize=8", "model/norm=layernorm"]
 WORDS = ["the", "cat", "dog", "bird", "sees", "likes", "a", "small", "big", "and"]
 PLACE = "a place"  # with a space in its name
 
@@ -52,16 +50,8 @@ def tuned(*arguments: str, name: str = "tuned", steps: int = 20) -> Path:
     return Path("runs") / name
 
 
-def rows_of(folder: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
 def weights_of(folder: Path) -> dict[str, np.ndarray]:
     return load_file(sorted(folder.glob("checkpoints/step-*/weights.safetensors"))[-1])
-
-
-def config_of(folder: Path):
-    return yaml.safe_load((folder / "config.yaml").read_text())
 
 
 def refusal(arguments: list[str], capfd) -> str:

@@ -21,7 +21,7 @@ from gptlab.tracking.inspections import log_inspection
 from gptlab.tracking.store import find_store, open_store
 from gptlab.training.loop import Chunk
 from tests.models import make_gpt
-from tests.tracking.test_tracker import make_run
+from tests.tracked import make_run
 
 PNG = b"\x89PNG\r\n\x1a\n"
 WORDS = Vocabulary(["the", "cat", "dog", "eats", "a$b", "runs"], "word")

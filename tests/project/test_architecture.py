@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.test_imports import MODULES, imports_of
+from tests.project.imports import MODULES, imports_of
 from tests.repository import ROOT
 
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")

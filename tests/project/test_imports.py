@@ -1,6 +1,5 @@
 """Who may import whom, and what is not loaded until it is needed."""
 
-import ast
 import json
 import subprocess
 import sys
@@ -12,12 +11,8 @@ import pytest
 import gptlab
 from gptlab.command.verbs import ROOTS, VERBS
 from gptlab.config.experiments import folder_of
+from tests.project.imports import MODULES, imports_of
 
-PACKAGE = Path(gptlab.__file__).parent
-MODULES = {
-    ".".join(("gptlab", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
 # The command line's own layer, which knows Hydra.
 COMMAND_LINE = {"__main__", "cli", "command"}
 # MLflow's process, and what only that one loads.
@@ -200,28 +195,6 @@ ROOMS = {
 }
 # Who takes what a notebook takes, `from gptlab import load`: that arrow is nobody's.
 PUBLIC = {"gptlab.tracking.sampler"}
-
-
-def imports_of(path: Path) -> set[str]:
-    """Every module that a file imports, at its top or inside a function, but not for type checking only."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    skipped = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    found = set()
-    for node in ast.walk(tree):
-        if node in skipped:
-            continue
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are absolute"
-            module = node.module or ""
-            found |= {f"{module}.{a.name}" for a in node.names} if module == "gptlab" else {module}
-    return found
 
 
 def room_of(module: str) -> str:

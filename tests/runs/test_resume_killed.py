@@ -1,13 +1,10 @@
 """SIGKILL at random moments: a run always goes on from a whole checkpoint, and ends as if nothing had been."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.repository import ROOT
+from tests.processes import run_program
 from tests.resuming import assert_same_end, result
 
 KILLS = 24
@@ -15,10 +12,7 @@ KILLS = 24
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_as_one_that_never_was(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.runs.killing", str(tmp_path), str(KILLS)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout.splitlines()[-1])
+    seen = run_program("tests.runs.killing", tmp_path, KILLS, timeout=600)
     assert len(seen["kills"]) >= KILLS
     assert len(set(seen["kills"])) > 5, "they came at different steps"
     assert set(seen["finished"]) == {150}

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,10 @@ from gptlab.cli import main
 from gptlab.sweeps.sweep import read_sweep
 from gptlab.tracking import orphans
 from gptlab.tracking.parent import PARENT
+from tests.processes import start_python, wait_until
 from tests.resuming import write_corpus
 from tests.sweeping import QUICK, SEEDS, at_step, records_of, sweep_of, typical
-from tests.tracking.test_away import server
-from tests.tracking.test_tracker import client, wait_until
+from tests.tracked import client, server
 
 
 @pytest.mark.slow
@@ -61,13 +60,7 @@ def two_at_a_time(folder: Path, *overrides: str) -> "subprocess.Popen[str]":
     """A sweep of jobs that do not end by themselves, two of them in processes of joblib's."""
     long = [word for word in QUICK if not word.startswith("train.numSteps")]
     command = ["-m", "+sweep=joblib", "hydra.launcher.n_jobs=2", *long, "train.numSteps=10000000"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "gptlab", *command, *overrides],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return start_python(folder, "-m", "gptlab", *command, *overrides)
 
 
 @pytest.mark.slow

@@ -12,8 +12,7 @@ from gptlab.files import read_json
 from gptlab.sweeps import folders as sweep_folders
 from gptlab.sweeps.plan import facts_of
 from gptlab.sweeps.record import RUNNING, JobRecord, read_records
-from tests.checkpoints import contents
-from tests.runs.test_folders import refused
+from tests.checkpoints import contents, refused
 from tests.sweeping import QUICK
 
 TINY = ["-m", *QUICK, "tracking=none", "hydra.sweep.dir=mine"]

@@ -20,10 +20,7 @@ from gptlab.tracking.store import find_store, write_store
 from gptlab.tracking.worker import Conversation
 from tests.resuming import write_corpus
 from tests.sweeping import QUICK, SEEDS, command_in, records_of, signal_at, sweep_of, typical
-from tests.tracking.test_tracker import client
-from tests.tracking.test_worker import FlakyClient, flaky
-
-__all__ = ["flaky"]  # the fixture
+from tests.tracked import FlakyClient, client
 
 # What is logged at the end of a run is not what is asked here, and takes its time.
 LIGHT = ["tracking.logModel=false"]

@@ -19,7 +19,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from gptlab.runs.folder import RunFolder
-from tests.repository import ROOT
+from tests.processes import start_python
 from tests.resuming import TINY, write_corpus
 from tests.statuses import check_statuses, stored_runs
 
@@ -36,15 +36,8 @@ CLOCK = "train/tokensPerSecond"  # of a step that is done again, the store keeps
 DEADLINE = 300.0  # seconds that a command may take
 
 
-def start(folder: Path, command: list[str]) -> "subprocess.Popen[bytes]":
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "PYTEST"))}
-    return subprocess.Popen(
-        [sys.executable, "-m", "gptlab", *command],
-        cwd=folder,
-        env={**env, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    return start_python(folder, "-m", "gptlab", *arguments, stdout=subprocess.DEVNULL)
 
 
 def children(pid: int) -> list[int]:
@@ -53,7 +46,7 @@ def children(pid: int) -> list[int]:
     return []
 
 
-def kill_somewhere(process: "subprocess.Popen[bytes]", chance: random.Random) -> str:
+def kill_somewhere(process: "subprocess.Popen[str]", chance: random.Random) -> str:
     """Kill the process that trains, that of MLflow's, or both; which, or nothing if all had ended before."""
     end = time.monotonic() + chance.uniform(0.5, 7.0)
     while time.monotonic() < end:
@@ -119,16 +112,16 @@ def main(folder: Path, kills: int, seed: int) -> None:
     while sum(seen.values()) < kills:
         sweep, place = chance.random() < 0.3, f"runs/day/{number}"
         for _ in range(chance.choice([1, 2, 4])):
-            process = start(folder, next_command(folder, place, sweep))
+            process = start(folder, *next_command(folder, place, sweep))
             if killed := kill_somewhere(process, chance):
                 seen[killed] = seen.get(killed, 0) + 1
-            error = process.communicate(timeout=DEADLINE)[1].decode()
+            error = process.communicate(timeout=DEADLINE)[1]
             if process.returncode == 0:
                 break
             assert process.returncode == -signal.SIGKILL, error
         number += 1
-    last = start(folder, [*SIZES, "hydra.run.dir=runs/day/last"])
-    error = last.communicate(timeout=DEADLINE)[1].decode()
+    last = start(folder, *SIZES, "hydra.run.dir=runs/day/last")
+    error = last.communicate(timeout=DEADLINE)[1]
     assert last.returncode == 0, error
     check_statuses(folder)
     wrong = different_rows(folder)

@@ -1,15 +1,9 @@
 """A store that goes away, comes back, or never does; a disk that is full. The training goes on."""
 
 import json
-import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +15,10 @@ from gptlab.runs.folder import RunFolder
 from gptlab.tracking import catch_up, worker
 from gptlab.tracking.catch_up import sync_folder
 from gptlab.tracking.earlier import UNSENT
-from gptlab.tracking.link import environment
 from gptlab.tracking.store import Store, find_store
-from tests.tracking.test_tracker import SCRIPT, client, make_run, start_script, wait_until
-from tests.tracking.test_worker import END, TIME, FlakyClient, converse, flaky, over, row, rows, sample
-
-__all__ = ["flaky"]  # the fixture
+from tests.processes import wait_until
+from tests.tracked import FlakyClient, client, make_run, server, start_training
+from tests.tracking.conversing import END, TIME, converse, over, row, rows, sample
 
 
 def steps(run_id: str, key: str = "train/loss") -> list[int]:
@@ -138,9 +130,9 @@ def test_a_run_that_the_server_never_had_is_made_when_it_is_sent(
     away = FlakyClient(client())
     away.down = True
     monkeypatch.setattr(worker, "connect", lambda store: away)
-    monkeypatch.setattr("tests.tracking.test_worker.find_store", lambda: Store("http://127.0.0.1:9"))
     run = make_run(mlflow_folder)
-    replies = converse(away, run, row(run, 1), row(run, 2), over(run), END)
+    nobody = Store("http://127.0.0.1:9")
+    replies = converse(away, run, row(run, 1), row(run, 2), over(run), END, store=nobody)
     assert [r["is"] for r in replies if r["is"] != "writing"] == ["failed", "ended"]
     assert RunFolder(run.folder).id == ""
 
@@ -204,47 +196,14 @@ def test_sync_needs_a_folder_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixt
 # A real server, and a real disk
 
 
-@contextmanager
-def server(port: int) -> Iterator[Callable[[], None]]:
-    """An MLflow server on the current folder's store, which answers; call what this gives to kill it."""
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", find_store().uri]
-    process = subprocess.Popen(
-        [*command, "--port", str(port), "--workers", "1"],
-        env={**environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-    def kill() -> None:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-    def listening() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    try:
-        wait_until(listening, 120)
-        yield kill
-    finally:
-        kill()
-
-
 @pytest.mark.slow
 def test_a_server_that_goes_and_comes_and_goes_for_good_loses_nothing(
     mlflow_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    # The end of the training is when this file is there: nothing here depends on how fast anything is.
-    go_on = mlflow_folder / "the-end"
-    script = SCRIPT.format(uri=f"http://127.0.0.1:{port}", steps=10**9, pause=0.02)
-    script = script.replace("    time.sleep", f"    if Path({str(go_on)!r}).exists(): break\n    time.sleep")
-    assert str(go_on) in script
     with server(port) as kill:
-        process = start_script(mlflow_folder, script=script)
+        process = start_training(mlflow_folder, 10**9, 0.02, f"http://127.0.0.1:{port}")
         assert process.stdout is not None
         run_id = process.stdout.readline().strip()
         wait_until(lambda: len(steps(run_id)) > 20, 60)
@@ -254,7 +213,8 @@ def test_a_server_that_goes_and_comes_and_goes_for_good_loses_nothing(
     with server(port) as kill:
         wait_until(lambda: len(steps(run_id)) > during + 50, 90)
         kill()
-    go_on.touch()
+    # Not after a number of steps: nothing here depends on how fast anything is.
+    (mlflow_folder / "the-end").touch()
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0
     assert errors.startswith("mlflow: http://"), errors
@@ -281,7 +241,7 @@ def test_a_full_disk_does_not_end_the_training(mlflow_folder: Path) -> None:
     limit = (mlflow_folder / "mlflow.db").stat().st_size + 300_000  # bytes a file may have
 
     full = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
-    process = start_script(mlflow_folder, steps=40_000, before=full)
+    process = start_training(mlflow_folder, steps=40_000, before=full)
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert "gptlab sync run" in errors.splitlines()[-1], errors

@@ -22,8 +22,8 @@ from gptlab.errors import UserError
 from gptlab.tracking.download import download_reference
 from gptlab.tracking.link import environment
 from gptlab.tracking.store import find_store, open_store
+from tests.processes import wait_until
 from tests.repository import ROOT
-from tests.tracking.test_tracker import wait_until
 
 SMALL = ["data=questions", "engine=scalar", "model.nEmbd=4", "model.nHead=2", "model.blockSize=6"]
 SMALL += ["train.numSteps=2", "samples.n=0", "data.valFraction=0", "progress=none"]

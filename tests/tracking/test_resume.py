@@ -1,7 +1,6 @@
 """A run that goes on: the same MLflow run, no step of it twice and none left out, whatever killed it."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,8 @@ from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import Run
 from gptlab.tracking import MLflowTracking, orphans
 from gptlab.tracking.sync import alone
-from tests.tracking.test_tracker import ROOT, client, followed, log, make_run, wait_until
+from tests.processes import start_python, wait_until
+from tests.tracked import client, followed, log, make_run
 
 
 def go_on(folder: Path, run_id: str, steps: range, error: BaseException | None = None) -> Run:
@@ -110,18 +110,6 @@ COMMAND += [
 COMMAND += ["checkpoint.every=20", "progress=none", "hydra.run.dir=kept"]
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "PYTEST"))}
-    return subprocess.Popen(
-        [sys.executable, "-m", "gptlab", *arguments],
-        cwd=folder,
-        env={**env, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 def newest_step(folder: Path) -> int:
     """The last step in metrics.jsonl."""
     path = folder / "kept/metrics.jsonl"
@@ -133,7 +121,7 @@ def newest_step(folder: Path) -> int:
 def test_sigkill_and_resume_leave_one_run_without_gap_or_double(mlflow_folder: Path) -> None:
     arguments, reached = COMMAND, 0
     for kill in range(3):
-        process = start(mlflow_folder, *arguments)
+        process = start_python(mlflow_folder, "-m", "gptlab", *arguments, stderr=subprocess.STDOUT)
         goal = reached + 150
 
         def far_enough(process: subprocess.Popen[str] = process, goal: int = goal) -> bool:
@@ -149,7 +137,7 @@ def test_sigkill_and_resume_leave_one_run_without_gap_or_double(mlflow_folder: P
         reached = newest_step(mlflow_folder)
         arguments = ["resume=kept", "progress=none"]
     assert reached < 3000, "it was to be killed on the way"
-    process = start(mlflow_folder, *arguments)
+    process = start_python(mlflow_folder, "-m", "gptlab", *arguments, stderr=subprocess.STDOUT)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     run_id = json.loads((mlflow_folder / "kept/run.json").read_text())["id"]

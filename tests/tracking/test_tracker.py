@@ -5,87 +5,20 @@ import math
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pluggy
 import pytest
 
-from gptlab.data.facts import DatasetFacts
 from gptlab.errors import UserError
-from gptlab.model.matrix import Matrix
 from gptlab.plugins.listeners import Listeners
-from gptlab.runs.folder import RunFolder
-from gptlab.runs.recording import FolderListener, IdentityListener
 from gptlab.runs.run import Run
 from gptlab.tracking import MLflowTracking, NoTracking
 from gptlab.tracking.catch_up import sync_folder
 from gptlab.tracking.store import find_store, open_store
 from gptlab.tracking.tracker import Tracker
-from tests.repository import ROOT
-
-
-def make_run(folder: Path, **changes) -> Run:
-    folder = folder / "run"
-    folder.mkdir(exist_ok=True)
-    values = {
-        "name": "tiny model.nEmbd=16",
-        "description": "Is one layer enough?",
-        "folder": folder,
-        "config": {
-            "seed": 1,
-            "model": {"nEmbd": 16, "norm": {"name": "rmsnorm", "eps": 1e-5}},
-            "train": {"numSteps": 3000},
-            "resume": None,
-        },
-        "matrices": [
-            Matrix("tokenEmbedding", (597, 16), "embeddings", 9552),
-            Matrix("layers.0.mlp.hidden", (64, 16), "mlp", 1024),
-            Matrix("layers.0.mlp.output", (16, 64), "mlp", 1024),
-        ],
-        "dataset": DatasetFacts(
-            "sentences", "gptlab", "0123abcd", 30000, 29400, 600, {"entropyPerWord": 1.9}
-        ),
-        "tags": {"engine": "xla", "gptlab.version": "0.1"},
-        **changes,
-    }
-    run = Run(**values)
-    RunFolder(folder).begin(run, {"kind": "word"}, {})
-    return run
-
-
-def followed(run: Run, tracker: Tracker) -> Listeners:
-    """What a run tells its folder, and then MLflow."""
-    listeners = Listeners()
-    listeners.add("folder", FolderListener())
-    listeners.add("identity", IdentityListener())
-    listeners.add("tracking=mlflow", tracker)
-    listeners.run_started(run)
-    return listeners
-
-
-def log(listeners: Listeners, run: Run, step: int, metrics: dict[str, float], *texts: str) -> None:
-    """A logged step, as the training tells it."""
-    run.metrics.append((step, metrics))
-    if texts:
-        run.samples.append((step, list(texts)))
-    listeners.step_ended(run, step, metrics)
-
-
-def track(run: Run, error: BaseException | None = None, steps: int = 3) -> None:
-    tracker = MLflowTracking().start()
-    tracker.prepare()
-    listeners = followed(run, tracker)
-    tracker.wait_until_ready(120)
-    for step in range(1, steps + 1):
-        log(listeners, run, step, {"train/loss": 6.0 / step, "train/learningRate": 0.01})
-    listeners.run_ended(run, error)
-
-
-def client():
-    return open_store(find_store())
+from tests.processes import wait_until
+from tests.tracked import client, followed, log, make_run, start_training, track
 
 
 def test_a_run_reads_back_whole(mlflow_folder, monkeypatch):
@@ -306,50 +239,10 @@ def test_the_training_goes_on_if_mlflow_s_process_dies_again_and_again(mlflow_fo
 
 # Whole processes
 
-SCRIPT = """
-import time
-from pathlib import Path
-from tests.tracking.test_tracker import MLflowTracking, followed, log, make_run
-tracker = MLflowTracking({uri!r}).start()
-tracker.prepare()
-run = make_run(Path.cwd())
-listeners = followed(run, tracker)
-tracker.wait_until_ready(120)
-print(run.id, flush=True)
-for step in range(1, {steps}):
-    log(listeners, run, step, {{"train/loss": 1.0}})
-    time.sleep({pause})
-listeners.run_ended(run, None)
-"""
-
-
-def start_script(
-    folder: Path, steps: int = 10, pause: float = 0.0, script: str | None = None, before: str = ""
-) -> subprocess.Popen:
-    """Run SCRIPT, or another one, in a process of its own, after the lines of `before`."""
-    script = script or SCRIPT.format(uri=None, steps=steps, pause=pause)
-    # As a user starts it: without the settings that keep MLflow quiet.
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "PYTEST"))}
-    return subprocess.Popen(
-        [sys.executable, "-c", before + script],
-        cwd=folder,
-        env={**env, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_until(condition, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.1)
-
 
 @pytest.mark.slow
 def test_a_fresh_store_is_made_and_nothing_is_printed(tmp_path):
-    output, errors = start_script(tmp_path).communicate(timeout=120)
+    output, errors = start_training(tmp_path).communicate(timeout=120)
     assert (len(output.split()), errors) == (1, "")
     assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".")]
     assert open_store(find_store(None, tmp_path)).get_run(output.strip()).info.status == "FINISHED"
@@ -357,7 +250,7 @@ def test_a_fresh_store_is_made_and_nothing_is_printed(tmp_path):
 
 @pytest.mark.slow
 def test_sigkill_loses_nothing_that_was_reported(mlflow_folder):
-    process = start_script(mlflow_folder, steps=10_000, pause=0.01)
+    process = start_training(mlflow_folder, steps=10_000, pause=0.01)
     assert process.stdout is not None
     run_id = process.stdout.readline().strip()
     time.sleep(0.5)

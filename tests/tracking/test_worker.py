@@ -3,114 +3,19 @@
 import json
 import math
 import os
-import queue
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from gptlab.files import append_whole
 from gptlab.runs.folder import RunFolder
-from gptlab.runs.run import Run
-from gptlab.tracking import orphans, uploads, worker
+from gptlab.tracking import orphans, uploads
 from gptlab.tracking.catch_up import close_abandoned, sync_folder
 from gptlab.tracking.facts import PARAM_LENGTH, flat_params
 from gptlab.tracking.store import find_store, read_store, write_store
-from gptlab.tracking.worker import Conversation
 from gptlab.training.figures import loss_curve
-from gptlab.training.metric_rows import line_of
-from tests.tracking.test_tracker import client, make_run, track
-
-# A conversation with a client that fails at will
-
-
-class FlakyClient:
-    def __init__(self, real) -> None:
-        self.real = real
-        self.down = False
-
-    def __getattr__(self, name):
-        method = getattr(self.real, name)
-
-        def call(*args, **kwargs):
-            if self.down:
-                raise ConnectionError("the store is away")
-            return method(*args, **kwargs)
-
-        return call
-
-
-@pytest.fixture
-def flaky(mlflow_folder, monkeypatch):
-    flaky = FlakyClient(client())
-    monkeypatch.setattr(worker, "open_store", lambda store: flaky)
-    return flaky
-
-
-Action = dict[str, Any] | bool | Callable[[], object]
-
-
-def converse(flaky: FlakyClient, run: Run, *actions: Action, fresh: bool = True) -> list[dict[str, Any]]:
-    """What MLflow's process answers while it follows a run's folder, until the process that trains is gone.
-
-    Actions: a message, a value for `flaky.down`, something that happens in the folder, or TIME to look there.
-    """
-    replies: list[dict[str, Any]] = []
-    tell_start(run)
-    start = {"do": "follow", "store": write_store(find_store()), "folder": str(run.folder), "fresh": fresh}
-    waiting = iter([start, *actions, None])
-
-    class Inbox:
-        def get(self, timeout):
-            while not isinstance(message := next(waiting), dict) and message is not None:
-                if isinstance(message, bool):
-                    flaky.down = message
-                else:
-                    message()
-            if message is TIME:
-                raise queue.Empty
-            return message
-
-    conversation = Conversation(Inbox(), replies.append)
-    conversation.hold()
-    if conversation.looking is not None:
-        conversation.looking.join()
-    return replies
-
-
-def tell_start(run: Run) -> None:
-    """What the process that trains has its folder tell."""
-    process = orphans.own_process()
-    store = find_store().address
-    told = {"experiment": "e", "process": process, "typed": "", "began": 1, "store": store, "synced": False}
-    folder = RunFolder(run.folder)
-    folder.update(**{"key": "0123", **folder.identity(), **told, "status": "RUNNING", "id": run.id})
-
-
-def row(run: Run, step: int, **metrics: float) -> Callable[[], None]:
-    """Has the folder gain a row."""
-    values = metrics or {"train/loss": float(step)}
-    return lambda: append_whole(run.folder / "metrics.jsonl", line_of(step, values).encode())
-
-
-def rows(run: Run, count: int) -> Callable[[], None]:
-    lines = "".join(line_of(step, {"train/loss": 1.0}) for step in range(1, count + 1))
-    return lambda: append_whole(run.folder / "metrics.jsonl", lines.encode())
-
-
-def sample(run: Run, step: int, text: str) -> Callable[[], None]:
-    return lambda: append_whole(run.folder / "samples.txt", f"step {step}: {text}\n".encode())
-
-
-def over(run: Run, status: str = "FINISHED") -> Callable[[], None]:
-    """Has the folder tell that the run is over."""
-    return lambda: RunFolder(run.folder).update(status=status, reason="", ended=1_000_000)
-
-
-TIME = {"do": "nothing"}
-END = {"do": "end"}
+from tests.tracked import client, make_run, track
+from tests.tracking.conversing import END, TIME, converse, over, row, rows, sample
 
 
 def test_what_could_not_be_written_is_written_at_the_end(flaky, mlflow_folder):

@@ -17,7 +17,7 @@ from gptlab.sweeps.record import RECORD, losses_in, read_record
 from gptlab.training.metric_rows import rows_in
 from gptlab.training.smoothing import SHARE, SMOOTHED, SmoothedLoss, with_smoothed
 from tests.sweep_records import record
-from tests.training.test_loop import make_training
+from tests.training.trainings import make_training
 
 DRAWN = random.Random(0)
 LOSSES = [5 * 0.99**step + DRAWN.gauss(0, 0.3) for step in range(400)]
