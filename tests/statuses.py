@@ -1,6 +1,7 @@
 """Whether MLflow tells of each run what its folder tells: asked after every test, whichever way its runs ended."""
 
 import json
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -13,6 +14,7 @@ from gptlab.runs.run import INTERRUPTED
 from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, RECORD, RUNNING
 from gptlab.sweeps.sweep import SWEEP
 from gptlab.tracking import link, orphans
+from tests.processes import children
 
 WAITING_SECONDS = 60.0  # that MLflow's processes may take to write what killed ones have left
 OVER = (FINISHED, FAILED, KILLED)
@@ -63,7 +65,7 @@ def stored_runs(database: Path) -> dict[str, Stored]:
 
 def _ended(database: Path) -> dict[str, Stored]:
     """The runs, once no process of MLflow's writes any more but those that wait for the next run of this one."""
-    idle = {orphans.process(waiting.pid) for waiting in link._idle}
+    idle = {orphans.process(pid) for pid in children(os.getpid())}
     deadline = time.monotonic() + WAITING_SECONDS
     while True:
         runs = stored_runs(database)

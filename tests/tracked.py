@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gptlab.data.facts import DatasetFacts
@@ -19,7 +19,7 @@ from gptlab.tracking import MLflowTracking
 from gptlab.tracking.link import environment
 from gptlab.tracking.store import find_store, open_store
 from gptlab.tracking.tracker import Tracker
-from tests.processes import start_python, wait_until
+from tests.processes import children, start_python, wait_until
 
 
 def make_run(folder: Path, **changes) -> Run:
@@ -81,6 +81,17 @@ def track(run: Run, error: BaseException | None = None, steps: int = 3) -> None:
 
 def client():
     return open_store(find_store())
+
+
+def mlflow_processes() -> list[int]:
+    """The ids of MLflow's processes that this one has started and that have not ended."""
+    found = []
+    for pid in children(os.getpid()):
+        with suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()  # nothing once it has ended
+            if b"from gptlab.tracking import worker" in command:
+                found.append(pid)
+    return found
 
 
 class FlakyClient:

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from gptlab.cli import main
 from gptlab.command.composing import prepared
-from gptlab.command.hydra_insides import get_args_parser, run_one
+from gptlab.command.hydra_insides import Hydra, get_args_parser, run_one
 from gptlab.command.line import check_typed_keys, read_command_line
 from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import folder_of
@@ -70,9 +70,9 @@ def test_a_job_sees_what_hydras_own_main_shows_it(folder: Path, monkeypatch: pyt
 
 def test_a_config_is_composed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     composed = []
-    compose = hydra._internal.hydra.Hydra.compose_config
+    compose = Hydra.compose_config
     monkeypatch.setattr(
-        hydra._internal.hydra.Hydra,
+        Hydra,
         "compose_config",
         lambda self, *args, **kwargs: composed.append(1) or compose(self, *args, **kwargs),
     )
@@ -142,7 +142,7 @@ def test_what_needs_more_of_hydra_is_left_to_it(
     flags, swept = read_command_line(overrides).flags, "+experiment=sweep" in overrides
     asked: list[list[str]] = []
     for name in ("run", "multirun"):
-        monkeypatch.setattr(hydra._internal.hydra.Hydra, name, lambda self, *args: asked.append(args[2]))
+        monkeypatch.setattr(Hydra, name, lambda self, *args: asked.append(args[2]))
     assert run_one(flags, lambda config: pytest.fail("it was run")) is not swept
     assert asked == ([] if swept else [[*overrides, "hydra.mode=RUN"]])
     asked.clear()

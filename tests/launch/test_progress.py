@@ -5,19 +5,20 @@ import io
 import math
 import os
 import pty
-import re
 import select
 import sys
 import termios
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rich.console import Console
 
-from gptlab.launch.progress import PlainLines, Silence, make_progress, plain
+from gptlab.launch.progress import PlainLines, Silence, live, make_progress, plain
 from gptlab.launch.progress.curve import BLOCKS, LIMIT, Curve, sparkline
 from gptlab.launch.progress.live import LivePanel, duration
+from tests.launch.screens import Screen, Still
 
 
 class Clock:
@@ -129,7 +130,7 @@ def on_terminal(monkeypatch):
         modes = termios.tcgetattr(slave)
         modes[3] |= termios.NOFLSH  # a Ctrl-C throws nothing away that has not been read yet
         termios.tcsetattr(slave, termios.TCSANOW, modes)
-        read = []
+        read, threads = [], threading.enumerate()
 
         def type_in(keys, shown):
             """Returns once the terminal shows them: they would stand amid what is written next."""
@@ -146,7 +147,10 @@ def on_terminal(monkeypatch):
                 whole = pool.submit(all_of, master, read)
                 with os.fdopen(slave, "w", encoding="utf-8") as screen, contextlib.redirect_stdout(screen):
                     result = function()
-                return result, whole.result()
+                shown = whole.result()
+            # One that went on would draw on the terminal of the next test.
+            assert set(threading.enumerate()) <= {*threads}, "nothing is drawn any more"
+            return result, shown
         finally:
             os.close(master)
 
@@ -182,45 +186,6 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch, on
     assert shown.splitlines() == ["step 4: loss 2.500  e.g. [bold]the cat[/bold]"]
 
 
-class Screen:
-    """What a terminal of some width shows of what is written to it, as far as a panel needs it."""
-
-    PART = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|.", re.DOTALL)
-
-    def __init__(self, width, written):
-        self.rows, self.row, self.column = [{}], 0, 0
-        for part in self.PART.finditer(written):
-            arguments, kind = part[1], part[2]
-            if kind == "A":
-                self.row = max(0, self.row - int(arguments or 1))
-            elif kind == "K":
-                assert arguments == "2"
-                self.rows[self.row] = {}
-            elif kind is not None:
-                assert kind in "hlm"  # the cursor hidden and shown, colours
-            elif part[0] == "\r":
-                self.column = 0
-            elif part[0] == "\n":
-                self.down()
-            else:
-                # The cursor stays in the last column until something more is written.
-                if self.column == width:
-                    self.down()
-                    self.column = 0
-                self.rows[self.row][self.column] = part[0]
-                self.column += 1
-
-    def down(self):
-        self.row += 1
-        if self.row == len(self.rows):
-            self.rows.append({})
-
-    @property
-    def lines(self):
-        lines = ["".join(row.get(i, " ") for i in range(max(row, default=-1) + 1)) for row in self.rows]
-        return [line for line in lines if line]
-
-
 SIZES = [(80, 24), (100, 30), (64, 12), (63, 12), (40, 10), (20, 5), (120, 30)]
 each_size = pytest.mark.parametrize(("width", "height"), SIZES, ids=str)
 
@@ -236,13 +201,14 @@ def test_a_closed_panel_leaves_nothing_of_itself(monkeypatch, on_terminal, width
     for name, value in {"COLUMNS": width, "LINES": height, "TERM": "xterm-256color"}.items():
         monkeypatch.setenv(name, str(value))
 
+    monkeypatch.setattr(live, "Live", Still)
+
     def run():
         progress = make_progress("auto", 1000)
-        progress._live.auto_refresh = False
         for step in range(1, 4):
             progress.logged(step, {"train/loss": 2.5, "val/loss": 2.25}, ["the cat eats " * 20])
             progress.update(step, 2.5, 123456.0, 3.5)
-            progress._live.refresh()
+            Still.newest.refresh()
         for text in ("one", "two"):
             on_terminal.type_in(keys, shown)
             progress.note(text)
@@ -255,15 +221,16 @@ def test_a_closed_panel_leaves_nothing_of_itself(monkeypatch, on_terminal, width
 
 ENTER = """
 import signal, sys
-from gptlab.launch.progress import make_progress
+from gptlab.launch.progress import live, make_progress
+from tests.launch.screens import Still
+live.Live = Still
 progress = make_progress("auto", 1000)
-progress._live.auto_refresh = False
 try:
     progress.update(1, 2.5, 123456.0, 3.5)
-    progress._live.refresh()
+    Still.newest.refresh()
     print("\\x1b[5h", end="", flush=True)  # says: drawn; moves nothing
     sys.stdin.readline()
-    progress._live.refresh()
+    Still.newest.refresh()
     print("\\x1b[6h", end="", flush=True)
     signal.pause()
 except KeyboardInterrupt:

@@ -16,12 +16,6 @@ from tests.repository import ROOT, repository_files
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # A bracket in each, so that this file does not match itself.
 PLACES = re.compile(r"pythonhosted[.]org|/work[/](main|shared)|/opt[/](pypi|wheels)|/root[/]|/home[/]\w")
-TESTS = ROOT / "tests"
-# By its whole name, wherever that stands; by the folder that it lies in; by its own name.
-IMPORTED = re.compile(
-    r"\btests(?:\.\w+)*\.test_\w+|^\s*from tests[\w.]* import (?:.*\W)?test_\w+|^\s*(?:from|import) test_\w+",
-    re.M,
-)
 
 # Beside the dependencies each has an extra.
 LOCKS = {"requirements.txt": "dev", "requirements-ray.txt": "ray"}
@@ -56,28 +50,6 @@ def test_no_file_names_a_machine_or_an_index_host() -> None:
         text = path.read_bytes().decode("utf-8", errors="replace")
         found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in PLACES.finditer(text)]
     assert found == []
-
-
-def test_no_test_file_is_imported() -> None:
-    # What more than one of them uses is a fixture of a conftest.py, or lies in a module of helpers.
-    found = {path.name: IMPORTED.findall(path.read_text("utf-8")) for path in sorted(TESTS.rglob("*.py"))}
-    assert len(found) > 100
-    assert {name: lines for name, lines in found.items() if lines} == {}
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "from tests.runs.{}finding import train",
-        "    from tests.runs import killing, {}finding",
-        "import tests.runs.{}finding as finding",
-        "    from {}finding import train",
-        'monkeypatch.setattr("tests.runs.{}finding.train", 1)',
-    ],
-)
-def test_an_import_of_a_test_file_is_found(line: str) -> None:
-    assert IMPORTED.findall("import json\n" + line.format("test_") + "\n")
-    assert not IMPORTED.findall("import json\n" + line.format("") + "\n")
 
 
 def test_no_python_file_is_longer_than_400_lines() -> None:

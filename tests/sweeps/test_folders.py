@@ -10,8 +10,9 @@ from gptlab.cli import main
 from gptlab.command.line import read_command_line
 from gptlab.files import read_json
 from gptlab.sweeps import folders as sweep_folders
+from gptlab.sweeps import job
 from gptlab.sweeps.plan import facts_of
-from gptlab.sweeps.record import RUNNING, JobRecord, read_records
+from gptlab.sweeps.record import RUNNING, read_records
 from tests.checkpoints import contents, refused
 from tests.sweeping import QUICK
 
@@ -100,15 +101,14 @@ def test_a_job_that_finds_its_folder_taken_writes_nothing_there(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left: list[dict[str, bytes]] = []
-    from gptlab.sweeps.job import Job
+    unused = job.unused_folder
 
-    without = Job._without_folder
+    def seen(root: Path, number: int) -> Path:
+        (taken,) = root.glob("x*")
+        left.append(contents(taken))
+        return unused(root, number)
 
-    def seen(self: Job, *rest: object) -> JobRecord:
-        left.append(contents(self.output))
-        return without(self, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Job, "_without_folder", seen)
+    monkeypatch.setattr(job, "unused_folder", seen)
     assert main([*TINY, "seed=0,1,2", LATE]) == 1
     error = capfd.readouterr().err
     assert error.count("has the checkpoints of another. Choose another with hydra.sweep.subdir=") == 2

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from gptlab.autograd.ops import OpTable
 from gptlab.command.composing import compose, prepared
-from gptlab.command.hydra_insides import BASIC, ComposedOnce
+from gptlab.command.hydra_insides import BASIC, ComposedOnce, ConfigLoaderImpl, create_config_search_path
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
 from gptlab.data import tokenized
@@ -85,7 +85,6 @@ class Counting(WordTokenizer):
 
 
 def test_the_same_texts_are_tokenized_once(monkeypatch):
-    monkeypatch.setattr(tokenized, "_latest", {})
     monkeypatch.setattr(Counting, "built", 0)
     settings = {"name": "counting"}
     first = tokenize(["the cat", "a dog"], Counting(), settings, QUIET)
@@ -95,13 +94,13 @@ def test_the_same_texts_are_tokenized_once(monkeypatch):
     assert other.digest != first.digest and Counting.built == 2
     tokenize(["the cat", "a bird"], Counting(), {"name": "counting", "lower": False}, QUIET)
     assert Counting.built == 3
-    assert len(tokenized._latest) == tokenized.REMEMBERED
+    # No more than the latest are remembered.
+    assert tokenized.REMEMBERED == 2
+    assert tokenize(["the cat", "a bird"], Counting(), settings, QUIET) is other and Counting.built == 3
+    assert tokenize(["the cat", "a dog"], Counting(), settings, QUIET) is not first and Counting.built == 4
 
 
 def test_a_config_is_composed_once_for_two_who_ask(monkeypatch):
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
-
     asked = []
 
     def composed(self, master, overrides):
@@ -109,7 +108,8 @@ def test_a_config_is_composed_once_for_two_who_ask(monkeypatch):
         return OmegaConf.create({"hydra": {}})
 
     monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", composed)
-    loader = ComposedOnce(ConfigSearchPathImpl())
+    loader = ComposedOnce(create_config_search_path(None))
+    before = len(pickle.dumps(loader))
 
     def load(seed: int, sweeper: str = BASIC) -> object:
         master = OmegaConf.create({"hydra": {"sweeper": {"_target_": sweeper}}})
@@ -122,7 +122,7 @@ def test_a_config_is_composed_once_for_two_who_ask(monkeypatch):
     assert load(3) is not pickle.loads(pickle.dumps(loader)).load_sweep_config(
         OmegaConf.create({"hydra": {"sweeper": {"_target_": BASIC}}}), ["seed=3"]
     )
-    assert len(pickle.dumps(loader)) < 5000, "a launcher's processes are not sent what is kept"
+    assert len(pickle.dumps(loader)) == before, "a launcher's processes are not sent what is kept"
 
 
 def test_ends_wait_their_turn_and_all_are_over_at_the_end():

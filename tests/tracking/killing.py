@@ -19,7 +19,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from gptlab.runs.folder import RunFolder
-from tests.processes import start_python
+from tests.processes import children, start_python
 from tests.resuming import TINY, write_corpus
 from tests.statuses import check_statuses, stored_runs
 
@@ -38,12 +38,6 @@ DEADLINE = 300.0  # seconds that a command may take
 
 def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     return start_python(folder, "-m", "gptlab", *arguments, stdout=subprocess.DEVNULL)
-
-
-def children(pid: int) -> list[int]:
-    with suppress(OSError):
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
 
 
 def kill_somewhere(process: "subprocess.Popen[str]", chance: random.Random) -> str:

@@ -1,36 +1,51 @@
 """The training process's end of the pipe to MLflow's."""
 
+import os
+import signal
+import sys
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from gptlab.tracking import MLflowTracking
 from gptlab.tracking import tracker as tracker_module
+from tests.processes import wait_until
+from tests.tracked import make_run, mlflow_processes
+
+# What MLflow's process says of an end with much to write.
+LONG = """#!{python}
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    said = {{"follow": [{{"is": "started", "id": "0"}}]}}
+    said["end"] = [{{"is": "writing"}}] * 20 + [{{"is": "ended", "message": "", "registered": ""}}]
+    for reply in said[message["do"]]:
+        print(json.dumps(reply), flush=True)
+"""
 
 
-def test_a_long_end_is_waited_for_as_long_as_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(0, 100_000, 100))  # a hundred seconds between any two looks at it
-    monkeypatch.setattr(
-        tracker_module, "time", SimpleNamespace(monotonic=lambda: float(next(clock)), time=lambda: 0.0)
-    )
-    replies = [{"is": "writing"}] * 20 + [{"is": "ended", "message": "", "registered": ""}]
-    sent: list[str] = []
+def test_a_long_end_is_waited_for_as_long_as_it_goes_on(
+    mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for pid in mlflow_processes():  # that wait for the next run
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not mlflow_processes())
+    program = mlflow_folder / "long"
+    program.write_text(LONG.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    tracker, run = MLflowTracking().start(), make_run(mlflow_folder)
+    tracker.gptlab_run_started(run)
+    tracker.wait_until_ready()
+    (pid,) = mlflow_processes()
 
-    class Process:
-        def send(self, do: str, **message: Any) -> None:
-            sent.append(do)
-
-        def receive(self, timeout: float) -> dict[str, Any] | None:
-            return replies.pop(0) if timeout > 0 else None
-
-        def release(self) -> None:
-            sent.append("released")
-
-        def close(self, timeout: float) -> None:
-            sent.append("killed")
-
-    tracker = MLflowTracking().start()
-    tracker._link, tracker._accepted = Process(), True
-    tracker.gptlab_run_ended(SimpleNamespace(metrics=[(1, {})]), None)
-    assert sent == ["end", "released"]
+    looks = iter(range(0, 100_000, 100))  # a hundred seconds between any two looks at the clock
+    clock = SimpleNamespace(monotonic=lambda: float(next(looks)), time=lambda: 0.0)
+    monkeypatch.setattr(tracker_module, "time", clock)
+    run.metrics.append((1, {}))
+    tracker.gptlab_run_ended(run, None)
+    assert next(looks) > 20 * 100, "it was waited for"
+    assert capsys.readouterr().err == ""
+    assert mlflow_processes() == [pid], "the next run can have it"
+    os.kill(pid, signal.SIGKILL)

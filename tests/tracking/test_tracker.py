@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 
 import pluggy
 import pytest
@@ -18,7 +19,7 @@ from gptlab.tracking.catch_up import sync_folder
 from gptlab.tracking.store import find_store, open_store
 from gptlab.tracking.tracker import Tracker
 from tests.processes import wait_until
-from tests.tracked import client, followed, log, make_run, start_training, track
+from tests.tracked import client, followed, log, make_run, mlflow_processes, start_training, track
 
 
 def test_a_run_reads_back_whole(mlflow_folder, monkeypatch):
@@ -172,16 +173,22 @@ def test_an_experiment_of_a_server_is_refused(mlflow_folder):
         tracker.wait_until_ready(120)
 
 
-def kill_mlflow(tracker: Tracker, run: Run, step: int) -> None:
-    """Kill the process of MLflow's, and go on until that is known."""
-    assert tracker._link is not None
-    before = tracker._link
-    os.kill(before.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 20.0
-    while tracker._link is before:
-        assert time.monotonic() < deadline
+def kill_mlflow() -> set[int]:
+    """Kill the process of MLflow's; the ids of what was killed."""
+    killed = set(mlflow_processes())
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    return killed
+
+
+def go_on_until(known: Callable[[], object], tracker: Tracker, run: Run, step: int) -> None:
+    """Go on with the step until its tracker has seen what has become of MLflow's process."""
+
+    def seen() -> object:
         tracker.gptlab_step_ended(run, step, {})
-        time.sleep(0.01)
+        return known()
+
+    wait_until(seen)
 
 
 def log_step(listeners: Listeners, run: Run, step: int) -> None:
@@ -196,7 +203,9 @@ def test_another_process_of_mlflow_s_goes_on_where_one_was_killed(mlflow_folder,
     if known:
         tracker.wait_until_ready(120)
     log_step(listeners, run, 1)
-    kill_mlflow(tracker, run, 1)
+    killed = kill_mlflow()
+    assert len(killed) == 1
+    go_on_until(lambda: set(mlflow_processes()) - killed, tracker, run, 1)
     log_step(listeners, run, 2)
     listeners.run_ended(run, None)
     error = capsys.readouterr().err
@@ -213,8 +222,7 @@ def test_a_process_of_mlflow_s_killed_at_the_end_is_followed_by_one_that_ends_th
     listeners = followed(run, tracker)
     tracker.wait_until_ready(120)
     log_step(listeners, run, 1)
-    assert tracker._link is not None
-    os.kill(tracker._link.pid, signal.SIGKILL)
+    assert len(kill_mlflow()) == 1
     listeners.run_ended(run, ValueError("why"))
     found = client().get_run(run.id)
     assert (found.info.status, found.data.tags["error"]) == ("FAILED", "why")
@@ -225,10 +233,14 @@ def test_the_training_goes_on_if_mlflow_s_process_dies_again_and_again(mlflow_fo
     tracker = MLflowTracking().start()
     listeners = followed(run, tracker)
     tracker.wait_until_ready(120)
-    for step in range(1, 4):
+    for step in (1, 2):
         log_step(listeners, run, step)
-        kill_mlflow(tracker, run, step)
-    assert "The rest is kept; to send it later: python -m gptlab sync run" in capsys.readouterr().err
+        killed = kill_mlflow()
+        go_on_until(lambda killed=killed: set(mlflow_processes()) - killed, tracker, run, step)
+    log_step(listeners, run, 3)
+    kill_mlflow()
+    told = "The rest is kept; to send it later: python -m gptlab sync run"
+    go_on_until(lambda: told in capsys.readouterr().err, tracker, run, 3)
     log_step(listeners, run, 4)
     listeners.run_ended(run, None)
     assert capsys.readouterr().err == ""

@@ -8,7 +8,7 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,8 +16,8 @@ import pytest
 
 from gptlab.errors import UserError
 from gptlab.tracking import orphans, ui
-from gptlab.tracking.store import find_store, open_store
-from gptlab.tracking.ui import _answers, serve_ui
+from gptlab.tracking.store import Store, find_store, open_store
+from gptlab.tracking.ui import serve_ui
 from tests.repository import ROOT
 
 
@@ -42,8 +42,8 @@ def test_a_taken_port_is_refused_with_a_free_one(mlflow_folder):
 
 
 @contextmanager
-def another_server() -> Iterator[int]:
-    """One that answers everything as MLflow's would; its port."""
+def another_server(port: int) -> Iterator[None]:
+    """One that answers everything as MLflow's would."""
 
     class Healthy(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -55,48 +55,51 @@ def another_server() -> Iterator[int]:
         def log_message(self, *rest):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Healthy) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield server.server_port
+            yield
         finally:
             server.shutdown()
             thread.join()
 
 
-class Ending:
-    """A process that ends after it has been looked at so many times."""
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A port that another server takes once it was found free, as where two `ui` are started together."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    glance = ui.glance
+    with ExitStack() as servers:
 
-    def __init__(self, looks: int) -> None:
-        self.looks = looks
+        def taking(store: Store) -> tuple[str | None, bool]:
+            servers.enter_context(another_server(port))
+            return glance(store)
 
-    def poll(self) -> int | None:
-        self.looks -= 1
-        return 1 if self.looks < 0 else None
+        monkeypatch.setattr(ui, "glance", taking)
+        yield port
 
 
-def test_the_answer_of_another_server_is_not_taken_for_ones_own():
-    with another_server() as port:
-        assert not _answers(f"http://127.0.0.1:{port}/", Ending(3), "0123")
+REFUSAL = r"port \d+ .* must be free.*gptlab ui port=\d+"
+
+
+def test_the_answer_of_another_server_is_not_taken_for_ones_own(mlflow_folder, monkeypatch, taken, capsys):
+    ending = mlflow_folder / "a server that ends"
+    ending.write_text("#!/bin/sh\nsleep 0.5\n")
+    ending.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(ending))
+    with pytest.raises(UserError, match=REFUSAL):
+        serve_ui(port=taken)
+    assert "shows the runs" not in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_a_port_that_is_taken_while_the_server_starts_is_refused_with_a_free_one(
-    mlflow_folder, monkeypatch, capsys
+    mlflow_folder, taken, capsys
 ):
-    """Two `ui` that are started together both find it free."""
-    check, looks = ui._check_port, []
-
-    def free_at_first(host, port):
-        looks.append(port)
-        if len(looks) > 1:
-            check(host, port)
-
-    monkeypatch.setattr(ui, "_check_port", free_at_first)
-    refusal = r"port \d+ .* must be free.*gptlab ui port=\d+"
-    with another_server() as port, pytest.raises(UserError, match=refusal):
-        serve_ui(port=port)
+    with pytest.raises(UserError, match=REFUSAL):
+        serve_ui(port=taken)
     assert "shows the runs" not in capsys.readouterr().out
 
 
