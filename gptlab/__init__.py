@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gptlab.data.tokenizers import Tokenizer, Vocabulary
     from gptlab.engines.engine import Context
     from gptlab.errors import TrainingStopped, UserError
-    from gptlab.loaded.loading import load
+    from gptlab.loaded.loaded import load
     from gptlab.model.component import Part, Sizes, Weight
     from gptlab.model.model import Model
     from gptlab.model.position import Position
@@ -70,7 +70,7 @@ _HOMES = {
     "TrainingStopped": "gptlab.errors",
     "UserError": "gptlab.errors",
     "hookimpl": "gptlab.plugins.hookspecs",
-    "load": "gptlab.loaded.loading",
+    "load": "gptlab.loaded.loaded",
     "Part": "gptlab.model.component",
     "Sizes": "gptlab.model.component",
     "Weight": "gptlab.model.component",

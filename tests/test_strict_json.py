@@ -10,7 +10,7 @@ import pytest
 
 from gptlab import strict_json
 from gptlab.files import read_json, write_json
-from gptlab.runs.checkpoint.state import state_as_bytes
+from gptlab.runs.checkpoint.folder import state_as_bytes
 from gptlab.training.metric_rows import line_of, rows_in
 from tests.repository import ROOT
 

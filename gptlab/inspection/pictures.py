@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -10,11 +10,17 @@ import numpy as np
 
 from gptlab.drawing.colors import INK
 from gptlab.inspection.inspection import Inspection
-from gptlab.inspection.lettering import POINT, SIZE, lettering
 
 if TYPE_CHECKING:
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+    from matplotlib.transforms import Transform
+
     from gptlab.drawing.picture import Picture
 
+POINT = 1 / 72  # inches
+SIZE = 7  # points
+MIDDLE = 0.3  # of the size: how far the middle of small letters is above the line that they stand on
 CELL = 0.16  # inches, of one share where there are few positions
 SMALLEST, LARGEST = 1.2, 2.6  # inches, of one head's square
 LEGIBLE = 0.42  # inches, of a share with its number in it
@@ -92,3 +98,39 @@ def mosaic_of(attention: np.ndarray, gap: int) -> np.ndarray:
 def labels(tokens: Sequence[str]) -> list[str]:
     names = ["".join(c if c.isprintable() else "·" for c in token) for token in tokens]
     return [name if len(name) <= LABEL else f"{name[: LABEL - 1]}…" for name in names]
+
+
+def lettering(
+    texts: Iterable[str], places: Iterable[tuple[float, float, float]], inches: Transform
+) -> PathPatch:
+    """A text for each place (x, y, degrees): it ends at (x, y), in inches, and is turned around its end.
+
+    As one shape: matplotlib takes 2 ms to draw each text of its own. inches: what makes pixels of them, a figure's
+    `dpi_scale_trans`. Texts that show nothing are left out.
+    """
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+    from matplotlib.transforms import Affine2D
+
+    shapes: dict[str, Path] = {}
+    placed = []
+    for text, (x, y, degrees) in zip(texts, places, strict=False):
+        if text not in shapes:
+            shapes[text] = ending_at_zero(text)
+        if np.size(shapes[text].vertices):
+            turned = Affine2D().scale(POINT).rotate_deg(degrees).translate(x, y)
+            placed.append(turned.transform_path(shapes[text]))
+    path = Path.make_compound_path(*placed)
+    return PathPatch(path, transform=inches, facecolor=INK, linewidth=0)
+
+
+def ending_at_zero(text: str) -> Path:
+    """The outlines of a text, in points: its right end at 0, and 0 at half the height of small letters."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.path import Path
+    from matplotlib.textpath import text_to_path
+
+    vertices, codes = text_to_path.get_text_path(FontProperties(), text)
+    vertices = np.reshape(vertices, (-1, 2)) * (SIZE / text_to_path.FONT_SCALE)
+    right = vertices[:, 0].max(initial=0.0)
+    return Path(vertices - (right, MIDDLE * SIZE), np.array(codes, Path.code_type))

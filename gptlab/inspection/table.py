@@ -1,8 +1,10 @@
-"""An inspection in the terminal: a row a position, what came there and what was expected instead."""
+"""An inspection as a table, in the terminal or a notebook: a row a position, what came and what was expected."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,17 +55,21 @@ def candidates(inspection: Inspection, t: int, count: int) -> Text:
     """The likeliest tokens at a position with their probabilities; the one that came stands out."""
     from rich.text import Text
 
-    row = inspection.probabilities[t]
-    best = np.argsort(-row, kind="stable")[:count]
     parts = []
-    for i in best:
-        name = inspection.vocabulary[i]
-        came = name == inspection.targets[t]
-        one = word(name)
+    for token, share, came in likeliest(inspection, t, count):
+        one = word(token)
         if came:
             one.stylize("bold green")
-        parts.append(Text.assemble(one, UNBROKEN, Text(percent(float(row[i])), style="dim")))
+        parts.append(Text.assemble(one, UNBROKEN, Text(share, style="dim")))
     return Text("  ").join(parts)
+
+
+def likeliest(inspection: Inspection, t: int, count: int) -> Iterator[tuple[str, str, bool]]:
+    """Tokens at a position, best first, each with its probability and whether it is the one that came."""
+    shares = inspection.probabilities[t]
+    for i in np.argsort(-shares, kind="stable")[:count]:
+        token = inspection.vocabulary[i]
+        yield token, percent(float(shares[i])), token == inspection.targets[t]
 
 
 def word(token: str) -> Text:
@@ -77,3 +83,45 @@ def word(token: str) -> Text:
 
 def percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.0005 else "<0.1%"
+
+
+CANDIDATES = 4
+LEFT, RIGHT = "text-align:left;padding:1px 12px 1px 0", "text-align:right;padding:1px 12px 1px 0"
+BAR = "display:inline-block;height:.7em;background:currentColor;opacity:.35"
+WIDTH = 6  # em, of the bar of the largest loss
+FAINT = "opacity:.6"
+
+
+def inspection_html(inspection: Inspection) -> str:
+    """As a notebook shows it, in the page's own colours."""
+    heads = (("after", LEFT), ("came", LEFT), ("probability", RIGHT), ("loss", LEFT), ("expected", LEFT))
+    heading = "".join(f'<th style="{style}">{name}</th>' for name, style in heads)
+    rows = "".join(html_row(inspection, t) for t in range(len(inspection.tokens)))
+    mean = f"mean loss {loss_text(inspection.loss)} nats a token"
+    notes = "<br>".join(map(escape, (mean, *inspection.notes)))
+    return (
+        f'<div><table style="border-collapse:collapse"><thead><tr>{heading}</tr></thead>'
+        f"<tbody>{rows}</tbody></table><p>{notes}</p></div>"
+    )
+
+
+def html_row(inspection: Inspection, t: int) -> str:
+    loss = float(inspection.losses[t])
+    highest = float(np.nanmax(inspection.losses, initial=1e-9))
+    share = loss / highest if math.isfinite(loss) else 0.0
+    expected = []
+    for token, probability, came in likeliest(inspection, t, CANDIDATES):
+        name = f"<b>{shown(token)}</b>" if came else shown(token)
+        expected.append(f'{name} <span style="{FAINT}">{escape(probability)}</span>')
+    cells = (
+        (shown(inspection.tokens[t]), LEFT),
+        (shown(inspection.targets[t]), LEFT),
+        (percent(math.exp(-loss)), RIGHT),
+        (f'<span style="{BAR};width:{WIDTH * share:.2f}em"></span> {loss_text(loss)}', LEFT),
+        ("&ensp;".join(expected), LEFT),
+    )
+    return "<tr>" + "".join(f'<td style="{style}">{cell}</td>' for cell, style in cells) + "</tr>"
+
+
+def shown(token: str) -> str:
+    return escape(word(token).plain)

@@ -1,22 +1,25 @@
-"""One run from its config to its end: built, trained, kept, told to its listeners."""
+"""One run from its config to its end: built, trained, saved, told to its listeners."""
 
 from __future__ import annotations
 
+import platform
+import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from gptlab.calling import command_with, shown
 from gptlab.config.typed import Config, as_dict
+from gptlab.engines.engine import State
+from gptlab.errors import TrainingStopped, UserError
 from gptlab.files import write_json
 from gptlab.launch import reports
-from gptlab.launch.ending import train
 from gptlab.launch.experiment import Experiment
 from gptlab.launch.member import Member
-from gptlab.launch.observers import Kept, Polled, Shown, Told
+from gptlab.launch.observers import Notifier, Poller, Recorder, Reporter, watch_of
 from gptlab.launch.progress import make_progress
-from gptlab.launch.provenance import tags_of
-from gptlab.launch.watch import watch_of
 from gptlab.plugins.listeners import Listeners
 from gptlab.plugins.loading import Plugins
 from gptlab.plugins.registry import build
@@ -29,15 +32,8 @@ from gptlab.runs.recording import FolderListener, IdentityListener
 from gptlab.runs.run import Run
 from gptlab.runs.saving import Saver
 from gptlab.signals import ending_between_steps
-from gptlab.training.divergence import divergence
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a finished run has to show."""
-
-    run: Run
-    steps: int
+from gptlab.training.loop import Plan, Training
+from gptlab.training.smoothing import divergence
 
 
 def launch(
@@ -49,7 +45,7 @@ def launch(
     asked: Mapping[str, Any] | None = None,
     member: Member | None = None,
     held: bool = False,
-) -> Outcome:
+) -> Run:
     """Train what the config describes, in `folder`; from a checkpoint of the run in it on, if one is given.
 
     asked: what of the model is no default, for initFrom to refuse if it must. member: what a job of a
@@ -98,10 +94,10 @@ def launch(
             for note in experiment.notes:
                 progress.note(note)
             observers = [
-                Polled(signalled, member.stop),
-                Kept(run, experiment),
-                Shown(run, progress, plan.numSteps),
-                Told(run, listeners),
+                Poller(signalled, member.stop),
+                Recorder(run, experiment),
+                Reporter(run, progress, plan.numSteps),
+                Notifier(run, listeners),
                 saver,
                 watch,
             ]
@@ -114,7 +110,7 @@ def launch(
             train(training, saver)
             watch.ended(training.state)
             run.diverged = divergence(run.metrics, data.tokenizer.vocabSize, plan.learningRate)
-            return Outcome(run, training.state.step)
+            return run
         except BaseException as reason:
             error = reason
             raise
@@ -179,3 +175,99 @@ def saver_of(
     smoothed = resuming.smoothed_of(checkpoint)
     batchSize = config.train.batchSize
     return Saver(run, experiment.session, facts, batchSize, every, keep, on_saved, losses, smoothed=smoothed)
+
+
+VERSIONS = ("gptlab", "jax", "numpy", "mlflow", "hydra-core")
+
+
+def tags_of(config: Config) -> dict[str, str]:
+    """Where a run comes from, as MLflow shows it: engine, device, versions, and the commit inside a repository."""
+    tags = {
+        "engine": config.engine.name,
+        "dtype": config.engine.get("dtype", ""),
+        "device": device(config.engine.name),
+        "python": platform.python_version(),
+    }
+    tags |= {f"version.{package}": version(package) for package in VERSIONS}
+    commit = git_commit()
+    return tags | ({"gitCommit": commit} if commit else {})
+
+
+def device(engine: str) -> str:
+    if engine == "scalar":
+        return "cpu"
+    import jax
+
+    return str(jax.devices()[0].device_kind)
+
+
+def git_commit() -> str:
+    """The commit of the folder where the command is run, with `-dirty` if something differs; empty outside git."""
+    try:
+        command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""
+
+
+def train(training: Training, saver: Saver) -> None:
+    """Train to the end of the plan, and save what there is then, or what there is of a run that ends before it.
+
+    Raises TrainingStopped besides what ended it, where that cannot be saved or is of no use.
+    """
+    try:
+        training.run()
+    except BaseException as reason:
+        save_stopped(saver, training.state, training.plan, reason)
+        raise
+    save_end(saver, training.state, training.plan)
+
+
+def save_end(saver: Saver, state: State, plan: Plan) -> None:
+    """Save what the last step has made. Raises TrainingStopped where that cannot be, or is of no use."""
+    run = saver.run
+    try:
+        saved = saver.save(state)
+    except OSError as failed:
+        resume = f"go on from there: {command_with(resume=run.folder)}"
+        mend = f"Make room, then {resume if saver.newest else 'train it again.'}"
+        raise TrainingStopped(f"{saver.failure(state.step, failed)} {mend}") from None
+    run.weights = saver.newest_weights
+    if saved is None:
+        raise TrainingStopped(
+            f"the weights after the last step, {plan.numSteps}, are not finite, and are not kept. "
+            f"Try a lower learning rate: train.learningRate={plan.learningRate / 10:g}."
+        )
+    if run.resumed_from == state.step:
+        saver.tell(state.step)
+
+
+def save_stopped(saver: Saver, state: State, plan: Plan, reason: BaseException) -> None:
+    """Save what there is; the message of a signal, or of a fault, says where it is, or why it is not."""
+    run = saver.run
+    at = f"at step {state.step} of {plan.numSteps}"
+    told = ""
+    try:
+        if saver.save(state) is not None:
+            told = f"{at}; kept in {shown(run.folder)}"
+            if state.step < plan.numSteps:
+                told += f"; go on with: {command_with(resume=run.folder)}"
+    except Exception as failed:  # what ended the run may keep it from being saved: no memory, no device
+        if isinstance(reason, TrainingStopped):
+            raise TrainingStopped(f"{reason} Besides, {saver.failure(state.step, failed)}") from None
+        told = f"{at}; {saver.failure(state.step, failed)}"
+    except KeyboardInterrupt as again:  # a second signal, which ends at once
+        told = f"{at}; {saver.failure(state.step, Exception('it was stopped once more'))}"
+        again.told = [told]  # type: ignore[attr-defined]
+        raise
+    finally:
+        run.weights = saver.newest_weights
+    if not told or isinstance(reason, TrainingStopped):
+        return
+    if isinstance(reason, UserError):
+        raise UserError(f"{reason} Training ended {told}") from None
+    if isinstance(reason, KeyboardInterrupt):
+        reason.told = [told]  # type: ignore[attr-defined]  # as Stopped has it, a plugin's own too
+    else:
+        reason.add_note(f"Training ended {told}")

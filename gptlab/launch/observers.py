@@ -1,20 +1,31 @@
-"""Who hears of a run's steps beside those that save and inspect: the run itself, the person, the listeners."""
+"""Who hears of a run's steps beside the one that saves: the run itself, the person, the listeners, who looks inside."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 
-from gptlab.engines.engine import State
+import numpy as np
+
+from gptlab.autograd.ops import OpTable
+from gptlab.calling import as_called
+from gptlab.data.documents import Documents
+from gptlab.data.tokenizers import Tokenizer
+from gptlab.engines.engine import Session, State
+from gptlab.errors import UserError
+from gptlab.inspection.inspection import Inspection, ids_of, inspect_ids
 from gptlab.launch import reports
 from gptlab.launch.experiment import Experiment
 from gptlab.launch.progress import Progress
+from gptlab.model.adapted import Adapted
+from gptlab.model.gpt import GPT
 from gptlab.plugins.listeners import Listeners
 from gptlab.runs.run import Run
 from gptlab.training.generation import generate
 from gptlab.training.loop import Chunk, Observer
 
 
-class Polled(Observer):
+class Poller(Observer):
     """What may ask a run to stop: a signal, the sweep that it is of."""
 
     def __init__(self, *asks: Callable[[], None]):
@@ -25,7 +36,7 @@ class Polled(Observer):
             ask()
 
 
-class Kept(Observer):
+class Recorder(Observer):
     """The run gets its rows, and samples at each evaluation and at its end."""
 
     def __init__(self, run: Run, experiment: Experiment):
@@ -41,7 +52,7 @@ class Kept(Observer):
             self.run.samples.append((step, texts))
 
 
-class Shown(Observer):
+class Reporter(Observer):
     """The person sees how far it is."""
 
     def __init__(self, run: Run, progress: Progress, numSteps: int):
@@ -59,7 +70,7 @@ class Shown(Observer):
         self.progress.update(state.step, chunk.smoothed, chunk.tokens_per_second, chunk.seconds)
 
 
-class Told(Observer):
+class Notifier(Observer):
     """The listeners hear of each row, when all else is done with it."""
 
     def __init__(self, run: Run, listeners: Listeners):
@@ -72,3 +83,114 @@ class Told(Observer):
 
 def is_milestone(step: int, metrics: dict[str, float], numSteps: int) -> bool:
     return "val/loss" in metrics or step == numSteps
+
+
+LONGEST = 64  # positions of a held-out document that are looked at
+LOOKED_AT = 256  # held-out documents of which one is chosen
+
+Inspected = Callable[[int, Inspection], None]
+
+
+class Watch(Observer):
+    """Inspects one text with the weights of a run as they come to be.
+
+    ids: BOS, the text's, and what follows the last position. every: steps between two inspections, 0 for
+    none. on_inspected(step, inspection) gets each.
+    """
+
+    def __init__(
+        self,
+        definition: GPT | Adapted,
+        ops: OpTable,
+        session: Session,
+        tokenizer: Tokenizer,
+        ids: Sequence[int],
+        every: int,
+        at_end: bool,
+        on_inspected: Inspected,
+    ):
+        self.definition = definition.base if isinstance(definition, Adapted) else definition
+        self.ops = ops
+        self.session = session
+        self.tokenizer = tokenizer
+        self.ids = list(ids)
+        self.every = every
+        self.at_end = at_end
+        self.on_inspected = on_inspected
+        self._step = 0  # the last one that was inspected
+
+    def chunk_ended(self, state: State, chunk: Chunk) -> None:
+        """Inspect if this step is one of every so many."""
+        if self.every and state.step % self.every == 0:
+            self._inspect(state)
+
+    def ended(self, state: State) -> None:
+        """Inspect the finished model, if that is wanted and not done."""
+        if self.at_end and state.step != self._step:
+            self._inspect(state)
+
+    def _inspect(self, state: State) -> None:
+        self._step = state.step
+        weights = self.session.export(self.session.for_evaluation(state)).weights
+        try:
+            found = inspect_ids(self.definition, self.ops, weights, self.tokenizer, self.ids)
+        except Exception as error:  # a component's own, or no memory: neither may cost a run that is trained
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            print(
+                as_called(f"gptlab: step {state.step} is not inspected: {reason}"),
+                file=sys.stderr,
+                flush=True,
+            )
+            self.every, self.at_end = 0, False
+            return
+        self.on_inspected(state.step, found)
+
+
+def watch_of(experiment: Experiment, run: Run, listeners: Listeners, in_sweep: bool) -> Watch:
+    """What the config's `inspect` asks for; nothing if none of the listeners would do anything with it.
+
+    Raises UserError for a text as `inspect` does.
+    """
+    settings, data = experiment.config.inspect, experiment.data
+    blockSize = experiment.definition.sizes.blockSize
+    try:
+        documents = [data.held_out, data.train]
+        ids = ids_to_watch(settings.text, data.tokenizer, blockSize, documents, data.start)
+    except UserError as error:
+        raise UserError(f"in inspect: {error}") from None
+    wanted = bool(ids) and listeners.hear("gptlab_inspected")
+    at_end = settings.atEnd if settings.atEnd is not None else not in_sweep
+    return Watch(
+        experiment.definition,
+        experiment.model.ops,
+        experiment.session,
+        data.tokenizer,
+        ids,
+        (settings.every or 0) if wanted else 0,
+        at_end and wanted,
+        lambda step, inspection: listeners.inspected(run, step, inspection),
+    )
+
+
+def ids_to_watch(
+    text: str | None,
+    tokenizer: Tokenizer,
+    blockSize: int,
+    documents: Sequence[Documents],
+    start: int | None = None,
+) -> list[int]:
+    """The ids of the text, or else of a document of the first of `documents` that has one; [] if none has.
+
+    Raises UserError for a text as `inspect` does.
+    """
+    if text is not None:
+        return ids_of(tokenizer, text, blockSize, start)
+    return next((a_document(some) for some in documents if len(some)), [])
+
+
+def a_document(documents: Documents) -> list[int]:
+    """The longest of the first ones, cut to LONGEST positions: it has the most to show."""
+    first = documents[: min(len(documents), LOOKED_AT)]
+    longest = int(np.argmax(first.lengths))
+    row = first[longest : longest + 1].tokens[0]
+    return [int(i) for i in row[: min(int(first.lengths[longest]), LONGEST) + 1]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gptlab.drawing.colors import TRAIN, VALIDATION
 from gptlab.errors import UserError
-from gptlab.loaded.metrics import Curve, Curves
+from gptlab.loaded.views import Curve, Curves
 from gptlab.training.metric_rows import loss_text
 from gptlab.training.smoothing import SMOOTHED
 

@@ -60,7 +60,8 @@ class ToldFolder:
             told = self.identity()
             if any(told.get(key) != value for key, value in expected.items()):
                 return False
-            write_json(self.path / self.FILE, {**told, **facts})
+            if not facts.items() <= told.items():
+                write_json(self.path / self.FILE, {**told, **facts})
             return True
 
 
@@ -79,13 +80,17 @@ class RunFolder(ToldFolder):
         """The first files of a run, in a folder that is claimed for it. Raises UserError if they cannot be written."""
         try:
             self.update(id=run.id, status=STARTING, **facts_of(run))
-            write_text(self.path / CONFIG, yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True))
-            write_json(self.path / TOKENIZER, tokenizer)
+            self.describe(run.config, tokenizer, brought)
             write_json(self.path / PARAMETERS, parameter_table(run))
-            if brought:
-                write_json(self.path / PLUGINS, brought)
         except OSError as error:
             raise UserError(f"the run's folder must be writable: {self.path}: {error.strerror}.") from None
+
+    def describe(self, config: dict[str, Any], tokenizer: Any, brought: dict[str, str]) -> None:
+        """The files that say what the run is of. Raises OSError."""
+        write_text(self.path / CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        write_json(self.path / TOKENIZER, tokenizer)
+        if brought:
+            write_json(self.path / PLUGINS, brought)
 
     def run(self) -> Run:
         """The run as it was at its start; of its weights only the folder's table tells.

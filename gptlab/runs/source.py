@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from gptlab.errors import UserError
-from gptlab.runs.checkpoint import Checkpoint
+from gptlab.runs.checkpoint import Checkpoint, write_checkpoint
+from gptlab.runs.claiming import remove_empty
+from gptlab.runs.folder import RunFolder
+from gptlab.runs.run import FINISHED
 
 Settings = dict[str, Any]
 SIZES = ("nLayer", "nEmbd", "blockSize", "nHead", "headDim", "vocabSize")
@@ -65,6 +70,44 @@ def from_checkpoint(checkpoint: Checkpoint, folder: Path | None) -> Source:
         dataset=state.get("dataset", {}),
         start=state.get("start"),
     )
+
+
+def import_weights(source: Source, config: Settings, runs: Path) -> Path:
+    """A run's folder below `runs` with one checkpoint; config: resolved, the one of a run of such a model.
+
+    Raises UserError if it cannot be written: nothing is left of it then.
+    """
+    folder = runs / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
+    file = Path(source.name).name
+    run = {"id": "", "name": f"imported {file}"}
+    state = {
+        "step": source.step or 0,
+        "position": 0,
+        "random": {"seed": config["seed"]},
+        "valLoss": None,
+        "run": run,
+        "config": config,
+        "tokenizer": source.tokenizer,
+        "plugins": source.plugins,
+        "files": {},
+        "dataset": source.dataset,
+        "start": source.start,
+        IMPORTED: file,
+    }
+    try:
+        folder.mkdir(parents=True)
+        RunFolder(folder).describe(config, source.tokenizer, source.plugins)
+        RunFolder(folder).update(**run, status=FINISHED)
+        write_checkpoint(folder, state, source.weights, {})
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        remove_empty([folder.parent, folder.parent.parent])
+        if isinstance(error, OSError):
+            raise UserError(
+                f"the run's folder must be writable: {folder}: {error.strerror or error}."
+            ) from None
+        raise
+    return folder
 
 
 def with_vocabulary(source: Source, name: str, factory: Factory) -> Source:

@@ -220,9 +220,9 @@ class Job:
         if checkpoint is not None:
             checked = config_to_resume(checkpoint, checked, self.overrides, plugins)
         asked = asked_of(checked, self.overrides) if checked.initFrom is not None else None
-        outcome = launch(checked, plugins, self.folder, name, checkpoint, asked, member, held=True)
+        run = launch(checked, plugins, self.folder, name, checkpoint, asked, member, held=True)
         if checked.progress != "none":
-            print(closing(outcome.run, in_sweep=True), flush=True)
+            print(closing(run, in_sweep=True), flush=True)
 
     def _member(self, seen: Seen, run_id: str) -> Member:
         from gptlab.launch.member import Member, StopFile

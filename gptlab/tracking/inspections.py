@@ -6,7 +6,7 @@ import io
 import traceback
 from typing import TYPE_CHECKING
 
-from gptlab.inspection.kept import INSPECTIONS, kept
+from gptlab.inspection.inspection import INSPECTIONS, kept
 from gptlab.inspection.page import page
 from gptlab.inspection.pictures import attention_picture
 from gptlab.runs.run import Run

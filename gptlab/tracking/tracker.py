@@ -18,8 +18,7 @@ from uuid import uuid4
 
 from gptlab.calling import as_called
 from gptlab.errors import UserError
-from gptlab.inspection.inspection import Inspection
-from gptlab.inspection.kept import INSPECTIONS, keep
+from gptlab.inspection.inspection import INSPECTIONS, Inspection, keep
 from gptlab.plugins.hookspecs import hookimpl
 from gptlab.runs.folder import RunFolder, facts_of
 from gptlab.runs.run import Run, end_of

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptlab import strict_json
-from gptlab.inspection.kept import INSPECTIONS
+from gptlab.inspection.inspection import INSPECTIONS
 from gptlab.runs.checkpoint import CHECKPOINTS, name_run
 from gptlab.runs.files import PARAMETERS, SAMPLES, TOKENIZER
 from gptlab.runs.folder import RunFolder

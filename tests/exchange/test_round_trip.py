@@ -301,7 +301,7 @@ def test_a_disk_that_fills_leaves_what_was_there(
 def test_an_import_that_cannot_be_written_leaves_nothing(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import gptlab.exchange.importing as importing
+    from gptlab.runs import source
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -309,7 +309,7 @@ def test_an_import_that_cannot_be_written_leaves_nothing(
     sizes = {**SIZES, "vocabSize": 8}
     write_json_weights(folder / "w.json", sizes, drawn(sizes))
     before = sorted(folder.rglob("*"))
-    monkeypatch.setattr(importing, "write_checkpoint", full)
+    monkeypatch.setattr(source, "write_checkpoint", full)
     assert main(["import", "w.json", "tokenizer.path=corpus.txt"]) == 2
     assert "No space left on device" in capfd.readouterr().err
     assert sorted(folder.rglob("*")) == before

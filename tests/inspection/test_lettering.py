@@ -5,8 +5,7 @@ import pytest
 from matplotlib.path import Path as Outline
 from matplotlib.transforms import IdentityTransform
 
-from gptlab.inspection.lettering import POINT, SIZE, ending_at_zero, lettering
-from gptlab.inspection.pictures import attention_figure, labels
+from gptlab.inspection.pictures import POINT, SIZE, attention_figure, ending_at_zero, labels, lettering
 
 TOKENS = ["BOS", "the", "$a $b", " ", "q", "\n"]
 

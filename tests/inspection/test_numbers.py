@@ -12,8 +12,7 @@ from gptlab.engines.engine import Batches
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
-from gptlab.inspection.inspection import Inspection, inspect
-from gptlab.inspection.kept import keep, kept
+from gptlab.inspection.inspection import Inspection, inspect, keep, kept
 from gptlab.model.attention import CausalAttention
 from gptlab.model.gpt import STANDARD
 from gptlab.optim.optimizers import SGD

@@ -10,8 +10,17 @@ import numpy as np
 import pytest
 
 import gptlab.inspection
-from gptlab.inspection.page import SCRIPTS, page
-from gptlab.inspection.page_data import LARGEST_MAP, PIXELS, numbers, packed, pooled, steps, target_ids
+from gptlab.inspection.page import (
+    LARGEST_MAP,
+    PIXELS,
+    SCRIPTS,
+    numbers,
+    packed,
+    page,
+    pooled,
+    steps,
+    target_ids,
+)
 from tests.inspection.inspections import WORDS, made_inspection
 
 MEGABYTE = 1_000_000

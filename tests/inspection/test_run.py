@@ -12,11 +12,10 @@ from gptlab.cli import main
 from gptlab.data.documents import Documents
 from gptlab.data.tokenizers import Vocabulary
 from gptlab.errors import UserError
-from gptlab.inspection.inspection import Inspection, inspect
-from gptlab.inspection.kept import keep
+from gptlab.inspection.inspection import Inspection, inspect, keep
 from gptlab.inspection.pictures import attention_picture, mosaic_of
-from gptlab.launch import watch as watching
-from gptlab.launch.watch import LONGEST, Watch, ids_to_watch
+from gptlab.launch import observers
+from gptlab.launch.observers import LONGEST, Watch, ids_to_watch
 from gptlab.tracking.inspections import log_inspection
 from gptlab.tracking.store import find_store, open_store
 from gptlab.training.loop import Chunk
@@ -84,7 +83,7 @@ def test_not_at_the_end(place: Path) -> None:
 
 
 def test_a_run_that_nobody_looks_at_computes_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "inspect_ids", None)  # would fail, and say so
+    monkeypatch.setattr(observers, "inspect_ids", None)  # would fail, and say so
     assert seen(place, listeners="[]") == []
 
 
@@ -103,7 +102,7 @@ def test_what_cannot_be_inspected_costs_no_run(
     def broken(*_: Any) -> None:
         raise MemoryError("too much")
 
-    monkeypatch.setattr(watching, "inspect_ids", broken)
+    monkeypatch.setattr(observers, "inspect_ids", broken)
     assert seen(place, "inspect.every=2") == []
     assert capsys.readouterr().err == "gptlab: step 2 is not inspected: MemoryError: too much\n"
 

@@ -8,13 +8,10 @@ import pytest
 
 from gptlab.autograd.ops import OpTable
 from gptlab.data.tokenizers import Vocabulary
-from gptlab.inspection.html import inspection_html
-from gptlab.inspection.inspection import Inspection, inspect
-from gptlab.inspection.kept import keep, kept
-from gptlab.inspection.page import page
-from gptlab.inspection.page_data import numbers
+from gptlab.inspection.inspection import Inspection, inspect, keep, kept
+from gptlab.inspection.page import numbers, page
 from gptlab.inspection.pictures import attention_picture
-from gptlab.inspection.table import table
+from gptlab.inspection.table import inspection_html, table
 from gptlab.model.block import PreNorm
 from tests.models import make_gpt
 

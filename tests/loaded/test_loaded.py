@@ -16,8 +16,7 @@ from gptlab.autograd.value import Value
 from gptlab.cli import main
 from gptlab.errors import UserError
 from gptlab.loaded.facts import MOST, thinned
-from gptlab.loaded.metrics import Curve
-from gptlab.loaded.views import Config, Page
+from gptlab.loaded.views import Config, Curve, Page
 
 TEXT = "the cat eats"
 FEW = ["train.numSteps=20", "train.evalEvery=10", "model.nLayer=2", "samples.n=0", "progress=none"]

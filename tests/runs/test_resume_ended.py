@@ -23,7 +23,7 @@ SMALL = [*TINY, "engine=scalar", "train.numSteps=7", "checkpoint.every=3", "chec
 KILLED = """
 import os, signal, sys, time
 from gptlab.cli import main
-from gptlab.launch.watch import Watch
+from gptlab.launch.observers import Watch
 
 def kill(self, state):
     if "WAITING" in os.environ:

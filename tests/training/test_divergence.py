@@ -13,8 +13,8 @@ from gptlab.sweeps.closing import JOBS, shown_in_mlflow
 from gptlab.sweeps.compared import run_in
 from gptlab.sweeps.record import read_records
 from gptlab.sweeps.summary import summarize
-from gptlab.training.divergence import divergence
 from gptlab.training.metric_rows import loss_text, rows_in
+from gptlab.training.smoothing import divergence
 
 GUESS = math.log(597)
 

@@ -28,9 +28,9 @@ def run(arguments: list[str]) -> int:
 def import_file(settings: ImportConfig, line: CommandLine) -> int:
     """Make the folder, and print its path."""
     from gptlab.exchange import read_file
-    from gptlab.exchange.importing import import_weights
     from gptlab.exchange.loading import check_vocabulary, with_corpus, with_model
     from gptlab.runs.finding import RUNS, path_of
+    from gptlab.runs.source import import_weights
 
     registry = line.plugins.registry
     found = read_file(path_of(settings.file))

@@ -25,7 +25,7 @@ from gptlab.sweeps.naming import run_name
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from gptlab.launch.launch import Outcome
+    from gptlab.runs.run import Run
 
 HELP = """\
 gptlab: take a GPT apart, change any piece, see what that does to learning.
@@ -153,19 +153,19 @@ class OneRun:
                 "To go on with one run: python -m gptlab resume=latest"
             )
         if checked.resume is not None:
-            outcome = self._resumed(checked, checked.resume, overrides)
+            run = self._resumed(checked, checked.resume, overrides)
         else:
             asked = asked_of(checked, overrides) if checked.initFrom is not None else None
             # Only now: a wrong config must not wait for what training needs to be imported.
             from gptlab.launch.launch import launch
 
             held = folder == self._claimed
-            outcome = launch(checked, self.plugins, folder, name, asked=asked, held=held)
+            run = launch(checked, self.plugins, folder, name, asked=asked, held=held)
         if checked.progress != "none":
-            lines = [closing(outcome.run, in_sweep=False), *next_steps(outcome.run, overrides)]
+            lines = [closing(run, in_sweep=False), *next_steps(run, overrides)]
             print("\n".join(lines[:1] + [as_called(line) for line in lines[1:]]))
 
-    def _resumed(self, config: Config, reference: str, overrides: list[str]) -> Outcome:
+    def _resumed(self, config: Config, reference: str, overrides: list[str]) -> Run:
         """Go on with the run that `reference` names, which nobody else may do meanwhile, its checkpoint being read."""
         from gptlab.launch.resuming import config_to_resume
         from gptlab.runs.resuming import checkpoint_to_resume, folder_to_resume, held

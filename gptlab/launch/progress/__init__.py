@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from gptlab.launch.progress.plain import PlainLines, Progress, Silence
+from gptlab.launch.progress.plain import PlainLines, Progress
 
-__all__ = ["PlainLines", "Progress", "Silence", "make_progress"]
+__all__ = ["PlainLines", "Progress", "make_progress"]
 
 
 def make_progress(kind: str, total: int, start: int = 0) -> Progress:
     """`auto` or `none`, as `progress=` says, of `total` steps of which `start` are done."""
     if kind == "none":
-        return Silence()
+        return Progress()
     if not sys.stdout.isatty():
         return PlainLines(total, start=start)
     from rich.console import Console

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from gptlab.launch.progress.curve import ASCII, BLOCKS, Curve, sparkline
 from gptlab.launch.progress.echo import set_echo
-from gptlab.launch.progress.plain import Pace, rate
+from gptlab.launch.progress.plain import Pace, Progress, rate
 from gptlab.training.metric_rows import loss_text
 from gptlab.training.smoothing import SMOOTHED
 
@@ -23,7 +23,7 @@ MOST = 100  # columns of the panel
 REDRAWN = 4  # times a second
 
 
-class LivePanel:
+class LivePanel(Progress):
     """Step, bar and time left; loss (smoothed) with its curve, validation loss, tokens/s; the latest sample.
 
     It is drawn for the terminal's size at that moment, and gone once it is closed: notes stay. What is typed

@@ -6,47 +6,30 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from gptlab.training.metric_rows import loss_text
 
 
-class Progress(Protocol):
+class Progress:
+    """What a person sees of a run; of progress=none, nothing."""
+
     def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
         """A logged step's numbers, in order; of an evaluation with val/loss, and what was sampled then."""
-        ...
 
     def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
         """How far it has come, after each chunk of steps: the smoothed training loss, and what a step of it took.
 
         seconds: nan if nobody knows.
         """
-        ...
 
     def note(self, text: str) -> None:
         """A line that stays."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class Silence:
-    """progress=none."""
-
-    def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
-        pass
-
-    def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        pass
 
     def close(self) -> None:
-        pass
+        """Leave the terminal as it was."""
 
 
-class PlainLines:
+class PlainLines(Progress):
     """For a file, a pipe, or a terminal that cannot redraw: at most one line each ten seconds, and the notes."""
 
     def __init__(self, total: int, interval: float = 10.0, start: int = 0):
@@ -54,9 +37,6 @@ class PlainLines:
         self._pace = Pace(total, start)
         self._interval = interval
         self._last = time.monotonic()
-
-    def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
-        pass  # the notes say it
 
     def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
         self._pace.add(step, seconds)
@@ -71,9 +51,6 @@ class PlainLines:
 
     def note(self, text: str) -> None:
         print(text, flush=True)
-
-    def close(self) -> None:
-        pass
 
 
 def rate(tokens_per_second: float) -> str:

@@ -4,6 +4,7 @@ from gptlab.runs.checkpoint.arrays import arrays_as_bytes, arrays_from_bytes, ch
 from gptlab.runs.checkpoint.digests import SUMS
 from gptlab.runs.checkpoint.folder import (
     CHECKPOINTS,
+    FORMAT,
     OPTIMIZER,
     STATE,
     TRAINING,
@@ -16,15 +17,15 @@ from gptlab.runs.checkpoint.folder import (
     step_of,
     write_checkpoint,
 )
-from gptlab.runs.checkpoint.naming import name_run, put_back
 from gptlab.runs.checkpoint.newest import (
+    name_run,
     newest_or_refuse,
     newest_whole,
+    put_back,
     remove_checkpoint,
     remove_leftovers,
     to_remove,
 )
-from gptlab.runs.checkpoint.state import FORMAT
 
 __all__ = [
     "CHECKPOINTS",
