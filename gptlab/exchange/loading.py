@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gptlab.assembly.architecture import Architecture, engine_and_optimizer
 from gptlab.config.typed import Chosen, ModelConfig, typed
-from gptlab.data.beginning import first_token_of
 from gptlab.data.tokenizers import Tokenizer
-from gptlab.engines.engine import Session, State
 from gptlab.errors import UserError
 from gptlab.exchange.standard import standard_config
-from gptlab.model.gpt import GPT
+from gptlab.model.model import Model
 from gptlab.plugins.code import say_changed_plugins
 from gptlab.plugins.registry import Registry, build
 from gptlab.runs.checkpoint import (
@@ -24,37 +22,20 @@ from gptlab.runs.checkpoint import (
 from gptlab.runs.source import Source, with_vocabulary
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A run's model, ready to be asked."""
+def model_of(
+    source: Source, architecture: Architecture, registry: Registry, engine: dict[str, Any] | None = None
+) -> Model:
+    """The weights of `with_model` on their own engine, or on the one given.
 
-    folder: Path | None
-    config: dict[str, Any]
-    definition: GPT
-    tokenizer: Tokenizer
-    session: Session
-    state: State
-    start: int  # the token that a text begins after
-
-
-def load_source(source: Source, registry: Registry, engine: dict[str, Any] | None = None) -> Trained:
-    """The model of a source, on its own engine or on the one given.
-
-    Raises UserError for a source without a vocabulary, names that are not registered, and weights that do
-    not fit the config.
+    Raises UserError for an engine or an optimizer that is not registered.
     """
-    tokenizer = check_vocabulary(source, registry)
-    source, model = with_model(source, registry)
     config = source.config or standard_config(source.sizes)
-    if engine is not None:
-        config = {**config, "engine": engine}
+    definition = architecture.definition
     with known_plugins(registry, source.plugins), sense_of(source.name):
-        chosen = Chosen(config["engine"]), Chosen(config["optimizer"])
+        chosen = Chosen(engine or config["engine"]), Chosen(config["optimizer"])
         built, optimizer = engine_and_optimizer(*chosen, registry)
-        session = built.session(model.definition, optimizer, model.ops)
-    state = session.init(source.weights, {})
-    start = first_token_of(source.start, source.config, tokenizer)
-    return Trained(source.folder, config, model.definition, tokenizer, session, state, start)
+        session = built.session(definition, optimizer, architecture.ops)
+    return Model(definition, session, session.init(source.weights, {}))
 
 
 def with_model(source: Source, registry: Registry) -> tuple[Source, Architecture]:

@@ -49,12 +49,13 @@ def launch(
     """Train what the config describes, in `folder`; from a checkpoint of the run in it on, if one is given.
 
     asked: what of the model is no default, for initFrom to refuse if it must. member: what a job of a
-    sweep brings with it. held: whether the caller has claimed the folder, or holds the run in it.
+    sweep brings with it. held: whether the caller has claimed the folder; who gives
+    a checkpoint holds the run in it.
     Raises UserError before step 1; TrainingStopped, Stopped and whatever else ends the loop after it has
     saved what there is and closed the run.
     """
     if not held:
-        with claimed(folder) if checkpoint is None else resuming.held(folder):
+        with claimed(folder):
             return launch(config, plugins, folder, name, checkpoint, asked, member, held=True)
     in_sweep, member = member is not None, member or Member()
     listeners = Listeners()

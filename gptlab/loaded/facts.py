@@ -37,7 +37,7 @@ def facts_of(run: Loaded) -> dict[str, str]:
             facts[label] = loss_text(float(metrics[name].values[-1]))
     if "data" in config:
         facts["data"] = str(config["data"]["name"])
-    facts["engine"] = run._engine or str(config["engine"]["name"])
+    facts["engine"] = str((run._engine or config["engine"])["name"])
     if run.folder is not None:
         facts["folder"] = str(run.folder)
     return facts

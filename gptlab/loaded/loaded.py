@@ -1,4 +1,4 @@
-"""A finished run as a person asks it things in a notebook."""
+"""gptlab.load: a finished run as a person asks it things in a notebook."""
 
 from __future__ import annotations
 
@@ -7,30 +7,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gptlab.data.beginning import first_token_of
-from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
 from gptlab.exchange.finding import found_source
-from gptlab.exchange.loading import check_vocabulary, load_source, with_model
+from gptlab.exchange.loading import check_vocabulary, model_of, with_model
 from gptlab.exchange.standard import standard_config
-from gptlab.inspection.inspection import Inspection
-from gptlab.loaded.attention import Attention, attention_of, inspect_source, title_of
-from gptlab.loaded.views import Config, Curve, Curves, Page, Weights, curves
-from gptlab.model.gpt import GPT
+from gptlab.inspection.inspection import Inspection, inspect
+from gptlab.loaded.views import Attention, Config, Curve, Curves, Page, Weights, curves
 from gptlab.model.model import Model
 from gptlab.plugins.loading import load_plugins
 from gptlab.plugins.registry import Registry
 from gptlab.runs.finding import ID
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.source import Source
-from gptlab.sweeps.compared import metrics_in
 from gptlab.training.generation import Sampling, generate
 from gptlab.training.metric_rows import Metrics
-from gptlab.training.smoothing import LOSS, SMOOTHED
+from gptlab.training.smoothing import LOSS, SMOOTHED, with_smoothed
 
 if TYPE_CHECKING:
     from gptlab.drawing.picture import Picture
@@ -42,20 +38,20 @@ class Loaded:
     name: as it was called. folder: where it lies, None if it was fetched or is a file. step: the one that the
     weights are of, None if that is not known. source: the weights with all that is known of them.
     definition: the model that they are of. tokenizer: the vocabulary.
+
+    Raises UserError for a source without a vocabulary, and for what is not registered or does not fit.
     """
 
     def __init__(
         self,
         source: Source,
-        definition: GPT,
-        tokenizer: Tokenizer,
         registry: Registry,
-        engine: str | None,
-        rows: Callable[[], Metrics],
+        engine: dict[str, Any] | None = None,
+        rows: Callable[[], Metrics] = list,
     ):
-        self.source = source
-        self.definition = definition
-        self.tokenizer = tokenizer
+        self.tokenizer = check_vocabulary(source, registry)
+        self.source, self._architecture = with_model(source, registry)
+        self.definition = self._architecture.definition
         self.folder = source.folder
         self.step = source.step
         self.name = name_of(source)
@@ -76,9 +72,7 @@ class Loaded:
     @cached_property
     def model(self) -> Model:
         """The model on its engine, to be asked for `logits`, `loss`, `params` and `weights`."""
-        engine = None if self._engine is None else {"name": self._engine}
-        trained = load_source(self.source, self._registry, engine)
-        return Model(trained.definition, trained.session, trained.state)
+        return model_of(self.source, self._architecture, self._registry, self._engine)
 
     @cached_property
     def metrics(self) -> Curves:
@@ -126,9 +120,8 @@ class Loaded:
         prompt that is outside the vocabulary or leaves no room to go on.
         """
         how = Sampling(n, temperature, topK, topP, prompt, seed)
-        session, state = self.model.session, self.model.state
-        start = first_token_of(self.source.start, self.source.config, self.tokenizer)
-        return generate(session, state, self.tokenizer, self.definition.sizes.blockSize, how, start)
+        session, state, blockSize = self.model.session, self.model.state, self.definition.sizes.blockSize
+        return generate(session, state, self.tokenizer, blockSize, how, self._start)
 
     def inspect(self, text: str) -> Inspection:
         """What the model makes of the text: losses, probabilities, attention, logit lens, attributions, ...
@@ -136,19 +129,25 @@ class Loaded:
         numpy arrays; see gptlab.inspection.inspection.Inspection. Raises UserError for a text that is empty,
         longer than blockSize, or has what is not in the vocabulary.
         """
-        return inspect_source(self.source, self._registry, text)
+        model = self._architecture
+        return inspect(model.definition, model.ops, self.source.weights, self.tokenizer, text, self._start)
 
     def attention(self, text: str) -> Attention:
         """Who looks at whom in the text: `.shares` (L, H, T, T) and `.plot()`. Raises UserError as `inspect`."""
-        return attention_of(self.inspect(text))
+        seen = self.inspect(text)
+        return Attention(seen.text, seen.tokens, seen.attention, seen.notes)
 
     def page(self, text: str) -> Page:
         """All that can be seen of the text, to hover over: shown in the notebook, or `.save("page.html")`."""
         from gptlab.inspection.page import page
 
         inspection = self.inspect(text)
-        named = replace(self.source, name=self.name, folder=None)
-        return Page(page(inspection, title_of(named, inspection)))
+        return Page(page(inspection, title_of(inspection, self.name, self.step)))
+
+    @property
+    def _start(self) -> int:
+        """The token that a text begins after."""
+        return first_token_of(self.source.start, self.source.config, self.tokenizer)
 
     @property
     def parameters(self) -> int:
@@ -170,6 +169,12 @@ def name_of(source: Source) -> str:
     """As the run was called; else as its weights were named."""
     identity = {} if source.folder is None else RunFolder(source.folder).identity()
     return str(identity.get("name") or source.name)
+
+
+def title_of(inspection: Inspection, place: object, step: int | None) -> str:
+    """One line: the text, and which weights have seen it."""
+    text = inspection.text.replace("\n", r"\n")
+    return f'"{text}" in {place}' + ("" if step is None else f", step {step:,}")
 
 
 def points(curve: Curve) -> list[tuple[int, float]]:
@@ -205,16 +210,11 @@ def load(
     reference = os.fspath(run)
     tracking = {"name": "mlflow", "uri": uri}
     with found_source(reference, tracking, tokenizer_path) as found:
-        tokenizer = check_vocabulary(found, registry)
-        source, model = with_model(found, registry)
-        metrics = [] if source.folder is None else metrics_in(source.folder)
-    if source.folder is not None and not source.folder.is_dir():  # it was fetched from a store
-        source = replace(source, name=reference, folder=None)
-
-    def metrics_of_run() -> Metrics:
-        return metrics or fetched_metrics(reference, uri)
-
-    return Loaded(source, model.definition, tokenizer, registry, engine, metrics_of_run)
+        rows = [] if found.folder is None else with_smoothed(RunFolder(found.folder).rows())
+    if found.folder is not None and not found.folder.is_dir():  # it was fetched from a store
+        found = replace(found, name=reference, folder=None)
+    settings = None if engine is None else {"name": engine}
+    return Loaded(found, registry, settings, lambda: rows or fetched_metrics(reference, uri))
 
 
 def fetched_metrics(reference: str, uri: str | None) -> Metrics:

@@ -1,19 +1,22 @@
-"""A run's config and weights: dicts that read well."""
+"""What a loaded run hands out: config, weights, curves, attention and a page that read well in a notebook."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import yaml
 
-from gptlab.errors import nearest, unknown_name
+from gptlab.errors import UserError, nearest, unknown_name
 from gptlab.training.metric_rows import Metrics
+
+if TYPE_CHECKING:
+    from gptlab.drawing.picture import Picture
 
 
 class Config(dict[str, Any]):
@@ -114,3 +117,60 @@ def curves(rows: Metrics) -> Curves:
             np.array([step for step, _ in points], np.int64), np.array([value for _, value in points])
         )
     return found
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attention:
+    """The attention of one text.
+
+    tokens (T): what stands at each position, BOS first. shares (L, H, T, T): what position t (the third axis)
+    gives position s (the last one); rows sum to 1. `attention[0, 2]` is that of layer 0, head 2.
+    """
+
+    text: str
+    tokens: list[str]
+    shares: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    def plot(self, layer: int | None = None, head: int | None = None) -> Picture:
+        """Squares that are the darker, the larger the share; with numbers if it is one short one.
+
+        A matplotlib figure. layer, head: only that one; negative ones count from the end. Raises UserError
+        for one that there is not, and for a model whose attention cannot be seen.
+        """
+        from gptlab.inspection.pictures import attention_figure
+
+        layers, heads = self.shares.shape[:2]
+        if not heads:
+            raise UserError(" ".join(self.notes) or "this model has no attention to show.")
+        chosen = chosen_of("layer", layer, layers), chosen_of("head", head, heads)
+        return attention_figure(self.shares, self.tokens, self.text, *chosen)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.shares.shape
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self.shares[index]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.shares, dtype=dtype) if copy else np.asarray(self.shares, dtype=dtype)
+
+    def __repr__(self) -> str:
+        layers, heads, length, _ = self.shares.shape
+        sizes = f"L={layers} layers, H={heads} heads, T={length} positions"
+        return f'<attention in "{self.text}": {sizes}; .plot() draws it>'
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]] | None:
+        return self.plot()._repr_png_() if self.shares.shape[1] else None
+
+
+def chosen_of(what: str, index: int | None, count: int) -> Sequence[int]:
+    """All of `count`, or the one that is meant. Raises UserError for one that there is not."""
+    if index is None:
+        return range(count)
+    if not -count <= index < count:
+        raise UserError(
+            f"{what} must be 0 to {count - 1}: got {index}. Try {what}=0, or leave it out for all."
+        )
+    return [index % count]

@@ -128,7 +128,6 @@ def claimed(
     Of what has not begun nothing is left at the end: neither the files that it started with nor the folders
     that were made for it. Raises UserError if it is not free, held by another process, or cannot be made.
     """
-    refusal = refusal or training(folder)
     if folder.is_dir():
         with held(folder, refusal):
             pass  # that somebody is at work there is said before what lies there by now
@@ -179,13 +178,20 @@ def remove_start(folder: Path) -> None:
 
 
 @contextmanager
-def held(folder: Path, refusal: str) -> Iterator[None]:
-    """Raises UserError with the words of `refusal` if another process holds the folder, or it cannot be opened."""
+def held(folder: Path, refusal: str = "") -> Iterator[None]:
+    """Hold a folder. Raises UserError, with the words of `refusal`, if another process does; or if it cannot be opened.
+
+    Without words: it trains the run of this folder.
+    """
     try:
         with held_lock(folder):
             yield
     except Busy:
-        raise UserError(refusal) from None
+        raise UserError(
+            refusal
+            or f"a run must be trained by one process at a time: another one is training {shown(folder)}. "
+            f"Wait until it ends, or stop it with Ctrl-C."
+        ) from None
 
 
 def held_lock(folder: Path) -> Lock:
@@ -196,10 +202,3 @@ def held_lock(folder: Path) -> Lock:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"a run's folder must be readable: {folder}: {error.strerror}.") from None
-
-
-def training(folder: Path) -> str:
-    return (
-        f"a run must be trained by one process at a time: another one is training {shown(folder)}. "
-        f"Wait until it ends, or stop it with Ctrl-C."
-    )

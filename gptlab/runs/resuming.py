@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from gptlab import strict_json
 from gptlab.calling import command_with
 from gptlab.engines.engine import NamedArrays, OptState
 from gptlab.errors import UserError
-from gptlab.runs import claiming
 from gptlab.runs.checkpoint import (
     CHECKPOINTS,
     OPTIMIZER,
@@ -25,13 +23,15 @@ from gptlab.runs.checkpoint import (
     Checkpoint,
     check_shapes,
     checkpoint_folders,
+    flattened,
     newest_whole,
     put_back,
     read_checkpoint,
     step_of,
 )
+from gptlab.runs.claiming import status_in
 from gptlab.runs.files import METRICS, SAMPLES
-from gptlab.runs.finding import RUNS, folder_of, newest_with
+from gptlab.runs.finding import RUNS, folder_of, newest_with, path_of
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import FINISHED, Run
 from gptlab.runs.source import IMPORTED
@@ -47,25 +47,35 @@ def checkpoint_to_resume(folder: Path, reference: str) -> Checkpoint:
     Warns of newer ones that are damaged. Raises UserError if there is none, or an older one was named.
     """
     checkpoint = newest_of(folder)
-    path = Path(os.path.expanduser(reference)).absolute()
-    step = step_of(path) if path.is_dir() else None
+    path = path_of(reference).absolute()
+    step = step_of(path) if os.path.isdir(path) else None
     if step is not None and step < checkpoint.step:
         raise UserError(
             f"resume goes on from a run's newest whole checkpoint, and {os.path.relpath(checkpoint.folder)} is "
             f"newer than {path}: the steps between would only be taken again. Type "
-            f"{command_with(resume=checkpoint.folder.parent.parent)}"
+            f"{command_with(resume=checkpoint.run_folder)}"
         )
     return checkpoint
 
 
 def folder_to_resume(reference: str) -> Path:
     """The folder of the run that `latest`, an MLflow run id or a folder names. Raises UserError if there is none."""
-    path = Path(os.path.expanduser(reference))
+    path = path_of(reference)
     if reference == "latest":
-        return latest()
-    if not path.is_dir():
-        return by_id(reference)
-    return path if step_of(path.absolute()) is None else path.absolute().parent.parent
+        return newest_with(
+            SUMS,
+            f"resume=latest needs a run below {Path(RUNS).absolute()} that has a checkpoint: there is none. "
+            "Leave resume out to train from the start.",
+        )
+    if os.path.isdir(path):
+        return path if step_of(path.absolute()) is None else path.absolute().parent.parent
+    folder = folder_of(reference)
+    if folder is None:
+        raise UserError(
+            f"resume must be latest, a run's folder or the id of a run in it: there is no '{reference}' below "
+            f"{Path(RUNS).absolute()}. Try resume=latest."
+        )
+    return folder
 
 
 def newest_of(folder: Path) -> Checkpoint:
@@ -78,38 +88,15 @@ def newest_of(folder: Path) -> Checkpoint:
     return checkpoint
 
 
-def latest() -> Path:
-    """The folder below ./runs with the newest checkpoint."""
-    folder = newest_with(SUMS)
-    if folder is None:
-        raise UserError(
-            f"resume=latest needs a run below {Path(RUNS).absolute()} that has a checkpoint: there is none. "
-            "Leave resume out to train from the start."
-        )
-    return folder
-
-
-def by_id(run_id: str) -> Path:
-    """The folder below ./runs of an MLflow run."""
-    folder = folder_of(run_id)
-    if folder is None:
-        raise UserError(
-            f"resume must be latest, a run's folder or the id of a run in it: there is no '{run_id}' below "
-            f"{Path(RUNS).absolute()}. Try resume=latest."
-        )
-    return folder
-
-
 def check_not_over(checkpoint: Checkpoint, numSteps: int) -> None:
     """Raises UserError for a run that has no step left and was closed after its last one."""
+    folder = os.path.relpath(checkpoint.run_folder)
     if IMPORTED in checkpoint.state:
-        folder = os.path.relpath(checkpoint.folder.parent.parent)
         raise UserError(
             f"resume needs a run that was trained here: {folder} was imported from a file of weights. "
             f"To train on from them, in a run of its own: initFrom={folder}"
         )
-    if checkpoint.step >= numSteps and claiming.status_in(checkpoint.folder.parent.parent) == FINISHED:
-        folder = os.path.relpath(checkpoint.folder.parent.parent)
+    if checkpoint.step >= numSteps and status_in(checkpoint.run_folder) == FINISHED:
         raise UserError(
             f"resume needs a run that has steps left: {folder} has finished its {numSteps}. "
             f"To train on from its weights, in a run of its own: initFrom={folder}"
@@ -118,7 +105,7 @@ def check_not_over(checkpoint: Checkpoint, numSteps: int) -> None:
 
 def lacks_its_end(folder: Path) -> bool:
     """Whether the run there has taken all its steps, and was killed before it was closed."""
-    if claiming.status_in(folder) in (None, "", FINISHED):  # an older one does not say
+    if status_in(folder) in (None, "", FINISHED):  # an older one does not say
         return False
     try:
         checkpoint = newest_whole(folder)
@@ -132,13 +119,14 @@ def lacks_its_end(folder: Path) -> bool:
 
 def check_same_data(checkpoint: Checkpoint, data: Data) -> None:
     """Raises UserError unless the data is what it was, to the byte, and its vocabulary too."""
+    begin = f"initFrom={os.path.relpath(checkpoint.run_folder)}"
     said = checkpoint.state.get("dataset", {})
     if said.get("digest") != data.facts.digest or said.get("documents") != data.facts.documents:
         raise UserError(
             f"resume needs the data that the run began with: {data.facts.source} has changed since "
             f"({said.get('documents')} documents with digest {said.get('digest')}; now "
             f"{data.facts.documents} with {data.facts.digest}). Put the old data back, or begin another run from "
-            f"its weights: initFrom={os.path.relpath(checkpoint.folder.parent.parent)}"
+            f"its weights: {begin}"
         )
     if said.get("split") not in (None, data.split):
         run = (checkpoint.state["config"].get("original") or {}).get("run")
@@ -147,7 +135,7 @@ def check_same_data(checkpoint: Checkpoint, data: Data) -> None:
         )
         raise UserError(
             f"resume needs the held-out documents that the run began with, and these are others now: {reason}, "
-            f"or begin another run from the weights: initFrom={os.path.relpath(checkpoint.folder.parent.parent)}"
+            f"or begin another run from the weights: {begin}"
         )
     state = {key: value for key, value in checkpoint.state["tokenizer"].items() if key != "name"}
     if state != strict_json.loads(strict_json.dumps(data.tokenizer.state())):
@@ -167,12 +155,11 @@ def continued(
     folder = checkpoint.folder
     file = folder / (TRAINING if (folder / TRAINING).exists() else WEIGHTS)
     check_shapes(checkpoint.training, shapes_of(weights), file)
-    found = {f"{key}/{name}": a for key, named in checkpoint.optimizer.items() for name, a in named.items()}
-    fresh = {f"{key}/{name}": a for key, named in optimizer.items() for name, a in named.items()}
-    check_shapes(found, shapes_of(fresh), folder / OPTIMIZER, "optimizer")
+    saved = checkpoint.optimizer
+    check_shapes(flattened(saved), shapes_of(flattened(optimizer)), folder / OPTIMIZER, "optimizer")
     return (
         {name: checkpoint.training[name] for name in weights},
-        {key: {name: found[f"{key}/{name}"] for name in named} for key, named in optimizer.items()},
+        {key: {name: saved[key][name] for name in named} for key, named in optimizer.items()},
     )
 
 
@@ -184,7 +171,7 @@ def losses_of(checkpoint: Checkpoint) -> dict[int, float | None]:
     """The whole checkpoints of a run, with their validation losses."""
     damaged = {damaged.folder for damaged in checkpoint.damaged}
     losses: dict[int, float | None] = {checkpoint.step: checkpoint.state["valLoss"]}
-    for folder in checkpoint_folders(checkpoint.folder.parent.parent):
+    for folder in checkpoint_folders(checkpoint.run_folder):
         if folder in damaged or folder == checkpoint.folder:
             continue
         try:
@@ -197,8 +184,8 @@ def losses_of(checkpoint: Checkpoint) -> dict[int, float | None]:
 
 def smoothed_of(checkpoint: Checkpoint | None) -> SmoothedLoss:
     """The smoothed training loss as it was; of a checkpoint that does not say, as of no steps."""
-    kept = {} if checkpoint is None else checkpoint.state.get("smoothedLoss", {})
-    return SmoothedLoss(**{key: float(kept[key]) for key in ("nats", "tokens") if kept})
+    saved = {} if checkpoint is None else checkpoint.state.get("smoothedLoss", {})
+    return SmoothedLoss(*(float(saved[key]) for key in ("nats", "tokens") if saved))
 
 
 def cut_back(checkpoint: Checkpoint, run: Run) -> None:
@@ -211,11 +198,6 @@ def cut_back(checkpoint: Checkpoint, run: Run) -> None:
     folder = RunFolder(run.folder)
     run.metrics += folder.rows()
     run.samples += folder.samples()
-
-
-def held(folder: Path) -> AbstractContextManager[None]:
-    """Raises UserError if another process trains the run of this folder."""
-    return claiming.held(folder, claiming.training(folder))
 
 
 def check_writable(folder: Path) -> None:

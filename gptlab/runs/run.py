@@ -12,11 +12,6 @@ INTERRUPTED = "interrupted"  # the reason of a run that was stopped
 STARTING, RUNNING, FINISHED, FAILED, KILLED = "STARTING", "RUNNING", "FINISHED", "FAILED", "KILLED"
 
 
-def status_of(error: BaseException | None) -> str:
-    """How a run has ended that this error ended, or none."""
-    return end_of(error)[0]
-
-
 def end_of(error: BaseException | None) -> tuple[str, str]:
     """The status of a run that this error ended, or none, and the reason for a person to read."""
     if error is None:

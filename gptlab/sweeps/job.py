@@ -157,10 +157,10 @@ class Job:
 
     def _held(self) -> AbstractContextManager[None]:
         """The job's folder, claimed for its run; or held, if it is to go on there."""
-        from gptlab.runs.claiming import check_free_for_run, claimed, held, training
+        from gptlab.runs.claiming import check_free_for_run, claimed, held
 
         if self.earlier is not None:
-            return held(self.folder, training(self.folder))
+            return held(self.folder)
         if self.root not in self.folder.parents:
             raise UserError(outside(self.folder, self.root))
         return claimed(self.folder, partial(check_free_for_run, key="hydra.sweep.subdir="))

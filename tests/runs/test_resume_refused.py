@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from gptlab.cli import main
 from gptlab.runs.checkpoint import checkpoint_folders
-from gptlab.runs.resuming import held
+from gptlab.runs.claiming import held
 from tests.checkpoints import refused, sign
 from tests.resuming import TINY, as_killed, write_corpus
 

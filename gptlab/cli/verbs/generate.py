@@ -34,9 +34,9 @@ def run(arguments: list[str]) -> int:
 def generate(settings: GenerateConfig, line: CommandLine) -> int:
     """Print the samples, one a line; texts of several lines apart."""
     from gptlab.exchange.finding import found_source
-    from gptlab.exchange.loading import load_source, with_corpus
+    from gptlab.exchange.loading import with_corpus
+    from gptlab.loaded.loaded import Loaded
     from gptlab.training.generation import Sampling
-    from gptlab.training.generation import generate as sample
 
     how = Sampling(
         n=settings.n,
@@ -48,9 +48,8 @@ def generate(settings: GenerateConfig, line: CommandLine) -> int:
     )
     registry = line.plugins.registry
     with found_source(settings.run, settings.tracking) as found:
-        run = load_source(with_corpus(found, settings.tokenizer, registry), registry, settings.engine)
-    blockSize = run.definition.sizes.blockSize
-    texts = sample(run.session, run.state, run.tokenizer, blockSize, how, run.start)
+        run = Loaded(with_corpus(found, settings.tokenizer, registry), registry, settings.engine)
+    texts = run.generate(**vars(how))
     if texts:
         print(*texts, sep="\n\n" if any("\n" in text for text in texts) else "\n")
     return 0

@@ -44,12 +44,12 @@ def inspect(settings: InspectConfig, line: CommandLine) -> int:
     )
     from gptlab.exchange.finding import found_source
     from gptlab.exchange.loading import with_corpus
-    from gptlab.loaded.attention import inspect_source, title_of
+    from gptlab.loaded.loaded import Loaded, title_of
 
     with found_source(settings.run, settings.tracking) as found:
-        source = with_corpus(found, settings.tokenizer, line.plugins.registry)
-        inspection = inspect_source(source, line.plugins.registry, with_line_ends(settings.text))
-        title = title_of(source, inspection)
+        run = Loaded(with_corpus(found, settings.tokenizer, line.plugins.registry), line.plugins.registry)
+    inspection = run.inspect(with_line_ends(settings.text))
+    title = title_of(inspection, run.folder or run.source.name, run.step)
     if output is None:
         from gptlab.inspection.table import table
 

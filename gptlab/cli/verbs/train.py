@@ -168,7 +168,8 @@ class OneRun:
     def _resumed(self, config: Config, reference: str, overrides: list[str]) -> Run:
         """Go on with the run that `reference` names, which nobody else may do meanwhile, its checkpoint being read."""
         from gptlab.launch.resuming import config_to_resume
-        from gptlab.runs.resuming import checkpoint_to_resume, folder_to_resume, held
+        from gptlab.runs.claiming import held
+        from gptlab.runs.resuming import checkpoint_to_resume, folder_to_resume
 
         folder = folder_to_resume(reference)
         with held(folder):

@@ -1,6 +1,12 @@
 """What a run leaves on disk: whole or not there at all, verified when read, and nothing in it executable."""
 
-from gptlab.runs.checkpoint.arrays import arrays_as_bytes, arrays_from_bytes, check_finite, check_shapes
+from gptlab.runs.checkpoint.arrays import (
+    arrays_as_bytes,
+    arrays_from_bytes,
+    check_finite,
+    check_shapes,
+    flattened,
+)
 from gptlab.runs.checkpoint.digests import SUMS
 from gptlab.runs.checkpoint.folder import (
     CHECKPOINTS,
@@ -42,6 +48,7 @@ __all__ = [
     "check_finite",
     "check_shapes",
     "checkpoint_folders",
+    "flattened",
     "name_run",
     "newest_or_refuse",
     "newest_whole",

@@ -63,6 +63,11 @@ class Checkpoint:
     folder: Path
     damaged: tuple[Damaged, ...] = ()
 
+    @property
+    def run_folder(self) -> Path:
+        """That of the run, which it lies in."""
+        return self.folder.parent.parent
+
 
 def step_folder(run_folder: Path, step: int) -> Path:
     return run_folder / CHECKPOINTS / f"step-{step:06d}"
