@@ -7,12 +7,12 @@ from pathlib import Path
 from gptlab.errors import UserError
 from gptlab.exchange.json_weights import read_json_weights
 from gptlab.exchange.tensors import read_safetensors
-from gptlab.runs.source import Source
+from gptlab.runs.saved_run import SavedRun
 
 FILES = {".json": read_json_weights, ".safetensors": read_safetensors}
 
 
-def read_file(path: Path) -> Source:
+def read_file(path: Path) -> SavedRun:
     """The weights in a file, told by how its name ends.
 
     Raises UserError for a file that is not there, cannot be read or is not whole, and for weights that are

@@ -11,7 +11,7 @@ from gptlab.exchange.standard import differences
 from gptlab.exchange.tensors import safetensors_bytes
 from gptlab.files import write_atomic
 from gptlab.plugins.registry import Registry
-from gptlab.runs.source import Source
+from gptlab.runs.saved_run import SavedRun
 
 FORMATS = ("json", "safetensors")
 
@@ -47,25 +47,25 @@ def check_free(path: Path, overwrite: bool) -> None:
         raise UserError(f"output must lie in a folder that exists: there is no {path.parent}. Make it first.")
 
 
-def export_weights(source: Source, registry: Registry, chosen: str, path: Path) -> None:
-    """Write the weights of a source, which are in the order of `params`, in one step.
+def export_weights(saved: SavedRun, registry: Registry, chosen: str, path: Path) -> None:
+    """Write the weights of a saved run, which are in the order of `params`, in one step.
 
     Raises UserError for a model that a JSON file cannot tell, and if the file cannot be written: what was
     there stays as it was.
     """
-    if chosen == "json" and source.config is not None:
-        found = differences(source.config, source.sizes, registry)
+    if chosen == "json" and saved.config is not None:
+        found = differences(saved.config, saved.sizes, registry)
         if found:
             raise UserError(
-                f"a JSON file of weights can tell only the standard model: {source.name} has {', '.join(found)}. "
+                f"a JSON file of weights can tell only the standard model: {saved.name} has {', '.join(found)}. "
                 "Type --format=safetensors, which keeps the config."
             )
 
     def write(beside: Path) -> None:
         if chosen == "json":
-            write_json_weights(beside, source.sizes, source.weights)
+            write_json_weights(beside, saved.sizes, saved.weights)
         else:
-            beside.write_bytes(safetensors_bytes(source))
+            beside.write_bytes(safetensors_bytes(saved))
 
     try:
         write_atomic(path, write)

@@ -20,7 +20,7 @@ from gptlab.runs.checkpoint import (
 )
 from gptlab.runs.files import CONFIG
 from gptlab.runs.finding import ID, RUNS, folder_of, latest, path_of, run_of
-from gptlab.runs.source import Settings, Source, from_checkpoint, with_vocabulary
+from gptlab.runs.saved_run import SavedRun, Settings, from_checkpoint, with_vocabulary
 
 REFERENCES = (
     "latest, the folder of a run or of a checkpoint, an MLflow run id, runs:/ID, models:/NAME@ALIAS, "
@@ -32,7 +32,7 @@ ADDRESSES = ("runs:/", "models:/")
 
 
 @contextmanager
-def found_source(reference: str, tracking: Settings, tokenizer_path: str | None = None) -> Iterator[Source]:
+def find_run(reference: str, tracking: Settings, tokenizer_path: str | None = None) -> Iterator[SavedRun]:
     """The weights that `reference` names: latest, a run's folder, a checkpoint's folder, an MLflow run id,
     runs:/ID, models:/NAME@ALIAS, FILE.json, FILE.safetensors.
 
@@ -44,19 +44,19 @@ def found_source(reference: str, tracking: Settings, tokenizer_path: str | None 
     """
     path = path_of(reference)
     if names_file(reference, path):
-        source = read_file(path)
-        if source.tokenizer is None and tokenizer_path is not None:
-            source = with_vocabulary(source, "word", WordTokenizer(tokenizer_path))
-        yield source
+        saved = read_file(path)
+        if saved.tokenizer is None and tokenizer_path is not None:
+            saved = with_vocabulary(saved, "word", WordTokenizer(tokenizer_path))
+        yield saved
     elif any(os.path.isfile(path / name) for name in (STATE, SUMS)):
         yield from_checkpoint(read_checkpoint(path), run_of(path))
     else:
-        with found_run(reference, tracking) as folder:
+        with find_folder(reference, tracking) as folder:
             yield from_checkpoint(newest_or_refuse(folder), folder)
 
 
 @contextmanager
-def found_run(run: str, tracking: Settings) -> Iterator[Path]:
+def find_folder(run: str, tracking: Settings) -> Iterator[Path]:
     """The folder of `latest`, of an MLflow run id, of an address in MLflow, or the folder itself.
 
     What is in ./runs is looked at first; what is not there is fetched from the store that `tracking`

@@ -13,7 +13,7 @@ import numpy as np
 from gptlab import strict_json
 from gptlab.errors import UserError
 from gptlab.exchange.standard import check_heads, count_of, shapes_of
-from gptlab.runs.source import Source, checked_sizes, shown
+from gptlab.runs.saved_run import SavedRun, checked_sizes, shown
 
 DIGITS = 19  # of a whole number that is read as one; a size has fewer, and Python takes minutes over millions
 
@@ -32,7 +32,7 @@ class Constant(str):
     """NaN, Infinity or -Infinity: Python reads them, and JSON has none."""
 
 
-def read_json_weights(path: Path) -> Source:
+def read_json_weights(path: Path) -> SavedRun:
     """The standard model that a JSON file tells; keys that it has beside the two are passed over.
 
     Raises UserError for what is no JSON (RFC 8259), sizes that are missing or do not fit, a list of another
@@ -62,7 +62,7 @@ def read_json_weights(path: Path) -> Source:
             f"weights must be {wanted_count:,} numbers for the config of {path} "
             f"({', '.join(f'{key}={size}' for key, size in sizes.items())}): it has {len(numbers):,}."
         )
-    return Source(str(path), None, None, matrices(numbers, sizes), sizes)
+    return SavedRun(str(path), None, None, matrices(numbers, sizes), sizes)
 
 
 def read_json(path: Path, constants: list[Constant]) -> Any:

@@ -19,66 +19,66 @@ from gptlab.plugins.registry import Registry, build
 from gptlab.runs.checkpoint import (
     check_shapes,
 )
-from gptlab.runs.source import Source, with_vocabulary
+from gptlab.runs.saved_run import SavedRun, with_vocabulary
 
 
 def model_of(
-    source: Source, architecture: Architecture, registry: Registry, engine: dict[str, Any] | None = None
+    saved: SavedRun, architecture: Architecture, registry: Registry, engine: dict[str, Any] | None = None
 ) -> Model:
     """The weights of `with_model` on their own engine, or on the one given.
 
     Raises UserError for an engine or an optimizer that is not registered.
     """
-    config = source.config or standard_config(source.sizes)
+    config = saved.config or standard_config(saved.sizes)
     definition = architecture.definition
-    with known_plugins(registry, source.plugins), sense_of(source.name):
+    with known_plugins(registry, saved.plugins), sense_of(saved.name):
         chosen = Chosen(engine or config["engine"]), Chosen(config["optimizer"])
         built, optimizer = engine_and_optimizer(*chosen, registry)
         session = built.session(definition, optimizer, architecture.ops)
-    return Model(definition, session, session.init(source.weights, {}))
+    return Model(definition, session, session.init(saved.weights, {}))
 
 
-def with_model(source: Source, registry: Registry) -> tuple[Source, Architecture]:
-    """The source with its weights in the order of `params`, and the model that its config describes.
+def with_model(saved: SavedRun, registry: Registry) -> tuple[SavedRun, Architecture]:
+    """The run with its weights in the order of `params`, and the model that its config describes.
 
     Raises UserError for a config that describes none, and for weights that are not of that model.
     """
-    config = source.config or standard_config(source.sizes)
-    say_changed_plugins(registry, source.plugins, source.name)
-    with known_plugins(registry, source.plugins), sense_of(source.name):
+    config = saved.config or standard_config(saved.sizes)
+    say_changed_plugins(registry, saved.plugins, saved.name)
+    with known_plugins(registry, saved.plugins), sense_of(saved.name):
         chosen = typed(ModelConfig, config["model"])
-        model = Architecture.of(chosen, config["ops"], registry, source.sizes["vocabSize"])
+        model = Architecture.of(chosen, config["ops"], registry, saved.sizes["vocabSize"])
         shapes = {name: weight.shape for name, weight in model.definition.declared_weights().items()}
-    check_shapes(source.weights, shapes, Path(source.name))
-    return replace(source, weights={name: source.weights[name] for name in shapes}), model
+    check_shapes(saved.weights, shapes, Path(saved.name))
+    return replace(saved, weights={name: saved.weights[name] for name in shapes}), model
 
 
-def with_corpus(source: Source, settings: dict[str, Any], registry: Registry) -> Source:
-    """The source with the vocabulary that the tokenizer of these settings builds of its path, if one is given.
+def with_corpus(saved: SavedRun, settings: dict[str, Any], registry: Registry) -> SavedRun:
+    """The run with the vocabulary that the tokenizer of these settings builds of its path, if one is given.
 
-    Raises UserError if the source has a vocabulary already, or the new one has another size.
+    Raises UserError if the run has a vocabulary already, or the new one has another size.
     """
     if settings.get("path") is None:
-        return source
-    if source.tokenizer is not None:
+        return saved
+    if saved.tokenizer is not None:
         raise UserError(
-            f"tokenizer.path is for weights that carry no vocabulary: {source.name} has its own. Leave it out."
+            f"tokenizer.path is for weights that carry no vocabulary: {saved.name} has its own. Leave it out."
         )
-    return with_vocabulary(source, settings["name"], build(registry, "tokenizer", settings))
+    return with_vocabulary(saved, settings["name"], build(registry, "tokenizer", settings))
 
 
-def check_vocabulary(source: Source, registry: Registry) -> Tokenizer:
-    """The tokenizer of a source. Raises UserError if it has none, or one that is not of its weights."""
-    if source.tokenizer is None:
+def check_vocabulary(saved: SavedRun, registry: Registry) -> Tokenizer:
+    """The tokenizer of a saved run. Raises UserError if it has none, or one that is not of its weights."""
+    if saved.tokenizer is None:
         raise UserError(
-            f"{source.name} carries no vocabulary: add tokenizer.path=CORPUS, the text that it was trained on."
+            f"{saved.name} carries no vocabulary: add tokenizer.path=CORPUS, the text that it was trained on."
         )
-    with known_plugins(registry, source.plugins), sense_of(source.name):
-        tokenizer = restored(source.tokenizer, registry)
-        found, wanted = tokenizer.vocabSize, source.sizes["vocabSize"]
+    with known_plugins(registry, saved.plugins), sense_of(saved.name):
+        tokenizer = restored(saved.tokenizer, registry)
+        found, wanted = tokenizer.vocabSize, saved.sizes["vocabSize"]
     if found != wanted:
         raise UserError(
-            f"the vocabulary must be that of the weights: {source.name} has {found} ids in the one, and "
+            f"the vocabulary must be that of the weights: {saved.name} has {found} ids in the one, and "
             f"{wanted} in the others."
         )
     return tokenizer

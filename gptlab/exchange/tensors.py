@@ -9,28 +9,28 @@ from gptlab import strict_json
 from gptlab.errors import UserError
 from gptlab.exchange.standard import check_heads, shapes_of
 from gptlab.runs.checkpoint import STATE, arrays_as_bytes, arrays_from_bytes, check_finite, check_shapes
-from gptlab.runs.source import Source, checked_sizes, sizes_of
+from gptlab.runs.saved_run import SavedRun, checked_sizes, sizes_of
 
 FORMAT = 1
 OURS = "gptlab"  # the key of the metadata that holds the format's number
 
 
-def safetensors_bytes(source: Source) -> bytes:
+def safetensors_bytes(saved: SavedRun) -> bytes:
     """The content of a file; the metadata are JSON texts."""
     known = {
-        "config": source.config,
-        "tokenizer": source.tokenizer,
-        "sizes": source.sizes,
-        "step": source.step,
-        "plugins": source.plugins,
-        "dataset": source.dataset,
-        "start": source.start,
+        "config": saved.config,
+        "tokenizer": saved.tokenizer,
+        "sizes": saved.sizes,
+        "step": saved.step,
+        "plugins": saved.plugins,
+        "dataset": saved.dataset,
+        "start": saved.start,
     }
     metadata = {key: strict_json.dumps(value, ensure_ascii=False) for key, value in known.items()}
-    return arrays_as_bytes(source.weights, {OURS: str(FORMAT), **metadata})
+    return arrays_as_bytes(saved.weights, {OURS: str(FORMAT), **metadata})
 
 
-def read_safetensors(path: Path) -> Source:
+def read_safetensors(path: Path) -> SavedRun:
     """The weights of a file that `export --format=safetensors` made.
 
     Raises UserError for a file that is damaged or says nothing of its model, arrays that are not float32 or
@@ -52,7 +52,7 @@ def read_safetensors(path: Path) -> Source:
     elif sizes != sizes_of(config, weights, str(path)):
         raise UserError(f"the sizes that {path} says must be those of its config: they are not.")
     dataset, start = known["dataset"], known["start"]
-    return Source(str(path), config, tokenizer, weights, sizes, None, step, plugins, dataset, start)
+    return SavedRun(str(path), config, tokenizer, weights, sizes, None, step, plugins, dataset, start)
 
 
 def metadata_of(content: bytes, path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from gptlab.assembly.architecture import Architecture
 from gptlab.config.typed import Config, ModelConfig, as_dict, typed
 from gptlab.errors import UserError
 from gptlab.plugins.registry import GROUPS, Registry
-from gptlab.runs.source import Settings, Source
+from gptlab.runs.saved_run import SavedRun, Settings
 
 NONE = object()
 
@@ -19,7 +19,7 @@ def check_agrees(
     config: Config,
     taken: Config,
     asked: Mapping[str, Any],
-    source: Source,
+    source: SavedRun,
     name: str,
     registry: Registry,
 ) -> None:
@@ -78,7 +78,7 @@ def as_typed(key: str, value: Any) -> str:
     return f"{group if last == 'name' and group in GROUPS.values() else key}={value}"
 
 
-def differing_shapes(wanted: Settings, taken: Settings, source: Source, registry: Registry) -> list[str]:
+def differing_shapes(wanted: Settings, taken: Settings, source: SavedRun, registry: Registry) -> list[str]:
     """The matrices that would have another shape; none if what was asked is no model at all."""
     both = []
     for settings in (wanted, taken):

@@ -13,7 +13,7 @@ from gptlab.assembly.architecture import Architecture
 from gptlab.config.typed import Chosen, Config, ModelConfig, Origin, typed
 from gptlab.data.fixed_vocabulary import FixedVocabulary
 from gptlab.errors import UserError
-from gptlab.exchange.finding import found_source
+from gptlab.exchange.finding import find_run
 from gptlab.exchange.loading import known_plugins, restored, sense_of
 from gptlab.exchange.standard import standard_config
 from gptlab.finetuning.agreement import check_agrees
@@ -23,7 +23,7 @@ from gptlab.plugins.code import say_changed_plugins
 from gptlab.plugins.registry import COMPONENT_KINDS, Registry, build
 from gptlab.runs.checkpoint import Checkpoint, check_shapes
 from gptlab.runs.folder import RunFolder
-from gptlab.runs.source import Source, with_vocabulary
+from gptlab.runs.saved_run import SavedRun, with_vocabulary
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Start:
     config: Config
     vocabulary: FixedVocabulary | None
     name: str
-    source: Source | None = None
+    source: SavedRun | None = None
     model: Architecture | None = None
     notes: tuple[str, ...] = ()
 
@@ -93,7 +93,7 @@ def starting_weights(
     to what is in the config by default. Raises UserError for a source that cannot be found or read, and
     for one that is not what was asked.
     """
-    with found_source(reference, config.tracking) as source:
+    with find_run(reference, config.tracking) as source:
         pass  # in memory by now
     name = source.name if reference == "latest" else reference
     theirs = source.config or standard_config(source.sizes)
@@ -123,7 +123,7 @@ def starting_weights(
     return Start(taken, vocabulary, name, source, tried, (f"starts from {name}{at}{lost}", *notes))
 
 
-def diverged(source: Source) -> bool:
+def diverged(source: SavedRun) -> bool:
     """Whether the run that the weights are of said so at its end."""
     return source.folder is not None and bool(RunFolder(source.folder).identity().get("diverged"))
 
@@ -141,7 +141,7 @@ def filled(kind: str, chosen: dict[str, Any], registry: Registry) -> dict[str, A
 
 
 def vocabulary_of(
-    tokenizer: Chosen, source: Source, name: str, registry: Registry
+    tokenizer: Chosen, source: SavedRun, name: str, registry: Registry
 ) -> tuple[FixedVocabulary | None, tuple[str, ...]]:
     """The source's vocabulary, or that of tokenizer.path; None, and a note, if neither is there."""
     state = source.tokenizer

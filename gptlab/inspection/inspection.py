@@ -199,13 +199,15 @@ def shown(tokenizer: Tokenizer, token: int) -> str:
     return BOS if token == tokenizer.bos else tokenizer.decode([token])
 
 
-INSPECTIONS = "inspect"  # the folder of a run, and of its artifacts, that they are in
 WORDS = "words"  # the entry for all that is no array
 WEIGHT = "weight:"  # in front of a weight's name
 
 
-def keep(inspection: Inspection, path: Path) -> None:
-    """Write the file, and its folder if there is none. Raises OSError."""
+def write_inspection(inspection: Inspection, path: Path) -> None:
+    """Write a file of arrays, and its folder if there is none. Raises OSError.
+
+    NumPy's npz, read without pickle; what is no array is JSON in an array of bytes.
+    """
     values = {field.name: getattr(inspection, field.name) for field in fields(inspection)}
     weights = values.pop("weights")
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
@@ -219,8 +221,8 @@ def keep(inspection: Inspection, path: Path) -> None:
     part.replace(path)
 
 
-def kept(path: Path) -> Inspection:
-    """What `keep` wrote. Raises OSError, ValueError or KeyError for what is no such file."""
+def read_inspection(path: Path) -> Inspection:
+    """What `write_inspection` wrote. Raises OSError, ValueError or KeyError for what is no such file."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     words = strict_json.loads(arrays.pop(WORDS).tobytes())

@@ -54,16 +54,16 @@ class Experiment:
         cls,
         config: Config,
         registry: Registry,
-        asked: Mapping[str, Any] | None = None,
+        requested: Mapping[str, Any] | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> Experiment:
         """The experiment that a config describes; with initFrom, of the model that this names.
 
-        asked: what of the model is no default, for initFrom to refuse if it must. checkpoint: of the run that is
+        requested: what of the model is no default, for initFrom to refuse if it must. checkpoint: of the run that is
         gone on with.
         """
         check_values(config)
-        start = beginning_of(config, registry, asked, checkpoint)
+        start = beginning_of(config, registry, requested, checkpoint)
         return cls(config if start is None else start.config, registry, start)
 
     def _adapted(self, definition: GPT) -> GPT | Adapted:

@@ -42,13 +42,13 @@ def launch(
     folder: Path,
     name: str,
     checkpoint: Checkpoint | None = None,
-    asked: Mapping[str, Any] | None = None,
+    requested: Mapping[str, Any] | None = None,
     member: Member | None = None,
     held: bool = False,
 ) -> Run:
     """Train what the config describes, in `folder`; from a checkpoint of the run in it on, if one is given.
 
-    asked: what of the model is no default, for initFrom to refuse if it must. member: what a job of a
+    requested: what of the model is no default, for initFrom to refuse if it must. member: what a job of a
     sweep brings with it. held: whether the caller has claimed the folder; who gives
     a checkpoint holds the run in it.
     Raises UserError before step 1; TrainingStopped, Stopped and whatever else ends the loop after it has
@@ -56,7 +56,7 @@ def launch(
     """
     if not held:
         with claimed(folder):
-            return launch(config, plugins, folder, name, checkpoint, asked, member, held=True)
+            return launch(config, plugins, folder, name, checkpoint, requested, member, held=True)
     in_sweep, member = member is not None, member or Member()
     listeners = Listeners()
     listeners.add("folder", FolderListener())
@@ -65,7 +65,7 @@ def launch(
     if checkpoint is not None and not in_sweep:
         resuming.check_not_over(checkpoint, config.train.numSteps)
     # What is wrong shows before data is read.
-    experiment = Experiment.of(config, plugins.registry, asked, checkpoint)
+    experiment = Experiment.of(config, plugins.registry, requested, checkpoint)
     tracker = build(plugins.registry, "tracking", config.tracking).start()
     listeners.add("identity", IdentityListener())
     listeners.add(f"tracking={config.tracking.name}", tracker)

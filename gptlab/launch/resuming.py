@@ -19,10 +19,12 @@ Settings = dict[str, Any]
 FREE = ("progress", "checkpoint", "inspect", "tracking", "listeners")
 
 
-def config_to_resume(checkpoint: Checkpoint, asked: Config, overrides: list[str], plugins: Plugins) -> Config:
+def config_to_resume(
+    checkpoint: Checkpoint, requested: Config, overrides: list[str], plugins: Plugins
+) -> Config:
     """The config of the checkpoint's run, with what of FREE the command line gives.
 
-    asked: the config as the command line alone makes it. Raises UserError for a config that this gptlab
+    requested: the config as the command line alone makes it. Raises UserError for a config that this gptlab
     does not know, and for what would make it another run, by name.
     """
     from gptlab.exchange.loading import known_plugins
@@ -30,13 +32,13 @@ def config_to_resume(checkpoint: Checkpoint, asked: Config, overrides: list[str]
 
     brought = checkpoint.state["plugins"]
     refuse_changed_plugins(
-        plugins.registry, brought, os.path.relpath(checkpoint.folder.parent.parent), asked.anyway
+        plugins.registry, brought, os.path.relpath(checkpoint.folder.parent.parent), requested.anyway
     )
     with known_plugins(plugins.registry, checkpoint.state["plugins"]):
         saved = checked(checkpoint, plugins.registry)
-    refuse_changes(checkpoint, saved, as_dict(asked), overrides, plugins)
+    refuse_changes(checkpoint, saved, as_dict(requested), overrides, plugins)
     given = {key_of(override).partition(".")[0] for override in overrides} & {*FREE}
-    return replace(typed(Config, saved), **{key: getattr(asked, key) for key in given})
+    return replace(typed(Config, saved), **{key: getattr(requested, key) for key in given})
 
 
 def checked(checkpoint: Checkpoint, registry: Registry) -> Settings:
@@ -84,7 +86,7 @@ def with_texts_of(config: Any, checked: Any) -> Any:
 
 
 def refuse_changes(
-    checkpoint: Checkpoint, saved: Settings, asked: Settings, overrides: list[str], plugins: Plugins
+    checkpoint: Checkpoint, saved: Settings, requested: Settings, overrides: list[str], plugins: Plugins
 ) -> None:
     """Raises UserError that names what the command line asks for and the run has otherwise."""
     from omegaconf import OmegaConf
@@ -94,7 +96,7 @@ def refuse_changes(
         # Not `plain`: a field that is typed beside its group has no default to be there without.
         unasked = flatten(OmegaConf.to_container(compose("train", selections), resolve=True))  # type: ignore[arg-type]
     typed = [key_of(o).replace("/", ".") for o in overrides]
-    wanted, have = flatten(asked), flatten(saved)
+    wanted, have = flatten(requested), flatten(saved)
     differing = [
         key
         for key, value in wanted.items()

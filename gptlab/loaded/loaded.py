@@ -13,7 +13,7 @@ import numpy as np
 
 from gptlab.data.beginning import first_token_of
 from gptlab.errors import UserError
-from gptlab.exchange.finding import found_source
+from gptlab.exchange.finding import find_run
 from gptlab.exchange.loading import check_vocabulary, model_of, with_model
 from gptlab.exchange.standard import standard_config
 from gptlab.inspection.inspection import Inspection, inspect
@@ -23,7 +23,7 @@ from gptlab.plugins.loading import load_plugins
 from gptlab.plugins.registry import Registry
 from gptlab.runs.finding import ID
 from gptlab.runs.folder import RunFolder
-from gptlab.runs.source import Source
+from gptlab.runs.saved_run import SavedRun
 from gptlab.training.generation import Sampling, generate
 from gptlab.training.metric_rows import Metrics
 from gptlab.training.smoothing import LOSS, SMOOTHED, with_smoothed
@@ -39,22 +39,22 @@ class Loaded:
     weights are of, None if that is not known. source: the weights with all that is known of them.
     definition: the model that they are of. tokenizer: the vocabulary.
 
-    Raises UserError for a source without a vocabulary, and for what is not registered or does not fit.
+    Raises UserError for a run without a vocabulary, and for what is not registered or does not fit.
     """
 
     def __init__(
         self,
-        source: Source,
+        saved: SavedRun,
         registry: Registry,
         engine: dict[str, Any] | None = None,
         rows: Callable[[], Metrics] = list,
     ):
-        self.tokenizer = check_vocabulary(source, registry)
-        self.source, self._architecture = with_model(source, registry)
+        self.tokenizer = check_vocabulary(saved, registry)
+        self.source, self._architecture = with_model(saved, registry)
         self.definition = self._architecture.definition
-        self.folder = source.folder
-        self.step = source.step
-        self.name = name_of(source)
+        self.folder = saved.folder
+        self.step = saved.step
+        self.name = name_of(saved)
         self._registry = registry
         self._engine = engine
         self._rows = rows
@@ -165,10 +165,10 @@ class Loaded:
         return run_html(self)
 
 
-def name_of(source: Source) -> str:
+def name_of(saved: SavedRun) -> str:
     """As the run was called; else as its weights were named."""
-    identity = {} if source.folder is None else RunFolder(source.folder).identity()
-    return str(identity.get("name") or source.name)
+    identity = {} if saved.folder is None else RunFolder(saved.folder).identity()
+    return str(identity.get("name") or saved.name)
 
 
 def title_of(inspection: Inspection, place: object, step: int | None) -> str:
@@ -209,7 +209,7 @@ def load(
         registry.get("engine", engine)
     reference = os.fspath(run)
     tracking = {"name": "mlflow", "uri": uri}
-    with found_source(reference, tracking, tokenizer_path) as found:
+    with find_run(reference, tracking, tokenizer_path) as found:
         rows = [] if found.folder is None else with_smoothed(RunFolder(found.folder).rows())
     if found.folder is not None and not found.folder.is_dir():  # it was fetched from a store
         found = replace(found, name=reference, folder=None)

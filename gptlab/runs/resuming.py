@@ -34,7 +34,7 @@ from gptlab.runs.files import METRICS, SAMPLES
 from gptlab.runs.finding import RUNS, folder_of, newest_with, path_of
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import FINISHED, Run
-from gptlab.runs.source import IMPORTED
+from gptlab.runs.saved_run import IMPORTED
 from gptlab.training.smoothing import SmoothedLoss
 
 if TYPE_CHECKING:

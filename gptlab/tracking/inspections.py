@@ -6,9 +6,10 @@ import io
 import traceback
 from typing import TYPE_CHECKING
 
-from gptlab.inspection.inspection import INSPECTIONS, kept
+from gptlab.inspection.inspection import read_inspection
 from gptlab.inspection.page import page
 from gptlab.inspection.pictures import attention_picture
+from gptlab.runs.files import INSPECTIONS
 from gptlab.runs.run import Run
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def log_inspection(client: MlflowClient, run: Run, path: str, step: int) -> None
     folder.mkdir(parents=True, exist_ok=True)
     picture = b""
     try:
-        inspection = kept(file)
+        inspection = read_inspection(file)
         title = f'{run.name}, step {step:,}: "{inspection.text}"'
         picture = attention_picture(inspection, title)
         if picture:

@@ -18,8 +18,9 @@ from uuid import uuid4
 
 from gptlab.calling import as_called
 from gptlab.errors import UserError
-from gptlab.inspection.inspection import INSPECTIONS, Inspection, keep
+from gptlab.inspection.inspection import Inspection, write_inspection
 from gptlab.plugins.hookspecs import hookimpl
+from gptlab.runs.files import INSPECTIONS
 from gptlab.runs.folder import RunFolder, facts_of
 from gptlab.runs.run import Run, end_of
 from gptlab.tracking import MLflowTracking, orphans
@@ -138,7 +139,7 @@ class Tracker:
             return
         path = f"{INSPECTIONS}/step-{step:06d}.npz"
         try:
-            keep(inspection, run.folder / path)
+            write_inspection(inspection, run.folder / path)
         except OSError as error:
             self._report(f"step {step} is not shown: {path} could not be written ({error.strerror})")
 

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptlab import strict_json
-from gptlab.inspection.inspection import INSPECTIONS
 from gptlab.runs.checkpoint import CHECKPOINTS, name_run
-from gptlab.runs.files import PARAMETERS, SAMPLES, TOKENIZER
+from gptlab.runs.files import INSPECTIONS, PARAMETERS, SAMPLES, TOKENIZER
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import FINISHED, Run
 from gptlab.tracking.facts import dataset_input

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from gptlab.cli import main
 from gptlab.exchange import json_weights, read_file
-from gptlab.exchange.finding import found_source
+from gptlab.exchange.finding import find_run
 from gptlab.exchange.json_weights import read_json_weights, write_json_weights
 from gptlab.exchange.standard import count_of, shapes_of, standard_config
 from gptlab.model.adapter import LoRA
@@ -57,7 +57,7 @@ def trained(command: Command, folder: Path) -> Path:
 
 
 def weights_of(reference: Path | str) -> dict[str, np.ndarray]:
-    with found_source(str(reference), NO_TRACKING) as source:
+    with find_run(str(reference), NO_TRACKING) as source:
         return source.weights
 
 
@@ -301,7 +301,7 @@ def test_a_disk_that_fills_leaves_what_was_there(
 def test_an_import_that_cannot_be_written_leaves_nothing(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gptlab.runs import source
+    from gptlab.runs import saved_run
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -309,7 +309,7 @@ def test_an_import_that_cannot_be_written_leaves_nothing(
     sizes = {**SIZES, "vocabSize": 8}
     write_json_weights(folder / "w.json", sizes, drawn(sizes))
     before = sorted(folder.rglob("*"))
-    monkeypatch.setattr(source, "write_checkpoint", full)
+    monkeypatch.setattr(saved_run, "write_checkpoint", full)
     assert main(["import", "w.json", "tokenizer.path=corpus.txt"]) == 2
     assert "No space left on device" in capfd.readouterr().err
     assert sorted(folder.rglob("*")) == before

@@ -12,7 +12,7 @@ from gptlab.engines.engine import Batches
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
-from gptlab.inspection.inspection import Inspection, inspect, keep, kept
+from gptlab.inspection.inspection import Inspection, inspect, read_inspection, write_inspection
 from gptlab.model.attention import CausalAttention
 from gptlab.model.gpt import STANDARD
 from gptlab.optim.optimizers import SGD
@@ -247,8 +247,8 @@ def test_texts_that_cannot_be_looked_at(text: str, said: str) -> None:
 
 def test_an_inspection_is_kept_in_a_file_and_read_again(tmp_path: Any) -> None:
     found, path = looked(), tmp_path / "inspect" / "step-000001.npz"
-    keep(found, path)
-    again = kept(path)
+    write_inspection(found, path)
+    again = read_inspection(path)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     for name, value in vars(found).items():
         other = getattr(again, name)

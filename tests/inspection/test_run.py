@@ -12,7 +12,7 @@ from gptlab.cli import main
 from gptlab.data.documents import Documents
 from gptlab.data.tokenizers import Vocabulary
 from gptlab.errors import UserError
-from gptlab.inspection.inspection import Inspection, inspect, keep
+from gptlab.inspection.inspection import Inspection, inspect, write_inspection
 from gptlab.inspection.pictures import attention_picture, mosaic_of
 from gptlab.launch import observers
 from gptlab.launch.observers import LONGEST, Watch, ids_to_watch
@@ -179,7 +179,7 @@ def test_pages_and_pictures_in_mlflow(mlflow_folder: Path, inspection: Inspectio
     for step in (2, 4):
         path = f"inspect/step-{step:06d}.npz"
         for _ in range(2):  # a write may be done twice
-            keep(inspection, run.folder / path)
+            write_inspection(inspection, run.folder / path)
             log_inspection(client, run, path, step)
         assert not (run.folder / path).exists()
         log_inspection(client, run, path, step)
@@ -203,7 +203,7 @@ def test_a_fault_of_the_drawing_is_logged_and_holds_nothing_up(
     client = open_store(find_store())
     run = make_run(mlflow_folder)
     run.id = client.create_run("0").info.run_id
-    keep(inspection, run.folder / "inspect/step-000002.npz")
+    write_inspection(inspection, run.folder / "inspect/step-000002.npz")
     log_inspection(client, run, "inspect/step-000002.npz", 2)
     names = [file.path for file in client.list_artifacts(run.id, "inspect/step-000002")]
     assert names == ["inspect/step-000002/failed.txt"]

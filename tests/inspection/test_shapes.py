@@ -8,7 +8,7 @@ import pytest
 
 from gptlab.autograd.ops import OpTable
 from gptlab.data.tokenizers import Vocabulary
-from gptlab.inspection.inspection import Inspection, inspect, keep, kept
+from gptlab.inspection.inspection import Inspection, inspect, read_inspection, write_inspection
 from gptlab.inspection.page import numbers, page
 from gptlab.inspection.pictures import attention_picture
 from gptlab.inspection.table import inspection_html, table
@@ -120,8 +120,8 @@ def test_what_can_be_seen_of_other_sizes_is_shown_and_the_rest_has_a_word(block,
     assert np.isfinite(seen.lens[1]).all() == (AFTER not in seen.notes)
     assert np.isfinite(seen.attributions).all()
     # Every form of it.
-    keep(seen, tmp_path / "kept")
-    np.testing.assert_array_equal(kept(tmp_path / "kept").lens, seen.lens)
+    write_inspection(seen, tmp_path / "kept")
+    np.testing.assert_array_equal(read_inspection(tmp_path / "kept").lens, seen.lens)
     shown = numbers(seen)
     assert [bool(entry["candidates"][0]) for entry in shown["lens"]] == [True, AFTER not in seen.notes, True]
     assert "</html>" in page(seen, "other sizes")

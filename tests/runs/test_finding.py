@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
-from gptlab.exchange.finding import found_source
+from gptlab.exchange.finding import find_run
 
 SMALL = [
     "data=questions",
@@ -62,7 +62,7 @@ def test_a_run_by_each_of_its_names(folder: Path, capfd: pytest.CaptureFixture[s
 
 def test_what_names_weights_is_all_told_by_a_source(folder: Path) -> None:
     run = train(1)
-    with found_source("latest", {"name": "none"}) as source:
+    with find_run("latest", {"name": "none"}) as source:
         pass
     assert source.folder == run and source.step == 2
     assert source.config is not None and source.config["model"]["nEmbd"] == 4
@@ -147,7 +147,7 @@ def test_by_its_mlflow_id_with_its_folder_and_without(
     shutil.rmtree(run)
     assert samples(capfd, f"run={run_id}") == samples(capfd, f"run=runs:/{run_id}") == expected
     assert main(["export", f"runs:/{run_id}", "output=w.json"]) == 0
-    with found_source("w.json", {"name": "none"}) as source:
+    with find_run("w.json", {"name": "none"}) as source:
         assert source.weights["tokenEmbedding"].shape[1] == 4
     assert main(["generate", "run=0123456789abcdef"]) == 2
     assert "'0123456789abcdef'" in capfd.readouterr().err

@@ -8,10 +8,10 @@ import pytest
 from gptlab.cli import main
 from gptlab.errors import UserError
 from gptlab.files import write_json
-from gptlab.inspection.inspection import INSPECTIONS
 from gptlab.runs.claiming import check_free_for_run, check_free_for_sweep, claimed, held
 from gptlab.runs.files import (
     CONFIG,
+    INSPECTIONS,
     LOCK,
     METRICS,
     PARAMETERS,

@@ -76,7 +76,7 @@ def found_runs(words: Sequence[str], tracking: dict[str, Any]) -> list[Compared]
 
 def runs_of(word: str, tracking: dict[str, Any]) -> list[Compared]:
     """A run, or the children of a sweep, here or in the store. Raises UserError if there is no such thing."""
-    from gptlab.exchange.finding import found_run, no_run
+    from gptlab.exchange.finding import find_folder, no_run
     from gptlab.runs.finding import ID, folder_of, path_of
     from gptlab.sweeps.compared import run_in, sweep_in
 
@@ -86,7 +86,7 @@ def runs_of(word: str, tracking: dict[str, Any]) -> list[Compared]:
     run_id = word.removeprefix("runs:/").strip("/")
     is_reference = word == "latest" or os.path.isdir(path_of(word)) or word.startswith("models:/")
     if is_reference or folder_of(word) is not None:
-        with found_run(word, tracking) as folder:
+        with find_folder(word, tracking) as folder:
             return [run_in(folder)]
     if not ID.fullmatch(run_id):
         raise no_run(word)

@@ -32,15 +32,15 @@ def run(arguments: list[str]) -> int:
 def export(settings: ExportConfig, line: CommandLine) -> int:
     """Write the file, and print its path."""
     from gptlab.exchange.exporting import check_free, export_weights, output_file
-    from gptlab.exchange.finding import found_source
+    from gptlab.exchange.finding import find_run
     from gptlab.exchange.loading import with_corpus, with_model
 
     registry = line.plugins.registry
     chosen, path = output_file(settings.format, settings.output)
     check_free(path, settings.overwrite)
-    with found_source(settings.run, settings.tracking) as found:
-        source, _ = with_model(with_corpus(found, settings.tokenizer, registry), registry)
-        export_weights(source, registry, chosen, path)
+    with find_run(settings.run, settings.tracking) as found:
+        saved, _ = with_model(with_corpus(found, settings.tokenizer, registry), registry)
+        export_weights(saved, registry, chosen, path)
     print(path)
     return 0
 

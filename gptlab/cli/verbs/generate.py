@@ -33,7 +33,7 @@ def run(arguments: list[str]) -> int:
 
 def generate(settings: GenerateConfig, line: CommandLine) -> int:
     """Print the samples, one a line; texts of several lines apart."""
-    from gptlab.exchange.finding import found_source
+    from gptlab.exchange.finding import find_run
     from gptlab.exchange.loading import with_corpus
     from gptlab.loaded.loaded import Loaded
     from gptlab.training.generation import Sampling
@@ -47,7 +47,7 @@ def generate(settings: GenerateConfig, line: CommandLine) -> int:
         seed=settings.seed,
     )
     registry = line.plugins.registry
-    with found_source(settings.run, settings.tracking) as found:
+    with find_run(settings.run, settings.tracking) as found:
         run = Loaded(with_corpus(found, settings.tokenizer, registry), registry, settings.engine)
     texts = run.generate(**vars(how))
     if texts:

@@ -30,14 +30,14 @@ def import_file(settings: ImportConfig, line: CommandLine) -> int:
     from gptlab.exchange import read_file
     from gptlab.exchange.loading import check_vocabulary, with_corpus, with_model
     from gptlab.runs.finding import RUNS, path_of
-    from gptlab.runs.source import import_weights
+    from gptlab.runs.saved_run import import_weights
 
     registry = line.plugins.registry
     found = read_file(path_of(settings.file))
-    source, _ = with_model(with_corpus(found, settings.tokenizer, registry), registry)
-    check_vocabulary(source, registry)
-    config = source.config or config_of(source.sizes, settings.tokenizer)
-    print(import_weights(source, config, Path(RUNS)))
+    saved, _ = with_model(with_corpus(found, settings.tokenizer, registry), registry)
+    check_vocabulary(saved, registry)
+    config = saved.config or config_of(saved.sizes, settings.tokenizer)
+    print(import_weights(saved, config, Path(RUNS)))
     return 0
 
 

@@ -42,11 +42,11 @@ def inspect(settings: InspectConfig, line: CommandLine) -> int:
     output = (
         output_file(settings.output, "inspect.html", "a page", is_page) if settings.to == "html" else None
     )
-    from gptlab.exchange.finding import found_source
+    from gptlab.exchange.finding import find_run
     from gptlab.exchange.loading import with_corpus
     from gptlab.loaded.loaded import Loaded, title_of
 
-    with found_source(settings.run, settings.tracking) as found:
+    with find_run(settings.run, settings.tracking) as found:
         run = Loaded(with_corpus(found, settings.tokenizer, line.plugins.registry), line.plugins.registry)
     inspection = run.inspect(with_line_ends(settings.text))
     title = title_of(inspection, run.folder or run.source.name, run.step)

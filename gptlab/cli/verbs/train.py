@@ -160,7 +160,7 @@ class OneRun:
             from gptlab.launch.launch import launch
 
             held = folder == self._claimed
-            run = launch(checked, self.plugins, folder, name, asked=asked, held=held)
+            run = launch(checked, self.plugins, folder, name, requested=asked, held=held)
         if checked.progress != "none":
             lines = [closing(run, in_sweep=False), *next_steps(run, overrides)]
             print("\n".join(lines[:1] + [as_called(line) for line in lines[1:]]))

@@ -25,7 +25,7 @@ FEW_LAYERS = 1000  # as many as a model may have without a matrix for each
 
 
 @dataclass(frozen=True)
-class Source:
+class SavedRun:
     """Weights to begin from, to sample from, to write elsewhere.
 
     name: what a person calls it. config: the resolved config of its run; None for a file that tells only
@@ -55,10 +55,10 @@ class Factory(Protocol):
     def build(self, documents: Iterable[str]) -> Any: ...
 
 
-def from_checkpoint(checkpoint: Checkpoint, folder: Path | None) -> Source:
+def from_checkpoint(checkpoint: Checkpoint, folder: Path | None) -> SavedRun:
     """What a checkpoint of the run in `folder` holds."""
     state = checkpoint.state
-    return Source(
+    return SavedRun(
         name=str(checkpoint.folder),
         config=state["config"],
         tokenizer=state["tokenizer"],
@@ -72,33 +72,33 @@ def from_checkpoint(checkpoint: Checkpoint, folder: Path | None) -> Source:
     )
 
 
-def import_weights(source: Source, config: Settings, runs: Path) -> Path:
+def import_weights(saved: SavedRun, config: Settings, runs: Path) -> Path:
     """A run's folder below `runs` with one checkpoint; config: resolved, the one of a run of such a model.
 
     Raises UserError if it cannot be written: nothing is left of it then.
     """
     folder = runs / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
-    file = Path(source.name).name
+    file = Path(saved.name).name
     run = {"id": "", "name": f"imported {file}"}
     state = {
-        "step": source.step or 0,
+        "step": saved.step or 0,
         "position": 0,
         "random": {"seed": config["seed"]},
         "valLoss": None,
         "run": run,
         "config": config,
-        "tokenizer": source.tokenizer,
-        "plugins": source.plugins,
+        "tokenizer": saved.tokenizer,
+        "plugins": saved.plugins,
         "files": {},
-        "dataset": source.dataset,
-        "start": source.start,
+        "dataset": saved.dataset,
+        "start": saved.start,
         IMPORTED: file,
     }
     try:
         folder.mkdir(parents=True)
-        RunFolder(folder).describe(config, source.tokenizer, source.plugins)
+        RunFolder(folder).describe(config, saved.tokenizer, saved.plugins)
         RunFolder(folder).update(**run, status=FINISHED)
-        write_checkpoint(folder, state, source.weights, {})
+        write_checkpoint(folder, state, saved.weights, {})
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         remove_empty([folder.parent, folder.parent.parent])
@@ -110,20 +110,20 @@ def import_weights(source: Source, config: Settings, runs: Path) -> Path:
     return folder
 
 
-def with_vocabulary(source: Source, name: str, factory: Factory) -> Source:
-    """The source with the vocabulary that the tokenizer `name` builds of its own corpus (tokenizer.path).
+def with_vocabulary(saved: SavedRun, name: str, factory: Factory) -> SavedRun:
+    """The run with the vocabulary that the tokenizer `name` builds of its own corpus (tokenizer.path).
 
     Raises UserError if it has not as many ids as the weights have.
     """
     tokenizer = factory.build([])
-    wanted = source.sizes["vocabSize"]
+    wanted = saved.sizes["vocabSize"]
     if tokenizer.vocabSize != wanted:
         raise UserError(
-            f"the vocabulary must be that of the weights: {source.name} has vocabSize={wanted}, and the corpus "
+            f"the vocabulary must be that of the weights: {saved.name} has vocabSize={wanted}, and the corpus "
             f"of tokenizer.path gives {tokenizer.vocabSize} (tokenizer={name}; the document mark counts). "
             "Give the text that it was trained on, with tokenizer=word or tokenizer=char."
         )
-    return replace(source, tokenizer={"name": name, **tokenizer.state()})
+    return replace(saved, tokenizer={"name": name, **tokenizer.state()})
 
 
 def sizes_of(config: Settings, weights: Mapping[str, np.ndarray], place: str) -> dict[str, int]:
