@@ -31,17 +31,16 @@ def config_to_resume(
     from gptlab.plugins.code import refuse_changed_plugins
 
     brought = checkpoint.state["plugins"]
-    refuse_changed_plugins(
-        plugins.registry, brought, os.path.relpath(checkpoint.folder.parent.parent), requested.anyway
-    )
-    with known_plugins(plugins.registry, checkpoint.state["plugins"]):
-        saved = checked(checkpoint, plugins.registry)
+    run = os.path.relpath(checkpoint.run_folder)
+    refuse_changed_plugins(plugins.registry, brought, run, requested.anyway)
+    with known_plugins(plugins.registry, brought):
+        saved = check_saved(checkpoint, plugins.registry)
     refuse_changes(checkpoint, saved, as_dict(requested), overrides, plugins)
     given = {key_of(override).partition(".")[0] for override in overrides} & {*FREE}
     return replace(typed(Config, saved), **{key: getattr(requested, key) for key in given})
 
 
-def checked(checkpoint: Checkpoint, registry: Registry) -> Settings:
+def check_saved(checkpoint: Checkpoint, registry: Registry) -> Settings:
     """The saved config, held against the schema; keys that it is too old to have get their defaults."""
     from omegaconf import OmegaConf
 
@@ -114,7 +113,7 @@ def refuse_changes(
             f"{groups.get(key, key)}={shown(wanted[key])} (the run has {shown(have.get(key))})"
             for key in differing[:8]
         ]
-        run = os.path.relpath(checkpoint.folder.parent.parent)
+        run = os.path.relpath(checkpoint.run_folder)
         raise UserError(
             f"resume continues a run as it was: got {', '.join(rows)}. Leave that out; to begin another run from "
             f"its weights: initFrom={run}"
