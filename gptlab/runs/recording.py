@@ -12,7 +12,7 @@ from typing import Any
 from gptlab.files import append_whole
 from gptlab.plugins.hookspecs import hookimpl
 from gptlab.runs.files import METRICS, SAMPLES
-from gptlab.runs.folder import RunFolder
+from gptlab.runs.folder import RunFolder, facts_of
 from gptlab.runs.run import RUNNING, Run, end_of
 from gptlab.training.metric_rows import line_of
 
@@ -66,7 +66,7 @@ class GrowingFile:
 
 
 class IdentityListener:
-    """Has run.json tell how the run is: RUNNING from step 1 on, then its end.
+    """Has run.json tell how the run is: RUNNING from step 1 on, then its end. A new one's facts are there by then.
 
     Comes before the tracker: what the folder tells is what MLflow is told.
     """
@@ -77,20 +77,20 @@ class IdentityListener:
     @hookimpl
     def gptlab_run_started(self, run: Run) -> None:
         if run.resumed_from is not None:
-            self._keep(run, RUNNING, reason="", ended=None, diverged="")
+            self._write(run, RUNNING, id=run.id, reason="", ended=None, diverged="", **facts_of(run))
 
     @hookimpl
     def gptlab_step_ended(self, run: Run) -> None:
-        self._keep(run, RUNNING)
+        self._write(run, RUNNING)
 
     @hookimpl
     def gptlab_run_ended(self, run: Run, error: BaseException | None) -> None:
         if run.metrics:
             status, reason = end_of(error)
             diverged = {"diverged": run.diverged} if run.diverged else {}
-            self._keep(run, status, reason=reason, ended=int(time.time() * 1000), **diverged)
+            self._write(run, status, reason=reason, ended=int(time.time() * 1000), **diverged)
 
-    def _keep(self, run: Run, status: str, **facts: Any) -> None:
+    def _write(self, run: Run, status: str, **facts: Any) -> None:
         if status != self._status:
             with suppress(OSError):  # a full disk; what it says of the metrics is enough
                 RunFolder(run.folder).update(status=status, **facts)

@@ -21,7 +21,7 @@ from gptlab.errors import UserError
 from gptlab.inspection.inspection import Inspection, write_inspection
 from gptlab.plugins.hookspecs import hookimpl
 from gptlab.runs.files import INSPECTIONS
-from gptlab.runs.folder import RunFolder, facts_of
+from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import Run, end_of
 from gptlab.tracking import MLflowTracking, orphans
 from gptlab.tracking.link import Link, take_link, warm_up
@@ -70,8 +70,6 @@ class Tracker:
         folder = RunFolder(run.folder)
         known, fresh = folder.identity(), run.resumed_from is None and not run.id
         folder.update(
-            **facts_of(run),
-            id=run.id,
             store=store.address,
             experiment=self.config.experimentName,
             process=orphans.own_process(),
