@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from gptlab.launch.experiment import Experiment
 from gptlab.launch.member import Member
 from gptlab.launch.observers import Notifier, Poller, Recorder, Reporter, watch_of
 from gptlab.launch.progress import make_progress
+from gptlab.launch.provenance import tags_of
 from gptlab.plugins.listeners import Listeners
 from gptlab.plugins.loading import Plugins
 from gptlab.plugins.registry import build
@@ -176,40 +174,6 @@ def saver_of(
     smoothed = resuming.smoothed_of(checkpoint)
     batchSize = config.train.batchSize
     return Saver(run, experiment.session, facts, batchSize, every, keep, on_saved, losses, smoothed=smoothed)
-
-
-VERSIONS = ("gptlab", "jax", "numpy", "mlflow", "hydra-core")
-
-
-def tags_of(config: Config) -> dict[str, str]:
-    """Where a run comes from, as MLflow shows it: engine, device, versions, and the commit inside a repository."""
-    tags = {
-        "engine": config.engine.name,
-        "dtype": config.engine.get("dtype", ""),
-        "device": device(config.engine.name),
-        "python": platform.python_version(),
-    }
-    tags |= {f"version.{package}": version(package) for package in VERSIONS}
-    commit = git_commit()
-    return tags | ({"gitCommit": commit} if commit else {})
-
-
-def device(engine: str) -> str:
-    if engine == "scalar":
-        return "cpu"
-    import jax
-
-    return str(jax.devices()[0].device_kind)
-
-
-def git_commit() -> str:
-    """The commit of the folder where the command is run, with `-dirty` if something differs; empty outside git."""
-    try:
-        command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
 
 
 def train(training: Training, saver: Saver) -> None:

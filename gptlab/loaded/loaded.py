@@ -54,7 +54,8 @@ class Loaded:
         self.definition = self._architecture.definition
         self.folder = saved.folder
         self.step = saved.step
-        self.name = name_of(saved)
+        identity = {} if saved.folder is None else RunFolder(saved.folder).identity()
+        self.name = str(identity.get("name") or saved.name)
         self._registry = registry
         self._engine = engine
         self._rows = rows
@@ -163,12 +164,6 @@ class Loaded:
         from gptlab.loaded.facts import run_html
 
         return run_html(self)
-
-
-def name_of(saved: SavedRun) -> str:
-    """As the run was called; else as its weights were named."""
-    identity = {} if saved.folder is None else RunFolder(saved.folder).identity()
-    return str(identity.get("name") or saved.name)
 
 
 def title_of(inspection: Inspection, place: object, step: int | None) -> str:

@@ -119,16 +119,14 @@ class LivePanel(Progress):
         return "" if self._validation is None else f"validation {loss_text(self._validation[1])}"
 
     def _curve(self, width: int) -> str:
+        blocks = BLOCKS if self._console.encoding.startswith("utf") else ASCII
         # The list is replaced as it grows; this one does not change under the drawing.
-        return sparkline(list(self._losses.means), width, BLOCKS if self._unicode() else ASCII)
+        return sparkline(list(self._losses.means), width, blocks)
 
     def _left(self) -> str:
         """The time left at the speed of the last chunks; nothing before it is known."""
         seconds = self._pace.left()
         return "" if math.isnan(seconds) else f"{duration(seconds)} left"
-
-    def _unicode(self) -> bool:
-        return self._console.encoding.startswith("utf")
 
     def _writable(self, text: str) -> str:
         """What the terminal has letters for; a sample must not move its cursor."""
