@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,12 +37,12 @@ class Poller(Observer):
             ask()
 
 
+@dataclass
 class Recorder(Observer):
     """The run gets its rows, and samples at each evaluation and at its end."""
 
-    def __init__(self, run: Run, experiment: Experiment):
-        self.run = run
-        self.experiment = experiment
+    run: Run
+    experiment: Experiment
 
     def logged(self, step: int, metrics: dict[str, float], state: State) -> None:
         self.run.metrics.append((step, metrics))
@@ -52,13 +53,13 @@ class Recorder(Observer):
             self.run.samples.append((step, texts))
 
 
+@dataclass
 class Reporter(Observer):
     """The person sees how far it is."""
 
-    def __init__(self, run: Run, progress: Progress, numSteps: int):
-        self.run = run
-        self.progress = progress
-        self.numSteps = numSteps
+    run: Run
+    progress: Progress
+    numSteps: int
 
     def logged(self, step: int, metrics: dict[str, float], state: State) -> None:
         if is_milestone(step, metrics, self.numSteps):
@@ -70,12 +71,12 @@ class Reporter(Observer):
         self.progress.update(state.step, chunk.smoothed, chunk.tokens_per_second, chunk.seconds)
 
 
+@dataclass
 class Notifier(Observer):
     """The listeners hear of each row, when all else is done with it."""
 
-    def __init__(self, run: Run, listeners: Listeners):
-        self.run = run
-        self.listeners = listeners
+    run: Run
+    listeners: Listeners
 
     def logged(self, step: int, metrics: dict[str, float], state: State) -> None:
         self.listeners.step_ended(self.run, step, metrics)
@@ -88,9 +89,8 @@ def is_milestone(step: int, metrics: dict[str, float], numSteps: int) -> bool:
 LONGEST = 64  # positions of a held-out document that are looked at
 LOOKED_AT = 256  # held-out documents of which one is chosen
 
-Inspected = Callable[[int, Inspection], None]
 
-
+@dataclass
 class Watch(Observer):
     """Inspects one text with the weights of a run as they come to be.
 
@@ -98,26 +98,15 @@ class Watch(Observer):
     none. on_inspected(step, inspection) gets each.
     """
 
-    def __init__(
-        self,
-        definition: GPT | Adapted,
-        ops: OpTable,
-        session: Session,
-        tokenizer: Tokenizer,
-        ids: Sequence[int],
-        every: int,
-        at_end: bool,
-        on_inspected: Inspected,
-    ):
-        self.definition = definition.base if isinstance(definition, Adapted) else definition
-        self.ops = ops
-        self.session = session
-        self.tokenizer = tokenizer
-        self.ids = list(ids)
-        self.every = every
-        self.at_end = at_end
-        self.on_inspected = on_inspected
-        self._step = 0  # the last one that was inspected
+    definition: GPT
+    ops: OpTable
+    session: Session
+    tokenizer: Tokenizer
+    ids: Sequence[int]
+    every: int
+    at_end: bool
+    on_inspected: Callable[[int, Inspection], None]
+    _step: int = field(default=0, init=False)  # the last one that was inspected
 
     def chunk_ended(self, state: State, chunk: Chunk) -> None:
         """Inspect if this step is one of every so many."""
@@ -152,7 +141,8 @@ def watch_of(experiment: Experiment, run: Run, listeners: Listeners, in_sweep: b
     Raises UserError for a text as `inspect` does.
     """
     settings, data = experiment.config.inspect, experiment.data
-    blockSize = experiment.definition.sizes.blockSize
+    definition = experiment.definition
+    blockSize = definition.sizes.blockSize
     try:
         documents = [data.held_out, data.train]
         ids = ids_to_watch(settings.text, data.tokenizer, blockSize, documents, data.start)
@@ -161,7 +151,7 @@ def watch_of(experiment: Experiment, run: Run, listeners: Listeners, in_sweep: b
     wanted = bool(ids) and listeners.hear("gptlab_inspected")
     at_end = settings.atEnd if settings.atEnd is not None else not in_sweep
     return Watch(
-        experiment.definition,
+        definition.base if isinstance(definition, Adapted) else definition,
         experiment.model.ops,
         experiment.session,
         data.tokenizer,

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,8 @@ ANYWHERE = 60.0
 COST = 0.01  # the share of the time that checkpoints by time may take
 WRITING = 100e6  # bytes a second, until the first checkpoint has shown how many they are
 
-Saved = Callable[[Path, int, list[Path]], None]
 
-
+@dataclass
 class Saver(Observer):
     """Saves the checkpoints of one run.
 
@@ -38,30 +38,19 @@ class Saver(Observer):
     removed) is called once a checkpoint is in place. smoothed: the training loss up to the state that is saved.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        session: Session,
-        facts: dict[str, Any],
-        batchSize: int,
-        every: int | None,
-        keep: int,
-        on_saved: Saved,
-        losses: dict[int, float | None],
-        clock: Callable[[], float] = time.monotonic,
-        smoothed: SmoothedLoss | None = None,
-    ):
-        self.run = run
-        self.session = session
-        self.facts = facts
-        self.batchSize = batchSize
-        self.every = every
-        self.keep = keep
-        self.on_saved = on_saved
-        self.losses = dict(losses)
-        self.smoothed = SmoothedLoss() if smoothed is None else smoothed
-        self.clock = clock
-        self._ended = clock()
+    run: Run
+    session: Session
+    facts: dict[str, Any]
+    batchSize: int
+    every: int | None
+    keep: int
+    on_saved: Callable[[Path, int, list[Path]], None]
+    losses: dict[int, float | None]
+    clock: Callable[[], float] = time.monotonic
+    smoothed: SmoothedLoss = field(default_factory=SmoothedLoss)
+
+    def __post_init__(self) -> None:
+        self._ended = self.clock()
         self._seconds: float | None = None  # that the last one took
         self._evaluated: tuple[int, float | None] = (0, None)
         self._failing = False

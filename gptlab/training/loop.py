@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from itertools import cycle
 
 import numpy as np
@@ -91,6 +91,7 @@ class Observer:
         """A chunk has ended, and all of it is told: its state may be saved."""
 
 
+@dataclass
 class Training:
     """A run of the loop. `state` is whole between any two chunks, also when `run` ends with an error.
 
@@ -98,26 +99,15 @@ class Training:
     smoothed: the training loss of the steps that the state has behind it; like the state, it is whole between chunks.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        state: State,
-        plan: Plan,
-        epochs: Epochs,
-        held_out: Documents,
-        observers: Sequence[Observer] = (),
-        *,
-        others: Mapping[str, Documents] | None = None,
-        smoothed: SmoothedLoss | None = None,
-    ):
-        self.session = session
-        self.state = state
-        self.plan = plan
-        self.epochs = epochs
-        self.held_out = held_out
-        self.observers = observers
-        self.others = dict(others or {})
-        self.smoothed = SmoothedLoss() if smoothed is None else smoothed
+    session: Session
+    state: State
+    plan: Plan
+    epochs: Epochs
+    held_out: Documents
+    observers: Sequence[Observer] = ()
+    _: KW_ONLY
+    others: Mapping[str, Documents] = field(default_factory=dict)
+    smoothed: SmoothedLoss = field(default_factory=SmoothedLoss)
 
     def run(self) -> State:
         """Train to the end of the plan.

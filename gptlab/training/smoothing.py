@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from gptlab.training.metric_rows import Metrics, loss_text
 
@@ -11,6 +12,7 @@ LOSS, SMOOTHED, TOKENS = "train/loss", "train/smoothedLoss", "train/tokens"
 SHARE = 10  # the last one of so many parts of the steps so far is averaged
 
 
+@dataclass
 class SmoothedLoss:
     """The mean training loss in nats a predicted token over about the last tenth of the steps so far.
 
@@ -20,9 +22,8 @@ class SmoothedLoss:
     which are logged, or where the run was interrupted. `nats` and `tokens` are all of its state.
     """
 
-    def __init__(self, nats: float = 0.0, tokens: float = 0.0):
-        self.nats = nats
-        self.tokens = tokens
+    nats: float = 0.0
+    tokens: float = 0.0
 
     @property
     def value(self) -> float:

@@ -125,10 +125,8 @@ def write_checkpoint(
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    path.write_bytes(content)
+    sync(path)
 
 
 def put_in_place(beside: Path, folder: Path) -> None:
