@@ -1,4 +1,4 @@
-"""Weights with all that is known of them, wherever they come from: a run, a checkpoint, a file, a store."""
+"""A run that is read again: its weights with all that is known of them, from a folder, a checkpoint, a file, a store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FEW_LAYERS = 1000  # as many as a model may have without a matrix for each
 
 @dataclass(frozen=True)
 class SavedRun:
-    """Weights to begin from, to sample from, to write elsewhere.
+    """A run to begin from, to sample from, to write elsewhere. A file of weights is one, too.
 
     name: what a person calls it. config: the resolved config of its run; None for a file that tells only
     the sizes, which is of the standard model. tokenizer: {"name", ...state}; None if it carries none.
