@@ -1,4 +1,4 @@
-"""A run that is read again: its weights with all that is known of them, from a folder, a checkpoint, a file, a store."""
+"""A run that is read again: its weights and all that is known of them, from a folder, a checkpoint, a file, a store."""
 
 from __future__ import annotations
 
