@@ -9,7 +9,8 @@ import numpy as np
 
 from benchmarks.task import Task
 from gptlab.autograd.ops import OpTable
-from gptlab.data.batches import Ahead, Documents, Epochs
+from gptlab.data.batches import Ahead, Epochs
+from gptlab.data.documents import Documents
 from gptlab.model.gpt import GPT
 from gptlab.optim.optimizers import Adam
 

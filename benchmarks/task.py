@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gptlab.data.batches import Documents, encode
 from gptlab.data.datasets import Names, Sentences
+from gptlab.data.documents import Documents, encode
 from gptlab.data.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from gptlab.model.gpt import GPT, settle_sizes
 from gptlab.plugins.loading import load_plugins

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
+from gptlab.data.documents import Documents
 from gptlab.engines.engine import Batches, Metrics, State
 from gptlab.model.gpt import GPT, STANDARD, settle_sizes
 from gptlab.optim.optimizers import Adam
@@ -60,3 +61,11 @@ def assert_same_run(one: tuple[State, Metrics], other: tuple[State, Metrics], rt
     for name, array in one[0].weights.items():
         scale = np.abs(array).max()
         np.testing.assert_allclose(array, other[0].weights[name], rtol=rtol, atol=rtol * scale, err_msg=name)
+
+
+def pack(rows: list[list[int]], bos: int) -> Documents:
+    """A table of these rows of tokens, each with its BOS before and after."""
+    lengths = np.array([len(row) - 1 for row in rows], dtype=np.int32)
+    tokens = np.full((len(rows), int(lengths.max(initial=0)) + 1), bos, dtype=np.int32)
+    tokens[np.arange(tokens.shape[1]) <= lengths[:, None]] = [token for row in rows for token in row]
+    return Documents(tokens, lengths)

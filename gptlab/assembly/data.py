@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -10,13 +11,11 @@ import numpy as np
 
 from gptlab.config.typed import Chosen, Config, origin_of
 from gptlab.data.beginning import first_token
-from gptlab.data.bounds import bounds_of
 from gptlab.data.datasets import Dataset
 from gptlab.data.documents import Cuts, Documents
 from gptlab.data.facts import DatasetFacts
 from gptlab.data.fixed_vocabulary import FixedVocabulary
-from gptlab.data.keys import document_keys
-from gptlab.data.splitting import Sides, among, split, split_by_seed
+from gptlab.data.splitting import Sides, among, document_keys, split, split_by_seed
 from gptlab.data.tokenized import tokenize
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.data.watching import make_watch
@@ -106,6 +105,27 @@ def data_and_sides(
     sides = parts.train, parts.held_out
     data = Data(tokenized.tokenizer, *sides, described, parts.digest, start, original, tuple(notes))
     return data, parts.sides
+
+
+def bounds_of(
+    held_out: Documents, whole: Documents, tokenizer: Tokenizer, nats: Callable[[str], float]
+) -> dict[str, float]:
+    """The two losses, in nats a token, of models that know the frequencies of tokens, and the source itself.
+
+    Of the held-out documents, and no others: no two documents are equally easy, and what is held out is never
+    quite like the whole. nats: -log of a document's probability.
+    """
+    frequencies = whole.counts(tokenizer.vocabSize)
+    there = held_out.counts(tokenizer.vocabSize)
+    known = there > 0
+    unigram = -(there[known] * np.log(frequencies[known] / frequencies.sum())).sum()
+    texts = Counter(
+        tokenizer.decode(row[1 : length + 1].tolist())
+        for row, length in zip(held_out.tokens, held_out.lengths, strict=True)
+    )
+    source = sum(count * nats(text) for text, count in texts.items())
+    tokens = int(there.sum())
+    return {"heldOutUnigram": float(unigram / tokens), "heldOutEntropy": float(source / tokens)}
 
 
 def original_of(config: Config, vocabulary: FixedVocabulary | None, registry: Registry) -> Original:

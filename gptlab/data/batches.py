@@ -1,44 +1,22 @@
-"""From texts to steps: encode, cut into batches.
+"""From documents to steps: batches of them, made ahead.
 
 Legend: N documents, T positions, C steps of a chunk, B documents of a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import TracebackType
 
 import numpy as np
 
-from gptlab.data.documents import Cuts, Documents
-from gptlab.data.encoding import stream_in_memory
+from gptlab.data.documents import Documents
 from gptlab.data.orders import InOrder, Order, shuffled
-from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Batches
 
 POPULATION = 4096  # documents whose lengths stand for those of all
-
-__all__ = ["Documents", "Epochs", "encode", "pack", "windows"]
-
-
-def encode(texts: Iterable[str], tokenizer: Tokenizer, blockSize: int) -> Documents:
-    """`BOS w1 ... wn BOS` for each text; what does not fit into blockSize predictions is left off."""
-    return Cuts(stream_in_memory(texts, tokenizer), blockSize, window=False).in_memory()
-
-
-def windows(texts: Iterable[str], tokenizer: Tokenizer, blockSize: int) -> Documents:
-    """Running text as documents of blockSize predictions each: the last token of one begins the next."""
-    return Cuts(stream_in_memory(texts, tokenizer), blockSize, window=True).in_memory()
-
-
-def pack(rows: list[list[int]], bos: int) -> Documents:
-    lengths = np.array([len(row) - 1 for row in rows], dtype=np.int32)
-    tokens = np.full((len(rows), int(lengths.max(initial=0)) + 1), bos, dtype=np.int32)
-    tokens[np.arange(tokens.shape[1]) <= lengths[:, None]] = [token for row in rows for token in row]
-    return Documents(tokens, lengths)
 
 
 @dataclass
@@ -120,7 +98,5 @@ class Ahead:
     def __enter__(self) -> Ahead:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from gptlab import strict_json
-from gptlab.data.files import text_files
-from gptlab.data.reading import FileTexts, RunningText, in_lists
+from gptlab.data.reading import FileTexts, RunningText, pieces_of_texts, text_files
 from gptlab.data.store import put
 from gptlab.data.watching import Watch
 
@@ -36,7 +35,7 @@ def content_of(texts: Iterable[str]) -> Content:
     """Goes through the texts once."""
     joined, lengths = hashlib.sha256(), hashlib.sha256()
     documents = length = 0
-    for first, some in _parts(texts):
+    for first, some in pieces_of_texts(texts):
         text = "\n".join(some)
         if first and documents:
             joined.update(b"\n")
@@ -51,15 +50,6 @@ def content_of(texts: Iterable[str]) -> Content:
             documents += len(some)
     lengths.update(f"{length},".encode())
     return Content(documents, joined.hexdigest(), lengths.hexdigest())
-
-
-def _parts(texts: Iterable[str]) -> Iterator[tuple[bool, list[str]]]:
-    if isinstance(texts, RunningText):
-        for first, part in texts.parts():
-            yield first, [part]
-    else:
-        for some in in_lists(texts):
-            yield True, some
 
 
 def known_content(texts: Iterable[str], folder: Path, watch: Watch) -> Content:

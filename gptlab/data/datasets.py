@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from gptlab.data import sentences
-from gptlab.data.files import read_documents, read_running_text
+from gptlab.data.reading import read_documents, read_running_text
 from gptlab.errors import UserError
 
 

@@ -1,17 +1,19 @@
-"""Encoded documents: a table of them, or cuts of one long stream of tokens that may lie in a file.
+"""Texts encoded: a stream of tokens that may lie in a file, and documents, a table of them or cuts of such a stream.
 
 Legend: N documents, T positions, W = T + 1 their width, M tokens of a stream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from gptlab.data.arrays import Array, runs
 from gptlab.data.orders import InOrder, Order
+from gptlab.data.reading import in_lists, pieces_of_texts
+from gptlab.data.tokenizers import Tokenizer, Vocabulary
 
 AT_ONCE = 1 << 19  # tokens that are looked at in one piece
 TABLE = 1 << 24  # tokens up to which a table is quicker and costs little: 64 MiB
@@ -50,13 +52,18 @@ class Documents:
             tokens, lengths = part.tokens[:, 1:], part.lengths
             yield tokens[np.arange(tokens.shape[1]) < lengths[:, None]]
 
-    def unigram_entropy(self) -> float:
-        """The entropy, in nats, of what is to be predicted, each prediction taken by itself."""
-        counts = np.zeros(0, dtype=np.int64)
+    def counts(self, vocabSize: int = 0) -> np.ndarray:
+        """(V,) how often each token is to be predicted; without vocabSize up to the last one that is."""
+        counts = np.zeros(vocabSize, dtype=np.int64)
         for part in self.targets():
             more = np.bincount(part, minlength=len(counts))
             more[: len(counts)] += counts
             counts = more
+        return counts
+
+    def unigram_entropy(self) -> float:
+        """The entropy, in nats, of what is to be predicted, each prediction taken by itself."""
+        counts = self.counts()
         shares = counts[counts > 0] / counts.sum()
         return float(-(shares * np.log(shares)).sum())
 
@@ -161,3 +168,50 @@ class Cuts(Documents):
 
 def as_index(rows: slice | Order) -> slice | np.ndarray:
     return rows if isinstance(rows, slice) else np.asarray(rows)
+
+
+def encoded(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pieces of the stream, (M,) tokens and (N,) the positions in them where a text's BOS stands.
+
+    The BOS after the last text is the caller's to add.
+    """
+    bos = tokenizer.bos
+    if isinstance(tokenizer, Vocabulary) and type(tokenizer).encode is Vocabulary.encode:
+        for begin, some in pieces_of_texts(texts, tokenizer.unit):
+            ids, counts = tokenizer.encode_all(some)
+            yield laid_out(ids, counts, bos) if begin else (ids, np.zeros(0, dtype=np.int64))
+        return
+    for some in in_lists(texts):
+        rows = [np.asarray(tokenizer.encode(text), dtype=np.int32) for text in some]
+        yield laid_out(np.concatenate(rows), np.array([len(row) for row in rows]), bos)
+
+
+def laid_out(ids: np.ndarray, counts: np.ndarray, bos: int) -> tuple[np.ndarray, np.ndarray]:
+    """The tokens of texts with a BOS before each: ids (M,) one text after the other, counts (N,) of each."""
+    ends = np.cumsum(counts + 1)
+    starts = ends - counts - 1
+    tokens = np.empty(len(ids) + len(counts), dtype=ids.dtype)
+    is_token = np.ones(len(tokens), dtype=bool)
+    is_token[starts] = False
+    tokens[starts] = bos
+    tokens[is_token] = ids
+    return tokens, starts
+
+
+def stream_in_memory(texts: Iterable[str], tokenizer: Tokenizer) -> TokenStream:
+    end = np.array([tokenizer.bos], dtype=np.int32), np.zeros(1, dtype=np.int64)
+    tokens, starts = zip(*encoded(texts, tokenizer), end, strict=True)
+    bases = np.cumsum([0, *map(len, tokens[:-1])])
+    bounds = np.concatenate([begins + base for begins, base in zip(starts, bases, strict=True)])
+    longest = int(np.diff(bounds).max(initial=0))
+    return TokenStream(np.concatenate(tokens), bounds, longest, tokenizer.bos)
+
+
+def encode(texts: Iterable[str], tokenizer: Tokenizer, blockSize: int) -> Documents:
+    """`BOS w1 ... wn BOS` for each text; what does not fit into blockSize predictions is left off."""
+    return Cuts(stream_in_memory(texts, tokenizer), blockSize, window=False).in_memory()
+
+
+def windows(texts: Iterable[str], tokenizer: Tokenizer, blockSize: int) -> Documents:
+    """Running text as documents of blockSize predictions each: the last token of one begins the next."""
+    return Cuts(stream_in_memory(texts, tokenizer), blockSize, window=True).in_memory()

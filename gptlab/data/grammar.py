@@ -10,7 +10,7 @@ from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, combinations
+from itertools import accumulate
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,19 +132,6 @@ class Grammar:
                 found.setdefault((pattern.length, word), []).append(pattern)
         return found
 
-    def overlaps(self) -> list[tuple[Pattern, Pattern]]:
-        """Pairs of patterns that might say the same sentence: equally long, a word in common at each place.
-
-        Without any, no sentence has two derivations. That is a proof and no sample: two patterns that
-        say the same sentence share its words, place by place.
-        """
-        return [
-            (one, other)
-            for one, other in combinations(self.patterns, 2)
-            if one.length == other.length
-            and not any(a.isdisjoint(b) for a, b in zip(one.columns, other.columns, strict=True))
-        ]
-
     def vocabulary(self) -> list[str]:
         """Every word that can be said, sorted by code unit."""
         return sorted({word for pattern in self.patterns for column in pattern.columns for word in column})
@@ -152,7 +139,7 @@ class Grammar:
     def entropy(self) -> float:
         """H(sentence) in nats, by the chain rule: of the pattern, and of its choices given the pattern.
 
-        Exact only while `overlaps()` is empty: a sentence with two derivations would count as two.
+        Exact only while no sentence has two derivations (tests/test_sentences.py shows it): it would count as two.
         """
         choices = math.fsum(p.weight * choice.entropy for p in self.patterns for choice in p.choices)
         return _entropy(pattern.weight for pattern in self.patterns) + choices

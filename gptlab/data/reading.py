@@ -1,18 +1,27 @@
-"""Files of text gone through a block at a time, as often as is asked: none of them is held in memory."""
+"""Text that a person points at: short files are read, long ones gone through a block at a time as often as is asked."""
 
 from __future__ import annotations
 
 import codecs
 import io
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
-from gptlab.errors import UserError
+from gptlab.errors import UserError, nearest
 
 BLOCK = 1 << 20  # bytes read at a time
 START = 1 << 10  # bytes that show what is no text
+IN_MEMORY = 16 << 20  # bytes of text that are simply read; of more, a block at a time is in memory
+REACH = 1 << 12  # characters from the end that are searched first
+WORD_END = re.compile(r"(?<=\S)(?: |\s*\n\s*)(?=\S)")
+# Letters that have no say in how another one is lower-cased, digits and pictures. Left out is what a capital
+# sigma looks across (marks, modifiers, points) to find whether it ends a word.
+SOLID = {"Lu", "Ll", "Lo", "Nd", "So"}
 
 Advance = Callable[[int], None]  # told how many bytes have been read since it was told last
 
@@ -37,8 +46,13 @@ class FileTexts:
             stats = [(file, file.stat()) for file in self.files]
         return [(str(file.absolute()), stat.st_size, stat.st_mtime_ns) for file, stat in stats]
 
-    def _reading(self, file: Path) -> _Reading:
-        return _Reading(file, self.key)
+    @contextmanager
+    def _reading(self, file: Path) -> Iterator[None]:
+        """Makes of the system's error one that names the config key and the file."""
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"{self.key}: cannot read {file}: {error.strerror}.") from None
 
     def blocks(self, file: Path) -> Iterator[str]:
         """The text of a file in pieces, each line end as `\\n`, without a byte order mark.
@@ -101,7 +115,7 @@ class TextLines(FileTexts):
         found = False
         for file in self.files:
             parts: list[str] = []  # of a line that has not ended
-            for block in self.blocks(file):
+            for block in chain(self.blocks(file), ["\n"]):
                 # Not splitlines, which also cuts at form feeds, U+2028 and the like.
                 head, end, tail = block.rpartition("\n")
                 parts.append(head if end else tail)
@@ -110,9 +124,6 @@ class TextLines(FileTexts):
                         found = True
                         yield documents
                     parts = [tail]
-            if documents := not_blank(["".join(parts)]):
-                found = True
-                yield documents
         if not found:
             raise UserError(f"{self.key} must hold at least one line of text: {self.path} is empty.")
 
@@ -162,21 +173,6 @@ class RunningText(FileTexts):
         yield first, carry
 
 
-class _Reading:
-    """Makes of the system's error one that names the config key and the file."""
-
-    def __init__(self, file: Path, key: str):
-        self.file = file
-        self.key = key
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise UserError(f"{self.key}: cannot read {self.file}: {error.strerror}.") from None
-
-
 def not_blank(lines: list[str]) -> list[str]:
     return lines if all(map(str.strip, lines)) else [line for line in lines if line.strip()]
 
@@ -198,21 +194,17 @@ def in_lists(texts: Iterable[str]) -> Iterator[list[str]]:
         yield together
 
 
-def pieces_of_texts(texts: Iterable[str], unit: str) -> Iterator[tuple[bool, list[str]]]:
-    """(whether each begins a text of its own, texts or parts of one), a block of them at a time."""
+def pieces_of_texts(texts: Iterable[str], unit: str | None = None) -> Iterator[tuple[bool, list[str]]]:
+    """(whether each begins a text of its own, texts or parts of one), a block of them at a time.
+
+    Parts are cut between two words (or characters), if there is a unit.
+    """
     if isinstance(texts, RunningText):
-        for first, segment in texts.segments(unit):
-            yield first, [segment]
+        for first, part in texts.parts() if unit is None else texts.segments(unit):
+            yield first, [part]
     else:
         for some in in_lists(texts):
             yield True, some
-
-
-REACH = 1 << 12  # characters from the end that are searched first
-WORD_END = re.compile(r"(?<=\S)(?: |\s*\n\s*)(?=\S)")
-# Letters that have no say in how another one is lower-cased, digits and pictures. Left out is what a capital
-# sigma looks across (marks, modifiers, points) to find whether it ends a word.
-SOLID = {"Lu", "Ll", "Lo", "Nd", "So"}
 
 
 def last_token_boundary(text: str, unit: str) -> tuple[int, int] | None:
@@ -240,3 +232,68 @@ def between_characters(text: str, start: int) -> tuple[int, int] | None:
 
 def solid(character: str) -> bool:
     return character != "\u03a3" and unicodedata.category(character) in SOLID
+
+
+def text_files(path: Path, key: str) -> list[Path]:
+    """The file itself, or every file below a folder in the order of their names; hidden ones left out.
+
+    Raises UserError (naming the config key) if there is none, and for the first that cannot be read or is no text:
+    a folder such as / is not gone through to its end for that.
+    """
+    try:
+        if not path.exists():
+            if path.is_symlink():
+                raise UserError(
+                    f"{key} must be a file or folder that exists: {path} is a link to {path.readlink()}."
+                )
+            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            close = nearest(path.name, siblings)
+            guess = f" Did you mean {path.parent / close[0]}?" if close else ""
+            raise UserError(f"{key} must be a file or folder that exists: there is no {path}.{guess}")
+        if path.is_dir():
+            files = list(files_below(path, key))
+        elif path.is_file():
+            files = [path]
+        else:
+            raise UserError(
+                f"{key} must be a file or a folder of files, which can be read more than once: {path} is a pipe or a "
+                "device. Write what comes from it to a file first."
+            )
+    except OSError as error:
+        where = error.filename or path
+        raise UserError(f"{key}: cannot read {where}: {error.strerror}.") from None
+    if not files:
+        raise UserError(f"{key} must hold at least one file: {path} is an empty folder.")
+    return files
+
+
+def files_below(folder: Path, key: str) -> Iterator[Path]:
+    """The files in a folder and in the folders of it, in the order of their names; links to folders are not followed.
+
+    Raises OSError for what cannot be read, and UserError for a file that does not begin as text.
+    """
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from files_below(Path(entry.path), key)
+        elif entry.is_file():
+            check_start(Path(entry.path), key)
+            yield Path(entry.path)
+
+
+def read_documents(path: Path, key: str) -> Iterable[str]:
+    """One document a line, lines that are empty after trimming left out; a list, unless they are many.
+
+    Raises UserError for a file that is missing, unreadable or not UTF-8, and if no line is left.
+    """
+    lines = TextLines(path, text_files(path, key), key)
+    return list(lines) if lines.size <= IN_MEMORY else lines
+
+
+def read_running_text(path: Path, key: str) -> Iterable[str]:
+    """A text a file, blank files left out; a list, unless they are long. Raises UserError likewise."""
+    texts = RunningText(path, text_files(path, key), key)
+    return list(texts) if texts.size <= IN_MEMORY else texts

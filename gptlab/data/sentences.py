@@ -7,19 +7,34 @@ best possible model could reach: `entropy_per_word()`.
 import math
 import random
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from itertools import islice
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
+from gptlab.data.first_grade import FAMILIES, QUESTIONS, SENTENCES, SUBJECTS, WORDS
 from gptlab.data.grammar import Choice, Grammar, Pattern
-from gptlab.data.inflection import Person, add_s, agree, with_article
-from gptlab.data.sentence_patterns import FAMILIES, QUESTIONS, SENTENCES, SUBJECTS
-from gptlab.data.word_classes import WORDS
 
 _SEED = 1
 _SLOT = re.compile(r"\{([^}]*)\}")
+
+
+Person = Literal["i", "they", "he"]
+
+_IRREGULAR = {
+    "child": "children",
+    "deer": "deer",
+    "fish": "fish",
+    "foot": "feet",
+    "goose": "geese",
+    "hippo": "hippos",
+    "leaf": "leaves",
+    "have": "has",
+    "mouse": "mice",
+    "sheep": "sheep",
+    "tooth": "teeth",
+    "wolf": "wolves",
+}
 
 
 def generate_sentences(count: int = 30_000) -> list[str]:
@@ -37,13 +52,8 @@ def _questions() -> tuple[str, ...]:
 
 
 def generate_questions() -> list[str]:
-    """150 different questions in words of `vocabulary()`; none of them is a sentence of the corpus."""
+    """150 different questions in words of the corpus; none of them is a sentence of the corpus."""
     return list(_questions())
-
-
-def vocabulary() -> list[str]:
-    """Every word that a sentence can hold, sorted by code unit, as the word tokenizer numbers them."""
-    return sentence_grammar().vocabulary()
 
 
 def entropy_per_word() -> float:
@@ -62,13 +72,6 @@ def nats(sentence: str) -> float:
     """-log of the probability that the grammar gives to a sentence; infinity for what it cannot say."""
     probability = math.fsum(p for _, p in sentence_grammar().derivations(sentence))
     return -math.log(probability) if probability else math.inf
-
-
-def unigram_entropy(documents: Sequence[str]) -> float:
-    """Nats per predicted token for a model that knows only how often each word, and the end, comes up."""
-    counts = Counter(word for document in documents for word in document.split(" "))
-    tokens = counts.total() + len(documents)
-    return -math.fsum(n / tokens * math.log(n / tokens) for n in [*counts.values(), len(documents)])
 
 
 @cache
@@ -134,3 +137,30 @@ def _class(name: str, person: Person) -> list[str]:
     if name.endswith("~"):  # the verb is the first word of its phrase
         return [" ".join([agree(verb, person), *rest]) for verb, *rest in map(str.split, phrases)]
     return phrases
+
+
+def add_s(word: str) -> str:
+    """The plural of a noun, or the form of a verb that follows he, she or it.
+
+    English spells both by one rule: `puppy, puppies` as `carry, carries`, `box, boxes` as `fix, fixes`.
+    """
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    after_consonant = len(word) > 1 and word[-2] not in "aeiou"
+    if word.endswith("y") and after_consonant:
+        return word[:-1] + "ies"
+    if word.endswith(("s", "sh", "ch", "x", "z")) or (word.endswith("o") and after_consonant):
+        return word + "es"
+    return word + "s"
+
+
+def agree(verb: str, person: Person) -> str:
+    """The present tense: `he` stands for every singular subject but `i`, `they` for every other one."""
+    if verb == "be":
+        return {"i": "am", "they": "are", "he": "is"}[person]
+    return add_s(verb) if person == "he" else verb
+
+
+def with_article(phrase: str) -> str:
+    """`a cat`, `an old cat`: by the first letter, so no class may hold a word such as `hour` or `uniform`."""
+    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"

@@ -1,6 +1,8 @@
 """Which documents are held out: a share of the distinct ones, each with all its repetitions.
 
-Legend: N documents, D distinct ones.
+Documents are told apart by 64 bits of each, so that equal ones are found without a text in memory.
+
+Legend: N documents, T positions, V vocabSize.
 """
 
 from __future__ import annotations
@@ -11,23 +13,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gptlab.data.documents import AT_ONCE, Documents
-from gptlab.data.keys import mixed
 from gptlab.data.orders import InOrder, Order, Without, shuffled, through
+from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
 
 LARGEST = 0.05  # of what is held out: one document that were more would decide the loss by itself
-
-
-def no_keys() -> np.ndarray:
-    return np.empty(0, dtype=np.uint64)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+NO_KEYS = np.empty(0, dtype=np.uint64)
 
 
 @dataclass(frozen=True)
 class Sides:
     """Keys of documents, sorted and distinct: what weights were trained on, and what was held out from them."""
 
-    trained: np.ndarray = field(default_factory=no_keys)
-    held_out: np.ndarray = field(default_factory=no_keys)
+    trained: np.ndarray = field(default_factory=lambda: NO_KEYS)
+    held_out: np.ndarray = field(default_factory=lambda: NO_KEYS)
 
     def then(self, trained: np.ndarray, held_out: np.ndarray) -> Sides:
         """With those of the run that came after. What was trained on once is not held out any more."""
@@ -130,3 +130,44 @@ def split_by_seed(
 
 def digest_of_rows(rows: np.ndarray) -> str:
     return hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()[:16]
+
+
+def document_keys(documents: Documents, tokenizer: Tokenizer) -> np.ndarray:
+    """(N,) uint64: equal for equal documents, as long as blockSize lets the model see them.
+
+    They depend on what the tokens stand for and not on their ids, which another line of text may change.
+    """
+    pieces = piece_keys(tokenizer)
+    keys = np.empty(len(documents), dtype=np.uint64)
+    count = max(1, AT_ONCE // max(documents.width, 1))
+    places = mixed(np.arange(1, documents.width + 1, dtype=np.uint64) * GOLDEN)
+    for start in range(0, len(documents), count):
+        some = documents[start : start + count]
+        # Each token by its place, then summed (Zobrist 1970): the order of tokens counts, and rows are done at once.
+        parts = mixed(pieces[some.tokens] ^ places)
+        parts[np.arange(documents.width) > some.lengths[:, None]] = 0
+        keys[start : start + count] = parts.sum(axis=1, dtype=np.uint64)
+    return mixed(keys)
+
+
+def piece_keys(tokenizer: Tokenizer) -> np.ndarray:
+    """(V,) uint64: a key for what each token stands for; tokens that look the same are told apart by their ids."""
+    seen: set[str] = set()
+    keys = []
+    for token in range(tokenizer.vocabSize):
+        text = "" if token == tokenizer.bos else tokenizer.decode([token])
+        if text in seen:  # half of a character, say
+            text = f"{text}\0{token}"
+        seen.add(text)
+        keys.append(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+    return np.frombuffer(b"".join(keys), dtype="<u8")
+
+
+def mixed(x: np.ndarray) -> np.ndarray:
+    """A permutation of the 64-bit numbers that leaves no trace of their order (Steele, Lea, Flood 2014, SplitMix)."""
+    x = x ^ (x >> np.uint64(30))
+    x *= np.uint64(0xBF58476D1CE4E5B9)  # wraps at 2^64
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 
 from gptlab import strict_json
-from gptlab.data import files, store
+from gptlab.data import reading, store
 from gptlab.data.arrays import open_array
 from gptlab.data.content import content_of, identity_of, known_content, sha256
-from gptlab.data.documents import Cuts, TokenStream
-from gptlab.data.encoding import encoded, stream_in_memory
-from gptlab.data.keys import document_keys
+from gptlab.data.documents import Cuts, TokenStream, encoded, stream_in_memory
 from gptlab.data.reading import FileTexts, RunningText, in_lists
+from gptlab.data.splitting import document_keys
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.data.watching import Watch
 from gptlab.errors import UserError
@@ -31,7 +30,7 @@ FORMAT = 1
 CHECK = 32  # bytes of a SHA-256
 TOKENS, STARTS, STATE = "tokens.bin", "starts.bin", "tokenizer.json"
 PROBES, PROBE = 16, 1 << 10  # texts, and characters of each, that are encoded again: is the code the same?
-REMEMBERED = 2  # streams in memory, of at most files.IN_MEMORY characters each
+REMEMBERED = 2  # streams in memory, of at most reading.IN_MEMORY characters each
 _latest: dict[str, Tokenized] = {}
 
 
@@ -63,7 +62,7 @@ class Tokenized:
             return entropy
 
     def keys(self, blockSize: int, window: bool) -> np.ndarray:
-        """The documents' keys (N,), see keys.py; remembered likewise."""
+        """The documents' keys (N,), see splitting.py; remembered likewise."""
         documents = Cuts(self.stream, blockSize, window)
         if self.entry is None:
             return document_keys(documents, self.tokenizer)
@@ -146,7 +145,7 @@ def in_memory_if_small(texts: Iterable[str]) -> Iterable[str]:
     for text in iterator:
         beginning.append(text)
         characters += len(text)
-        if characters > files.IN_MEMORY:
+        if characters > reading.IN_MEMORY:
             return texts
     return beginning
 

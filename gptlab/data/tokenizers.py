@@ -11,8 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from gptlab.data.files import read_documents
-from gptlab.data.reading import pieces_of_texts
+from gptlab.data.reading import pieces_of_texts, read_documents
 from gptlab.errors import UserError, nearest
 
 UNKNOWN = 255  # in place of an id

@@ -10,7 +10,8 @@ from itertools import cycle
 
 import numpy as np
 
-from gptlab.data.batches import Ahead, Documents, Epochs
+from gptlab.data.batches import Ahead, Epochs
+from gptlab.data.documents import Documents
 from gptlab.engines.engine import Batches, Metrics, Session, State
 from gptlab.errors import TrainingStopped
 from gptlab.training.smoothing import SMOOTHED, SmoothedLoss

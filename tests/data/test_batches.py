@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gptlab.data import orders
-from gptlab.data.batches import Documents, Epochs, encode, pack, windows
+from gptlab.data.batches import Epochs
 from gptlab.data.datasets import Names, Text
+from gptlab.data.documents import Documents, encode, windows
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary
 from gptlab.errors import UserError
+from tests.models import pack
 
 TOKENIZER = Vocabulary("abcde", "character")
 BOS = TOKENIZER.bos

@@ -11,7 +11,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.cli import main
 from gptlab.cli.reading import with_line_ends
 from gptlab.data.beginning import begun, first_token, first_token_of, line_end
-from gptlab.data.encoding import stream_in_memory
+from gptlab.data.documents import stream_in_memory
 from gptlab.data.tokenizers import Vocabulary
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.errors import UserError

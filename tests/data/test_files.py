@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gptlab.data.files import text_files
+from gptlab.data.reading import text_files
 from gptlab.errors import UserError
 
 

@@ -8,11 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gptlab.data import orders
-from gptlab.data.batches import encode, windows
-from gptlab.data.documents import Cuts, Documents
-from gptlab.data.encoding import stream_in_memory
-from gptlab.data.keys import document_keys, piece_keys
-from gptlab.data.splitting import Sides, Split, split, split_by_seed
+from gptlab.data.documents import Cuts, Documents, encode, stream_in_memory, windows
+from gptlab.data.splitting import Sides, Split, document_keys, piece_keys, split, split_by_seed
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary, WordTokenizer
 from gptlab.errors import UserError
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from gptlab.autograd.ops import OpTable
-from gptlab.data.batches import Ahead, Documents, Epochs
+from gptlab.data.batches import Ahead, Epochs
+from gptlab.data.documents import Documents
 from gptlab.engines.engine import Batches
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine

@@ -5,7 +5,8 @@ import pytest
 
 from gptlab.autograd.op import op
 from gptlab.autograd.ops import OpTable
-from gptlab.data.batches import Documents, Epochs
+from gptlab.data.batches import Epochs
+from gptlab.data.documents import Documents
 from gptlab.engines.engine import Batches, trained
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine

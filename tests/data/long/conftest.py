@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gptlab.data import arrays, documents, files, reading, store
+from gptlab.data import arrays, documents, reading, store
 from tests.data.long.setting import sample_text
 
 
@@ -24,7 +24,7 @@ def text(tmp_path: Path) -> Path:
 def long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All text counts as long, and is read in small blocks. The folder that tokens are kept in."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(files, "IN_MEMORY", 0)
+    monkeypatch.setattr(reading, "IN_MEMORY", 0)
     monkeypatch.setattr(reading, "BLOCK", 61)
     monkeypatch.setattr(documents, "AT_ONCE", 97)
     monkeypatch.setattr(documents, "TABLE", 0)

@@ -13,8 +13,8 @@ from tests.data.long.setting import each_unit, entries, leftovers
 
 COMMAND = """
 import sys
-from gptlab.data import files, reading
-files.IN_MEMORY = 1000
+from gptlab.data import reading
+reading.IN_MEMORY = 1000
 reading.BLOCK = 1 << 16
 from gptlab.cli import main
 sys.exit(main(sys.argv[1:]))
@@ -80,14 +80,14 @@ def test_tokenizing_that_is_stopped_leaves_nothing_that_is_taken_for_whole(tmp_p
 MEASURE = """
 import sys
 from pathlib import Path
-from gptlab.data import arrays, files, tokenized
+from gptlab.data import arrays, reading, tokenized
 from gptlab.data.batches import Epochs
 from gptlab.data.datasets import Text
 from gptlab.data.documents import Cuts
 from gptlab.data.splitting import split
 from gptlab.data.tokenizers import CharTokenizer
 from gptlab.data.watching import Watch
-files.IN_MEMORY, arrays.MAPPED = 1 << 20, 1 << 20
+reading.IN_MEMORY, arrays.MAPPED = 1 << 20, 1 << 20
 unit, *names = sys.argv[1:]
 for name in names:
     found = tokenized.tokenize(Text(path=name, unit=unit).documents(), CharTokenizer(), {}, Watch())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gptlab.data import files, store, tokenized
+from gptlab.data import reading, store, tokenized
 from gptlab.data.datasets import Text
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary
 from gptlab.data.watching import Watch
@@ -74,7 +74,7 @@ def test_another_vocabulary_s_tokens_are_others(text, long):
 @pytest.mark.parametrize("harm", ["flipped", "cut", "missing", "empty"])
 def test_a_damaged_entry_is_found_and_made_again(text, long, monkeypatch, file, harm):
     with monkeypatch.context() as undone:
-        undone.setattr(files, "IN_MEMORY", 1 << 20)
+        undone.setattr(reading, "IN_MEMORY", 1 << 20)
         whole = data(text)
     data(text)
     (entry,) = entries(long)

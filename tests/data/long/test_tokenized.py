@@ -8,11 +8,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gptlab.data import documents, files, tokenized
-from gptlab.data.batches import encode, pack, windows
+from gptlab.data import documents, reading, tokenized
 from gptlab.data.content import content_of
 from gptlab.data.datasets import Text
-from gptlab.data.documents import Cuts
+from gptlab.data.documents import Cuts, encode, windows
 from gptlab.data.reading import last_token_boundary
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary, distinct, split
 from gptlab.data.watching import PlainWatch, Watch
@@ -27,6 +26,7 @@ from tests.data.long.setting import (
     entries,
     leftovers,
 )
+from tests.models import pack
 
 
 @each_tokenizer
@@ -42,7 +42,7 @@ def test_long_data_is_the_same_to_the_last_token(text, long, monkeypatch, unit, 
     cold, warm = data(text, *overrides), data(text, *overrides)
     assert isinstance(cold.train, Cuts) and len(entries(long)) == 1 and not leftovers(long)
     with monkeypatch.context() as undone:
-        undone.setattr(files, "IN_MEMORY", 1 << 20)
+        undone.setattr(reading, "IN_MEMORY", 1 << 20)
         undone.setattr(documents, "TABLE", 1 << 20)
         short = data(text, *overrides)
     assert not isinstance(short.train, Cuts)
@@ -84,7 +84,7 @@ def test_several_files_are_texts_of_their_own(tmp_path, long, monkeypatch):
     }.items():
         (folder / name).write_text(content)
     found = [data(folder, f"data.unit={unit}", "data.valFraction=0") for unit in ("line", "window")]
-    monkeypatch.setattr(files, "IN_MEMORY", 1 << 20)
+    monkeypatch.setattr(reading, "IN_MEMORY", 1 << 20)
     for unit, one in zip(("line", "window"), found, strict=True):
         assert_same_data(one, data(folder, f"data.unit={unit}", "data.valFraction=0"))
     assert [one.facts.documents for one in found] == [4, 1]
@@ -135,7 +135,7 @@ def test_a_plugin_s_tokenizer_gets_whole_texts(text, long, monkeypatch):
     for unit in ("line", "window"):
         found = data(text, "tokenizer=bpe", f"data.unit={unit}")
         with monkeypatch.context() as undone:
-            undone.setattr(files, "IN_MEMORY", 1 << 20)
+            undone.setattr(reading, "IN_MEMORY", 1 << 20)
             assert_same_data(found, data(text, "tokenizer=bpe", f"data.unit={unit}"))
     assert bpe is not None
 
@@ -156,7 +156,7 @@ def test_a_dataset_may_give_its_texts_anew_each_time(long, monkeypatch):
     np.testing.assert_array_equal(found.stream.tokens[:], short.stream.tokens)
     np.testing.assert_array_equal(found.stream.starts[:], short.stream.starts)
     assert (found.digest, found.stream.longest) == (short.digest, short.stream.longest)
-    monkeypatch.setattr(files, "IN_MEMORY", 1 << 20)
+    monkeypatch.setattr(reading, "IN_MEMORY", 1 << 20)
     assert tokenized.tokenize(texts, CharTokenizer(), {}, Watch()).entry is None  # it is not long
     assert tokenized.tokenize(iter(texts), CharTokenizer(), {}, Watch()).digest == found.digest
 
