@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gptlab.assembly.create import create_model
+    from gptlab.assembly.architecture import create_model
     from gptlab.autograd.check import check_op
     from gptlab.autograd.op import Op, op
     from gptlab.autograd.tensor import Tensor
@@ -62,7 +62,7 @@ _HOMES = {
     "op": "gptlab.autograd.op",
     "Tensor": "gptlab.autograd.tensor",
     "Value": "gptlab.autograd.value",
-    "create_model": "gptlab.assembly.create",
+    "create_model": "gptlab.assembly.architecture",
     "Dataset": "gptlab.data.datasets",
     "Tokenizer": "gptlab.data.tokenizers",
     "Vocabulary": "gptlab.data.tokenizers",

@@ -35,14 +35,14 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
     from gptlab.engines.xla_settings import begin
 
     begin()
-    from gptlab.checks import adapters, components, ops, rules
+    from gptlab.checks import parts, rules
 
     findings = Findings(entry.kind, entry.name, [])
     with findings.trying("described") as fails:
         if problem := undescribed(entry):
             fails(problem)
     if entry.kind == "op":
-        ops.check_an_op(entry.value, findings)
+        parts.check_an_op(entry.value, findings)
         return findings.checks
     needed = [f.name for f in dataclasses.fields(entry.value) if f.default == "???"]
     if needed:
@@ -52,12 +52,12 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
     if not findings.checks[-1].passed:
         return findings.checks
     if entry.kind in COMPONENT_KINDS:
-        components.check_a_component(registry, entry.kind, made, findings)
+        parts.check_a_component(registry, entry.kind, made, findings)
     elif entry.kind == "engine":
         rules.check_an_engine(registry, made, findings)
     else:
         tried: dict[str, Any] = {
-            "adapter": partial(adapters.check_an_adapter, registry),
+            "adapter": partial(parts.check_an_adapter, registry),
             "optimizer": rules.check_an_optimizer,
             "schedule": rules.check_a_schedule,
             "tokenizer": rules.check_a_tokenizer,

@@ -11,11 +11,10 @@ import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.checks.check import Findings, difference
-from gptlab.checks.components import small_model
+from gptlab.checks.parts import small_model
 from gptlab.engines.engine import Batches
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla_settings import jax_precision
-from gptlab.model.gpt import STANDARD
 from gptlab.optim.optimizers import SGD
 from gptlab.plugins.registry import Registry
 
@@ -119,7 +118,7 @@ def check_a_dataset(dataset: Any, findings: Findings) -> None:
 def check_an_engine(registry: Registry, engine: Any, findings: Findings) -> None:
     with findings.trying("agrees with the scalar engine") as fails:
         tolerance = 1e-9 if engine.dtype == "float64" else 1e-4
-        definition = small_model(registry, "norm", registry.get("norm", STANDARD["norm"])())
+        definition = small_model(registry)
         generator = np.random.default_rng(0)
         batches = Batches(
             generator.integers(0, 11, (3, 2, 7)).astype(np.int32), np.full((3, 2), 5, dtype=np.int32)

@@ -8,11 +8,9 @@ are in pixels, y grows downwards.
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from gptlab.drawing.heights import heights
-from gptlab.drawing.ordering import ordered
 
 MARGIN = 16.0
 GAP = 20.0  # between two columns at least
@@ -20,6 +18,13 @@ STEEP = 0.22  # of the largest difference in height, by which a gap is wider
 WIDEST = 96.0
 LABEL_HEIGHT, PASSING_HEIGHT = 17.0, 7.0
 LABEL_WEIGHT, PASSING_WEIGHT = 2.0, 6.0
+SWEEPS = 16  # in search of an order in which fewer lines cross
+APART = 9.0  # pixels between two that stand below each other
+ROUNDS = 40  # in search of heights
+STRAIGHT = 8.0  # how much more two ends of a line that passes a column want to be level
+
+Columns = list[list[int]]
+Links = list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,9 @@ class Vertices:
 
     widths: list[float] = field(default_factory=list)
     tall: list[float] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)  # how much each insists on its place
     columns: list[int] = field(default_factory=list)
-    links: list[tuple[int, int]] = field(default_factory=list)  # each to the next column
+    links: Links = field(default_factory=list)  # each to the next column
 
     def add(self, width: float, height: float, weight: float, column: int) -> int:
         self.widths.append(width)
@@ -82,7 +87,7 @@ def lay_out(sizes: Sequence[tuple[float, float]], edges: Sequence[Edge]) -> Layo
     columns = ordered(vertices.columns, vertices.links)
     read = {*range(len(sizes)), *labels}
     passing = [i not in read for i in range(len(vertices.tall))]
-    ys = heights(columns, vertices.links, vertices.tall, vertices.weights, passing)
+    ys = heights(columns, vertices, passing)
     top = min((y - tall / 2 for y, tall in zip(ys, vertices.tall, strict=True)), default=0.0)
     ys = [y - top + MARGIN for y in ys]
     lefts, rights = extents(columns, vertices, ys)
@@ -147,9 +152,7 @@ def linked(vertices: Vertices, ranks: Sequence[int], edges: Sequence[Edge]) -> l
     return labels
 
 
-def extents(
-    columns: Sequence[Sequence[int]], vertices: Vertices, ys: Sequence[float]
-) -> tuple[list[float], list[float]]:
+def extents(columns: Columns, vertices: Vertices, ys: Sequence[float]) -> tuple[list[float], list[float]]:
     """The left and the right side of each column; a passing place becomes as wide as its column."""
     steepest = [0.0] * len(columns)
     for a, b in vertices.links:
@@ -165,3 +168,117 @@ def extents(
         rights.append(x + width)
         x += width + min(WIDEST, GAP + STEEP * steepest[column])
     return lefts, rights
+
+
+def ordered(column_of: Sequence[int], links: Links) -> Columns:
+    """The vertices of each column from the top down; links go from a column to the next one.
+
+    Each is moved towards the mean place of those it is linked to, column by column there and back
+    (Sugiyama, Tagawa, Toda 1981); the order with the fewest crossings is kept.
+    """
+    before, after = neighbours_of(len(column_of), links)
+    columns = first_order(column_of, before)
+    best, fewest = [list(column) for column in columns], crossings(columns, links)
+    for sweep in range(SWEEPS):
+        if not fewest:
+            break
+        backwards = sweep % 2 == 0
+        neighbours = after if backwards else before
+        for i in reversed(range(len(columns))) if backwards else range(len(columns)):
+            place = {v: k for column in columns for k, v in enumerate(column)}
+            columns[i].sort(key=lambda v: mean([place[n] for n in neighbours[v]], place[v]))
+        count = crossings(columns, links)
+        if count < fewest:
+            best, fewest = [list(column) for column in columns], count
+    return best
+
+
+def neighbours_of(count: int, links: Links) -> tuple[list[list[int]], list[list[int]]]:
+    """Of each vertex those that are linked to it from the column before, and those of the column after."""
+    before: list[list[int]] = [[] for _ in range(count)]
+    after: list[list[int]] = [[] for _ in range(count)]
+    for a, b in links:
+        before[b].append(a)
+        after[a].append(b)
+    return before, after
+
+
+def first_order(column_of: Sequence[int], before: list[list[int]]) -> Columns:
+    """Each vertex where it is met on the way back from the last ones, an op's inputs in their order."""
+    columns: Columns = [[] for _ in range(max(column_of, default=-1) + 1)]
+    met: set[int] = set()
+    ends = sorted(range(len(column_of)), key=lambda v: -column_of[v])
+    for end in ends:
+        ahead = [end]
+        while ahead:
+            vertex = ahead.pop()
+            if vertex not in met:
+                met.add(vertex)
+                columns[column_of[vertex]].append(vertex)
+                ahead += reversed(before[vertex])
+    return columns
+
+
+def crossings(columns: Columns, links: Links) -> int:
+    """How many pairs of links cross."""
+    place = {v: (i, k) for i, column in enumerate(columns) for k, v in enumerate(column)}
+    between: list[list[tuple[int, int]]] = [[] for _ in columns]
+    for a, b in links:
+        between[place[a][0]].append((place[a][1], place[b][1]))
+    total = 0
+    for pairs in between:
+        seen: list[int] = []
+        for _, end in sorted(pairs):
+            total += len(seen) - bisect_right(seen, end)
+            insort(seen, end)
+    return total
+
+
+def mean(places: Sequence[int], otherwise: float) -> float:
+    return sum(places) / len(places) if places else otherwise
+
+
+def heights(columns: Columns, vertices: Vertices, passing: Sequence[bool]) -> list[float]:
+    """The middle of each vertex: near what it is linked to, and apart from its neighbours.
+
+    passing: whether a vertex is a place that a line passes, rather than something that is read.
+    """
+    before, after = neighbours_of(len(vertices.tall), vertices.links)
+    both = [x + y for x, y in zip(before, after, strict=True)]
+    ys = [0.0] * len(vertices.tall)
+    forth, back = range(len(columns)), range(len(columns) - 1, -1, -1)
+    courses = [(back, after), (forth, before)] + [(forth, both), (back, both)] * (ROUNDS // 2)
+    for course, neighbours in courses:
+        for i in course:
+            column = columns[i]
+            wished = []
+            for v in column:
+                pulls = [STRAIGHT if passing[v] and passing[n] else 1.0 for n in neighbours[v]]
+                pulled = sum(pull * ys[n] for pull, n in zip(pulls, neighbours[v], strict=True))
+                wished.append(pulled / sum(pulls) if pulls else ys[v])
+            tall, weights = ([all_of[v] for v in column] for all_of in (vertices.tall, vertices.weights))
+            places = apart(wished, tall, weights)
+            for v, y in zip(column, places, strict=True):
+                ys[v] = y
+    return ys
+
+
+def apart(wished: Sequence[float], tall: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """The places, in this order and without overlap, that are nearest to the wished ones (least squares).
+
+    Less what the others above take, that is a non-decreasing row: pool adjacent violators (Ayer et al. 1955).
+    """
+    offsets, offset = [], 0.0
+    for i, height in enumerate(tall):
+        offset += (tall[i - 1] + height) / 2 + APART if i else 0.0
+        offsets.append(offset)
+    pools: list[tuple[float, float, int]] = []  # mean, weight, count
+    for wish, weight, own in zip(wished, weights, offsets, strict=True):
+        pool = (wish - own, weight, 1)
+        while pools and pools[-1][0] > pool[0]:
+            mean, heavy, count = pools.pop()
+            total = heavy + pool[1]
+            pool = ((mean * heavy + pool[0] * pool[1]) / total, total, count + pool[2])
+        pools.append(pool)
+    levels = [mean for mean, _, count in pools for _ in range(count)]
+    return [level + own for level, own in zip(levels, offsets, strict=True)]

@@ -6,13 +6,22 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gptlab.autograd.value import Value, topological_order
 from gptlab.engines.engine import NamedArrays
 from gptlab.engines.scalar import ScalarSession
-from gptlab.graph.labels import Labels
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values
+from gptlab.graph.labels import Labels, labelled_session
+from gptlab.optim.optimizers import SGD
+
+if TYPE_CHECKING:
+    from gptlab.graph.step import Step
+
+
+MOST_NODES = 4_000_000  # of the graph of one document, or of the one to follow a number in: about a gigabyte
 
 
 @dataclass
@@ -138,3 +147,36 @@ def bytes_of_graph(session: ScalarSession, weights: NamedArrays, document: np.nd
     finally:
         if not tracing:
             tracemalloc.stop()
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A census and the bytes of its graph: measured on the first document, for the others in proportion."""
+
+    census: Census
+    bytes: float
+
+
+def counted_step(step: Step) -> tuple[Counted, Counted | None]:
+    """Fused, and one node an operation; None instead of the latter where it would not fit into memory."""
+    fused = count_graph(step, fuse=True)
+    if fused.census.unfused / len(step.documents) > MOST_NODES:
+        return fused, None
+    return fused, count_graph(step, fuse=False)
+
+
+def count_graph(step: Step, fuse: bool) -> Counted:
+    labels = Labels()
+    session = labelled_session(step.definition, SGD(), step.ops, fuse, labels)
+    weights = {name: as_values(array) for name, array in step.weights.items()}
+    alike = not (fuse and step.ops.standard("add", "mul"))  # which takes seconds a document
+    census = census_of_step(session, labels, weights, step.documents, alike)
+    labels.forget()
+    first = step.documents[0]
+    if len(step.documents) > 1:
+        of_first = census_of_step(session, labels, weights, [first]).total
+        labels.forget()
+    else:
+        of_first = census.total
+    plain = ScalarSession(step.definition, SGD(), ScalarArithmetic(step.ops, fuse))
+    return Counted(census, bytes_of_graph(plain, weights, first) * census.total / of_first)

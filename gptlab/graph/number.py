@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +15,15 @@ from gptlab.autograd.value import Value, topological_order
 from gptlab.drawing.svg import Link, Node, draw
 from gptlab.engines.engine import NamedArrays
 from gptlab.engines.scalar import ScalarSession
-from gptlab.engines.scalar_arithmetic import data_of
+from gptlab.engines.scalar_arithmetic import as_values, data_of
 from gptlab.errors import UserError, nearest
-from gptlab.graph.labels import Labels
+from gptlab.graph.census import MOST_NODES
+from gptlab.graph.labels import Labels, labelled_session
 from gptlab.model.component import Shape
+from gptlab.optim.optimizers import SGD
+
+if TYPE_CHECKING:
+    from gptlab.graph.step import Step
 
 STEP = 1e-5  # of the central difference, times the number's size where that is above 1
 PATTERN = re.compile(r"([^\[\]\s]+)\s*\[\s*([^\[\]]*?)\s*\]")
@@ -160,6 +166,44 @@ def central_difference(
         numbers[name][indices] += shift
         losses.append(float(session.batch_loss(numbers, tokens, lengths)))
     return (losses[0] - losses[1]) / (2 * step)
+
+
+def traced_number(step: Step, name: str, indices: tuple[int, ...]) -> Trace:
+    """The number of a weight, followed through the whole batch's graph."""
+    labels = Labels()
+    session = labelled_session(step.definition, SGD(), step.ops, step.fuse, labels)
+    weights = {key: as_values(array) for key, array in step.weights.items()}
+    return trace_number(session, labels, weights, step.tokens, step.lengths, name, indices)
+
+
+def checked(step: Step, param: str | None) -> tuple[str, tuple[int, ...]] | None:
+    """The weight and the indices that `layers.0.attention.query[3,5]` names.
+
+    Raises UserError for a name or a place that there is not, and if there is nothing to fuse (ops are
+    swapped, or the engine says so) and the graph would not fit into memory.
+    """
+    shapes = {name: array.shape for name, array in step.weights.items()}
+    place = None if param is None else place_in_weight(param, shapes)
+    standard = step.ops.standard("add", "mul")
+    if not standard or not (param is None or step.fuse):
+        check_size(operations_of(step) * (1 if param is None else len(step.documents)))
+    return place
+
+
+def operations_of(step: Step) -> int:
+    """About how many nodes a document's graph has with one for each product and sum: a lower bound."""
+    positions = max(len(document) - 1 for document in step.documents)
+    embeddings = sum(a.size for n, a in step.weights.items() if n.endswith("Embedding"))
+    return 2 * positions * (sum(array.size for array in step.weights.values()) - embeddings)
+
+
+def check_size(nodes: int) -> None:
+    if nodes > MOST_NODES:
+        raise UserError(
+            f"a graph with a node for each product and sum must have at most {MOST_NODES:,} nodes: this one "
+            f"would have more than {nodes:,}. Try a shorter text=, a smaller model.nEmbd, train.batchSize=1, or "
+            "leave add and mul as they are, and the engine fused."
+        )
 
 
 NOTES = (

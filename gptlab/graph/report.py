@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from gptlab.autograd.picture import shown
 from gptlab.drawing.table import new_table
-from gptlab.graph.census import Census
-from gptlab.graph.counting import Counted
+from gptlab.graph.census import Census, Counted
 from gptlab.graph.number import Trace, Use
 
 if TYPE_CHECKING:

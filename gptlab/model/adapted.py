@@ -12,11 +12,10 @@ import numpy as np
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import Context
 from gptlab.errors import UserError
-from gptlab.model.adapter import Adapter
+from gptlab.model.adapter import Adapter, beginning, unmatched
 from gptlab.model.component import Shape, Sizes, Weight
 from gptlab.model.gpt import GPT
 from gptlab.model.matrix import Matrix
-from gptlab.model.naming import beginning, unmatched
 
 
 @dataclass(frozen=True)

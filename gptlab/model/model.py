@@ -1,15 +1,26 @@
-"""A model that holds numbers: what `gptlab.create_model` gives to a REPL, a notebook, a test."""
+"""A model that holds numbers: what `gptlab.create_model` gives to a REPL, a notebook, a test.
+
+With its weights as attributes, `weights.layers[0].attention.query`, and as a table for a notebook.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from gptlab.engines.engine import Session, State
 from gptlab.model.gpt import GPT
-from gptlab.model.weights import WeightTree, flatten
+from gptlab.model.scoped import part_of_weight
+
+KINDS = ("attention", "mlp", "norm", "activation", "position", "block")
+LEFT, RIGHT = "text-align:left;padding:1px 12px 1px 0", "text-align:right;padding:1px 12px 1px 0"
+BAR = "display:inline-block;height:.7em;background:currentColor;opacity:.35"
+WIDTH = 8  # em, of a bar that stands for all
 
 
 class Model:
@@ -57,6 +68,97 @@ class Model:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the parts and their matrices, as a table."""
-        from gptlab.model.html import model_html
-
         return model_html(self.definition, repr(self))
+
+
+class WeightTree:
+    """Named arrays as attributes; numbered names (`layers.0`, `layers.1`) as a tuple.
+
+    A view: nothing is copied. In the scalar engine the arrays hold Values, in the others numbers.
+    """
+
+    def __init__(self, arrays: Mapping[str, Any]):
+        branches: dict[str, Any] = {}
+        for name, array in arrays.items():
+            head, _, rest = name.partition(".")
+            if rest:
+                branches.setdefault(head, {})[rest] = array
+            else:
+                branches[head] = array
+        for head, branch in branches.items():
+            setattr(self, head, subtree(branch) if isinstance(branch, dict) else branch)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"no weight '{name}' here; there are {', '.join(vars(self))}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(vars(self))
+
+    def __repr__(self) -> str:
+        return f"WeightTree({', '.join(describe(name, value) for name, value in vars(self).items())})"
+
+
+def subtree(arrays: dict[str, Any]) -> Any:
+    heads = {name.partition(".")[0] for name in arrays}
+    if not all(head.isdigit() for head in heads):
+        return WeightTree(arrays)
+    return tuple(
+        WeightTree({n.removeprefix(f"{i}."): a for n, a in arrays.items() if n.startswith(f"{i}.")})
+        for i in range(len(heads))
+    )
+
+
+def describe(name: str, value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"{name}[{len(value)}]"
+    return name if isinstance(value, WeightTree) else f"{name} {'x'.join(map(str, value.shape))}"
+
+
+def flatten(arrays: Mapping[str, Any]) -> list[Any]:
+    """Every entry in the order of `params`: matrix by matrix, row by row."""
+    return [entry for array in arrays.values() for entry in np.asarray(array).flat]
+
+
+def model_html(definition: GPT, title: str) -> str:
+    """A heading, the components by kind, and a table with a row a matrix; takes the page's own colours."""
+    matrices = definition.matrices()
+    total = sum(matrix.count for matrix in matrices)
+    components = ", ".join(
+        f"{kind} <b>{escape(with_changes(getattr(definition, kind)))}</b>" for kind in KINDS
+    )
+    rows = []
+    for part, group in groupby(matrices, lambda matrix: part_of_weight(matrix.name)):
+        own = list(group)
+        rows.append(row(part, "", sum(matrix.count for matrix in own), total, heading=True))
+        rows += [
+            row(m.name.removeprefix(f"{part}."), " × ".join(map(str, m.shape)), m.count, total) for m in own
+        ]
+    heads = "".join(
+        f'<th style="{style}">{text}</th>'
+        for text, style in (("part", LEFT), ("shape", RIGHT), ("parameters", RIGHT), ("share", LEFT))
+    )
+    return (
+        f"<div><p><code>{escape(title)}</code><br>{components}</p>"
+        f'<table style="border-collapse:collapse"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{''.join(rows)}{row('total', '', total, total, heading=True)}</tbody></table></div>"
+    )
+
+
+def with_changes(component: object) -> str:
+    """Its class, and those of its fields that are not as they are by default."""
+    if not dataclasses.is_dataclass(component):
+        return type(component).__name__
+    changed = [
+        f"{field.name}={getattr(component, field.name)!r}"
+        for field in dataclasses.fields(component)
+        if getattr(component, field.name) != field.default
+    ]
+    return type(component).__name__ + (f"({', '.join(changed)})" if changed else "")
+
+
+def row(name: str, shape: str, count: int, total: int, heading: bool = False) -> str:
+    share = count / max(1, total)
+    tag, indent = ("th", "") if heading else ("td", ";padding-left:1.5em")
+    bar = f'<span style="{BAR};width:{WIDTH * share:.2f}em"></span> {share:.1%}'
+    cells = ((escape(name), LEFT + indent), (shape, RIGHT), (f"{count:,}", RIGHT), (bar, LEFT))
+    return "<tr>" + "".join(f'<{tag} style="{style}">{cell}</{tag}>' for cell, style in cells) + "</tr>"

@@ -15,9 +15,7 @@ from gptlab import Value
 from gptlab.autograd.picture import is_small, picture, values_under
 from gptlab.autograd.value import PICTURED, dot
 from gptlab.cli import main
-from gptlab.drawing.heights import apart
-from gptlab.drawing.layered import LABEL_HEIGHT, Edge, lay_out
-from gptlab.drawing.ordering import crossings, ordered
+from gptlab.drawing.layered import LABEL_HEIGHT, Edge, apart, crossings, lay_out, ordered
 from tests.browser import MISSING, running_browser
 from tests.repository import ROOT
 

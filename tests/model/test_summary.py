@@ -14,15 +14,14 @@ from gptlab.autograd.ops import OpTable
 from gptlab.cli import main
 from gptlab.cli.verbs.summary import split
 from gptlab.engines.engine import causal_context
-from gptlab.engines.jaxpr_costs import counted
 from gptlab.engines.xla_arithmetic import XlaArithmetic
+from gptlab.engines.xla_costs import counted
 from gptlab.engines.xla_programs import tensors
 from gptlab.errors import UserError
 from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.adapter import LoRA
 from gptlab.model.summary import summarize
-from gptlab.model.summary_table import si, size, summary_table
-from gptlab.model.summary_versus import change, merged
+from gptlab.model.summary_table import change, merged, si, size, summary_table
 from gptlab.optim.optimizers import SGD, Adam
 from gptlab.plugins.loading import load_plugins
 from tests.models import BOOK, SMALL, make_gpt

@@ -113,8 +113,8 @@ def model(config: GraphConfig, line: CommandLine) -> int:
             "graph looks at the first step of a run: leave out resume=, or use initFrom= for its weights."
         )
     from gptlab.drawing.table import console_here
-    from gptlab.graph.counting import checked, counted_step, traced_number
-    from gptlab.graph.number import path_picture
+    from gptlab.graph.census import counted_step
+    from gptlab.graph.number import checked, path_picture, traced_number
     from gptlab.graph.report import print_counts, print_trace
     from gptlab.graph.step import step_of
 

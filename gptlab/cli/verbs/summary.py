@@ -52,8 +52,7 @@ def summary(described: list[list[str]], plugins: Plugins) -> int:
     summaries = [summary_of(experiment) for experiment in experiments]
 
     from gptlab.drawing.table import console_here
-    from gptlab.model.summary_table import summary_table
-    from gptlab.model.summary_versus import differing, versus_table
+    from gptlab.model.summary_table import differing, summary_table, versus_table
 
     console = console_here()
     if len(summaries) == 1:
