@@ -81,10 +81,11 @@ class Busy(Exception):
 
 
 class Lock:
-    """The lock on a file or a folder. Where the disk has no locks nothing is held."""
+    """The lock on a file or a folder. Where the disk has no locks nothing is held, as `holds` says."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, holds: bool = True) -> None:
         self._descriptor: int | None = descriptor
+        self.holds = holds
 
     def __enter__(self) -> Lock:
         return self
@@ -118,7 +119,7 @@ def lock(path: Path, seconds: float = math.inf) -> Lock:
             time.sleep(0.1)
             continue
         except OSError:
-            return Lock(descriptor)  # a disk that has no locks
+            return Lock(descriptor, holds=False)  # a disk that has no locks
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return Lock(descriptor)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ class FileArray:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._length = os.fstat(self._file).st_size // self.dtype.itemsize
         weakref.finalize(self, os.close, self._file)
+        mark_open(self._file)
 
     def __len__(self) -> int:
         return self._length
@@ -56,6 +58,7 @@ def open_array(path: Path, dtype: str) -> Array:
     if path.stat().st_size > MAPPED:
         return FileArray(path, dtype)
     with path.open("rb") as file:
+        mark_open(file.fileno())
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype=dtype)
 
 
@@ -64,3 +67,25 @@ def runs(array: Array, begins: np.ndarray, width: int) -> np.ndarray:
     if isinstance(array, FileArray):
         return array.runs(begins, width)
     return np.take(array, begins[:, None] + np.arange(width), mode="clip")
+
+
+def mark_open(file: int) -> None:
+    """Share a lock on the file, which lasts as long as the array: a map has the file, too."""
+    import fcntl  # here: there is none on Windows
+
+    with suppress(OSError):  # a disk that has no locks
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def is_open(path: Path) -> bool:
+    """Whether a process, this one or another, has the file open as an array."""
+    import fcntl
+
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # it is gone, or its disk has no locks
+        pass
+    return False

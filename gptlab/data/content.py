@@ -16,8 +16,8 @@ import numpy as np
 
 from gptlab import strict_json
 from gptlab.data.reading import FileTexts, RunningText, pieces_of_texts, text_files
-from gptlab.data.store import put
 from gptlab.data.watching import Watch
+from gptlab.files import write_text
 
 SETTLED = 2.0  # seconds; a file changed less than that ago may change again without a new time
 
@@ -69,7 +69,7 @@ def known_content(texts: Iterable[str], folder: Path, watch: Watch) -> Content:
         content = content_of(texts)
     if [type(texts).__name__, texts.stamp()] == stamp and now - newest > SETTLED * 1e9:
         with suppress(OSError):  # it would have to be read again, that is all
-            put(note, strict_json.dumps(asdict(content)))
+            write_text(note, strict_json.dumps(asdict(content)))
     return content
 
 

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -19,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from gptlab import strict_json
+from gptlab.data.arrays import is_open
 from gptlab.data.watching import Watch
 from gptlab.errors import UserError
+from gptlab.files import Busy, lock, sync
 
 LIMIT = 20 * 10**9  # bytes that all entries may take
 STALE = 86400  # seconds after which nobody is still writing a small file
 HEADER = "header.json"
-_in_use: set[str] = set()  # keys that this process has open
 
 
 def tokens_folder() -> Path:
@@ -46,67 +46,24 @@ def lasting(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def put(path: Path, content: str | bytes) -> None:
-    """Write a small file whole or not at all. Raises OSError."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        beside.write_bytes(
-            content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
-        )
-        sync(beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 @contextmanager
 def locked(folder: Path, key: str, watch: Watch) -> Iterator[None]:
     """Nobody else makes this entry meanwhile. Ends with the process, however that ends."""
+    path = folder / f".{key}.lock"
     with lasting(folder):
-        handle = _acquire(folder / f".{key}.lock", watch)
-    try:
-        if handle is not None:
-            for part in folder.glob(f".{key}.*.part"):  # of a process that was killed
-                shutil.rmtree(part, ignore_errors=True)
-        yield
-    finally:
-        if handle is not None:
-            (folder / f".{key}.lock").unlink(missing_ok=True)
-            os.close(handle)
-
-
-def _acquire(path: Path, watch: Watch | None) -> int | None:
-    """The lock's open file; None where the file system has no locks, or (without `watch`) it is held."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if watch is None:
-                    os.close(handle)
-                    return None
-                watch.note("data: another process is tokenizing the same; waiting for it")
-                fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:
-            os.close(handle)
-            return None
-        except BaseException:
-            os.close(handle)
-            raise
-        # Whoever held it before has removed the file: a lock on what has no name keeps nobody out.
-        with suppress(FileNotFoundError):
-            if os.fstat(handle).st_ino == os.stat(path).st_ino:
-                return handle
-        os.close(handle)
+            held = lock(path, 0)
+        except Busy:
+            watch.note("data: another process is tokenizing the same; waiting for it")
+            held = lock(path)
+    with held:
+        try:
+            for part in folder.glob(f".{key}.*.part") if held.holds else ():  # of a process that was killed
+                shutil.rmtree(part, ignore_errors=True)
+            yield
+        finally:
+            if held.holds:
+                path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -158,7 +115,6 @@ def read_header(entry: Path) -> dict[str, Any]:
             raise ValueError(f"{name} is damaged")
     with suppress(OSError):  # a cache that can only be read
         os.utime(entry / HEADER)  # last used now
-    _in_use.add(entry.name)
     return header
 
 
@@ -184,11 +140,12 @@ def clean(folder: Path) -> None:
 
 def _remove_leftovers(folder: Path) -> None:
     for part in folder.glob(".*.part"):
-        lock = folder / f".{part.name.split('.')[1]}.lock"
-        if part.is_dir() and (handle := _acquire(lock, None)) is not None:
-            shutil.rmtree(part, ignore_errors=True)
-            lock.unlink(missing_ok=True)
-            os.close(handle)
+        if part.is_dir():
+            path = folder / f".{part.name.split('.')[1]}.lock"
+            with suppress(Busy), lock(path, 0) as held:  # Busy: its maker is at work
+                if held.holds:
+                    shutil.rmtree(part, ignore_errors=True)
+                    path.unlink(missing_ok=True)
         elif part.is_file() and time.time() - part.stat().st_mtime > STALE:
             part.unlink(missing_ok=True)
 
@@ -202,6 +159,6 @@ def _make_room(folder: Path) -> None:
             used.append((last, sum(file.st_size for file in files), entry))
     total = sum(size for _, size, _ in used)
     for _, size, entry in sorted(used, key=lambda row: row[0]):
-        if total > LIMIT and entry.name not in _in_use:
+        if total > LIMIT and not any(is_open(file) for file in entry.glob("*.bin")):
             remove(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
             total -= size

@@ -25,13 +25,16 @@ from gptlab.data.splitting import document_keys
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.data.watching import Watch
 from gptlab.errors import UserError
+from gptlab.files import write_atomic, write_text
 
 FORMAT = 1
 CHECK = 32  # bytes of a SHA-256
 TOKENS, STARTS, STATE = "tokens.bin", "starts.bin", "tokenizer.json"
 PROBES, PROBE = 16, 1 << 10  # texts, and characters of each, that are encoded again: is the code the same?
 REMEMBERED = 2  # streams in memory, of at most reading.IN_MEMORY characters each
-_latest: dict[str, Tokenized] = {}
+_latest: dict[
+    str, Tokenized
+] = {}  # of the process: a launcher calls its jobs one after another and hands nothing on
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Tokenized:
         except (OSError, ValueError, TypeError):
             entropy = documents.unigram_entropy()
             with suppress(OSError):  # it would have to be computed again, that is all
-                store.put(note, strict_json.dumps(entropy))
+                write_text(note, strict_json.dumps(entropy))
             return entropy
 
     def keys(self, blockSize: int, window: bool) -> np.ndarray:
@@ -76,7 +79,7 @@ class Tokenized:
         keys = document_keys(documents, self.tokenizer)
         content = keys.astype("<u8").tobytes()
         with suppress(OSError):  # they would have to be computed again, that is all
-            store.put(note, hashlib.sha256(content).digest() + content)
+            write_atomic(note, lambda beside: beside.write_bytes(hashlib.sha256(content).digest() + content))
         return keys
 
 

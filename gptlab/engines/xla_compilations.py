@@ -6,7 +6,7 @@ import sys
 from functools import cache
 
 EVENT = "/jax/core/compile/backend_compile_duration"
-_count = 0
+_count = 0  # of the process, as the listeners are that jax calls and nobody can take back
 
 
 @cache
