@@ -74,18 +74,12 @@ def data_and_sides(
     blockSize = config.model.blockSize
     documents = Cuts(tokenized.stream, blockSize, dataset.window)
     keys, table = tokenized.keys(blockSize, dataset.window), documents.in_memory()
-    how: dict[str, Any] = {
-        "valFraction": dataset.valFraction,
-        "shuffle": dataset.shuffle,
-        "seed": config.seed,
-    }
+    how = table, keys, dataset.valFraction, dataset.shuffle, config.seed
     if dataset.splitSeed is None:
-        parts = split_by_seed(table, keys, **how)
+        parts = split_by_seed(*how)
     else:
-        parts = split(table, keys, splitSeed=dataset.splitSeed, before=original.sides, **how)
-    notes = []
-    if original.note:
-        notes.append(original.note)
+        parts = split(*how, splitSeed=dataset.splitSeed, before=original.sides)
+    notes = [original.note] if original.note else []
     if parts.kept and config.original is not None:
         known = f"{parts.kept:,} documents are known to {config.original.run}"
         notes.append(f"{known}: each stays trained on, or held out, as it was there")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -100,9 +99,8 @@ class Arithmetic(ABC):
 
     def einsum(self, equation: str, x: Data, y: Data, mask: Any = None) -> Data:
         """Two arrays contracted over one index; what of x (..., rows, summed) is masked out is 0 already."""
-        plan = contraction(equation)
-        product = self.matmul(plan.left(x), plan.right(y), mask)
-        return plan.result(product)
+        left, right, result = contraction(equation)
+        return self.matmul(x.transpose(left), y.transpose(right), mask).transpose(result)
 
     def softmax(self, x: Data, mask: Any) -> Data:
         """exp(x) / sum(exp(x)) over the last axis, where the mask is True; exactly 0 elsewhere.
@@ -125,27 +123,11 @@ class Arithmetic(ABC):
         return [self.matmul(x, w.swapaxes(-1, -2)) for w in ws]
 
 
-@dataclass(frozen=True)
-class Contraction:
-    """`thd,shd->hts` as a matrix product: how both sides become (batch, rows, summed), (batch, summed, columns)."""
-
-    left_axes: tuple[int, ...]
-    right_axes: tuple[int, ...]
-    result_axes: tuple[int, ...]
-
-    def left(self, x: Data) -> Data:
-        return x.transpose(self.left_axes)
-
-    def right(self, y: Data) -> Data:
-        return y.transpose(self.right_axes)
-
-    def result(self, product: Data) -> Data:
-        return product.transpose(self.result_axes)
-
-
 @cache
-def contraction(equation: str) -> Contraction:
-    """Raises UserError unless one index is summed, and each side has one index of its own besides the shared."""
+def contraction(equation: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """`thd,shd->hts` as a matrix product: the axes of (batch, rows, summed), (batch, summed, columns), the result.
+
+    Raises UserError unless one index is summed, and each side has one index of its own besides the shared."""
     inputs, _, result = equation.replace(" ", "").partition("->")
     left, _, right = inputs.partition(",")
     batch = [i for i in left if i in right and i in result]
@@ -159,7 +141,7 @@ def contraction(equation: str) -> Contraction:
             "Try 'thd,shd->hts'."
         )
     order = [*batch, *rows, *columns]
-    return Contraction(
+    return (
         tuple(left.index(i) for i in [*batch, *rows, *summed]),
         tuple(right.index(i) for i in [*batch, *summed, *columns]),
         tuple(order.index(i) for i in result),

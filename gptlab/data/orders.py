@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,9 @@ class InOrder:
         return np.asarray(self.rows(np.arange(len(self))), dtype=dtype)
 
     def _from(self, start: int, stop: int) -> InOrder:
-        return InOrder(stop, start)
+        part = copy(self)
+        part.start, part.stop = start, stop
+        return part
 
     def rows(self, at: np.ndarray) -> np.ndarray:
         return at + self.start if self.start else at
@@ -47,13 +50,10 @@ class Scattered(InOrder):
 
     ROUNDS = 6
 
-    def __init__(self, count: int, keys: np.ndarray, start: int = 0, stop: int | None = None):
-        super().__init__(count if stop is None else stop, start)
+    def __init__(self, count: int, keys: np.ndarray):
+        super().__init__(count)
         self.count, self.keys = count, keys
         self.half = max(1, (max(count - 1, 1).bit_length() + 1) // 2)
-
-    def _from(self, start: int, stop: int) -> Scattered:
-        return Scattered(self.count, self.keys, start, stop)
 
     def rows(self, at: np.ndarray) -> np.ndarray:
         found = self._permuted(np.asarray(at).astype(np.uint64) + np.uint64(self.start))
@@ -76,14 +76,10 @@ class Scattered(InOrder):
 class Without(InOrder):
     """The rows 0 ... count-1 without those of a sorted list, which alone is in memory."""
 
-    def __init__(self, left_out: np.ndarray, count: int, start: int = 0, stop: int | None = None):
-        super().__init__(count - len(left_out) if stop is None else stop, start)
-        self.left_out, self.count = left_out, count
+    def __init__(self, left_out: np.ndarray, count: int):
+        super().__init__(count - len(left_out))
         # How many rows of the order come before each that is left out.
         self.before = left_out - np.arange(len(left_out))
-
-    def _from(self, start: int, stop: int) -> Without:
-        return Without(self.left_out, self.count, start, stop)
 
     def rows(self, at: np.ndarray) -> np.ndarray:
         at = np.asarray(at) + self.start
@@ -93,12 +89,9 @@ class Without(InOrder):
 class Through(InOrder):
     """The rows of `outer` in the order of `inner`."""
 
-    def __init__(self, inner: InOrder, outer: InOrder, start: int = 0, stop: int | None = None):
-        super().__init__(len(inner) if stop is None else stop, start)
+    def __init__(self, inner: InOrder, outer: InOrder):
+        super().__init__(len(inner))
         self.inner, self.outer = inner, outer
-
-    def _from(self, start: int, stop: int) -> Through:
-        return Through(self.inner, self.outer, start, stop)
 
     def rows(self, at: np.ndarray) -> np.ndarray:
         return self.outer.rows(self.inner.rows(np.asarray(at) + self.start))

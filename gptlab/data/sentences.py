@@ -42,18 +42,13 @@ def generate_sentences(count: int = 30_000) -> list[str]:
     return list(islice(sentence_grammar().sentences(random.Random(_SEED).random), count))
 
 
-@cache
-def _questions() -> tuple[str, ...]:
+def generate_questions() -> list[str]:
+    """150 different questions in words of the corpus; none of them is a sentence of the corpus."""
     drawn = _grammar(QUESTIONS).sentences(random.Random(_SEED).random)
     distinct: dict[str, None] = {}
     while len(distinct) < 150:
         distinct[next(drawn)] = None
-    return tuple(distinct)
-
-
-def generate_questions() -> list[str]:
-    """150 different questions in words of the corpus; none of them is a sentence of the corpus."""
-    return list(_questions())
+    return list(distinct)
 
 
 def entropy_per_word() -> float:

@@ -66,19 +66,15 @@ class PlainWatch(Watch):
         print(text, file=sys.stderr, flush=True)
 
 
-class LiveWatch(Watch):
+class LiveWatch(PlainWatch):
     """For a terminal: one line that is redrawn, and gone at the end."""
 
     def __init__(self) -> None:
         self._bar: Any = None
 
-    def begin(self, what: str, total: int) -> None:
-        self._what, self._total, self._done = what, total, 0
-        self._show = time.monotonic() + QUIET
-
     def advance(self, count: int) -> None:
         self._done += count
-        if self._bar is None and time.monotonic() >= self._show and self._total:
+        if self._bar is None and time.monotonic() >= self._next and self._total:
             from rich.console import Console
             from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -100,9 +96,6 @@ class LiveWatch(Watch):
             with suppress(OSError):  # a terminal that is gone
                 self._bar.stop()
             self._bar = None
-
-    def note(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
 
 
 def make_watch(kind: str) -> Watch:

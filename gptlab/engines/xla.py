@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -125,18 +125,14 @@ class XlaSession:
     def init(self, weights: NamedArrays, optimizer: OptState, step: int = 0) -> State:
         with self._computing():
             return State(
-                {name: self._array(array) for name, array in weights.items()},
-                {
-                    key: {name: self._array(array) for name, array in named.items()}
-                    for key, named in optimizer.items()
-                },
-                step,
+                self._arrays(weights), {key: self._arrays(named) for key, named in optimizer.items()}, step
             )
 
     def prepare(self, batches: Batches) -> Batches:
         """`prepared`: how documents share rows, None where each has its own; and so for each compiled call."""
-        shape = self._shape(batches)
-        span, capacity = batches.tokens.shape[2], capacity_of(batches)
+        _, batch, span = batches.tokens.shape
+        shape = None if batches.population is None else choose_shape(batches.population, batch, span - 1)
+        capacity = capacity_of(batches)
         slots = shape and [packed(batches.lengths[p], span, shape, capacity) for p in parts_of(batches)]
         return replace(batches, prepared=(shape, slots))
 
@@ -153,7 +149,7 @@ class XlaSession:
             program = self._programs.train_program(
                 self.definition, self.template, self.arithmetic, self._alone(state.weights)
             )
-            hyper = {name: self._array(value) for name, value in self.hyper.items()}
+            hyper = self._arrays(self.hyper)
             # Apart, so that no gradient is computed of what stays as it is.
             fixed = {name: array for name, array in state.weights.items() if name in self.frozen}
             for i, part in enumerate(parts_of(batches)):
@@ -184,12 +180,6 @@ class XlaSession:
             return state, Metrics(minimized, gradNorm)
         return state, Metrics(np.concatenate(losses), gradNorm, minimized)
 
-    def _shape(self, batches: Batches) -> PassShape | None:
-        """How documents share rows; None where each has its own."""
-        if batches.population is None:
-            return None
-        return choose_shape(batches.population, batches.tokens.shape[1], batches.tokens.shape[2] - 1)
-
     def for_evaluation(self, state: State) -> State:
         check_there(state)
         with self._computing(state.weights):
@@ -207,14 +197,11 @@ class XlaSession:
 
     def export(self, state: State) -> State:
         check_there(state)
-        return State(
-            {name: np.array(array) for name, array in state.weights.items()},
-            {
-                k: {name: np.array(array) for name, array in named.items()}
-                for k, named in state.optimizer.items()
-            },
-            state.step,
-        )
+        numbers = [
+            {name: np.array(array) for name, array in named.items()}
+            for named in (state.weights, *state.optimizer.values())
+        ]
+        return State(numbers[0], dict(zip(state.optimizer, numbers[1:], strict=True)), state.step)
 
     def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
         # Fewer of the long ones: what attention holds grows with the square of the length.
@@ -252,7 +239,7 @@ class XlaSession:
                 self.definition, self.arithmetic, choose, self._alone(weights)
             )
             whole = padded(np.asarray(prompt, dtype=np.int32), uniforms.shape[1])
-            values = {name: self._array(value) for name, value in settings.items()}
+            values = self._arrays(settings)
 
             def some(drawn: np.ndarray) -> np.ndarray:
                 with self._computing(weights):
@@ -269,6 +256,9 @@ class XlaSession:
     def _array(self, values: Any) -> Any:
         # A copy: training gives its state away, and must not write into the caller's numbers.
         return self._jax.numpy.array(values, dtype=self.dtype, copy=True)
+
+    def _arrays(self, named: Mapping[str, Any]) -> NamedArrays:
+        return {name: self._array(values) for name, values in named.items()}
 
 
 def check_there(state: State) -> None:

@@ -9,13 +9,13 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
-from jax.numpy import floating, issubdtype
 
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.engine import (
@@ -132,7 +132,7 @@ def body_of(eqn: Any) -> Any:
 
 def own_cost(eqn: Any) -> Flops:
     name = eqn.primitive.name
-    made = sum(math.prod(v.aval.shape) for v in eqn.outvars if issubdtype(v.aval.dtype, floating))
+    made = sum(math.prod(v.aval.shape) for v in eqn.outvars if jnp.issubdtype(v.aval.dtype, jnp.floating))
     if not made or name in MOVES:
         return Flops()
     inputs = [math.prod(v.aval.shape) for v in eqn.invars]
@@ -233,14 +233,10 @@ def traced_costs(
 
 def update_costs(optimizer: Optimizer, shapes: Shapes, dtype: str) -> Counted:
     """The optimizer's update of weights of these shapes."""
-
-    def update(params: NamedArrays, grads: NamedArrays, state: Any, step: Any, rate: Any) -> Any:
-        return optimizer.update(jnp, params, grads, state, step, rate)
-
     with jax_precision(dtype):
         weights = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
         state, number = like(initial(optimizer, shapes, dtype)), jax.ShapeDtypeStruct((), dtype)
-        return counted(jaxpr_of(update, weights, weights, state, number, number))
+        return counted(jaxpr_of(partial(optimizer.update, jnp), weights, weights, state, number, number))
 
 
 def initial(optimizer: Optimizer, shapes: Shapes, dtype: str) -> OptState:

@@ -46,7 +46,7 @@ def with_model(saved: SavedRun, registry: Registry) -> tuple[SavedRun, Architect
     with known_plugins(registry, saved.plugins), sense_of(saved.name):
         chosen = typed(ModelConfig, config["model"])
         model = Architecture.of(chosen, config["ops"], registry, saved.sizes["vocabSize"])
-        shapes = {name: weight.shape for name, weight in model.definition.declared_weights().items()}
+        shapes = model.definition.shapes
     check_shapes(saved.weights, shapes, Path(saved.name))
     return replace(saved, weights={name: saved.weights[name] for name in shapes}), model
 

@@ -89,7 +89,7 @@ def differing_shapes(wanted: Settings, taken: Settings, source: SavedRun, regist
             ).definition
         except UserError:
             return []
-        both.append({name: weight.shape for name, weight in definition.declared_weights().items()})
+        both.append(definition.shapes)
     asked, has = both
     return [
         f"{name}: asked {asked.get(name, 'none')}, there {has.get(name, 'none')}"

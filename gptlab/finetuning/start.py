@@ -48,7 +48,7 @@ class Start:
         Raises UserError with both shapes, matrix by matrix, if the source's are not of this model.
         """
         base = definition.base if isinstance(definition, Adapted) else definition
-        shapes = {name: weight.shape for name, weight in base.declared_weights().items()}
+        shapes = base.shapes
         assert self.source is not None
         found = self.source.weights
         table = found.get("tokenEmbedding")

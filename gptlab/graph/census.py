@@ -171,12 +171,8 @@ def count_graph(step: Step, fuse: bool) -> Counted:
     weights = {name: as_values(array) for name, array in step.weights.items()}
     alike = not (fuse and step.ops.standard("add", "mul"))  # which takes seconds a document
     census = census_of_step(session, labels, weights, step.documents, alike)
-    labels.forget()
     first = step.documents[0]
-    if len(step.documents) > 1:
-        of_first = census_of_step(session, labels, weights, [first]).total
-        labels.forget()
-    else:
-        of_first = census.total
+    of_first = census_of_step(session, labels, weights, [first]) if len(step.documents) > 1 else census
+    labels.forget()
     plain = ScalarSession(step.definition, SGD(), ScalarArithmetic(step.ops, fuse))
-    return Counted(census, bytes_of_graph(plain, weights, first) * census.total / of_first)
+    return Counted(census, bytes_of_graph(plain, weights, first) * census.total / of_first.total)

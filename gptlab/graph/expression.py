@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gptlab.autograd.op import Op
@@ -18,7 +18,7 @@ from gptlab.errors import UserError, unknown_name
 
 LONGEST = 10_000  # letters
 PARTS = (ast.Constant, ast.Name, ast.UnaryOp, ast.BinOp, ast.Call)
-SLOTS = {ast.Add: "add", ast.Mult: "mul", ast.Pow: "pow"}
+SLOTS = {ast.Add: "add", ast.Sub: "add", ast.Mult: "mul", ast.Div: "mul", ast.Pow: "pow"}
 EXAMPLE = 'expr="relu(a*b + c)"'
 
 
@@ -70,14 +70,11 @@ def parse(text: str) -> Expression:
         raise too_deep() from None
     assigned = []
     for statement in statements[:-1]:
-        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
-        if (
-            not isinstance(statement, ast.Assign)
-            or len(statement.targets) != 1
-            or not isinstance(target, ast.Name)
-        ):
-            raise refused(text, statement, "only 'name = ...' may stand before the result")
-        assigned.append((target.id, statement.value))
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                assigned.append((name, value))
+            case _:
+                raise refused(text, statement, "only 'name = ...' may stand before the result")
     last = statements[-1] if statements else None
     if not isinstance(last, ast.Expr):
         if last is None:
@@ -147,17 +144,14 @@ class Builder:
 
     def binary(self, part: ast.BinOp) -> Value:
         slot = SLOTS.get(type(part.op))
-        derived: dict[type, Callable[[Value], Value]] = {
-            ast.Sub: self.negative,
-            ast.Div: lambda x: apply(self.ops["pow"], x, -1.0),
-        }
-        if slot is None and type(part.op) not in derived:
+        if slot is None:
             raise refused(self.text, part, "there are + - * / ** and ops by their names")
         left, right = self.value(part.left), self.value(part.right)
-        if slot is not None:
-            return apply(self.ops[slot], left, right)
-        right = derived[type(part.op)](right)
-        return apply(self.ops["add" if isinstance(part.op, ast.Sub) else "mul"], left, right)
+        if isinstance(part.op, ast.Sub):
+            right = self.negative(right)
+        elif isinstance(part.op, ast.Div):
+            right = apply(self.ops["pow"], right, -1.0)
+        return apply(self.ops[slot], left, right)
 
     def negative(self, x: Value) -> Value:
         return apply(self.ops["mul"], x, -1.0)

@@ -88,7 +88,7 @@ def merged(census: Census, layers: int) -> Census:
         return census
     nodes: Counter[tuple[str, str]] = Counter()
     for (part, op), count in census.nodes.items():
-        nodes[re.sub(r"^layers\.\d+", "layers.*", part), op] += count
+        nodes[of_all_layers(part), op] += count
     return Census(nodes, census.parameters, census.constants, census.edges, census.depth, census.unfused)
 
 
@@ -185,8 +185,12 @@ def print_expression(
 def by_layers(counts: Counter[str], layers: int) -> Counter[str]:
     found: Counter[str] = Counter()
     for part, count in counts.items():
-        found[part if layers <= LAYERS else re.sub(r"^layers\.\d+", "layers.*", part)] += count
+        found[part if layers <= LAYERS else of_all_layers(part)] += count
     return found
+
+
+def of_all_layers(part: str) -> str:
+    return re.sub(r"^layers\.\d+", "layers.*", part)
 
 
 def cells_of(use: Use) -> tuple[str, str, str, str, str]:

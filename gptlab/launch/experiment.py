@@ -15,7 +15,7 @@ from gptlab.config.typed import Config
 from gptlab.data.batches import Epochs
 from gptlab.engines.engine import Session, State, trained
 from gptlab.errors import UserError
-from gptlab.finetuning import Start, beginning_of
+from gptlab.finetuning.start import Start, beginning_of
 from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.gpt import GPT
 from gptlab.plugins.registry import COMPONENT_KINDS, GROUPS, OWN, Registry, build
@@ -67,8 +67,7 @@ class Experiment:
         return cls(config if start is None else start.config, registry, start)
 
     def _adapted(self, definition: GPT) -> GPT | Adapted:
-        shapes = {name: weight.shape for name, weight in definition.declared_weights().items()}
-        return Adapted(definition, self._adapter) if self._adapter.weights(shapes) else definition
+        return Adapted(definition, self._adapter) if self._adapter.weights(definition.shapes) else definition
 
     def _plan(self) -> Plan:
         train = self.config.train

@@ -13,7 +13,7 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import Context
 from gptlab.errors import UserError
 from gptlab.model.adapter import Adapter, beginning, unmatched
-from gptlab.model.component import Shape, Sizes, Weight
+from gptlab.model.component import Shape, Sizes, Weight, drawn
 from gptlab.model.gpt import GPT
 from gptlab.model.matrix import Matrix
 
@@ -31,7 +31,7 @@ class Adapted:
 
     @cached_property
     def _shapes(self) -> dict[str, Shape]:
-        return {name: weight.shape for name, weight in self.base.declared_weights().items()}
+        return self.base.shapes
 
     @cached_property
     def _adapted(self) -> frozenset[str]:
@@ -43,13 +43,7 @@ class Adapted:
 
     def adapter_weights(self, seed: int) -> dict[str, np.ndarray]:
         """float64 arrays by name: where the adapter starts."""
-        generator = np.random.default_rng([seed, 4])
-        return {
-            name: weight.mean
-            + generator.standard_normal(weight.shape)
-            * (self.base.initStd if weight.std is None else weight.std)
-            for name, weight in self.adapter.weights(self._shapes).items()
-        }
+        return drawn(self.adapter.weights(self._shapes), self.base.initStd, (seed, 4))
 
     def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
         return self.base.initial_weights(seed) | self.adapter_weights(seed)
@@ -89,8 +83,7 @@ def frozen_names(freeze: list[str], definition: GPT | Adapted) -> frozenset[str]
             raise unmatched("train.freeze", prefix, names)
         named |= set(found)
     if not isinstance(definition, GPT):
-        shapes = {name: weight.shape for name, weight in base.declared_weights().items()}
-        both = [name for name in definition.adapter.adapted(shapes) if name in named]
+        both = [name for name in definition.adapter.adapted(base.shapes) if name in named]
         if both:
             raise UserError(
                 f"train.freeze must not name what model.adapter.targets changes: both name {', '.join(both)}. "

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from gptlab.autograd.tensor import Tensor
 from gptlab.errors import UserError, unknown_name
 
@@ -98,3 +100,14 @@ def declared(prefix: str, weights: Declared) -> dict[str, Weight]:
             raise UserError(f"the weight {full} must have positive whole sizes, got shape {made.shape}.")
         result[full] = made
     return result
+
+
+def drawn(weights: Mapping[str, Weight], initStd: float, seed: tuple[int, int]) -> dict[str, np.ndarray]:
+    """float64 arrays by name, drawn in order from one stream, so that a name's numbers depend on
+    what is declared before it and on nothing after it."""
+    generator = np.random.default_rng(seed)
+    return {
+        name: weight.mean
+        + generator.standard_normal(weight.shape) * (initStd if weight.std is None else weight.std)
+        for name, weight in weights.items()
+    }

@@ -11,7 +11,7 @@ import numpy as np
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import Context
 from gptlab.errors import UserError
-from gptlab.model.component import Part, Sizes, Weight, declared
+from gptlab.model.component import Part, Shape, Sizes, Weight, declared, drawn
 from gptlab.model.matrix import Matrix
 
 # What the model of a few sizes is made of.
@@ -59,21 +59,18 @@ class GPT:
             weights |= declared("finalNorm", self.norm.weights(sizes))
         return weights
 
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        return {name: weight.shape for name, weight in self.declared_weights().items()}
+
     def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
-        """float64 arrays by name, drawn in order from one stream, so that a name's numbers depend on
-        what is declared before it and on nothing after it."""
-        generator = np.random.default_rng([seed, 0])
-        return {
-            name: weight.mean
-            + generator.standard_normal(weight.shape) * (self.initStd if weight.std is None else weight.std)
-            for name, weight in self.declared_weights().items()
-        }
+        """float64 arrays by name."""
+        return drawn(self.declared_weights(), self.initStd, (seed, 0))
 
     def matrices(self) -> list[Matrix]:
         """The parameter table, a row a weight."""
         return [
-            Matrix(name, weight.shape, part_of(name), int(np.prod(weight.shape)))
-            for name, weight in self.declared_weights().items()
+            Matrix(name, shape, part_of(name), int(np.prod(shape))) for name, shape in self.shapes.items()
         ]
 
     def attend(self, weights: Part, x: Tensor, context: Context) -> Tensor:

@@ -1,7 +1,4 @@
-"""Norms: what keeps the size of a hidden state in hand, position by position.
-
-Each is a call `norm(weights, x)` on (T, E).
-"""
+"""Norms: what keeps the size of a hidden state in hand, position by position."""
 
 from dataclasses import dataclass
 
@@ -9,23 +6,32 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.model.component import Declared, Sizes, Weight, Weights
 
 
+class Norm:
+    """Each is a call `norm(weights, x)` on (T, E)."""
+
+    scale: bool
+
+    def weights(self, config: Sizes) -> Declared:
+        return {"scale": Weight((config.nEmbd,), mean=1.0, std=0.0)} if self.scale else {}
+
+    def scaled(self, weights: Weights, x: Tensor) -> Tensor:
+        return x * weights["scale"] if self.scale else x
+
+
 @dataclass(frozen=True)
-class RMSNorm:
+class RMSNorm(Norm):
     """x · (mean(x²) + eps)^-½ (Zhang, Sennrich 2019); scale: times a learned vector that starts at 1."""
 
     eps: float = 1e-5
     scale: bool = False
 
-    def weights(self, config: Sizes) -> Declared:
-        return scale_weights(self.scale, config)
-
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         mean_square = (x * x).mean(-1, keepdims=True)
-        return scaled(self.scale, weights, x * (mean_square + self.eps) ** -0.5)
+        return self.scaled(weights, x * (mean_square + self.eps) ** -0.5)
 
 
 @dataclass(frozen=True)
-class LayerNorm:
+class LayerNorm(Norm):
     """(x - mean(x)) · (var(x) + eps)^-½ (Ba, Kiros, Hinton 2016), without a bias.
 
     scale: times a learned vector that starts at 1.
@@ -34,31 +40,17 @@ class LayerNorm:
     eps: float = 1e-5
     scale: bool = False
 
-    def weights(self, config: Sizes) -> Declared:
-        return scale_weights(self.scale, config)
-
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
         centred = x - x.mean(-1, keepdims=True)
         variance = (centred * centred).mean(-1, keepdims=True)
-        return scaled(self.scale, weights, centred * (variance + self.eps) ** -0.5)
+        return self.scaled(weights, centred * (variance + self.eps) ** -0.5)
 
 
 @dataclass(frozen=True)
-class NoNorm:
+class NoNorm(Norm):
     """x as it comes; scale: times a learned vector that starts at 1."""
 
     scale: bool = False
 
-    def weights(self, config: Sizes) -> Declared:
-        return scale_weights(self.scale, config)
-
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
-        return scaled(self.scale, weights, x)
-
-
-def scale_weights(scale: bool, config: Sizes) -> Declared:
-    return {"scale": Weight((config.nEmbd,), mean=1.0, std=0.0)} if scale else {}
-
-
-def scaled(scale: bool, weights: Weights, x: Tensor) -> Tensor:
-    return x * weights["scale"] if scale else x
+        return self.scaled(weights, x)

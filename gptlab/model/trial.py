@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Arithmetic, Tensor
 from gptlab.engines.engine import causal_context
 from gptlab.errors import UserError
+from gptlab.model.component import Part
 from gptlab.model.gpt import GPT
 
 POSITIONS = 2
@@ -87,16 +88,10 @@ class Named:
         return getattr(self._component, name)
 
     def _says(self, problem: str, arguments: tuple[Any, ...]) -> str:
-        declared = ", ".join(f"{n} {shown(w.shape)}" for n, w in weights_of(arguments))
+        part: Mapping[str, Tensor] = next((a for a in arguments if isinstance(a, Part)), {})
+        declared = ", ".join(f"{n} {shown(w.shape)}" for n, w in part.items())
         given = f" with the weights {declared}" if declared else ""
         return f"the model's {self._kind} {type(self._component).__name__} does not work{given}: {problem}"
-
-
-def weights_of(arguments: tuple[Any, ...]) -> list[tuple[str, Tensor]]:
-    from gptlab.model.component import Part
-
-    parts = [argument for argument in arguments if isinstance(argument, Part)]
-    return list(parts[0].items()) if parts else []
 
 
 def try_shapes(definition: GPT, ops: OpTable) -> list[str]:
