@@ -102,11 +102,8 @@ def draw(nodes: Sequence[Node], links: Sequence[Link], title: str, notes: Sequen
         f"<style>{STYLE}\n</style>",
         f'<rect class="page" width="{width:.0f}" height="{height:.0f}"/>',
         lines_of(layout),
-        *(
-            drawn_label(link, x, y, text_width(link.label, SMALL))
-            for link, (x, y) in zip(links, layout.labels, strict=True)
-        ),
-        *arrows_of(nodes, links, layout),
+        *(drawn_label(link, x, y) for link, (x, y) in zip(links, layout.labels, strict=True)),
+        *arrows_of(links, layout),
         *(drawn_node(node, x, y) for node, (x, y) in zip(nodes, layout.boxes, strict=True)),
         *(
             f'<text class="note" x="16" y="{layout.height + ROW * i:.1f}">{escape(note)}</text>'
@@ -139,7 +136,7 @@ def drawn_node(node: Node, x: float, y: float) -> str:
     return "".join([*parts, "</g>"])
 
 
-def drawn_label(link: Link, x: float, y: float, width: float) -> str:
+def drawn_label(link: Link, x: float, y: float) -> str:
     hint = f"<title>{escape(link.hint)}</title>" if link.hint else ""
     return f'<text class="label" x="{x:.1f}" y="{y:.1f}">{hint}{escape(link.label)}</text>'
 
@@ -158,7 +155,7 @@ def lines_of(layout: Layout) -> str:
     return f'<path class="line" d="{"".join(paths)}"/>'
 
 
-def arrows_of(nodes: Sequence[Node], links: Sequence[Link], layout: Layout) -> list[str]:
+def arrows_of(links: Sequence[Link], layout: Layout) -> list[str]:
     """One at the op of each node that was made; a marker would need an id, which a page may have twice."""
     ends = sorted({link.target for link in links})
     return [
