@@ -90,17 +90,14 @@ class MatrixProduct:
         if len(values) < grads.size and not (
             np.isfinite(self.x_data).all() and np.isfinite(self.w_data).all()
         ):
-            self.pass_on_singly(values)  # an entry without a gradient must not give 0 * inf
+            for value in values:  # an entry without a gradient must not give 0 * inf
+                for child, local in zip(value.children, value.local_grads, strict=True):
+                    child.grad += local * value.grad
             return
         np.add.at(grads.reshape(-1), list(map(PLACE, values)), list(map(GRAD, values)))
         add_grads(self.rows, folded_product(grads, self.w_data.T), self.kept)
         kept = None if self.kept is None else self.kept.T
         add_grads(self.columns, folded_product(self.x_data.T, grads, kept).T)
-
-    def pass_on_singly(self, values: Collection[Entry]) -> None:
-        for value in values:
-            for child, local in zip(value.children, value.local_grads, strict=True):
-                child.grad += local * value.grad
 
 
 def any_made(values: Iterable[Value]) -> bool:

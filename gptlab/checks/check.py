@@ -31,9 +31,6 @@ class Findings:
     name: str
     checks: list[Check]
 
-    def add(self, what: str, problem: str = "") -> None:
-        self.checks.append(Check(self.kind, self.name, what, problem))
-
     @contextmanager
     def trying(self, what: str) -> Iterator[Callable[[str], None]]:
         """Adds one check: failed if the body says so, or raises; passed otherwise."""
@@ -42,7 +39,7 @@ class Findings:
             yield problems.append
         except Exception as error:  # a plugin may raise anything: that is what is being looked for
             problems.append(f"{type(error).__name__}: {error}" if not str(error) else str(error))
-        self.add(what, "; ".join(problems))
+        self.checks.append(Check(self.kind, self.name, what, "; ".join(problems)))
 
 
 def difference(one: object, other: object, tolerance: float = 1e-9) -> str:

@@ -80,9 +80,8 @@ class Vocabulary:
         """`encode` of many texts: their ids (M,) one after another, and how many each text has (N,)."""
         if self.unit == "character":
             cleaned = list(map(str.lower, map(str.strip, texts)))
-            return self._encode_characters("".join(cleaned)), np.fromiter(
-                map(len, cleaned), np.int64, len(cleaned)
-            )
+            lengths = np.fromiter(map(len, cleaned), np.int64, len(cleaned))
+            return self._encode_characters("".join(cleaned)), lengths
         words, counts = words_of(texts)
         try:
             return np.fromiter(map(self._ids.__getitem__, words), np.int32, len(words)), counts
@@ -183,13 +182,10 @@ class VocabularyTokenizer:
 
         Raises UserError if there is nothing in them.
         """
-        texts = (
-            documents
-            if self.path is None
-            else read_documents(Path(os.path.expanduser(self.path)), "tokenizer.path")
-        )
+        if self.path is not None:
+            documents = read_documents(Path(os.path.expanduser(self.path)), "tokenizer.path")
         found: set[str] = set()
-        for _, some in pieces_of_texts(texts, self.unit):
+        for _, some in pieces_of_texts(documents, self.unit):
             found |= distinct(some, self.unit)
         pieces = sorted(found, key=utf16)
         if not pieces:
