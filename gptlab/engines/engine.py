@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -94,6 +94,7 @@ class Definition(Protocol):
     def __hash__(self) -> int: ...
 
 
+@runtime_checkable
 class Adapts(Protocol):
     """What a Definition may have besides: weights to train at that are not those to use."""
 

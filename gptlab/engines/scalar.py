@@ -14,6 +14,7 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import collector_paused
 from gptlab.engines.engine import (
     CROSS_ENTROPY,
+    Adapts,
     Batches,
     Choose,
     Context,
@@ -186,11 +187,10 @@ class ScalarSession:
     def for_evaluation(self, state: State) -> State:
         params = {name: data_of(values) for name, values in state.weights.items()}
         weights = evaluation_weights(self.optimizer, np, params, state.optimizer, self.frozen)
-        merged = getattr(self.definition, "merged", None)
-        if merged is not None:
+        if isinstance(self.definition, Adapts):
             used = params if weights is None else weights
             named = {name: Tensor(np.asarray(array), self.arithmetic) for name, array in used.items()}
-            weights = {name: data_of(tensor.data) for name, tensor in merged(named).items()}
+            weights = {name: data_of(tensor.data) for name, tensor in self.definition.merged(named).items()}
         if weights is None:
             return state
         return State({n: as_values(np.asarray(a)) for n, a in weights.items()}, state.optimizer, state.step)

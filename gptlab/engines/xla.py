@@ -13,6 +13,7 @@ import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.engine import (
+    Adapts,
     Batches,
     Choose,
     Definition,
@@ -186,7 +187,7 @@ class XlaSession:
             weights = evaluation_weights(
                 self.optimizer, self._jax.numpy, state.weights, state.optimizer, self.frozen
             )
-            if hasattr(self.definition, "merged"):
+            if isinstance(self.definition, Adapts):
                 program = self._programs.merge_program(
                     self.definition, self.arithmetic, self._alone(state.weights)
                 )

@@ -14,7 +14,15 @@ import numpy as np
 from jax import lax
 
 from gptlab.autograd.tensor import Tensor
-from gptlab.engines.engine import CROSS_ENTROPY, Choose, Context, Definition, causal_context, with_fields
+from gptlab.engines.engine import (
+    CROSS_ENTROPY,
+    Adapts,
+    Choose,
+    Context,
+    Definition,
+    causal_context,
+    with_fields,
+)
 from gptlab.engines.packing import stride_of
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_layout import Layout, layout_of
@@ -226,7 +234,7 @@ def evaluate_program(
 
 
 @lru_cache(maxsize=PROGRAMS)
-def merge_program(definition: Any, arithmetic: XlaArithmetic, one_thread: bool) -> Callable[..., Any]:
+def merge_program(definition: Adapts, arithmetic: XlaArithmetic, one_thread: bool) -> Callable[..., Any]:
     """weights -> what the definition's `merged` makes of them."""
 
     def run(weights: Weights) -> Weights:
