@@ -74,11 +74,15 @@ def data_and_sides(
     blockSize = config.model.blockSize
     documents = Cuts(tokenized.stream, blockSize, dataset.window)
     keys, table = tokenized.keys(blockSize, dataset.window), documents.in_memory()
-    how = table, keys, dataset.valFraction, dataset.shuffle, config.seed
+    how: dict[str, Any] = {
+        "valFraction": dataset.valFraction,
+        "shuffle": dataset.shuffle,
+        "seed": config.seed,
+    }
     if dataset.splitSeed is None:
-        parts = split_by_seed(*how)
+        parts = split_by_seed(table, keys, **how)
     else:
-        parts = split(*how, splitSeed=dataset.splitSeed, before=original.sides)
+        parts = split(table, keys, splitSeed=dataset.splitSeed, before=original.sides, **how)
     notes = [original.note] if original.note else []
     if parts.kept and config.original is not None:
         known = f"{parts.kept:,} documents are known to {config.original.run}"

@@ -54,11 +54,11 @@ class Split:
 def split(
     documents: Documents,
     keys: np.ndarray,
+    *,
     valFraction: float,
+    splitSeed: int,
     shuffle: bool,
     seed: int,
-    *,
-    splitSeed: int,
     before: Sides | None = None,
 ) -> Split:
     """The documents in the order to train on (with `shuffle` the seed's), and those held out.
@@ -118,7 +118,7 @@ def rows_among(keys: np.ndarray, some: np.ndarray) -> np.ndarray:
 
 
 def split_by_seed(
-    documents: Documents, keys: np.ndarray, valFraction: float, shuffle: bool, seed: int
+    documents: Documents, keys: np.ndarray, *, valFraction: float, shuffle: bool, seed: int
 ) -> Split:
     """As runs were split whose config has no splitSeed: the last documents after the run's own shuffle."""
     count = len(documents)

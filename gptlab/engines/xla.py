@@ -125,9 +125,8 @@ class XlaSession:
 
     def init(self, weights: NamedArrays, optimizer: OptState, step: int = 0) -> State:
         with self._computing():
-            return State(
-                self._arrays(weights), {key: self._arrays(named) for key, named in optimizer.items()}, step
-            )
+            moments = {key: self._arrays(named) for key, named in optimizer.items()}
+            return State(self._arrays(weights), moments, step)
 
     def prepare(self, batches: Batches) -> Batches:
         """`prepared`: how documents share rows, None where each has its own; and so for each compiled call."""
@@ -198,11 +197,12 @@ class XlaSession:
 
     def export(self, state: State) -> State:
         check_there(state)
-        numbers = [
-            {name: np.array(array) for name, array in named.items()}
-            for named in (state.weights, *state.optimizer.values())
-        ]
-        return State(numbers[0], dict(zip(state.optimizer, numbers[1:], strict=True)), state.step)
+
+        def numbers(named: NamedArrays) -> NamedArrays:
+            return {name: np.array(array) for name, array in named.items()}
+
+        moments = {key: numbers(named) for key, named in state.optimizer.items()}
+        return State(numbers(state.weights), moments, state.step)
 
     def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
         # Fewer of the long ones: what attention holds grows with the square of the length.

@@ -186,7 +186,13 @@ def checked(step: Step, param: str | None) -> tuple[str, tuple[int, ...]] | None
     place = None if param is None else place_in_weight(param, shapes)
     standard = step.ops.standard("add", "mul")
     if not standard or not (param is None or step.fuse):
-        check_size(operations_of(step) * (1 if param is None else len(step.documents)))
+        nodes = operations_of(step) * (1 if param is None else len(step.documents))
+        if nodes > MOST_NODES:
+            raise UserError(
+                f"a graph with a node for each product and sum must have at most {MOST_NODES:,} nodes: this one "
+                f"would have more than {nodes:,}. Try a shorter text=, a smaller model.nEmbd, train.batchSize=1, or "
+                "leave add and mul as they are, and the engine fused."
+            )
     return place
 
 
@@ -195,15 +201,6 @@ def operations_of(step: Step) -> int:
     positions = max(len(document) - 1 for document in step.documents)
     embeddings = sum(a.size for n, a in step.weights.items() if n.endswith("Embedding"))
     return 2 * positions * (sum(array.size for array in step.weights.values()) - embeddings)
-
-
-def check_size(nodes: int) -> None:
-    if nodes > MOST_NODES:
-        raise UserError(
-            f"a graph with a node for each product and sum must have at most {MOST_NODES:,} nodes: this one "
-            f"would have more than {nodes:,}. Try a shorter text=, a smaller model.nEmbd, train.batchSize=1, or "
-            "leave add and mul as they are, and the engine fused."
-        )
 
 
 NOTES = (
