@@ -3,11 +3,12 @@
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
-from gptlab.data.batches import Documents, Epochs, pack
+from gptlab.data.batches import Epochs
+from gptlab.data.documents import Documents
 from gptlab.optim.optimizers import Adam
 from gptlab.optim.schedules import Linear
 from gptlab.training.loop import Observer, Plan, Training
-from tests.models import make_gpt
+from tests.models import make_gpt, pack
 
 TINY = {"nLayer": 1, "nEmbd": 4, "nHead": 2, "headDim": None, "blockSize": 4, "vocabSize": 6}
 BOS = TINY["vocabSize"] - 1
