@@ -23,6 +23,8 @@ def go_on(folder: Path, run_id: str, steps: range, error: BaseException | None =
     rows = (folder / "run/metrics.jsonl").exists()
     run = make_run(folder)
     run.id, run.resumed_from = run_id, steps.start - 1 if rows else None
+    if not rows:
+        RunFolder(run.folder).update(id=run_id)  # as `begin` has it
     tracker = MLflowTracking().start()
     listeners = followed(run, tracker)
     tracker.wait_until_ready(120)
