@@ -13,7 +13,8 @@ from gptlab.runs.files import RUN
 from gptlab.runs.run import INTERRUPTED
 from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, RECORD, RUNNING
 from gptlab.sweeps.sweep import SWEEP
-from gptlab.tracking import link, orphans
+from gptlab.tracking import orphans
+from gptlab.tracking.connection import connections
 from tests.processes import children
 
 WAITING_SECONDS = 60.0  # that MLflow's processes may take to write what killed ones have left
@@ -39,7 +40,7 @@ def check_statuses(folder: Path) -> None:
     """
     for database in sorted(folder.rglob("mlflow.db")):
         if any(file.parent != folder for file in database.parent.rglob(SWEEP)):
-            link.close_idle()
+            connections.close()
         runs = _ended(database)
         wrong = [*_among_themselves(runs), *_beside_folders(runs, database.parent)]
         assert not wrong, "\n".join([f"of {database}:", *wrong])

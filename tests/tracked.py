@@ -16,7 +16,7 @@ from gptlab.runs.folder import RunFolder
 from gptlab.runs.recording import FolderListener, IdentityListener
 from gptlab.runs.run import Run
 from gptlab.tracking import MLflowTracking
-from gptlab.tracking.link import environment
+from gptlab.tracking.connection import environment
 from gptlab.tracking.store import find_store, open_store
 from gptlab.tracking.tracker import Tracker
 from tests.processes import children, start_python, wait_until

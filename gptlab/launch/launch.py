@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from gptlab.errors import TrainingStopped, UserError
 from gptlab.files import write_json
 from gptlab.launch import reports
 from gptlab.launch.experiment import Experiment
-from gptlab.launch.member import Member
 from gptlab.launch.observers import Notifier, Poller, Recorder, Reporter, watch_of
 from gptlab.launch.progress import make_progress
 from gptlab.launch.provenance import tags_of
@@ -34,6 +33,20 @@ from gptlab.training.loop import Plan, Training
 from gptlab.training.smoothing import divergence
 
 
+@dataclass(frozen=True)
+class JobContext:
+    """What a job of a sweep brings to its run. tags: for MLflow. listeners: by name, beside those of the config.
+
+    stop: called between chunks of steps; what it raises (Stopped, TrainingStopped) ends the run in order.
+    id: the MLflow run to go on with, if any.
+    """
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    listeners: Mapping[str, Any] = field(default_factory=dict)
+    stop: Callable[[], None] = lambda: None
+    id: str = ""
+
+
 def launch(
     config: Config,
     plugins: Plugins,
@@ -41,12 +54,12 @@ def launch(
     name: str,
     checkpoint: Checkpoint | None = None,
     requested: Mapping[str, Any] | None = None,
-    member: Member | None = None,
+    job: JobContext | None = None,
     held: bool = False,
 ) -> Run:
     """Train what the config describes, in `folder`; from a checkpoint of the run in it on, if one is given.
 
-    requested: what of the model is no default, for initFrom to refuse if it must. member: what a job of a
+    requested: what of the model is no default, for initFrom to refuse if it must. job: what a job of a
     sweep brings with it. held: whether the caller has claimed the folder; who gives
     a checkpoint holds the run in it.
     Raises UserError before step 1; TrainingStopped, Stopped and whatever else ends the loop after it has
@@ -54,8 +67,8 @@ def launch(
     """
     if not held:
         with claimed(folder):
-            return launch(config, plugins, folder, name, checkpoint, requested, member, held=True)
-    in_sweep, member = member is not None, member or Member()
+            return launch(config, plugins, folder, name, checkpoint, requested, job, held=True)
+    in_sweep, job = job is not None, job or JobContext()
     listeners = Listeners()
     listeners.add("folder", FolderListener())
     for listener in config.listeners:
@@ -67,11 +80,11 @@ def launch(
     tracker = build(plugins.registry, "tracking", config.tracking).start()
     listeners.add("identity", IdentityListener())
     listeners.add(f"tracking={config.tracking.name}", tracker)
-    for name_of, listener in member.listeners.items():
+    for name_of, listener in job.listeners.items():
         listeners.add(name_of, listener)
     tracker.prepare()  # MLflow loads meanwhile, in a process of its own
     state = experiment.state(checkpoint)
-    run = run_of(experiment, folder, name, member)
+    run = run_of(experiment, folder, name, job)
     watch = watch_of(experiment, run, listeners, in_sweep)
     brought = experiment.brought_by_plugins()
     if checkpoint is None:
@@ -93,7 +106,7 @@ def launch(
             for note in experiment.notes:
                 progress.note(note)
             observers = [
-                Poller(signalled, member.stop),
+                Poller(signalled, job.stop),
                 Recorder(run, experiment),
                 Reporter(run, progress, plan.numSteps),
                 Notifier(run, listeners),
@@ -120,7 +133,7 @@ def launch(
                 listeners.run_ended(run, error)
 
 
-def run_of(experiment: Experiment, folder: Path, name: str, member: Member) -> Run:
+def run_of(experiment: Experiment, folder: Path, name: str, job: JobContext) -> Run:
     """The run as listeners see it."""
     config, facts = experiment.config, experiment.data.facts
     origin = {} if experiment.start is None else experiment.start.tags()
@@ -134,8 +147,8 @@ def run_of(experiment: Experiment, folder: Path, name: str, member: Member) -> R
             for matrix in experiment.definition.matrices()
         ],
         dataset=facts,
-        tags=tags_of(config) | origin | dict(member.tags),
-        id=member.id,
+        tags=tags_of(config) | origin | dict(job.tags),
+        id=job.id,
     )
 
 

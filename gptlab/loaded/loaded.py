@@ -217,6 +217,6 @@ def fetched_metrics(reference: str, uri: str | None) -> Metrics:
     run_id = reference.removeprefix("runs:/").strip("/")
     if os.path.exists(Path(os.path.expanduser(reference))) or not ID.fullmatch(run_id) or run_id == "latest":
         return []
-    from gptlab.tracking.existing import metrics_in_store
+    from gptlab.tracking.download import metrics_in_store
 
     return metrics_in_store(run_id, uri)

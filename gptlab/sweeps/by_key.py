@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -14,7 +15,6 @@ from gptlab.sweeps.style import (
     BAD,
     COLORS,
     LABEL,
-    as_png,
     cut,
     loss_axis,
     mark_values,
@@ -94,7 +94,7 @@ def by_key(
         at = _draw_cloud(axes, groups, key, place)
     best = groups[0]
     if len(groups) > 1:
-        ring = {"color": INK, "fillstyle": "none", "markersize": 11, "linestyle": "none"}
+        ring: dict[str, Any] = {"color": INK, "fillstyle": "none", "markersize": 11, "linestyle": "none"}
         axes.plot(
             at[id(best)],
             best.mean,
@@ -112,7 +112,7 @@ def by_key(
     style(axes, called[key], f"{measure} (nats a token)", title)
     _name_values(axes, swept[key], place)
     _add_legend(figure, axes)
-    return as_png(figure)
+    return figure.png()
 
 
 def each_job(records: Sequence[JobRecord], swept: dict[str, list[str]]) -> list[Group]:
@@ -196,10 +196,8 @@ def _draw_cloud(axes: Any, groups: Sequence[Group], key: str, place: Place) -> d
 
 def _mark_failures(axes: Any, records: Sequence[JobRecord], key: str, place: Place) -> None:
     """Crosses above the losses, with how many failed at each value."""
-    failed: dict[str, int] = {}
-    for record in records:
-        if is_lost(record) and record.overrides.get(key, "") in place.of:
-            failed[record.overrides[key]] = failed.get(record.overrides[key], 0) + 1
+    lost = [record.overrides[key] for record in records if is_lost(record)]
+    failed = Counter(value for value in lost if value in place.of)
     if not failed:
         return
     transform = axes.yaxis.get_transform()

@@ -14,7 +14,7 @@ import numpy as np
 from gptlab.drawing.colors import FAINT, INK
 from gptlab.sweeps.groups import groups_over_seeds
 from gptlab.sweeps.record import JobRecord
-from gptlab.sweeps.style import COLORS, as_png, few_log_marks, mark_values, new_figure, number, style
+from gptlab.sweeps.style import COLORS, few_log_marks, mark_values, new_figure, number, style
 from gptlab.sweeps.values import finished
 
 
@@ -64,7 +64,7 @@ def by_parameters(
     mark_sizes(axes.xaxis, [size for size, _ in best])
     few_log_marks(axes.yaxis)
     axes.legend(frameon=False, fontsize=9, loc="best")
-    return as_png(figure)
+    return figure.png()
 
 
 def mark_sizes(axis: Any, sizes: Sequence[int]) -> None:

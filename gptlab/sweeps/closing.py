@@ -24,7 +24,7 @@ from gptlab.tracking.facts import COUNTS, JOBS
 
 if TYPE_CHECKING:
     from gptlab.sweeps.summary import Summary
-    from gptlab.tracking.sweeping import ParentRun
+    from gptlab.tracking.parent import ParentRun
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class OpenSweep:
     there: tuple[str, ...]
 
 
-def mark_unfinished(folder: Path, reason: str) -> list[JobRecord]:
+def mark_unfinished(folder: Path, reason: str = "the process that ran it was killed") -> list[JobRecord]:
     """The jobs' records, once no job runs any more: what still says so was killed, as MLflow's process says too."""
     (folder / STOP).unlink(missing_ok=True)
     for record in read_records(folder, running=True):
@@ -93,23 +93,21 @@ def shown_in_mlflow(records: list[JobRecord], summary: Summary | None) -> dict[s
     """What the parent run shows, see tracking.parent.close_parent."""
     best = None if summary is None else summary.best
     counts = Counter(record.status for record in records)
-    metrics = {f"{JOBS}.{status.lower()}": float(counts[status]) for status in (FINISHED, FAILED)}
-    metrics |= {
-        f"{JOBS}.{status.lower()}": float(counts[status]) for status in (KILLED, PRUNED) if counts[status]
-    }
-    if diverged := sum(bool(record.diverged) for record in records):
-        metrics[f"{JOBS}.diverged"] = float(diverged)
-    if count := compilations():
-        metrics[f"{JOBS}.programsCompiled"] = float(count)
+    numbers = {status.lower(): counts[status] for status in (FINISHED, FAILED)}
+    others = {status.lower(): counts[status] for status in (KILLED, PRUNED)}
+    others["diverged"] = sum(bool(record.diverged) for record in records)
+    others["programsCompiled"] = compilations()
+    numbers |= {name: count for name, count in others.items() if count}
+    metrics = {f"{JOBS}.{name}": float(count) for name, count in numbers.items()}
     tags = {}
     if summary is not None and best is not None:
-        numbers = {
+        losses = {
             "val/loss": best.run.bestValLoss,
             "val/best": best.run.bestValLoss,
             "train/smoothedLoss": best.run.smoothedTrainLoss,
             f"{COUNTS}.total": best.run.parameters,
         }
-        metrics |= {key: float(value) for key, value in numbers.items() if value is not None}
+        metrics |= {key: float(value) for key, value in losses.items() if value is not None}
         overrides = " ".join(f"{key}={value}" for key, value in best.overrides.items())
         tags = {"best": summary.said, "bestOverrides": overrides}
     files = [] if summary is None else sorted({*summary.files, *STUDY_FILES})

@@ -1,4 +1,4 @@
-"""Runs as `compare` sets them side by side, read from their folders."""
+"""Runs as `compare` sets them side by side, read from their folders or, for want of those, from the MLflow store."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -17,8 +18,13 @@ from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN
 from gptlab.sweeps.record import RECORD, RUNNING, JobRecord, losses_in, read_record, read_records
 from gptlab.sweeps.values import ranked
 from gptlab.training.metric_rows import Metrics, rows_in
-from gptlab.training.smoothing import with_smoothed
+from gptlab.training.smoothing import LOSS, SMOOTHED, with_smoothed
 
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+
+CURVES = 100  # children in the store whose histories are read: of the others the last values do
+NAMES = (LOSS, SMOOTHED, "val/loss")
 # The same reader with the same restrictions, in C where PyYAML was built with it: a sweep has a thousand of them.
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -117,3 +123,41 @@ def parameters_in(folder: Path) -> int | None:
         except (OSError, SafetensorError):
             continue
     return None
+
+
+def runs_in_store(run_id: str, uri: str | None) -> list[Compared]:
+    """The run, or its children, best first, if it has some.
+
+    Raises UserError if there is no store, or no such run in it. Makes no store.
+    """
+    from gptlab.tracking.download import family_in_store
+
+    found = [compared_of(run, history) for run, history in family_in_store(run_id, uri, NAMES, CURVES)]
+    by_id = {run.record.runId: run for run in found}
+    return [by_id[record.runId] for record in ranked(run.record for run in found)]
+
+
+def compared_of(run: MlflowRun, history: Metrics | None) -> Compared:
+    from gptlab.tracking.facts import COUNTS
+
+    info, last = run.info, run.data.metrics
+    parameters = last.get(f"{COUNTS}.total", last.get("parameters/total"))  # as an earlier gptlab called it
+    ended = info.end_time or info.start_time
+    if history is not None:
+        losses = losses_in(history)
+    else:  # the last losses, at steps that the store does not tell
+        row = {name: last[name] for name in NAMES if name in last}
+        losses = {**losses_in([(0, row)]), "bestStep": None, "curves": {}}
+    record = JobRecord(
+        number=int.from_bytes(info.run_id.encode("utf-8"), "big"),  # it was never numbered
+        name=info.run_name or info.run_id,
+        overrides={},
+        folder="",
+        status=info.status,
+        reason=run.data.tags.get("error", ""),
+        runId=info.run_id,
+        parameters=None if parameters is None else int(parameters),
+        seconds=(ended - info.start_time) / 1000,
+        **losses,
+    )
+    return Compared(record, dict(run.data.params))

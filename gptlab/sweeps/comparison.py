@@ -8,12 +8,11 @@ from dataclasses import replace
 
 from gptlab.drawing.table import aligned
 from gptlab.sweeps.compared import Compared
-from gptlab.sweeps.curves import COLOURED, Line, curves_picture
+from gptlab.sweeps.curves import COLOURED, curves_picture, line_of
 from gptlab.sweeps.record import JobRecord, state_of
-from gptlab.sweeps.style import LABEL, cut, drawing
-from gptlab.sweeps.table import count, duration, failures, shown_loss
-from gptlab.sweeps.values import is_lost, labels, shown_value
-from gptlab.training.metric_rows import loss_text
+from gptlab.sweeps.style import cut, drawing
+from gptlab.sweeps.table import count, duration, failures
+from gptlab.sweeps.values import labels, shown_loss, shown_value
 
 BESIDE = 6  # runs that stand in columns; more are rows
 SHOWN = 50
@@ -110,16 +109,7 @@ def picture(runs: Sequence[Compared]) -> bytes:
     """The curves as a PNG; empty if no run has any."""
     runs, shared = distinctly_named(runs)
     best = min((run.record.score for run in runs if run.record.score is not None), default=None)
-    lines = [
-        Line(
-            cut(run.record.name, LABEL)
-            + ("" if run.record.score is None else f"  {loss_text(run.record.score)}"),
-            run.record.curves,
-            best=best is not None and run.record.score == best,
-            failed=is_lost(run.record),
-        )
-        for run in runs
-    ]
+    lines = [line_of(run.record, best is not None and run.record.score == best) for run in runs]
     rest = f", {COLOURED} of them in colour" if len(lines) > COLOURED else ""
     with drawing():
         return curves_picture(lines, f"{shared + ': ' if shared else ''}{len(lines):,} runs{rest}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from gptlab.drawing.colors import FAINT
 from gptlab.sweeps.record import JobRecord, Points
-from gptlab.sweeps.style import BAD, COLORS, LABEL, as_png, cut, new_figure, plain, scale, style
+from gptlab.sweeps.style import BAD, COLORS, LABEL, cut, new_figure, plain, shades, style
 from gptlab.sweeps.values import is_lost, ranked
 from gptlab.training.metric_rows import loss_text
 from gptlab.training.smoothing import SMOOTHED
@@ -28,19 +28,14 @@ class Line:
     failed: bool = False
 
 
+def line_of(record: JobRecord, best: bool) -> Line:
+    score = "" if record.score is None else f"  {loss_text(record.score)}"
+    return Line(cut(record.name, LABEL) + score, record.curves, best, is_lost(record))
+
+
 def curves_of_jobs(records: Sequence[JobRecord], title: str, best: JobRecord | None = None) -> bytes:
     """The curves of a sweep as a PNG, that of `best` drawn thick; empty if no job has one."""
-    order = ranked(records)
-    lines = [
-        Line(
-            cut(record.name, LABEL) + (f"  {loss_text(record.score)}" if record.score is not None else ""),
-            record.curves,
-            best=record is best,
-            failed=is_lost(record),
-        )
-        for record in order
-    ]
-    return curves_picture(lines, title)
+    return curves_picture([line_of(record, record is best) for record in ranked(records)], title)
 
 
 def curves_picture(lines: Sequence[Line], title: str) -> bytes:
@@ -50,7 +45,7 @@ def curves_picture(lines: Sequence[Line], title: str) -> bytes:
         return b""
     good = [line for line in lines if not line.failed]
     coloured = good[:COLOURED]
-    colors = list(COLORS[: len(coloured)]) if len(coloured) <= len(COLORS) else scale(len(coloured))
+    colors = shades(len(coloured))
     figure = new_figure(4.6 * len(panels) + 3.4, 4.8)
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, name in zip(all_axes, panels, strict=True):
@@ -59,7 +54,7 @@ def curves_picture(lines: Sequence[Line], title: str) -> bytes:
         axes.set_title(PANELS[name], loc="left", fontsize=10)
     _legend(figure, lines, coloured, colors)
     figure.suptitle(plain(cut(title, 100)), x=0.01, ha="left", fontsize=12, fontweight="bold")
-    return as_png(figure)
+    return figure.png()
 
 
 def _draw_panel(axes: Any, name: str, lines: Sequence[Line], colors: dict[int, Any]) -> None:

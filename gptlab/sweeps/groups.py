@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from gptlab.sweeps.record import JobRecord
-from gptlab.sweeps.table import shown_loss
-from gptlab.sweeps.values import SEED, distinct, finished, is_lost, labels, ranked, shown_value
+from gptlab.sweeps.values import SEED, distinct, finished, is_lost, labels, ranked, shown_loss, shown_value
 from gptlab.training.metric_rows import loss_text
 
 CONFIDENCE = 0.95
@@ -128,7 +127,8 @@ def verdict(groups: Sequence[Group]) -> str:
     apart = f"The best two, {first.name} and {second.name}, differ by {size}"
     spread = max(first.deviation, second.deviation)
     if between.within_spread:
-        alike = [group for group in groups[1:] if is_within_spread(first, group)]
+        distances = (difference(first, group) for group in groups[1:])
+        alike = [other for other in distances if other is not None and other.within_spread]
         others = f" The same holds for {len(alike) - 1:,} more." if len(alike) > 1 else ""
         return f"{apart}: no more than seeds alone would do, it may be chance. {how}{few}.{others}"
     within = f"the spread over seeds ({loss_text(spread, 4)})"
@@ -138,11 +138,6 @@ def verdict(groups: Sequence[Group]) -> str:
             f"way round, but larger than chance explains in the means. {how}{few}."
         )
     return f"{apart}: larger than {within}. {how}{few}."
-
-
-def is_within_spread(first: Group, other: Group) -> bool:
-    between = difference(first, other)
-    return between is not None and between.within_spread
 
 
 def one_seeded(first: Group, second: Group) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
+from signal import SIGINT
 from typing import TYPE_CHECKING, Any
 
 from gptlab.calling import as_called
@@ -20,8 +21,14 @@ from gptlab.command.composing import plugins_here
 from gptlab.config.addresses import hide_in_config
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.errors import TrainingStopped, UserError
+from gptlab.plugins.hookspecs import hookimpl
+from gptlab.runs.checkpoint import CHECKPOINTS, Checkpoint
+from gptlab.runs.files import METRICS, SAMPLES
+from gptlab.runs.folder import RunFolder
+from gptlab.runs.resuming import newest_of
+from gptlab.runs.run import Run
+from gptlab.signals import Stopped
 from gptlab.streams import guarded
-from gptlab.sweeps.earlier import earlier_of, restartable
 from gptlab.sweeps.naming import run_name
 from gptlab.sweeps.plan import config_of_job
 from gptlab.sweeps.record import (
@@ -33,6 +40,7 @@ from gptlab.sweeps.record import (
     RECORD,
     RUNNING,
     JobRecord,
+    earlier_of,
     losses_of,
 )
 from gptlab.sweeps.sweep import STOP
@@ -42,9 +50,8 @@ from gptlab.tracking.orphans import own_process
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from gptlab.launch.member import Member, Seen
-
 Settings = dict[str, Any]
+POLLING_SECONDS = 0.2  # a file system may be far away
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class SweepJob:
         number = int(hydra.job.num)
         job = Job(self, overrides, number, output, trial_of(hydra.sweeper, Path(self.folder), number))
         try:
-            return job.run(config)
+            return job.do(config)
         except KeyboardInterrupt:
             if here:
                 raise
@@ -107,7 +114,7 @@ class SweepJob:
 
 
 class Job:
-    """One job from its config to its record."""
+    """One job from its config to its record; listens to its run, which may end in an error and is to be known then."""
 
     def __init__(self, sweep: SweepJob, overrides: list[str], number: int, output: Path, trial: Trial | None):
         self.sweep = sweep
@@ -115,6 +122,9 @@ class Job:
         self.overrides = overrides
         self.root = Path(sweep.folder)
         self.output = output
+        self.run: Run | None = None  # once it begins
+        self._began = time.monotonic()
+        self._looked = 0.0
         differing = sweep.differing(overrides)
         self.earlier = earlier_of(self.root, sweep.resumed, differing, output) if sweep.resumed else None
         self.folder = output if self.earlier is None else self.root / self.earlier.folder
@@ -127,7 +137,7 @@ class Job:
             runId="" if self.earlier is None else self.earlier.runId,
         )
 
-    def run(self, config: DictConfig) -> JobRecord | None:
+    def do(self, config: DictConfig) -> JobRecord | None:
         """The record that it leaves; None if the sweep was asked to stop before it began."""
         if self.folder != self.output:
             self._remove_output()
@@ -142,10 +152,25 @@ class Job:
             return None
         with ExitStack() as place:
             try:
-                place.enter_context(self._held())
+                place.enter_context(self._hold_folder())
             except UserError as error:
-                return self._without_folder(error, config)
+                return self._refuse_folder(error, config)
             return self._run(config)
+
+    def stop(self) -> None:
+        """Polled between steps: raises Stopped once the process that launched the sweep asks for it, Pruned for a run
+        that is poor."""
+        now = time.monotonic()
+        if now >= self._looked + POLLING_SECONDS:
+            self._looked = now
+            if (self.root / STOP).exists():
+                raise Stopped(SIGINT)
+        if self.trial is not None:
+            self.trial.stop()
+
+    @hookimpl
+    def gptlab_run_started(self, run: Run) -> None:
+        self.run = run
 
     def _remove_output(self) -> None:
         """Take back the folder that Hydra has made, unless somebody else may have, or it is of use."""
@@ -155,7 +180,7 @@ class Job:
         if below and below[-1].name not in self.sweep.there:
             remove_empty(below)
 
-    def _held(self) -> AbstractContextManager[None]:
+    def _hold_folder(self) -> AbstractContextManager[None]:
         """The job's folder, claimed for its run; or held, if it is to go on there."""
         from gptlab.runs.claiming import check_free_for_run, claimed, held
 
@@ -165,10 +190,8 @@ class Job:
             raise UserError(outside(self.folder, self.root))
         return claimed(self.folder, partial(check_free_for_run, key="hydra.sweep.subdir="))
 
-    def _without_folder(self, error: UserError, config: DictConfig) -> JobRecord:
+    def _refuse_folder(self, error: UserError, config: DictConfig) -> JobRecord:
         """The record of a job whose folder is another's, or not to be had: in one that is nobody's."""
-        from gptlab.launch.member import Seen
-
         self._say(str(error))
         if self.earlier is None:
             self._remove_output()
@@ -177,108 +200,100 @@ class Job:
         record = replace(self.record, folder=place, status=FAILED, reason=str(error), refused=True)
         if self.earlier is not None:
             return record  # whoever holds its folder keeps its record, too
-        return self._left(record, Seen(), config, 0.0)
+        return self._leave(record, config)
 
     def _run(self, config: DictConfig) -> JobRecord:
-        from gptlab.launch.member import Seen
-
-        began = time.monotonic()
-        seen = Seen()
         self.record.write(self.folder)
         try:
-            self._train(config, seen)
+            self._train(config)
             record = replace(self.record, status=FINISHED)
         except Pruned as reason:
             print(f"{self.record.name}: {reason}", flush=True)
             record = replace(self.record, status=PRUNED, reason=str(reason))
         except (UserError, TrainingStopped) as error:
             self._say(str(error))
-            refused = seen.run is None and isinstance(error, UserError)
+            refused = self.run is None and isinstance(error, UserError)
             record = replace(self.record, status=FAILED, reason=str(error), refused=refused)
         except KeyboardInterrupt as stop:
-            self._stopped(stop, seen, time.monotonic() - began)
+            self._leave_stopped(stop)
             raise
         except Exception as error:
             # Of gptlab's own, or of a machine that has no memory left: the others go on all the same.
             self._say(traceback.format_exc())
             record = replace(self.record, status=FAILED, reason=f"{type(error).__name__}: {error}")
-        return self._left(record, seen, config, time.monotonic() - began)
+        return self._leave(record, config)
 
-    def _train(self, config: DictConfig, seen: Seen) -> None:
+    def _train(self, config: DictConfig) -> None:
         """Train, or go on, were it only to close what has taken its last step."""
         plugins = plugins_here()
         checked = config_of_job(config, plugins, self.overrides)
         # Only now: a wrong config must not wait for what training needs to be imported.
         from gptlab.command.composing import asked_of
-        from gptlab.launch.launch import launch
+        from gptlab.launch.launch import JobContext, launch
         from gptlab.launch.reports import closing
         from gptlab.launch.resuming import config_to_resume
+        from gptlab.tracking.parent import PARENT
 
-        name = self.record.name
-        checkpoint, known = (None, "") if self.earlier is None else restartable(self.folder, self.earlier)
-        member = self._member(seen, known)
+        checkpoint, run_id = self._restart()
         if checkpoint is not None:
             checked = config_to_resume(checkpoint, checked, self.overrides, plugins)
         asked = asked_of(checked, self.overrides) if checked.initFrom is not None else None
-        run = launch(checked, plugins, self.folder, name, checkpoint, asked, member, held=True)
+        tags = {PARENT: self.sweep.parent} if self.sweep.parent else {}
+        listeners = {"sweep": self} if self.trial is None else {"sweep": self, "optuna": self.trial}
+        job = JobContext(tags, listeners, self.stop, run_id)
+        name = self.record.name
+        run = launch(checked, plugins, self.folder, name, checkpoint, asked, job, held=True)
         if checked.progress != "none":
             print(closing(run, in_sweep=True), flush=True)
 
-    def _member(self, seen: Seen, run_id: str) -> Member:
-        from gptlab.launch.member import Member, StopFile
-        from gptlab.tracking.parent import PARENT
+    def _restart(self) -> tuple[Checkpoint | None, str]:
+        """The checkpoint to go on from; without one the folder is cleared, and the MLflow run to begin again is told.
 
-        tags = {PARENT: self.sweep.parent} if self.sweep.parent else {}
-        stop_file, trial = StopFile(self.root / STOP), self.trial
-        if trial is None:
-            return Member(tags, {"sweep": seen}, stop_file, run_id)
-
-        def stop() -> None:
-            stop_file()
-            trial.stop()
-
-        return Member(tags, {"sweep": seen, "optuna": trial}, stop, run_id)
+        Raises UserError if there are checkpoints and all of them are damaged.
+        """
+        if self.earlier is None:
+            return None, ""
+        if any((self.folder / CHECKPOINTS).glob("step-*")):
+            return newest_of(self.folder), ""
+        for name in (METRICS, SAMPLES):
+            (self.folder / name).unlink(missing_ok=True)
+        return None, self.earlier.runId or RunFolder(self.folder).id
 
     def _say(self, message: str) -> None:
         print(as_called(f"gptlab: {self.record.name}: {message}"), file=sys.stderr, flush=True)
 
-    def _stopped(self, stop: KeyboardInterrupt, seen: Seen, seconds: float) -> None:
+    def _leave_stopped(self, stop: KeyboardInterrupt) -> None:
         """Keep that it was interrupted; of one that had not begun, nothing."""
-        if seen.run is None and self.earlier is None:
+        if self.run is None and self.earlier is None:
             (self.folder / RECORD).unlink(missing_ok=True)
             self._remove_output()
             return
         reason = " ".join(["stopped by", str(stop) or "Ctrl-C"])
-        self._write(replace(self.record, status=KILLED, reason=reason), seen, seconds)
+        self._write(replace(self.record, status=KILLED, reason=reason))
 
-    def _left(self, record: JobRecord, seen: Seen, config: DictConfig, seconds: float) -> JobRecord:
-        if seen.run is None and record.status == FAILED:
-            record = replace(record, runId=self._noted(config, record))
-        return self._write(record, seen, seconds)
+    def _leave(self, record: JobRecord, config: DictConfig) -> JobRecord:
+        if self.run is None and record.status == FAILED and self.sweep.tracking["name"] == "mlflow":
+            record = replace(record, runId=self._note(config, record))
+        return self._write(record)
 
-    def _write(self, record: JobRecord, seen: Seen, seconds: float) -> JobRecord:
-        earlier = 0.0 if self.earlier is None else self.earlier.seconds
-        record = replace(record, seconds=earlier + seconds)
-        if seen.run is not None:
-            record = replace(record, runId=seen.run.id or record.runId, **losses_of(seen.run))
-        record.write(self.folder)
-        return record
-
-    def _noted(self, config: DictConfig, record: JobRecord) -> str:
+    def _note(self, config: DictConfig, record: JobRecord) -> str:
         """The MLflow run of a job that had none, or that was not told of its end."""
-        if self.sweep.tracking["name"] != "mlflow":
-            return record.runId
         from omegaconf import OmegaConf
 
-        from gptlab.tracking.sweeping import note_child
+        from gptlab.tracking.parent import note_child
 
         told = hide_in_config(typing.cast("Settings", OmegaConf.to_container(config)))
-        told.pop("sweep", None)
-        told.pop("anyway", None)
-        parent, tracking = self.sweep.parent, self.sweep.tracking
-        return note_child(
-            tracking, parent, self.folder, record.name, told, record.status, record.reason, record.runId
-        )
+        told = {key: value for key, value in told.items() if key not in ("sweep", "anyway")}
+        tracking, parent = self.sweep.tracking, self.sweep.parent
+        return note_child(tracking, parent, self.folder, record.name, told, record.reason, record.runId)
+
+    def _write(self, record: JobRecord) -> JobRecord:
+        earlier = 0.0 if self.earlier is None else self.earlier.seconds
+        record = replace(record, seconds=earlier + time.monotonic() - self._began)
+        if self.run is not None:
+            record = replace(record, runId=self.run.id or record.runId, **losses_of(self.run))
+        record.write(self.folder)
+        return record
 
 
 def outside(folder: Path, root: Path) -> str:

@@ -81,7 +81,7 @@ def facts_of(hydra: DictConfig) -> HydraFacts:
     )
 
 
-def planned(line: CommandLine, plugins: Plugins) -> Plan:
+def plan_sweep(line: CommandLine, plugins: Plugins) -> Plan:
     """Raises UserError if none of the sweep's jobs can be trained, with the reason of the first."""
     for override in line.overrides:
         if override.is_discrete_sweep() and not any(True for _ in override.sweep_string_iterator()):
@@ -89,7 +89,7 @@ def planned(line: CommandLine, plugins: Plugins) -> Plan:
                 f"a sweep needs at least one value for each key: {override.input_line} gives none. "
                 f"Try {override.get_key_element()}=1,2"
             )
-    facts, config = first_valid(line, plugins)
+    facts, config = find_valid_job(line, plugins)
     check_launcher(facts.launcher)
     if facts.chdir:
         stay_in(os.getcwd())
@@ -120,7 +120,7 @@ def name_of(fixed: list[str], swept: list[str]) -> str:
     return " of ".join(filter(None, [" × ".join(keys), head]))[:250]
 
 
-def first_valid(line: CommandLine, plugins: Plugins) -> tuple[HydraFacts, Config]:
+def find_valid_job(line: CommandLine, plugins: Plugins) -> tuple[HydraFacts, Config]:
     """What Hydra says of the sweep, and the config of the first job that can be trained.
 
     Raises UserError if there is none. Of very many jobs not all are tried: they may show it when they run.

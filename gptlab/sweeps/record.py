@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +77,14 @@ def state_of(record: JobRecord) -> str:
 
 def read_record(file: Path) -> JobRecord:
     """Raises UserError, LookupError or TypeError for a file that is no record."""
-    kept = read_json(file)
+    told = read_json(file)
     known = {f.name for f in fields(JobRecord)}
-    curves = {name: [(int(s), float(v)) for s, v in points] for name, points in kept["curves"].items()}
-    if "trainLoss" in kept:  # an earlier gptlab's
-        kept.setdefault("smoothedTrainLoss", kept["trainLoss"])
+    curves = {name: [(int(s), float(v)) for s, v in points] for name, points in told["curves"].items()}
+    if "trainLoss" in told:  # an earlier gptlab's
+        told.setdefault("smoothedTrainLoss", told["trainLoss"])
     if LOSS in curves:
         curves.setdefault(SMOOTHED, smoothed_points(curves.pop(LOSS)))
-    return JobRecord(**{**{key: value for key, value in kept.items() if key in known}, "curves": curves})
+    return JobRecord(**{**{key: value for key, value in told.items() if key in known}, "curves": curves})
 
 
 def read_records(sweep_folder: Path, running: bool = False) -> list[JobRecord]:
@@ -98,6 +99,22 @@ def read_records(sweep_folder: Path, running: bool = False) -> list[JobRecord]:
             # Where it was found, whatever it says of that: a sweep reads and writes in its own folder only.
             found.append(replace(record, folder=os.path.relpath(file.parent, sweep_folder)))
     return sorted(found, key=lambda record: record.number)
+
+
+@lru_cache(maxsize=1)
+def records_before(sweep_folder: Path, resumed: str) -> dict[frozenset[tuple[str, str]], list[JobRecord]]:
+    """The records that were there when the sweep was `resumed`, by their overrides: read once for all jobs."""
+    found: dict[frozenset[tuple[str, str]], list[JobRecord]] = {}
+    for record in read_records(sweep_folder, running=True):
+        found.setdefault(frozenset(record.overrides.items()), []).append(record)
+    return found
+
+
+def earlier_of(sweep_folder: Path, resumed: str, overrides: dict[str, str], output: Path) -> JobRecord | None:
+    """The record of the job with these overrides, if it has begun: that in `output`, or else a finished one."""
+    same = records_before(sweep_folder, resumed).get(frozenset(overrides.items()), [])
+    mine = os.path.relpath(output, sweep_folder)
+    return min(same, key=lambda record: (record.folder != mine, record.status not in DONE), default=None)
 
 
 def record_files(sweep_folder: Path) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from gptlab.calling import quoted
 from gptlab.command.composing import explained
 from gptlab.command.line import CommandLine, choices_of
 from gptlab.errors import TrainingStopped, UserError
@@ -23,13 +24,19 @@ from gptlab.runs.files import LOCK, PLUGINS, SWEEP
 from gptlab.runs.folder import SweepFolder
 from gptlab.signals import Stopped, handled, received_so_far
 from gptlab.sweeps.closing import OpenSweep, close_sweep, mark_unfinished, take_back_sweep
-from gptlab.sweeps.command import command_to_go_on, refuse_other_command, with_folder
 from gptlab.sweeps.job import SweepJob
-from gptlab.sweeps.plan import Plan, planned
+from gptlab.sweeps.plan import Plan, plan_sweep
 from gptlab.sweeps.record import DONE, FAILED, FINISHED, KILLED, RUNNING, read_records, record_files
-from gptlab.sweeps.sweep import STOP, Sweep, held, read_sweep
+from gptlab.sweeps.sweep import (
+    STOP,
+    Sweep,
+    command_to_go_on,
+    hold_sweep,
+    read_sweep,
+    refuse_other_command,
+)
+from gptlab.tracking.connection import connections
 from gptlab.tracking.orphans import own_process
-from gptlab.tracking.tracker import in_background
 
 
 def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
@@ -38,13 +45,11 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
     Raises UserError if no job can be trained, and leaves nothing then; Stopped, with the command that goes
     on, once the sweep is closed.
     """
-    plan = planned(line, plugins)
+    plan = plan_sweep(line, plugins)
     tracked = plan.tracking["name"] == "mlflow"
     if tracked:
-        from gptlab.tracking.sweeping import prepare
-
-        prepare()  # MLflow loads meanwhile, in a process of its own
-    with held(plan.folder, new=not plan.resume):
+        connections.warm_up()  # MLflow loads meanwhile, in a process of its own
+    with hold_sweep(plan.folder, new=not plan.resume):
         if plan.resume:
             refuse_other_plugins(plan, plugins)
         sweep = open_sweep(plan, tracked)
@@ -56,16 +61,16 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
             close_sweep(sweep, KILLED)
             again = command_to_go_on(arguments, sweep.told, plan.folder)
             if isinstance(stop, Stopped):
-                stop.told = [f"with {finished(plan.folder)}; go on with: {again}"]
+                stop.told = [f"with {tell_done(plan.folder)}; go on with: {again}"]
             raise
         except UserError:
-            if mark_unfinished(plan.folder, "the process that ran it was killed") or plan.resume:
+            if mark_unfinished(plan.folder) or plan.resume:
                 close_sweep(sweep, FAILED)
             else:
                 take_back_sweep(sweep)
             raise
         except BaseException as error:
-            mark_unfinished(plan.folder, "the process that ran it was killed")
+            mark_unfinished(plan.folder)
             close_sweep(sweep, FAILED)
             if plan.in_process or not isinstance(error, Exception):
                 raise
@@ -73,13 +78,23 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
             raise TrainingStopped(
                 f"the launcher has given up ({type(error).__name__}: {error}). Go on with: {again}"
             ) from None
-        records = mark_unfinished(plan.folder, "the process that ran it was killed")
+        records = mark_unfinished(plan.folder)
         if records and all(record.refused for record in records) and not plan.resume:
             take_back_sweep(sweep)
             raise UserError(f"none of the jobs can be trained. The first: {records[0].reason}")
         status = FINISHED if all(record.status in DONE for record in records) else FAILED
         close_sweep(sweep, status)
     return 1 if status == FAILED else 0
+
+
+def with_folder(line: CommandLine, arguments: list[str], folder: Path) -> list[str]:
+    """The arguments, with the sweep's folder as it is known by now; what was said of it before gives way."""
+    given = [text for text in line.flags.overrides if not text.startswith("hydra.sweep.dir=")]
+    # Beside the other overrides: argparse takes only one row of them, before or after the flags.
+    first = min((arguments.index(text) for text in line.flags.overrides), default=len(arguments))
+    others = [text for text in arguments if text not in line.flags.overrides]
+    flags = len([text for text in arguments[:first] if text in others])
+    return [*others[:flags], quoted("hydra.sweep.dir", str(folder)), *given, *others[flags:]]
 
 
 def refuse_other_plugins(plan: Plan, plugins: Plugins) -> None:
@@ -118,7 +133,7 @@ def open_sweep(plan: Plan, tracked: bool) -> OpenSweep:
     told.update(reason="", ended=None)
     parent = None
     if tracked:
-        from gptlab.tracking.sweeping import open_parent
+        from gptlab.tracking.parent import open_parent
 
         try:
             parent = open_parent(plan.tracking, plan.description, told)
@@ -146,7 +161,7 @@ def run_jobs(sweep: OpenSweep, arguments: list[str], choices: list[str], plugins
         sweep.there,
     )
     try:
-        with stopping(plan), in_background(), explained(plugins, choices):
+        with stopping(plan), connections.in_background(), explained(plugins, choices):
             multirun(arguments, job)
     except (OSError, ValueError) as error:
         # Of a job it would be a fault of gptlab's; before the first it is what Hydra could not read or write.
@@ -155,7 +170,7 @@ def run_jobs(sweep: OpenSweep, arguments: list[str], choices: list[str], plugins
         raise UserError(f"Hydra cannot begin: {error}") from None
 
 
-def finished(folder: Path) -> str:
+def tell_done(folder: Path) -> str:
     count = sum(record.status in DONE for record in read_records(folder))
     return f"{count} job{'' if count == 1 else 's'} finished"
 

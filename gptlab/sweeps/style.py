@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gptlab.drawing.colors import FAINT, INK, VALIDATION
 from gptlab.sweeps.values import spans_decades
+
+if TYPE_CHECKING:
+    from gptlab.drawing.picture import Picture
 
 # For up to eight things side by side; more are shades of one scale.
 COLORS = ("#2f6fb7", "#d1495b", "#3a9a5b", "#e08e2b", "#7a5bb0", "#2aa1a1", "#8c6d46", "#c65fa0")
@@ -21,20 +23,10 @@ TITLE = 90  # characters that fit
 LABEL = 44
 
 
-def new_figure(width: float, height: float) -> Any:
-    # The canvas is named, since matplotlib would otherwise ask the environment which one to take.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def new_figure(width: float, height: float) -> Picture:
+    from gptlab.drawing.picture import Picture
 
-    figure = Figure(figsize=(width, height), dpi=150, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def as_png(figure: Any) -> bytes:
-    png = io.BytesIO()
-    figure.savefig(png, format="png")
-    return png.getvalue()
+    return Picture(width, height, layout="constrained")
 
 
 @contextmanager
@@ -126,9 +118,9 @@ def outliers_above(values: Sequence[float]) -> float:
 def loss_axis(axes: Any, values: Sequence[float]) -> None:
     """Log where the losses span decades, and no further up than `outliers_above`."""
     limit = outliers_above(values)
-    kept = [value for value in values if value <= limit]
-    if spans_decades(kept):
+    shown = [value for value in values if value <= limit]
+    if spans_decades(shown):
         axes.set_yscale("log")
-    if len(kept) < len(values):
-        room = 0.12 * (max(kept) - min(kept) or 1.0)
-        axes.set_ylim(min(kept) - room / 2, max(kept) + room)
+    if len(shown) < len(values):
+        room = 0.12 * (max(shown) - min(shown) or 1.0)
+        axes.set_ylim(min(shown) - room / 2, max(shown) + room)

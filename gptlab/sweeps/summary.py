@@ -54,7 +54,7 @@ def summarize(folder: Path, records: Sequence[JobRecord], name: str = "") -> Sum
     said = "" if best is None else best.sentence(measured(records))
     sizes = best_of_sizes(records, list(swept))
     law = fit_power_law(sizes)
-    files = {CSV: as_csv(records).encode("utf-8"), **pictures(records, swept, sizes, law, name, best)}
+    files = {CSV: as_csv(records), **pictures(records, swept, sizes, law, name, best)}
     folder.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
         write_file(folder / file, content)
@@ -123,7 +123,4 @@ def incomparable(swept: dict[str, list[str]]) -> list[str]:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    def write(beside: Path) -> None:
-        beside.write_bytes(content)
-
-    write_atomic(path, write)
+    write_atomic(path, lambda beside: beside.write_bytes(content))

@@ -1,9 +1,11 @@
-"""A sweep's folder: sweep.json, which says what sweep it is, and the lock that keeps another out of it."""
+"""A sweep's folder: sweep.json, which says what sweep it is and by what command it goes on; the lock on it."""
 
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, suppress
+import re
+import shlex
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -11,11 +13,11 @@ from gptlab.errors import UserError
 from gptlab.files import read_json
 from gptlab.runs import claiming
 from gptlab.runs.files import SWEEP
+from gptlab.runs.finding import RUNS
 from gptlab.runs.folder import SweepFolder
 from gptlab.sweeps.record import RUNNING
 
 STOP = "stop"  # there while jobs are asked to end
-RUNS = "runs"
 FORMAT = 1
 
 
@@ -42,12 +44,12 @@ def read_sweep(folder: Path) -> Sweep:
     path = folder / SWEEP
     if not path.is_file():
         raise UserError(f"a sweep's folder must hold {SWEEP}: {folder} does not.")
-    kept = read_json(path)
+    told = read_json(path)
     try:
-        if kept["format"] != FORMAT:
-            raise ValueError(f"its format is {kept['format']}, not {FORMAT}")
+        if told["format"] != FORMAT:
+            raise ValueError(f"its format is {told['format']}, not {FORMAT}")
         known = {field.name for field in fields(Sweep)}
-        sweep = Sweep(**{key: value for key, value in kept.items() if key in known})
+        sweep = Sweep(**{key: value for key, value in told.items() if key in known})
         texts = [sweep.name, sweep.id, sweep.status, *sweep.command, *sweep.swept]
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("it holds what is no text")
@@ -59,11 +61,8 @@ def read_sweep(folder: Path) -> Sweep:
 def sweep_with_id(run_id: str) -> Path | None:
     """The folder below ./runs of the sweep whose parent run has this MLflow id, be it written as runs:/ID or not."""
     wanted = run_id.removeprefix("runs:/").strip("/")
-    for file in Path(RUNS).rglob(SWEEP):
-        with suppress(UserError):
-            if wanted and read_sweep(file.parent).id == wanted:
-                return file.parent
-    return None
+    folders = (file.parent for file in Path(RUNS).rglob(SWEEP))
+    return next((folder for folder in folders if wanted and SweepFolder(folder).id == wanted), None)
 
 
 def sweep_folder_of(reference: str) -> Path:
@@ -88,7 +87,7 @@ def sweep_folder_of(reference: str) -> Path:
     )
 
 
-def held(folder: Path, new: bool = False) -> AbstractContextManager[None]:
+def hold_sweep(folder: Path, new: bool = False) -> AbstractContextManager[None]:
     """Hold the folder of a sweep, or claim it for a `new` one.
 
     Raises UserError if another process runs the sweep of this folder, or it is not free for a new one.
@@ -100,3 +99,42 @@ def held(folder: Path, new: bool = False) -> AbstractContextManager[None]:
     if new:
         return claiming.claimed(folder, claiming.check_free_for_sweep, refusal)
     return claiming.held(folder, refusal)
+
+
+# What may differ when a sweep goes on: where and how its jobs run, nothing of what they learn.
+FREE = re.compile(r"(sweep|anyway|progress|tracking|checkpoint|listeners|hydra(?!.sweeper))\b")
+RESUME = "sweep.resume"
+
+
+def settled_by(overrides: list[str]) -> dict[str, str]:
+    """What counts of a command, by its keys."""
+    found = {text.partition("=")[0].lstrip("+~"): text for text in overrides}
+    return {key: text for key, text in found.items() if not FREE.match(key)}
+
+
+def refuse_other_command(sweep: Sweep, overrides: list[str], folder: Path) -> None:
+    """Raises UserError that says what differs from the command that the sweep was begun with."""
+    had, has = settled_by(sweep.command), settled_by(overrides)
+    differing = []
+    for key in [*had, *(key for key in has if key not in had)]:
+        if had.get(key) == has.get(key):
+            continue
+        if key not in has:
+            differing.append(f"{had[key]} is missing")
+        elif key not in had:
+            differing.append(f"{has[key]} is new")
+        else:
+            differing.append(f"{has[key]} was {had[key]}")
+    if differing:
+        raise UserError(
+            f"{RESUME} goes on with a sweep by the same command: {'; '.join(differing)}. The sweep of "
+            f"{os.path.relpath(folder)} was begun with {shlex.join(sweep.command)}"
+        )
+
+
+def command_to_go_on(arguments: list[str], sweep: Sweep, folder: Path) -> str:
+    """What to type to have the rest done."""
+    again = [text for text in arguments if not text.startswith(f"{RESUME}=")]
+    below = Path(RUNS).absolute() in folder.parents
+    reference = sweep.id if sweep.id and below else os.path.relpath(folder)
+    return f"python -m gptlab {shlex.join([*again, f'{RESUME}={reference}'])}"

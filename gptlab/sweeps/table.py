@@ -5,16 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from gptlab.drawing.table import aligned
+from gptlab.sweeps.groups import Group
 from gptlab.sweeps.record import FAILED, FINISHED, JobRecord, state_of
-from gptlab.sweeps.values import labels, ranked, shown_value
-from gptlab.training.metric_rows import loss_text
-
-if TYPE_CHECKING:
-    from gptlab.sweeps.groups import Group
+from gptlab.sweeps.values import labels, ranked, shown_loss, shown_value
 
 CSV = "summary.csv"
 SHOWN = 25  # rows that are printed; the file has all
@@ -50,13 +47,15 @@ def columns_and_rows(records: Sequence[JobRecord]) -> tuple[list[str], list[list
     return ["rank", "name", *keys, *FACTS], rows
 
 
-def as_csv(records: Sequence[JobRecord]) -> str:
+def as_csv(records: Sequence[JobRecord]) -> bytes:
     columns, rows = columns_and_rows(records)
+    return csv_of([columns, *rows])
+
+
+def csv_of(rows: Iterable[Sequence[Any]]) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8")
 
 
 def as_mlflow(records: Sequence[JobRecord]) -> dict[str, list[Any]]:
@@ -66,66 +65,58 @@ def as_mlflow(records: Sequence[JobRecord]) -> dict[str, list[Any]]:
     return {"columns": [name.replace(".", "/") for name in columns], "data": rows}
 
 
+Columns = list[tuple[str, list[str]]]
+
+
 def printed(records: Sequence[JobRecord], keys: Sequence[str], most: int = SHOWN) -> str:
     """The best jobs, a line each; what sets them apart in the columns `keys`."""
     order = ranked(records)
-    validated = any(record.valLoss is not None for record in order)
-    headers = ["", *labels(keys).values()]
-    headers += ["parameters", *(["best val", "at step", "last val"] if validated else [])]
-    headers += ["train, smoothed", "time", "status"]
-    rows = []
-    for rank, record in enumerate(order[:most], start=1):
-        losses = (
-            [shown_loss(record.bestValLoss), count(record.bestStep), shown_loss(record.valLoss)]
-            if validated
-            else []
-        )
-        rows.append(
-            [
-                str(rank),
-                *(shown_value(record.overrides.get(key, "")) for key in keys),
-                count(record.parameters),
-                *losses,
-                shown_loss(record.smoothedTrainLoss),
-                duration(record.seconds),
-                state_of(record),
-            ]
-        )
-    text = aligned(headers, rows, left={len(headers) - 1})
-    rest = len(order) - len(rows)
-    return text + (f"\n... and {rest:,} more, all in {CSV}" if rest else "")
+    top = order[:most]
+    columns: Columns = [
+        (label, [shown_value(record.overrides.get(key, "")) for record in top])
+        for key, label in labels(keys).items()
+    ]
+    columns += [("parameters", [count(record.parameters) for record in top])]
+    if any(record.valLoss is not None for record in order):
+        columns += [
+            ("best val", [shown_loss(record.bestValLoss) for record in top]),
+            ("at step", [count(record.bestStep) for record in top]),
+            ("last val", [shown_loss(record.valLoss) for record in top]),
+        ]
+    columns += [
+        ("train, smoothed", [shown_loss(record.smoothedTrainLoss) for record in top]),
+        ("time", [duration(record.seconds) for record in top]),
+        ("status", [state_of(record) for record in top]),
+    ]
+    rest = len(order) - len(top)
+    return numbered(columns, left={len(columns)}) + (f"\n... and {rest:,} more, all in {CSV}" if rest else "")
 
 
 def printed_groups(groups: Sequence[Group]) -> str:
     """Mean and standard deviation over the seeds, a line a group, lowest mean first."""
-    keys = list(groups[0].overrides)
-    headers = [
-        "",
-        *labels(keys).values(),
-        "mean",
-        "± deviation",
-        "lowest",
-        "highest",
-        "seeds",
-        "left out",
+    top = groups[:SHOWN]
+    columns: Columns = [
+        (label, [shown_value(group.overrides[key]) for group in top])
+        for key, label in labels(groups[0].overrides).items()
     ]
-    rows = [
-        [
-            str(rank),
-            *map(shown_value, group.overrides.values()),
-            shown_loss(group.mean),
-            shown_loss(group.deviation) if len(group.losses) > 1 else "-",
-            shown_loss(min(group.losses)),
-            shown_loss(max(group.losses)),
-            count(len(group.losses)),
-            count(group.jobs - len(group.losses)),
-        ]
-        for rank, group in enumerate(groups[:SHOWN], start=1)
+    spreads = [shown_loss(group.deviation) if len(group.losses) > 1 else "-" for group in top]
+    columns += [
+        ("mean", [shown_loss(group.mean) for group in top]),
+        ("± deviation", spreads),
+        ("lowest", [shown_loss(min(group.losses)) for group in top]),
+        ("highest", [shown_loss(max(group.losses)) for group in top]),
+        ("seeds", [count(len(group.losses)) for group in top]),
     ]
-    if all(group.jobs == len(group.losses) for group in groups):
-        headers, rows = headers[:-1], [row[:-1] for row in rows]
-    rest = len(groups) - len(rows)
-    return "over seeds:\n" + aligned(headers, rows, set()) + (f"\n... and {rest:,} more" if rest else "")
+    if any(group.jobs > len(group.losses) for group in groups):
+        columns += [("left out", [count(group.jobs - len(group.losses)) for group in top])]
+    rest = len(groups) - len(top)
+    return "over seeds:\n" + numbered(columns, left=set()) + (f"\n... and {rest:,} more" if rest else "")
+
+
+def numbered(columns: Columns, left: set[int]) -> str:
+    """The columns behind one that counts the rows."""
+    rows = [[str(rank), *row] for rank, row in enumerate(zip(*(c for _, c in columns), strict=True), start=1)]
+    return aligned(["", *(header for header, _ in columns)], rows, left)
 
 
 def failures(records: Sequence[JobRecord], where: str = f", all in {CSV}") -> list[str]:
@@ -161,10 +152,6 @@ def counts(records: Sequence[JobRecord]) -> str:
     parts = ", ".join(f"{found[status]:,} {status.lower()}" for status in order if found[status])
     parts += f", {diverged:,} diverged" if diverged else ""
     return f"{len(records):,} {'job' if len(records) == 1 else 'jobs'}" + (f": {parts}" if parts else "")
-
-
-def shown_loss(value: float | None) -> str:
-    return "-" if value is None else loss_text(value, 4)
 
 
 def count(value: int | None) -> str:

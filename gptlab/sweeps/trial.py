@@ -109,7 +109,7 @@ def study_summary(folder: Path) -> str:
     """
     if not (folder / JOURNAL).is_file():
         return ""
-    from gptlab.sweeps.importance import study_results
+    from gptlab.sweeps.study import study_results
     from gptlab.sweeps.summary import write_file
 
     try:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gptlab.sweeps.record import FAILED, FINISHED, JobRecord
+from gptlab.training.metric_rows import loss_text
 
 SEED = "seed"
 GROUP_PREFIXES = ("model.", "train.", "optimizer.", "schedule.", "data.", "tokenizer.", "engine.")
@@ -26,6 +27,10 @@ def shown_value(value: str) -> str:
     if len(value) <= 10 or not (found := numbers([value])) or found[0].is_integer():
         return value
     return f"{found[0]:.4g}"
+
+
+def shown_loss(value: float | None) -> str:
+    return "-" if value is None else loss_text(value, 4)
 
 
 def labels(keys: Iterable[str]) -> dict[str, str]:

@@ -1,27 +1,34 @@
-"""Runs that are over and that MLflow has not whole: `python -m gptlab sync RUN_FOLDER`, and what a next run finds."""
+"""Runs that are over and that MLflow has not whole: `python -m gptlab sync RUN_FOLDER`, and what a next run finds.
+
+Also those of an earlier gptlab, which kept in unsent.jsonl what it could not send. Of that only the first line counts:
+the rest is in the folder's other files.
+"""
 
 import math
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from gptlab import strict_json
+from gptlab.config.addresses import join_address
 from gptlab.errors import UserError
 from gptlab.runs.files import CONFIG, METRICS, RUN, SWEEP
 from gptlab.runs.folder import OVER, RunFolder, SweepFolder
-from gptlab.runs.run import STARTING
+from gptlab.runs.run import KILLED, STARTING
 from gptlab.tracking import orphans
-from gptlab.tracking.earlier import UNSENT, take_in_unsent
-from gptlab.tracking.link import ENVIRONMENT
+from gptlab.tracking.download import open_here
 from gptlab.tracking.parent import ParentSync
-from gptlab.tracking.store import Store, check_server, find_store, open_store
+from gptlab.tracking.store import Store, find_store
 from gptlab.tracking.sync import Sync, alone, end_killed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+UNSENT = "unsent.jsonl"
+FORMAT = 1
 RUNNING = "attributes.status = 'RUNNING'"
 
 
@@ -44,8 +51,7 @@ def sync_folder(path: Path) -> str:
 
 def sync_told(folder: RunFolder | SweepFolder) -> str:
     path = folder.path
-    lock = alone(path)
-    try:
+    with alone(path):
         if isinstance(folder, RunFolder):
             take_in_unsent(folder)
         told = folder.identity()
@@ -58,21 +64,14 @@ def sync_told(folder: RunFolder | SweepFolder) -> str:
             return f"{os.path.relpath(path)} has nothing left to send"
         end_killed(folder, process)
         store = find_store(told["store"])
-        if store.is_server:
-            check_server(store)
-        os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})
-        sync = sync_of(open_store(store), store, folder)
-        error = sync.end(math.inf)
-        if error is None:
-            (path / UNSENT).unlink(missing_ok=True)
-    finally:
-        lock.release()
-    if error is not None:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(
-            f"{store.shown} must take all that is sent, and did not ({reason}). The rest stays in {path}: "
-            "type the same again later."
-        )
+        sync = sync_of(open_here(store), store, folder)
+        if error := sync.end(math.inf):
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"{store.shown} must take all that is sent, and did not ({reason}). The rest stays in {path}: "
+                "type the same again later."
+            )
+        (path / UNSENT).unlink(missing_ok=True)
     said = f"; registered as {sync.registered}" if sync.registered else ""
     return f"sent to {store.shown}: MLflow run {folder.id}{said}"
 
@@ -114,9 +113,20 @@ def close_abandoned(client: "MlflowClient", store: Store, experiment_ids: list[s
         if folder is not None and folder.status not in ("", STARTING):
             if end_later(client, store, folder):
                 closed.append(run_id)
-        elif orphans.close_abandoned(client, run_id, trains):  # nothing tells of its end
+        elif close_untold(client, run_id, trains):  # nothing tells of its end
             closed.append(run_id)
     return closed
+
+
+def close_untold(client: "MlflowClient", run_id: str, process: str) -> bool:
+    """Close as KILLED a run that `process` has left open, if it is still its own; whether it was."""
+    run = client.get_run(run_id)
+    there = run.info.status == "RUNNING" and run.info.lifecycle_stage == "active"
+    if not there or run.data.tags.get(orphans.PROCESS) != process:
+        return False
+    client.set_tag(run_id, "error", orphans.REASON)
+    client.set_terminated(run_id, KILLED)
+    return True
 
 
 def sync_of(client: "MlflowClient", store: Store, folder: RunFolder | SweepFolder) -> Sync | ParentSync:
@@ -148,3 +158,40 @@ def catch_up_below(client: "MlflowClient", store: Store, root: Path) -> None:
         if not orphans.lives(str(told.get("process", ""))):
             with suppress(Exception):  # it stays in the folder, for the next one that looks
                 end_later(client, store, folder)
+
+
+def take_in_unsent(folder: RunFolder) -> None:
+    """Have run.json tell what sending takes. Raises UserError for a file that gptlab did not write."""
+    path = folder.path / UNSENT
+    if path.exists() and "store" not in folder.identity():
+        folder.update(**facts_in(path))
+
+
+def facts_in(path: Path) -> dict[str, Any]:
+    try:
+        first, *rest = [strict_json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if first["format"] != FORMAT:
+            raise ValueError("its format is another")
+        run, store = first["run"], first["store"]
+        counts: dict[str, int] = {"total": 0, "trainable": 0}
+        for matrix in run["matrices"]:
+            counts["total"] += matrix["count"]
+            counts["trainable"] += matrix["count"] * matrix.get("trainable", True)
+            counts[matrix["part"]] = counts.get(matrix["part"], 0) + matrix["count"]
+        ends = {line["write"]: line for line in rest if "write" in line}
+        reasons = [line["value"] for line in rest if line.get("name") == "error"]
+        end = ends.get("status", {"status": "KILLED", "ended": None})
+        return {
+            **{key: run[key] for key in ("name", "description", "tags", "dataset")},
+            **({"id": run["id"]} if run["id"] else {}),
+            **{key: first[key] for key in ("experiment", "process", "began")},
+            "typed": first["command"],
+            "store": join_address(store["uri"], store.get("user", ""), ""),
+            "parameters": counts,
+            "status": end["status"],
+            "ended": end["ended"],
+            "reason": reasons[0] if reasons else "",
+            "synced": False,
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} must be as gptlab wrote it, and is not ({error}). Move it away.") from None

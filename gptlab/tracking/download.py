@@ -9,20 +9,109 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.errors import UserError, nearest
 from gptlab.runs.checkpoint import CHECKPOINTS, STATE, SUMS, WEIGHTS
 from gptlab.runs.files import CONFIG, PLUGINS, TOKENIZER
-from gptlab.tracking.existing import existing_store
+from gptlab.tracking.connection import ENVIRONMENT
+from gptlab.tracking.parent import PARENT
+from gptlab.tracking.store import Store, check_server, find_store, open_store
+from gptlab.training.metric_rows import Metrics
+from gptlab.training.smoothing import with_smoothed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
 
 RUN_ARTIFACT = "artifacts/run"  # where a model that gptlab logged has its run's folder
 MODEL = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>[^/@]+))?/?")
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # how MLflow says so
 RUN = re.compile(r"(runs:/)?(?P<id>[^/:@]+)/?")
+
+
+def open_here(store: Store) -> MlflowClient:
+    """A client of the store in this process, which loads MLflow. Raises UserError if the store does not answer."""
+    if store.is_server:
+        check_server(store)
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    return open_store(store)
+
+
+def open_to_read(uri: str | None, sought: str) -> tuple[Store, MlflowClient]:
+    """The store, which must be there already: what is only read makes none. sought: what is looked for in it.
+
+    Raises UserError if there is no store, or it does not answer.
+    """
+    store = find_store(uri)
+    if store.database is not None and not store.database.exists():
+        raise UserError(
+            f"'{sought}' is looked for in an MLflow store, and there is none at {store.database}. Run in the "
+            "folder that it was made in, or name it with tracking.uri="
+        )
+    return store, open_here(store)
+
+
+def metrics_in_store(run_id: str, uri: str | None) -> Metrics:
+    """All that the run has logged, a row a step. Raises UserError if there is no such run. Makes no store."""
+    store, client = open_to_read(uri, run_id)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id)
+        return with_smoothed(history_of(client, run, run.data.metrics))
+    except MlflowException as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"the metrics of {run_id} in {store.shown} must be readable: {reason}") from None
+
+
+def family_in_store(
+    run_id: str, uri: str | None, names: Iterable[str], most: int
+) -> list[tuple[MlflowRun, Metrics | None]]:
+    """The run, or its children, lowest val/loss first, if it has some; with what the first `most` have logged of these
+    metrics.
+
+    Raises UserError if there is no store, or no such run in it. Makes no store.
+    """
+    store, client = open_to_read(uri, run_id)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id)
+        found = _children(client, run) or [run]
+        found.sort(key=lambda run: run.data.metrics.get("val/loss", float("inf")))
+        return [(run, history_of(client, run, names) if i < most else None) for i, run in enumerate(found)]
+    except MlflowException as error:
+        if error.error_code not in NOT_THERE:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"the run {run_id} of {store.shown} must be readable: {reason}") from None
+        raise UserError(
+            f"there is no run '{run_id}' below ./runs, nor in the MLflow store {store.shown}. Try latest, a "
+            "run's or a sweep's folder, or an id that python -m gptlab ui shows."
+        ) from None
+
+
+def _children(client: MlflowClient, run: MlflowRun) -> list[MlflowRun]:
+    found: list[MlflowRun] = []
+    mine, token = f"tags.`{PARENT}` = '{run.info.run_id}'", None
+    while True:
+        page = client.search_runs([run.info.experiment_id], mine, page_token=token)
+        found += page
+        if not (token := page.token):
+            return found
+
+
+def history_of(client: MlflowClient, run: MlflowRun, names: Iterable[str]) -> Metrics:
+    """What the run has logged of these metrics, a row a step."""
+    rows: dict[int, dict[str, float]] = {}
+    for name in names:
+        if name in run.data.metrics:
+            for point in client.get_metric_history(run.info.run_id, name):
+                rows.setdefault(point.step, {})[name] = point.value
+    return sorted(rows.items())
 
 
 def download_reference(reference: str, uri: str | None, destination: Path) -> Path:
@@ -38,22 +127,21 @@ def download_reference(reference: str, uri: str | None, destination: Path) -> Pa
             "an address in MLflow must read runs:/ID, models:/NAME@ALIAS or models:/NAME/VERSION: "
             f"got '{reference}'."
         )
-    store, client = existing_store(uri, reference)
+    store, client = open_to_read(uri, reference)
     if model is not None:
-        return _model(
-            client, store.shown, reference, model["name"], model["alias"], model["version"], destination
-        )
+        return _model(client, store.shown, model, destination)
     assert run is not None
-    return _run(client, store.shown, reference, run["id"], destination)
+    return _run(client, store.shown, run, destination)
 
 
-def _run(client: MlflowClient, shown: str, reference: str, run_id: str, destination: Path) -> Path:
+def _run(client: MlflowClient, shown: str, reference: re.Match[str], destination: Path) -> Path:
     from mlflow.exceptions import MlflowException
 
+    run_id = reference["id"]
     try:
         found = client.get_run(run_id)
     except MlflowException as error:
-        raise _not_found(error, f"there is no run '{reference}' in the MLflow store {shown}") from None
+        raise _not_found(error, f"there is no run '{reference[0]}' in the MLflow store {shown}") from None
     place = destination / run_id
     try:
         step = _newest_step(client, run_id)
@@ -62,9 +150,9 @@ def _run(client: MlflowClient, shown: str, reference: str, run_id: str, destinat
                 f"the run {run_id} of {shown} must have logged a checkpoint, and has none (it is "
                 f"{found.info.status}). Try a run that has ended, or a run's folder."
             )
-        there = {file.path for file in client.list_artifacts(run_id)}
+        there = {step, *(file.path for file in client.list_artifacts(run_id))}
         for path in (CONFIG, TOKENIZER, PLUGINS, step):
-            if path in there or path == step:
+            if path in there:
                 _fetch(client, f"runs:/{run_id}/{path}", place / path)
     except (MlflowException, OSError) as error:
         raise _unreadable(f"the run {run_id}", shown, error) from None
@@ -82,18 +170,11 @@ def _newest_step(client: MlflowClient, run_id: str) -> str | None:
     return None
 
 
-def _model(
-    client: MlflowClient,
-    shown: str,
-    reference: str,
-    name: str,
-    alias: str | None,
-    version: str | None,
-    destination: Path,
-) -> Path:
+def _model(client: MlflowClient, shown: str, reference: re.Match[str], destination: Path) -> Path:
     from mlflow.exceptions import MlflowException
 
-    found = _version(client, shown, reference, name, alias, version)
+    name = reference["name"]
+    found = _version(client, shown, reference)
     place = destination / f"{name}-{found.version}"
     try:
         if found.model_id:
@@ -111,18 +192,20 @@ def _model(
     return place
 
 
-def _version(
-    client: MlflowClient, shown: str, reference: str, name: str, alias: str | None, version: str | None
-) -> Any:
+def _version(client: MlflowClient, shown: str, reference: re.Match[str]) -> Any:
     """The model version that is meant. Raises UserError that says which there are, if there is none."""
-    versions = sorted(client.search_model_versions(f"name = '{_quoted(name)}'"), key=lambda v: int(v.version))
+    name, alias, version = reference["name"], reference["alias"], reference["version"]
+    quoted = name.replace("'", "''")
+    versions = sorted(client.search_model_versions(f"name = '{quoted}'"), key=lambda v: int(v.version))
     if not versions:
         names = [model.name for model in client.search_registered_models(max_results=100)]
         close = nearest(name, names) or names[:5]
         guess = (
             f"Known: {', '.join(f'models:/{known}' for known in close)}." if close else "It has none at all."
         )
-        raise UserError(f"there is no model '{name}' in the registry of {shown}: got '{reference}'. {guess}")
+        raise UserError(
+            f"there is no model '{name}' in the registry of {shown}: got '{reference[0]}'. {guess}"
+        )
     numbers = ", ".join(str(v.version) for v in versions[-10:])
     if alias is not None:
         aliases = client.get_registered_model(name).aliases
@@ -134,17 +217,12 @@ def _version(
         version = str(aliases.get(alias, versions[-1].version))
     elif version is None or version.lower() == "latest":
         return versions[-1]
-    for candidate in versions:
-        if str(candidate.version) == version:
-            return candidate
+    if meant := [candidate for candidate in versions if str(candidate.version) == version]:
+        return meant[0]
     raise UserError(
         f"the model '{name}' in {shown} has no version '{version}': it has {numbers}. "
         f"Try models:/{name}/{versions[-1].version}"
     )
-
-
-def _quoted(name: str) -> str:
-    return name.replace("'", "''")
 
 
 def _fetch(client: MlflowClient, uri: str, place: Path) -> None:
@@ -159,7 +237,7 @@ def _fetch(client: MlflowClient, uri: str, place: Path) -> None:
 
 
 def _not_found(error: Any, message: str) -> UserError:
-    if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+    if error.error_code in NOT_THERE:
         return UserError(f"{message}. Try run=latest, or a run's folder.")
     return UserError(f"{message}: {str(error).splitlines()[0]}")
 

@@ -3,8 +3,12 @@
 import getpass
 import os
 import re
+import sys
+import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from gptlab import strict_json
 from gptlab.config.typed import flatten
@@ -12,6 +16,7 @@ from gptlab.runs.run import Run
 from gptlab.tracking import orphans
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
 
 # MLflow shows a section of charts for what comes before a metric's `/`, by the alphabet, and last of all the
@@ -21,6 +26,20 @@ JOBS = "jobs"  # of a sweep: jobs.finished, jobs.failed ...
 KEY = "gptlab.runs.run"  # what a run's folder is known by before it has an MLflow id
 PARAM_LENGTH = 6000
 TAG_LENGTH = 8000
+PARAMS_A_BATCH = 100  # MLflow's limit
+
+
+def begun_facts(known: dict[str, Any]) -> dict[str, Any]:
+    """What a folder tells of the process that begins a run, or goes on with it. known: what it told before."""
+    first = {"began": int(time.time() * 1000), "key": uuid4().hex}
+    first |= {name: known[name] for name in first if name in known}
+    return {"process": orphans.own_process(), "typed": command_typed(), **first}
+
+
+def command_typed() -> str:
+    """What was typed to begin this process."""
+    program = Path(sys.argv[0]).name
+    return " ".join(["python -m gptlab" if program == "__main__.py" else program, *sys.argv[1:]])
 
 
 def tags_of(folder: Path, told: dict[str, Any]) -> dict[str, str]:
@@ -76,6 +95,21 @@ def dataset_input(run: Run) -> "DatasetInput":
         profile=strict_json.dumps(profile),
     )
     return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
+
+
+def log_params(client: "MlflowClient", run_id: str, params: dict[str, str]) -> None:
+    """Log params, as many at once as MLflow takes."""
+    from mlflow.entities import Param
+
+    left = iter(params.items())
+    while batch := [Param(key, value) for key, value in islice(left, PARAMS_A_BATCH)]:
+        client.log_batch(run_id, params=batch, synchronous=True)
+
+
+def show_as_table(client: "MlflowClient", run_id: str, artifact: str) -> None:
+    """Have the UI show an artifact as a table, as for MlflowClient.log_table, which needs pandas to write it."""
+    listed = strict_json.dumps([{"path": artifact, "type": "table"}])
+    client.set_tag(run_id, "mlflow.loggedArtifacts", listed)
 
 
 def user() -> str:

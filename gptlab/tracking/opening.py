@@ -1,4 +1,4 @@
-"""The MLflow run of a folder: made, or found again, and how far its metrics have come."""
+"""The MLflow run of a folder: made, or found again, how far its metrics have come, and how it ends."""
 
 import re
 from contextlib import suppress
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from gptlab.errors import UserError
 from gptlab.runs.folder import OVER, ToldFolder
+from gptlab.runs.run import INTERRUPTED, KILLED
 from gptlab.tracking import orphans
-from gptlab.tracking.facts import KEY, tags_of
+from gptlab.tracking.facts import KEY, TAG_LENGTH, tags_of
 from gptlab.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def open_run(
     deleted, or still being trained.
     """
     told = folder.identity()
-    run_id = folder.id or ("" if fresh else made_before(client, store, told))
-    found = existing_run(client, store, run_id) if run_id else None
+    run_id = folder.id or ("" if fresh else find_made_before(client, store, told))
+    found = find_run(client, store, run_id) if run_id else None
     if found is None:
         run_id = client.create_run(
             experiment_id(client, store, told["experiment"]),
@@ -42,7 +43,7 @@ def open_run(
     return run_id, found
 
 
-def made_before(client: "MlflowClient", store: Store, told: dict[str, Any]) -> str:
+def find_made_before(client: "MlflowClient", store: Store, told: dict[str, Any]) -> str:
     """The run that was made of a folder by a process that was killed before it could say so."""
     if not (key := told.get("key", "")):
         return ""
@@ -51,7 +52,7 @@ def made_before(client: "MlflowClient", store: Store, told: dict[str, Any]) -> s
     return str(found[0].info.run_id) if found else ""
 
 
-def existing_run(client: "MlflowClient", store: Store, run_id: str) -> "MlflowRun":
+def find_run(client: "MlflowClient", store: Store, run_id: str) -> "MlflowRun":
     """What MLflow knows of a run. Raises UserError if it is not there, or deleted."""
     from mlflow.exceptions import MlflowException
 
@@ -139,3 +140,23 @@ def _artifact_location(store: Store, name: str) -> str | None:
         return None
     # MLflow's own folders are numbers; a readable name serves whoever looks into the folder.
     return f"{store.artifacts}/{re.sub(r'[^A-Za-z0-9._-]', '_', name)}"
+
+
+def end_of(told: dict[str, Any]) -> dict[str, Any]:
+    """How a run has ended of which its folder tells this. One that goes on is taken for killed."""
+    status = told.get("status")
+    if status not in OVER:
+        return {"status": KILLED, "reason": orphans.REASON}
+    reason = told.get("reason") or told.get("diverged") or ""
+    return {"status": status, "reason": reason, "ended": told.get("ended")}
+
+
+def end_run(
+    client: "MlflowClient", run_id: str, status: str, reason: str = "", ended: int | None = None
+) -> None:
+    """Close a run, with the reason; one without was not killed, though its process may have seemed gone meanwhile."""
+    if reason:
+        client.set_tag(run_id, "error", reason[:TAG_LENGTH])
+    elif client.get_run(run_id).data.tags.get("error") in (orphans.REASON, INTERRUPTED):
+        client.delete_tag(run_id, "error")
+    client.set_terminated(run_id, status, end_time=ended)

@@ -10,13 +10,6 @@ import subprocess
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from gptlab.runs.run import KILLED
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run as MlflowRun
 
 HOST = "gptlab.host"
 PROCESS = "gptlab.process"  # that trains, or runs the sweep
@@ -68,18 +61,3 @@ def lives(mark: str) -> bool:
     """Whether the process of a mark still goes on; False for an empty one."""
     pid = mark.partition(" ")[0]
     return pid.isdigit() and process(int(pid)) == mark
-
-
-def is_open(run: "MlflowRun", process: str) -> bool:
-    """Whether the store has the run as RUNNING, and as that of `process`: nobody else may close it."""
-    there = run.info.status == "RUNNING" and run.info.lifecycle_stage == "active"
-    return there and run.data.tags.get(PROCESS) == process
-
-
-def close_abandoned(client: "MlflowClient", run_id: str, process: str) -> bool:
-    """Close as KILLED a run that `process` has left open, if it is still its own; whether it was."""
-    if not is_open(client.get_run(run_id), process):
-        return False
-    client.set_tag(run_id, "error", REASON)
-    client.set_terminated(run_id, KILLED)
-    return True

@@ -1,25 +1,127 @@
-"""The parent run of a sweep in MLflow, and the children that never began to train. Called in MLflow's process."""
+"""The parent run of a sweep in MLflow, and the children that never began to train.
+
+First what the process that runs the sweep asks, once, and waits for the answer; then what MLflow's process does.
+"""
 
 import math
+import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab import strict_json
+from gptlab.errors import UserError
 from gptlab.runs.folder import OVER, RunFolder, SweepFolder
-from gptlab.runs.run import INTERRUPTED, KILLED
-from gptlab.tracking.facts import TAG_LENGTH, clean_key, flat_params, tags_of
-from gptlab.tracking.opening import experiment_id, open_run
-from gptlab.tracking.orphans import REASON
-from gptlab.tracking.store import Store
+from gptlab.runs.run import FAILED
+from gptlab.tracking.connection import connections
+from gptlab.tracking.facts import (
+    TAG_LENGTH,
+    begun_facts,
+    clean_key,
+    flat_params,
+    log_params,
+    show_as_table,
+    tags_of,
+)
+from gptlab.tracking.opening import end_of, end_run, experiment_id, open_run
+from gptlab.tracking.store import (
+    WITHOUT,
+    Store,
+    check_server,
+    check_store,
+    find_store,
+    refusal_of,
+    write_store,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PARENT = "mlflow.parentRunId"
-PARAMS_A_BATCH = 100  # MLflow's limit
 TABLE = "summary.json"
+ASKING_SECONDS = 60.0
+CLOSING_SECONDS = 120.0
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ParentRun:
+    """The MLflow run that a sweep's jobs are children of."""
+
+    store: Store
+    folder: Path
+    id: str
+
+    def close(self) -> str:
+        """Have MLflow know what the sweep's folder tells of its end; what went wrong, if anything."""
+        return _ask(self.store, CLOSING_SECONDS, do="end_sweep", folder=str(self.folder))[1]
+
+    def delete(self, children: list[str]) -> str:
+        """Take it back, for a sweep that no job of began; what went wrong, if anything."""
+        ids = [*children, self.id]
+        return _ask(self.store, ASKING_SECONDS, do="delete_runs", run_ids=ids)[1]
+
+
+def open_parent(tracking: Settings, description: str, folder: SweepFolder) -> ParentRun:
+    """Make the parent run of the sweep in `folder`, or open it again. Raises UserError if the store refuses, or does
+    not answer."""
+    store = find_store(tracking["uri"])
+    check_store(store)
+    if store.is_server:
+        check_server(store)
+    told = {"description": description, "store": store.address, "experiment": tracking["experimentName"]}
+    folder.update(**begun_facts(folder.identity()), **told, synced=False)
+    found, error = _ask(store, ASKING_SECONDS, do="open_sweep", folder=str(folder.path.absolute()))
+    if error:
+        raise UserError(error)
+    return ParentRun(store, folder.path, found)
+
+
+def note_child(
+    tracking: Settings,
+    parent: str,
+    folder: Path,
+    name: str,
+    config: Settings,
+    reason: str,
+    run_id: str = "",
+) -> str:
+    """Have MLflow know a job that failed before it began to train, or that the run `run_id` has; its id.
+
+    Empty if the store does not take it: the job's record keeps the reason anyway.
+    """
+    try:
+        store = find_store(tracking["uri"])
+        told = begun_facts({}) | {"description": reason, "reason": reason, "id": run_id, "config": config}
+        told |= {"name": name, "folder": str(folder.absolute()), "tags": {PARENT: parent} if parent else {}}
+        experiment = tracking["experimentName"]
+        found, error = _ask(store, ASKING_SECONDS, do="note_child", experiment=experiment, told=told)
+    except UserError as refusal:
+        found, error = "", str(refusal)
+    if error:
+        print(f"mlflow: {name} is not noted there: {error}", file=sys.stderr, flush=True)
+    return found
+
+
+def _ask(store: Store, timeout: float, **message: Any) -> tuple[str, str]:
+    """What MLflow's process answers: a run's id, and what went wrong; one of them is empty."""
+    for _ in range(2):
+        connection = connections.take()
+        connection.send(store=write_store(store), **message)
+        reply = connection.receive(timeout)
+        if reply is None or reply["is"] != "gone" or not reply["killed"]:
+            break  # else another process can be asked
+    if reply is None or reply["is"] == "gone":
+        connection.close(0.0)
+        reason = f"does not answer within {timeout:g} s"
+        if reply is not None:
+            reason = f"cannot be asked: {reply['message']}"
+        return "", f"the MLflow store {store.shown} {reason}. {WITHOUT}"
+    connections.keep(connection)
+    if reply["is"] == "refused":
+        return "", refusal_of(store, reply)
+    return str(reply["id"]), ""
 
 
 class ParentSync:
@@ -72,56 +174,28 @@ def close_parent(client: "MlflowClient", run_id: str, folder: Path, told: dict[s
             client.log_artifact(run_id, str(file))
     if shown.get("table"):
         client.log_dict(run_id, shown["table"], TABLE)
-        # What makes the UI show it as a table, see Uploads.
-        client.set_tag(
-            run_id, "mlflow.loggedArtifacts", strict_json.dumps([{"path": TABLE, "type": "table"}])
-        )
-    status = told.get("status")
-    if status in OVER:
-        forget_kill(client, run_id)
-    else:
-        status = KILLED
-    if reason := told.get("reason", "") if told.get("status") in OVER else REASON:
-        client.set_tag(run_id, "error", reason[:TAG_LENGTH])
-    client.set_terminated(run_id, status)
+        show_as_table(client, run_id, TABLE)
+    end_run(client, run_id, **end_of(told))
 
 
 def delete_runs(client: "MlflowClient", run_ids: list[str]) -> str:
     """Delete runs, as the UI does; the id of the last."""
     for run_id in run_ids:
-        client.set_terminated(run_id, "FAILED")  # whoever restores it sees no run that goes on for ever
+        client.set_terminated(run_id, FAILED)  # whoever restores it sees no run that goes on for ever
         client.delete_run(run_id)
     return run_ids[-1]
 
 
-def note_child(client: "MlflowClient", store: Store, experiment: str, told: dict[str, Any]) -> str:
-    """Have the run of a job that ended before it began: made and closed as told, with the reason; its id."""
-    from mlflow.entities import Param
-
-    run_id = str(told["id"]) or _made(client, store, experiment, told)
-    params = [Param(key, value) for key, value in flat_params(told["config"]).items()]
-    if not told["id"]:
-        for first in range(0, len(params), PARAMS_A_BATCH):
-            client.log_batch(run_id, params=params[first : first + PARAMS_A_BATCH], synchronous=True)
-    if told["reason"]:
-        client.set_tag(run_id, "error", told["reason"][:TAG_LENGTH])
-    else:
-        forget_kill(client, run_id)
-    client.set_terminated(run_id, told["status"])
+def log_child(client: "MlflowClient", store: Store, experiment: str, told: dict[str, Any]) -> str:
+    """Have the run of a job that failed before it began: made and closed as told, with the reason; its id."""
+    run_id = str(told["id"])
+    if not run_id:
+        run_id = client.create_run(
+            experiment_id(client, store, experiment),
+            start_time=told["began"],
+            run_name=told["name"],
+            tags=tags_of(Path(told["folder"]), told),
+        ).info.run_id
+        log_params(client, run_id, flat_params(told["config"]))
+    end_run(client, run_id, FAILED, told["reason"])
     return run_id
-
-
-def forget_kill(client: "MlflowClient", run_id: str) -> None:
-    """A run that has ended was not killed, though its process may have seemed gone meanwhile."""
-    if client.get_run(run_id).data.tags.get("error") in (REASON, INTERRUPTED):
-        client.delete_tag(run_id, "error")
-
-
-def _made(client: "MlflowClient", store: Store, experiment: str, told: dict[str, Any]) -> str:
-    made = client.create_run(
-        experiment_id(client, store, experiment),
-        start_time=told["began"],
-        run_name=told["name"],
-        tags=tags_of(Path(told["folder"]), told),
-    )
-    return str(made.info.run_id)

@@ -7,6 +7,7 @@ Everything but `create_store` and `open_store` works without loading MLflow, so 
 import base64
 import importlib.metadata
 import importlib.util
+import math
 import os
 import re
 import shlex
@@ -18,7 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,9 +51,13 @@ class Store:
 
     uri: str
     artifacts: str | None = None
-    database: Path | None = None  # the file of an SQLite store
     user: str = ""  # for a server, and not in its uri
     password: str = field(default="", repr=False)
+
+    @property
+    def database(self) -> Path | None:
+        """The file of an SQLite store."""
+        return Path(sqlite_path(self.uri.partition(":///")[2])) if self.uri.startswith("sqlite:") else None
 
     @property
     def shown(self) -> str:
@@ -72,20 +77,19 @@ class Store:
 
 def write_store(store: Store) -> Message:
     """A store as a message."""
-    return {
-        "uri": store.uri,
-        "artifacts": store.artifacts,
-        "database": str(store.database) if store.database else None,
-        "user": store.user,
-        "password": store.password,
-    }
+    return asdict(store)
 
 
 def read_store(message: Message) -> Store:
     """The store that `write_store` wrote."""
-    database = message["database"]
-    who = message.get("user", ""), message.get("password", "")  # an earlier gptlab kept them in the uri
-    return Store(message["uri"], message["artifacts"], Path(database) if database else None, *who)
+    return Store(**message)
+
+
+def refusal_of(store: Store, reply: Message, what: str = "") -> str:
+    """What MLflow's process has said in refusing `what`, for a person to read."""
+    if reply["user"]:
+        return str(reply["message"])
+    return f"the MLflow store {store.shown} refuses{what}: {reply['message']}. {WITHOUT}"
 
 
 def find_store(uri: str | None = None, folder: Path | None = None) -> Store:
@@ -115,7 +119,7 @@ def find_store(uri: str | None = None, folder: Path | None = None) -> Store:
             bare, user, password = split_address(uri)
             # MLflow takes the two from the environment, and one of them may be there already.
             secret = password or (os.environ.get("MLFLOW_TRACKING_PASSWORD", "") if user else "")
-            return Store(bare, None, None, user, secret)
+            return Store(bare, None, user, secret)
         return Store(uri, None if remote else (folder / "mlartifacts").as_uri())
     prefix, _, name = uri.partition(":///")
     if not name or name == ":memory:" or "?" in name:
@@ -123,7 +127,7 @@ def find_store(uri: str | None = None, folder: Path | None = None) -> Store:
             f"an SQLite store must be a file, and a '?' in its path be typed %3F: got '{uri}'. Try {KEY}={default}"
         )
     database = Path(os.path.normpath(folder / sqlite_path(name)))
-    return Store(sqlite_address(prefix, str(database)), (database.parent / "mlartifacts").as_uri(), database)
+    return Store(sqlite_address(prefix, str(database)), (database.parent / "mlartifacts").as_uri())
 
 
 def check_store(store: Store) -> None:
@@ -279,7 +283,7 @@ def open_store(store: Store) -> "MlflowClient":
         if not store.database.exists():
             create_store(store)
         elif _leftovers(store.database):
-            with _locked(store.database, wait=False) as mine:
+            with _locked(store.database, 0.0) as mine:
                 if mine:
                     _remove_leftovers(store.database)
     try:
@@ -350,8 +354,8 @@ def settle(store: Store) -> None:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def glance(store: Store) -> tuple[str | None, bool]:
-    """The experiment of the newest run, and whether a run may be RUNNING: without loading MLflow."""
+def glance(store: Store, but: str = "") -> tuple[str | None, bool]:
+    """The experiment of the newest run, and whether a run may be RUNNING, `but` aside: without loading MLflow."""
     if store.database is None:
         return None, True
     # Queries this plain outlive changes of the schema; if not, MLflow can still be asked.
@@ -359,7 +363,8 @@ def glance(store: Store) -> tuple[str | None, bool]:
         with closing(sqlite3.connect(store.database, timeout=5)) as connection:
             newest = connection.execute("SELECT experiment_id FROM runs ORDER BY start_time DESC LIMIT 1")
             experiment = newest.fetchone()
-            running = connection.execute("SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1").fetchone()
+            others = "SELECT 1 FROM runs WHERE status = 'RUNNING' AND run_uuid != ? LIMIT 1"
+            running = connection.execute(others, [but]).fetchone()
     except sqlite3.Error:
         return None, True
     return (str(experiment[0]) if experiment else None), running is not None
@@ -376,11 +381,11 @@ def _remove_leftovers(database: Path) -> None:
 
 
 @contextmanager
-def _locked(database: Path, wait: bool = True) -> Iterator[bool]:
+def _locked(database: Path, seconds: float = math.inf) -> Iterator[bool]:
     """Hold the right to make the store. Not the folder itself: that may be a run's."""
     path = database.with_name(f".{database.name}.lock")
     try:
-        held = lock(path) if wait else lock(path, 0.0)
+        held = lock(path, seconds)
     except Busy:
         yield False
         return

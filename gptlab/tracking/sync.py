@@ -10,17 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptlab.errors import UserError
 from gptlab.files import Busy, Lock, lock
 from gptlab.runs.files import CONFIG, METRICS, PARAMETERS, PLUGINS, WRITING
 from gptlab.runs.folder import OVER, RunFolder, ToldFolder
 from gptlab.runs.run import FINISHED, KILLED, RUNNING
-from gptlab.tracking.facts import COUNTS, TAG_LENGTH, clean_key, flat_params
-from gptlab.tracking.opening import last_of, open_run, steps_of
+from gptlab.tracking.facts import COUNTS, TAG_LENGTH, clean_key, flat_params, log_params
+from gptlab.tracking.opening import end_of, end_run, last_of, open_run, steps_of
 from gptlab.tracking.orphans import REASON
-from gptlab.tracking.parent import forget_kill
 from gptlab.tracking.store import Store, answers
 from gptlab.tracking.uploads import Uploads
 from gptlab.training.metric_rows import Metrics, rows_after
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOSS, BEST = "val/loss", "val/best"
-METRICS_A_BATCH = 1000  # MLflow's limits
-PARAMS_A_BATCH = 100
+METRICS_A_BATCH = 1000  # MLflow's limit
 ENDING_SECONDS = 20.0  # no new artifact is begun after so long: a dead server must not hold a finished run
 WAITING_SECONDS = 60.0  # a forerunner writes what it has and ends; a dead server may hold it for a while
 Point = tuple[str, float, int, int]  # a metric's key, value, time (milliseconds since 1970) and step
@@ -83,7 +81,7 @@ class Sync:
 
         Each part is tried, also after another one has failed; after so many seconds only the status is.
         """
-        return self.close(**end_of(self.folder), seconds=seconds)
+        return self.close(**end_of(self.folder.identity()), seconds=seconds)
 
     def close(
         self, status: str, reason: str = "", ended: int | None = None, seconds: float = ENDING_SECONDS
@@ -125,7 +123,7 @@ class Sync:
         return [
             self._send_rows,
             self._send_facts,
-            lambda: self.uploads.samples(self.folder),
+            self.uploads.samples,
             self.uploads.checkpoints,
             self.uploads.inspections,
             self._send_last,
@@ -192,14 +190,9 @@ class Sync:
         """What is known at the start, but for what MLflow has already: it never lets that be changed."""
         if self._facts_sent:
             return
-        from mlflow.entities import Param
-
         logged = {} if self.fresh else self.client.get_run(self.run.id).data.params
-        params = [Param(k, v) for k, v in flat_params(self.run.config).items() if k not in logged]
-        for first in range(0, len(params), PARAMS_A_BATCH):
-            self.client.log_batch(
-                self.run.id, params=params[first : first + PARAMS_A_BATCH], synchronous=True
-            )
+        params = {k: v for k, v in flat_params(self.run.config).items() if k not in logged}
+        log_params(self.client, self.run.id, params)
         now = int(time.time() * 1000)
         counts = {
             clean_key(f"{COUNTS}.{part}"): float(count)
@@ -215,7 +208,7 @@ class Sync:
         """What can be made once the last step is done, while the rest of the run still goes on."""
         steps = self.run.config.get("train", {}).get("numSteps")
         if steps and self._last.get(clean_key("train/loss")) == steps:
-            self.uploads.curve(self.folder)
+            self.uploads.curve()
             newest = self._newest()
             if newest is not None and newest.name.endswith(f"-{steps:06d}"):
                 self.uploads.results(FINISHED, newest)
@@ -225,26 +218,10 @@ class Sync:
         return checkpoints[-1] if checkpoints else None
 
     def _close(self, status: str, reason: str, ended: int) -> None:
-        if status == FINISHED:
-            forget_kill(self.client, self.run.id)
         if reason:
-            self.client.set_tag(self.run.id, "error", reason[:TAG_LENGTH])
             note = f"{self.run.description}\n\n{status}: {reason}".strip()
             self.client.set_tag(self.run.id, "mlflow.note.content", note[:TAG_LENGTH])
-        self.client.set_terminated(self.run.id, status, end_time=ended)
-
-
-def end_of(folder: ToldFolder) -> dict[str, Any]:
-    """How the run of a folder has ended, as `Sync.close` takes it. One that goes on is taken for killed."""
-    told = folder.identity()
-    status = told.get("status")
-    if status not in OVER:
-        return {"status": KILLED, "reason": REASON}
-    return {
-        "status": status,
-        "reason": told.get("reason") or told.get("diverged") or "",
-        "ended": told.get("ended"),
-    }
+        end_run(self.client, self.run.id, status, reason, ended)
 
 
 def end_killed(folder: ToldFolder, process: str) -> None:

@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from uuid import uuid4
 
 from gptlab.calling import as_called
 from gptlab.errors import UserError
@@ -23,10 +22,19 @@ from gptlab.plugins.hookspecs import hookimpl
 from gptlab.runs.files import INSPECTIONS
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import Run, end_of
-from gptlab.tracking import MLflowTracking, orphans
-from gptlab.tracking.link import Link, take_link, warm_up
+from gptlab.tracking import MLflowTracking
+from gptlab.tracking.connection import Connection, connections
+from gptlab.tracking.facts import begun_facts
 from gptlab.tracking.parent import PARENT
-from gptlab.tracking.store import WITHOUT, Store, check_server, check_store, find_store, write_store
+from gptlab.tracking.store import (
+    WITHOUT,
+    Store,
+    check_server,
+    check_store,
+    find_store,
+    refusal_of,
+    write_store,
+)
 
 STARTING_SECONDS = 20.0  # the longest that a run waits to exist, only to be closed
 CLOSING_SECONDS = 120.0  # the longest that a finished run waits for the next thing to be written
@@ -42,7 +50,7 @@ class Tracker:
 
     def __init__(self, config: MLflowTracking) -> None:
         self.config = config
-        self._link: Link | None = None
+        self._connection: Connection | None = None
         self._server: Future[None] | None = None
         self._ready = False
         self._accepted = False  # MLflow's process has the run, though a server may not yet
@@ -52,7 +60,7 @@ class Tracker:
 
     def prepare(self) -> None:
         """Begin to load MLflow, in another process; touches no disk. Best called first of all."""
-        warm_up()
+        connections.warm_up()
 
     @hookimpl
     def gptlab_run_started(self, run: Run) -> None:
@@ -67,23 +75,15 @@ class Tracker:
         # That of a sweep's parent has answered; if it is away now, the job goes on, and is written later.
         if store.is_server and PARENT not in run.tags:
             self._server = _in_thread(check_server, store)
-        folder = RunFolder(run.folder)
-        known, fresh = folder.identity(), run.resumed_from is None and not run.id
-        folder.update(
-            store=store.address,
-            experiment=self.config.experimentName,
-            process=orphans.own_process(),
-            typed=command_typed(),
-            began=int(time.time() * 1000) if fresh else known.get("began", int(time.time() * 1000)),
-            key=uuid4().hex if fresh else known.get("key", ""),
-            synced=False,
-        )
+        folder, fresh = RunFolder(run.folder), run.resumed_from is None and not run.id
+        told = begun_facts({} if fresh else folder.identity())
+        folder.update(**told, store=store.address, experiment=self.config.experimentName, synced=False)
         self._follow(fresh)
 
     def _follow(self, fresh: bool) -> None:
-        self._link = take_link()
+        self._connection = connections.take()
         folder = str(self._run.folder.absolute())
-        self._link.send(do="follow", store=write_store(self._store), folder=folder, fresh=fresh)
+        self._connection.send(do="follow", store=write_store(self._store), folder=folder, fresh=fresh)
 
     def wait_until_reachable(self) -> None:
         """Wait until a server, if the store is one, has answered: 5 s at most, and nothing for a file.
@@ -100,40 +100,32 @@ class Tracker:
 
         Raises UserError if the store cannot be reached or opened, or takes longer than `timeout` seconds.
         """
-        assert self._link is not None, "gptlab_run_started comes first"
-        deadline = time.monotonic() + timeout
+        assert self._connection is not None, "gptlab_run_started comes first"
         self.wait_until_reachable()
-        with self._giving_up():
-            while not self._ready:
-                reply = self._link.receive(deadline - time.monotonic())
-                if reply is None:
-                    shown = self._store.shown
-                    raise UserError(f"the MLflow store {shown} must answer within {timeout:g} s. {WITHOUT}")
-                self._take(reply)
+        late = f"the MLflow store {self._store.shown} must answer within {timeout:g} s. {WITHOUT}"
+        self._wait(lambda: self._ready, timeout, late)
 
     @hookimpl
     def gptlab_step_ended(self, run: Run, step: int, metrics: dict[str, float]) -> None:
         """Raises UserError if the run was not waited for and the store has refused it."""
-        if self._link is None:
+        if self._connection is None:
             return
         if _is_last(run, step):
-            self._link.send(do="now")
-        if not self._link.has_answer:
-            return
+            self._connection.send(do="now")
         with self._giving_up():
-            while self._link is not None and (reply := self._link.receive(0.0)) is not None:
+            while self._connection is not None and (reply := self._connection.receive(0.0)) is not None:
                 self._take(reply)
 
     @hookimpl
     def gptlab_checkpoint_saved(self, run: Run, folder: Path, step: int, removed: list[Path]) -> None:
         """Have the last checkpoint, and the model that it holds, sent at once."""
-        if self._link is not None and _is_last(run, step):
-            self._link.send(do="now")
+        if self._connection is not None and _is_last(run, step):
+            self._connection.send(do="now")
 
     @hookimpl
     def gptlab_inspected(self, run: Run, step: int, inspection: Inspection) -> None:
         """Keep an inspection for MLflow's process, which draws it while training goes on."""
-        if self._link is None:
+        if self._connection is None:
             return
         path = f"{INSPECTIONS}/step-{step:06d}.npz"
         try:
@@ -145,26 +137,26 @@ class Tracker:
     def gptlab_run_ended(self, run: Run, error: BaseException | None) -> None:
         """Wait until all is written and the run is closed: FINISHED, FAILED, or KILLED if interrupted.
 
-        Within `in_background` that is waited for only at its end.
+        Within `connections.in_background` that is waited for only at its end.
         """
-        if self._link is None:
+        if self._connection is None:
             return
         if not self._accepted and not self._started_late(error):
             return
         # Of a run that took no step its folder keeps nothing, and is gone in a moment.
         self._end = {} if run.metrics else dict(zip(("status", "reason"), end_of(error), strict=True))
-        self._link.send(do="end", **self._end)
+        self._connection.send(do="end", **self._end)
         if run.metrics:
-            end(self._finish)
+            connections.end(self._finish)
         else:
             self._finish()
 
     def _finish(self) -> None:
         """Wait until all is written."""
-        assert self._link is not None
+        assert self._connection is not None
         deadline = time.monotonic() + CLOSING_SECONDS
-        while self._link is not None:
-            reply = self._link.receive(deadline - time.monotonic())
+        while self._connection is not None:
+            reply = self._connection.receive(deadline - time.monotonic())
             if reply is None:
                 self._report(f"nothing more is written for {CLOSING_SECONDS:g} s; going on without")
                 return self._end_process()
@@ -173,17 +165,22 @@ class Tracker:
 
     def _started_late(self, error: BaseException | None) -> bool:
         """Wait for a run that ended before it existed; False if it never comes."""
-        deadline = time.monotonic() + (CLOSING_SECONDS if error is None else STARTING_SECONDS)
+        late = "the run ended before the store had answered, and is not logged"
         try:
-            with self._giving_up():
-                while not self._accepted and self._link is not None:
-                    reply = self._link.receive(deadline - time.monotonic())
-                    if reply is None:
-                        raise UserError("the run ended before the store had answered, and is not logged")
-                    self._take(reply)
+            self._wait(lambda: self._accepted, CLOSING_SECONDS if error is None else STARTING_SECONDS, late)
         except UserError as refusal:
             self._report(str(refusal))
         return self._accepted
+
+    def _wait(self, until: Callable[[], bool], seconds: float, late: str) -> None:
+        """Take answers. Raises UserError if MLflow refuses, or it takes longer than so many seconds."""
+        deadline = time.monotonic() + seconds
+        with self._giving_up():
+            while not until() and self._connection is not None:
+                reply = self._connection.receive(deadline - time.monotonic())
+                if reply is None:
+                    raise UserError(late)
+                self._take(reply)
 
     def _take(self, reply: dict[str, Any]) -> None:
         """Act on an answer. Raises UserError if it is a refusal."""
@@ -192,8 +189,7 @@ class Tracker:
             self._ready = self._accepted = True
         elif reply["is"] == "refused":
             self._keep_process()
-            whose = "" if reply["user"] else f"the MLflow store {self._store.shown} refuses the run: "
-            raise UserError(f"{whose}{reply['message']}{'' if reply['user'] else f'. {WITHOUT}'}")
+            raise UserError(refusal_of(self._store, reply, " the run"))
         elif reply["is"] == "failed":
             self._accepted = True
             self._report(f"not written, trying again until the run ends: {reply['message']}")
@@ -219,8 +215,8 @@ class Tracker:
         self._report("its process has ended; another one goes on")
         self._restarts += 1
         self._follow(fresh=False)
-        if self._end is not None and self._link is not None:
-            self._link.send(do="end", **self._end)
+        if self._end is not None and self._connection is not None:
+            self._connection.send(do="end", **self._end)
 
     def _rest(self) -> str:
         """What becomes of what was not written."""
@@ -238,15 +234,15 @@ class Tracker:
 
     def _keep_process(self) -> None:
         """Leave the MLflow process, which is well, to the next run."""
-        if self._link is not None:
-            self._link.release()
-        self._link = None
+        if self._connection is not None:
+            connections.keep(self._connection)
+        self._connection = None
 
     def _end_process(self) -> None:
         """At once, since it may be waiting for a server; making a store survives being killed."""
-        if self._link is not None:
-            self._link.close(0.0)
-        self._link = None
+        if self._connection is not None:
+            self._connection.close(0.0)
+        self._connection = None
 
     def _report(self, message: str) -> None:
         """Say once that something is wrong: a store that stays away would fill the screen."""
@@ -257,12 +253,6 @@ class Tracker:
 
 def _is_last(run: Run, step: int) -> bool:
     return bool(step == run.config["train"]["numSteps"])
-
-
-def command_typed() -> str:
-    """What was typed to begin this process."""
-    program = Path(sys.argv[0]).name
-    return " ".join(["python -m gptlab" if program == "__main__.py" else program, *sys.argv[1:]])
 
 
 def _in_thread(function: Callable[[Store], None], store: Store) -> "Future[None]":
@@ -278,33 +268,3 @@ def _in_thread(function: Callable[[Store], None], store: Store) -> "Future[None]
 
     Thread(target=work, name="mlflow-server-check", daemon=True).start()
     return future
-
-
-AT_ONCE = 1  # ends that are being written beside the run that trains: a process of MLflow's each
-
-_going: list[Thread] | None = None  # None: ends are waited for
-
-
-def end(finish: Callable[[], None]) -> None:
-    """Do `finish`: at once, or within `in_background` in a thread, which waits its turn."""
-    if _going is None:
-        finish()
-        return
-    while len(_going) >= AT_ONCE:
-        _going.pop(0).join()
-    thread = Thread(target=finish, name="mlflow-end", daemon=True)
-    _going.append(thread)
-    thread.start()
-
-
-@contextmanager
-def in_background() -> Iterator[None]:
-    """Ends within it are written beside what follows them, and all of them are when it is over."""
-    global _going
-    outer, _going = _going, []
-    try:
-        yield
-    finally:
-        threads, _going = _going, outer
-        for thread in threads:
-            thread.join()

@@ -8,18 +8,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPException
 from importlib.metadata import entry_points
 from typing import IO, Any
 
 from gptlab.errors import UserError
-from gptlab.tracking.link import Link, environment
+from gptlab.signals import handled
+from gptlab.tracking.connection import Connection, environment
 from gptlab.tracking.store import Store, check_store, find_store, glance, write_store
 from gptlab.tracking.ui_page import MARK, MARK_PAGE
 
@@ -48,7 +46,7 @@ def serve_ui(
     check_store(store)
     _check_port(host, port)
     mark = secrets.token_hex(16)
-    with _sigterm_as_interrupt(), tempfile.TemporaryFile() as log:
+    with handled(_interrupt), tempfile.TemporaryFile() as log:
         server = subprocess.Popen(
             _command(store, host, port),
             stdin=subprocess.DEVNULL,
@@ -64,15 +62,14 @@ def serve_ui(
             # Its own group: Ctrl-C reaches only us, and we end all of it.
             start_new_session=True,
         )
-        link: Link | None = None
+        connection: Connection | None = None
         try:
             experiment, running = glance(store)
-            if (
-                running
-            ):  # Whether it still does takes MLflow to set right, in seconds: the server need not wait.
-                link = Link()
-                link.send(do="sweep", store=write_store(store))
-                link.finish()
+            if running:
+                # Whether it still does takes MLflow to set right, in seconds: the server need not wait.
+                connection = Connection()
+                connection.send(do="sweep", store=write_store(store))
+                connection.finish()
             address = f"http://{_shown(host)}:{port}/"
             if not _answers(address, server, mark):
                 _check_port(host, port)  # that somebody has taken since
@@ -87,8 +84,8 @@ def serve_ui(
             return 0
         finally:
             _end(server)
-            if link is not None:
-                link.close(0.0)
+            if connection is not None:
+                connection.close(0.0)
 
 
 def _command(store: Store, host: str, port: int) -> list[str]:
@@ -197,17 +194,5 @@ def _end(server: "subprocess.Popen[bytes]") -> None:
     server.wait()
 
 
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say what a signal does
-        return
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt

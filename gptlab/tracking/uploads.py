@@ -1,16 +1,20 @@
 """The artifacts of a run: its files, and what is drawn and made of them. Each is sent once, whoever asks."""
 
+from __future__ import annotations
+
+import io
 import tempfile
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptlab import strict_json
+from gptlab.inspection.inspection import read_inspection
 from gptlab.runs.checkpoint import CHECKPOINTS, name_run
 from gptlab.runs.files import INSPECTIONS, PARAMETERS, SAMPLES, TOKENIZER
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import FINISHED, Run
-from gptlab.tracking.facts import dataset_input
+from gptlab.tracking.facts import dataset_input, show_as_table
 from gptlab.training.metric_rows import Metrics
 
 if TYPE_CHECKING:
@@ -18,14 +22,17 @@ if TYPE_CHECKING:
 
 CURVE, MODEL = "loss.png", "model"
 SAMPLES_FOLDER = "samples"  # of a run in MLflow
+PAGE, PICTURE, FAILURE = "inspect.html", "attention.png", "failed.txt"  # of an inspection
+SERIES = "attention"  # the name of its pictures as one series
 
 
 class Uploads:
     """Knows what is in the store: what it has sent itself, and, after `look`, what others have."""
 
-    def __init__(self, client: "MlflowClient", run: Run) -> None:
+    def __init__(self, client: MlflowClient, run: Run) -> None:
         self.client = client
         self.run = run
+        self.folder = RunFolder(run.folder)
         self.registered = ""  # what the run's model is called in the registry, once it is there
         self._sent: set[str] = set()  # files, and folders of checkpoints that are there whole
         self._samples_read = 0  # bytes
@@ -57,19 +64,16 @@ class Uploads:
             return
         self.client.log_artifact(self.run.id, str(file))
         if name == PARAMETERS:
-            # The tag is what makes the UI show the file as a table, as it does for MlflowClient.log_table,
-            # which would need pandas to write it.
-            listed = strict_json.dumps([{"path": name, "type": "table"}])
-            self.client.set_tag(self.run.id, "mlflow.loggedArtifacts", listed)
+            show_as_table(self.client, self.run.id, name)
         self._sent.add(name)
 
-    def samples(self, folder: RunFolder) -> None:
+    def samples(self) -> None:
         """A file a step, in one go: MLflow looks up the run for each time something is logged."""
-        file = folder.path / SAMPLES
+        file = self.folder.path / SAMPLES
         size = file.stat().st_size if file.exists() else 0
         if size == self._samples_read:
             return
-        texts = {f"{SAMPLES_FOLDER}/step-{step:06d}.txt": texts for step, texts in folder.samples()}
+        texts = {f"{SAMPLES_FOLDER}/step-{step:06d}.txt": texts for step, texts in self.folder.samples()}
         new = {path: lines for path, lines in texts.items() if path not in self._sent}
         if new:
             with tempfile.TemporaryDirectory() as place:
@@ -82,7 +86,7 @@ class Uploads:
 
     def checkpoints(self) -> None:
         """Those of the folder, under the same paths; those that had to make room for newer ones are removed."""
-        there = [f"{CHECKPOINTS}/{folder.name}" for folder in RunFolder(self.run.folder).checkpoints()]
+        there = [f"{CHECKPOINTS}/{folder.name}" for folder in self.folder.checkpoints()]
         for path in there:
             if path not in self._sent:
                 self._checkpoint(path)
@@ -117,31 +121,29 @@ class Uploads:
     def inspections(self) -> None:
         """What is to be drawn lies in a file; it is gone once that is done."""
         for file in sorted((self.run.folder / INSPECTIONS).glob("step-*.npz")):
-            from gptlab.tracking.inspections import log_inspection
-
             step = int(file.stem.removeprefix("step-"))
             log_inspection(self.client, self.run, f"{INSPECTIONS}/{file.name}", step)
 
-    def curve(self, folder: RunFolder) -> None:
+    def curve(self) -> None:
         """The losses as a picture, once no more of them come."""
-        if CURVE in self._sent:
-            return
-        log_curve(self.client, self.run, folder.rows())
-        self._sent.add(CURVE)
+        if CURVE not in self._sent:
+            log_curve(self.client, self.run, self.folder.rows())
+            self._sent.add(CURVE)
 
     def results(self, status: str, newest: Path | None) -> None:
         """What a run that is over has to show; of one that FINISHED, the model of its newest checkpoint."""
-        self.curve(RunFolder(self.run.folder))
+        self.curve()
         self.file(TOKENIZER)
         settings = self.run.config.get("tracking") or {}
-        wanted = status == FINISHED and newest is not None and settings.get("logModel", True)
-        if wanted and MODEL not in self._sent:
-            assert newest is not None
-            self.registered = log_model(self.client, self.run, newest)
+        wanted = status == FINISHED and MODEL not in self._sent and settings.get("logModel", True)
+        if wanted and newest is not None:
+            from gptlab.tracking import logged_model
+
+            self.registered = logged_model.log_model(self.client, self.run, newest)
             self._sent.add(MODEL)
 
 
-def log_curve(client: "MlflowClient", run: Run, rows: Metrics) -> None:
+def log_curve(client: MlflowClient, run: Run, rows: Metrics) -> None:
     """The losses as a picture; nothing if there are none."""
     from gptlab.training.figures import loss_curve
 
@@ -156,7 +158,43 @@ def log_curve(client: "MlflowClient", run: Run, rows: Metrics) -> None:
             client.log_artifact(run.id, str(path))
 
 
-def log_model(client: "MlflowClient", run: Run, checkpoint: Path) -> str:
-    from gptlab.tracking import logged_model
+def log_inspection(client: MlflowClient, run: Run, path: str, step: int) -> None:
+    """Draw what the file at `path` of the run's folder holds, log it, and remove the file.
 
-    return logged_model.log_model(client, run, checkpoint)
+    What is drawn stays beside it, in a folder of its name. Nothing if the file is gone: that is done.
+    Raises whatever the store raises. What cannot be drawn is logged as the reason why: a fault of the
+    drawing must not keep the rest of a run from being written.
+    """
+    from gptlab.inspection.page import page
+    from gptlab.inspection.pictures import attention_picture
+
+    file = run.folder / path
+    if not file.exists():
+        return
+    folder = file.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = b""
+    try:
+        inspection = read_inspection(file)
+        title = f'{run.name}, step {step:,}: "{inspection.text}"'
+        picture = attention_picture(inspection, title)
+        if picture:
+            (folder / PICTURE).write_bytes(picture)
+        (folder / PAGE).write_text(page(inspection, title), encoding="utf-8")
+    except Exception:
+        (folder / FAILURE).write_text(traceback.format_exc(), encoding="utf-8")
+    client.log_artifacts(run.id, str(folder), f"{INSPECTIONS}/{folder.name}")
+    if picture:
+        log_picture(client, run.id, picture, step)
+    file.unlink(missing_ok=True)
+
+
+def log_picture(client: MlflowClient, run_id: str, picture: bytes, step: int) -> None:
+    """One picture of a series that MLflow's page shows with a slider of steps, unless it has it."""
+    from PIL import Image
+
+    known = [file.path for file in client.list_artifacts(run_id, "images")]
+    if not any(path.startswith(f"images/{SERIES}+step+{step}+") for path in known):
+        with Image.open(io.BytesIO(picture)) as image:
+            # Without transparency, of which there is none: MLflow encodes the picture anew, twice.
+            client.log_image(run_id, image.convert("RGB"), key=SERIES, step=step, synchronous=True)

@@ -6,7 +6,7 @@ It outlives its parent for a moment, so that a run whose process is killed is cl
 
 What comes in: `follow` (a run's folder), `now`, `end`, `sweep` (close what others have left open), each with its
 fields, and of a sweep of jobs `open_sweep`, `end_sweep`, `note_child`, `delete_runs`; what goes out: `started`,
-`refused`, `failed`, `writing` (the end takes its time), `ended`, `swept`, `done`.
+`refused`, `failed`, `writing` (the end takes its time), `ended`, `done`.
 See `Conversation`.
 """
 
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -29,9 +29,12 @@ from gptlab.errors import UserError
 from gptlab.files import Lock
 from gptlab.runs.folder import RunFolder, SweepFolder
 from gptlab.tracking.catch_up import catch_up_below, close_abandoned
-from gptlab.tracking.parent import ParentSync, delete_runs, note_child
-from gptlab.tracking.store import Message, answers, connect, open_store, read_store, settle
+from gptlab.tracking.parent import ParentSync, delete_runs, log_child
+from gptlab.tracking.store import Message, Store, answers, connect, glance, open_store, read_store, settle
 from gptlab.tracking.sync import Sync, alone, end_killed
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 SYNC_SECONDS = 0.5
 LONGEST_PAUSE = 30.0  # between attempts while the store does not answer
@@ -62,6 +65,8 @@ class Conversation:
                 message = self.inbox.get(timeout=min(max(0.0, self._sync_at - time.monotonic()), 3600.0))
             except queue.Empty:
                 self._send()
+                with suppress(Exception):  # whoever needs it says what is wrong
+                    load_for_end()
                 continue
             if message is None:
                 for sync in (self.sync, self.parent):
@@ -99,16 +104,18 @@ class Conversation:
                 self._retry(error)
             return
         self._report_id(self.sync)
+        self._look_for_folders(
+            self.sync
+        )  # a short run is over with the first sending: this goes on meanwhile
         self._send()
         try:
-            self._look_for_others(self.sync)
-            load_for_end()
+            if glance(place, self.sync.run.id)[1]:
+                close_abandoned(client, place, [client.get_run(self.sync.run.id).info.experiment_id])
         except Exception as error:
             self._failed(error)
 
-    def _look_for_others(self, sync: Sync) -> None:
-        """Runs that are over, and that the processes which wrote them could not end."""
-        close_abandoned(sync.client, sync.store, [sync.client.get_run(sync.run.id).info.experiment_id])
+    def _look_for_folders(self, sync: Sync) -> None:
+        """Of runs that are over, and that the processes which wrote them could not end."""
         root = Path.cwd() / "runs"
         if root not in self._looked:
             self._looked.add(root)
@@ -136,31 +143,25 @@ class Conversation:
         self.reply({"is": "ended", "message": message, "registered": sync.uploads.registered})
 
     def _sweep(self, store: Message) -> None:
-        try:
-            place = read_store(store)
-            client = open_store(place)
+        def work(client: "MlflowClient", place: Store) -> str:
             ids = [experiment.experiment_id for experiment in client.search_experiments()]
-            close_abandoned(client, place, ids)
-            self.reply({"is": "swept"})
-        except Exception as error:
-            self.reply({"is": "refused", "message": str(error), "user": isinstance(error, UserError)})
+            return " ".join(close_abandoned(client, place, ids))
+
+        self._do(store, work)
 
     def _open_sweep(self, store: Message, folder: str) -> None:
         """Have the parent run of a sweep, which is this process's until `end_sweep`."""
 
-        def work() -> str:
-            place = read_store(store)
-            self.parent = ParentSync(open_store(place), place, SweepFolder(Path(folder)))
+        def work(client: "MlflowClient", place: Store) -> str:
+            self.parent = ParentSync(client, place, SweepFolder(Path(folder)))
             return self.parent.open()
 
-        self._done(work)
+        self._do(store, work)
 
     def _end_sweep(self, store: Message, folder: str) -> None:
         self.parent = None
 
-        def work() -> str:
-            place = read_store(store)
-            client = open_store(place)
+        def work(client: "MlflowClient", place: Store) -> str:
             sync = ParentSync(client, place, SweepFolder(Path(folder)))
             # Jobs whose processes were killed, that of MLflow with them: a launcher may do so as it gives up.
             close_abandoned(client, place, [client.get_run(sync.open()).info.experiment_id])
@@ -168,20 +169,20 @@ class Conversation:
                 raise error
             return sync.folder.id
 
-        self._done(work)
+        self._do(store, work)
 
     def _note_child(self, store: Message, experiment: str, told: Message) -> None:
-        place = read_store(store)
-        self._done(lambda: note_child(open_store(place), place, experiment, told))
+        self._do(store, lambda client, place: log_child(client, place, experiment, told))
 
     def _delete_runs(self, store: Message, run_ids: list[str]) -> None:
         self.parent = None
-        self._done(lambda: delete_runs(open_store(read_store(store)), run_ids))
+        self._do(store, lambda client, place: delete_runs(client, run_ids))
 
-    def _done(self, work: Callable[[], str]) -> None:
-        """Do it and tell of which run it was, or why it could not be done."""
+    def _do(self, store: Message, work: Callable[["MlflowClient", Store], str]) -> None:
+        """Do it in a store and tell of which run it was, or why it could not be done."""
         try:
-            self.reply({"is": "done", "id": work()})
+            place = read_store(store)
+            self.reply({"is": "done", "id": work(open_store(place), place)})
         except Exception as error:
             self.reply({"is": "refused", "message": said(error), "user": isinstance(error, UserError)})
 
@@ -227,11 +228,11 @@ def end_abandoned(sync: Sync | ParentSync) -> None:
 
 @cache
 def load_for_end() -> None:
-    """Load what the pictures and the model need, which are made when a run is over and somebody waits."""
+    """Load what the pictures and the model need, while there is time: somebody waits when a run is over."""
     from PIL import Image
 
     from gptlab.inspection.pictures import attention_figure
-    from gptlab.tracking import inspections, logged_model  # noqa: F401
+    from gptlab.tracking import logged_model  # noqa: F401
     from gptlab.training.figures import loss_curve
 
     # The first picture of its kind takes matplotlib twice as long as the next.
@@ -258,7 +259,7 @@ def main() -> None:
     reader.start()
 
     def reply(message: Message) -> None:
-        if message["is"] in ("refused", "ended", "swept", "done") and conversation.parent is None:
+        if message["is"] in ("refused", "ended", "done") and conversation.parent is None:
             busy.clear()
         with suppress(BrokenPipeError):  # The parent is gone; the end of the input says so as well.
             print(strict_json.dumps(message), file=replies, flush=True)

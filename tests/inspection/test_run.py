@@ -16,8 +16,8 @@ from gptlab.inspection.inspection import Inspection, inspect, write_inspection
 from gptlab.inspection.pictures import attention_picture, mosaic_of
 from gptlab.launch import observers
 from gptlab.launch.observers import LONGEST, Watch, ids_to_watch
-from gptlab.tracking.inspections import log_inspection
 from gptlab.tracking.store import find_store, open_store
+from gptlab.tracking.uploads import log_inspection
 from gptlab.training.loop import Chunk
 from tests.models import make_gpt
 from tests.tracked import make_run
@@ -199,7 +199,7 @@ def test_a_fault_of_the_drawing_is_logged_and_holds_nothing_up(
     def broken(*_: Any) -> bytes:
         raise ZeroDivisionError("no ink")
 
-    monkeypatch.setattr("gptlab.tracking.inspections.attention_picture", broken)
+    monkeypatch.setattr("gptlab.inspection.pictures.attention_picture", broken)
     client = open_store(find_store())
     run = make_run(mlflow_folder)
     run.id = client.create_run("0").info.run_id

@@ -240,7 +240,7 @@ def test_who_knows_hydra_mlflow_and_pluggy(name: str) -> None:
         # `config.keys` has Hydra's own keys, too, once one of them is asked for
         "hydra": COMMAND_LINE | sweeps | {"config.keys"},
         "omegaconf": COMMAND_LINE | sweeps | {"config.schema", "launch.resuming"},
-        "mlflow": MLFLOW | {"sweeps.in_store"},
+        "mlflow": MLFLOW,
         "pluggy": {"plugins"},
         "jax": {"engines", "launch.provenance", "checks", "inspection"},
     }

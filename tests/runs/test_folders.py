@@ -28,7 +28,7 @@ from gptlab.sweeps.summary import LOSSES
 from gptlab.sweeps.sweep import STOP
 from gptlab.sweeps.table import CSV
 from gptlab.sweeps.trial import JOURNAL, STUDY_FILES
-from gptlab.tracking.earlier import UNSENT
+from gptlab.tracking.catch_up import UNSENT
 from tests.checkpoints import refused
 from tests.sweeping import QUICK
 

@@ -14,7 +14,7 @@ from gptlab.runs.folder import SweepFolder
 from gptlab.sweeps.sweep import read_sweep
 from gptlab.tracking import orphans
 from gptlab.tracking.catch_up import sync_folder
-from gptlab.tracking.link import close_idle
+from gptlab.tracking.connection import connections
 from gptlab.tracking.parent import PARENT
 from gptlab.tracking.store import find_store, write_store
 from gptlab.tracking.worker import Conversation
@@ -92,7 +92,7 @@ def test_a_parent_with_a_child_a_job_and_what_they_show_together(
 def test_a_sweep_that_succeeded_is_finished_however_many_jobs_it_has(folder: Path, jobs: int) -> None:
     quick = ["train.numSteps=2" if word.startswith("train.numSteps") else word for word in QUICK]
     assert main(["-m", *quick, *LIGHT, f"seed=range(0,{jobs})"]) == 0
-    close_idle()  # what MLflow's processes do at the end of a command
+    connections.close()  # what MLflow's processes do at the end of a command
     parent, children = family(client())
     assert [run.info.status for run in (parent, *children.values())] == ["FINISHED"] * (jobs + 1)
 

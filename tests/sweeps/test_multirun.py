@@ -8,7 +8,7 @@ import pytest
 from gptlab.cli import main
 from gptlab.runs.saving import Saver
 from gptlab.sweeps.record import read_records
-from gptlab.sweeps.sweep import held, read_sweep
+from gptlab.sweeps.sweep import hold_sweep, read_sweep
 from gptlab.training.loop import Training
 
 SMALL = [
@@ -215,7 +215,7 @@ def test_a_folder_has_one_sweep(folder: Path, capfd: pytest.CaptureFixture[str])
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert main(command) == 2
     assert "go on with that one: sweep.resume=mine" in capfd.readouterr().err
-    with held(folder / "mine"):
+    with hold_sweep(folder / "mine"):
         assert main([*command, "sweep.resume=mine"]) == 2
     assert "one process at a time: another one runs that of mine" in capfd.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before

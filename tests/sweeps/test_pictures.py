@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gptlab.drawing.picture import Picture
 from gptlab.sweeps.by_key import by_key, places
 from gptlab.sweeps.by_parameters import best_of_sizes, by_parameters, fit_power_law, law_sentence
 from gptlab.sweeps.curves import curves_of_jobs
@@ -27,8 +28,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         drawn.append(figure)
         return b"png"
 
-    for module in ("by_key", "by_parameters", "curves"):
-        monkeypatch.setattr(f"gptlab.sweeps.{module}.as_png", keep)
+    monkeypatch.setattr(Picture, "png", keep)
     return drawn
 
 

@@ -24,7 +24,7 @@ from gptlab.engines.xla_compilations import compilations
 from gptlab.engines.xla_programs import PROGRAMS, logits_program
 from gptlab.launch.launch import launch
 from gptlab.plugins.loading import Plugins
-from gptlab.tracking import tracker as ending
+from gptlab.tracking.connection import connections
 from tests.models import SMALL as SMALL_SIZES
 from tests.models import make_gpt
 
@@ -132,12 +132,12 @@ def test_ends_wait_their_turn_and_all_are_over_at_the_end():
         may_end.wait(30)
         went.append(name)
 
-    with ending.in_background():
-        ending.end(lambda: finish("first"))
+    with connections.in_background():
+        connections.end(lambda: finish("first"))
         assert went == []
         may_end.set()
-        ending.end(lambda: finish("second"))
+        connections.end(lambda: finish("second"))
         assert went[0] == "first", "only one is written beside the run that trains"
     assert went == ["first", "second"]
-    ending.end(lambda: finish("third"))
+    connections.end(lambda: finish("third"))
     assert went[-1] == "third", "outside it is waited for"

@@ -11,9 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gptlab.data.facts import DatasetFacts
 from gptlab.runs.run import Run
-from gptlab.sweeps.importance import study_results
 from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, JobRecord
-from gptlab.sweeps.study import begin_study, study_of
+from gptlab.sweeps.study import begin_study, study_of, study_results
 from gptlab.sweeps.trial import JOURNAL, Pruned, Trial, objective, trial_of
 
 STEPS = 30

@@ -13,8 +13,7 @@ from gptlab.cli import main
 from gptlab.errors import UserError
 from gptlab.runs.folder import RunFolder
 from gptlab.tracking import catch_up, worker
-from gptlab.tracking.catch_up import sync_folder
-from gptlab.tracking.earlier import UNSENT
+from gptlab.tracking.catch_up import UNSENT, sync_folder
 from gptlab.tracking.store import Store, find_store
 from tests.processes import wait_until
 from tests.tracked import FlakyClient, client, make_run, server, start_training
@@ -95,7 +94,7 @@ def test_what_is_still_refused_stays(
 ) -> None:
     run = make_run(mlflow_folder)
     converse(flaky, run, TIME, True, row(run, 1), over(run), END)
-    monkeypatch.setattr(catch_up, "open_store", lambda store: flaky)
+    monkeypatch.setattr(catch_up, "open_here", lambda store: flaky)
     with pytest.raises(UserError, match=r"the store is away.*stays in"):
         sync_folder(run.folder)
     flaky.down = False

@@ -1,4 +1,4 @@
-"""The training process's end of the pipe to MLflow's."""
+"""The training process's connection to MLflow's."""
 
 import os
 import signal

@@ -19,8 +19,8 @@ from gptlab.cli import main
 from gptlab.config.schema import check_registering
 from gptlab.config.typed import Config, typed
 from gptlab.errors import UserError
+from gptlab.tracking.connection import environment
 from gptlab.tracking.download import download_reference
-from gptlab.tracking.link import environment
 from gptlab.tracking.store import find_store, open_store
 from tests.processes import wait_until
 from tests.repository import ROOT

@@ -273,7 +273,7 @@ def test_being_killed_while_making_the_store_harms_nothing(tmp_path):
 
 
 def _python(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    from gptlab.tracking.link import environment
+    from gptlab.tracking.connection import environment
 
     path = str(ROOT)
     env = {**environment(), "PYTHONPATH": path}

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from gptlab.runs.folder import RunFolder
-from gptlab.tracking import orphans, uploads
+from gptlab.tracking import logged_model, orphans, uploads
 from gptlab.tracking.catch_up import close_abandoned, sync_folder
 from gptlab.tracking.facts import PARAM_LENGTH, flat_params
 from gptlab.tracking.store import find_store, read_store, write_store
@@ -40,7 +40,7 @@ def test_what_a_run_has_to_show_is_written_at_its_last_step_and_checkpoint_and_o
     run = make_run(mlflow_folder, config=config)
     written = []
     monkeypatch.setattr(uploads, "log_curve", lambda *rest: written.append("curve"))
-    monkeypatch.setattr(uploads, "log_model", lambda client, run, path: written.append(path.name) or "")
+    monkeypatch.setattr(logged_model, "log_model", lambda client, run, path: written.append(path.name) or "")
     place = run.folder / "checkpoints/step-000001"
     last = [
         away,

@@ -92,7 +92,7 @@ def runs_of(word: str, tracking: dict[str, Any]) -> list[Compared]:
         raise no_run(word)
     if tracking["name"] != "mlflow":
         raise no_run(word, " (nor is it looked for in MLflow, with tracking=none)")
-    from gptlab.sweeps.in_store import runs_in_store
+    from gptlab.sweeps.compared import runs_in_store
 
     return runs_in_store(run_id, tracking["uri"])
 

@@ -1,4 +1,4 @@
-"""The training process's end of the pipe to the MLflow process (`worker`).
+"""The training process's connection to MLflow's (`worker`), a pipe.
 
 One such process serves all runs of a training process, one after the other: a sweep loads MLflow once.
 """
@@ -9,6 +9,8 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gptlab import strict_json
@@ -28,11 +30,10 @@ ENVIRONMENT = {
 # Settings of a run that somebody else has open: this run is another one.
 FOREIGN = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 
-_idle: list["Link"] = []
-_idle_lock = threading.Lock()
+AT_ONCE = 1  # ends that are being written beside the run that trains: a process of MLflow's each
 
 
-class Link:
+class Connection:
     """A running MLflow process: `send` never waits, `receive` gives its answers in order."""
 
     def __init__(self) -> None:
@@ -64,11 +65,6 @@ class Link:
         """Queue a message; a thread of its own writes it into the pipe."""
         self._outbox.put(message)
 
-    @property
-    def has_answer(self) -> bool:
-        """True if `receive` would give one at once."""
-        return not self._inbox.empty()
-
     def receive(self, timeout: float) -> Message | None:
         """The next answer; None if there is none within `timeout` seconds.
 
@@ -79,10 +75,10 @@ class Link:
         except queue.Empty:
             return None
 
-    def release(self) -> None:
-        """Keep the process for the next run."""
-        with _idle_lock:
-            _idle.append(self)
+    @property
+    def is_usable(self) -> bool:
+        """Whether its process lives. A forked process has its parent's connections, but not its parent's threads."""
+        return self.owner == os.getpid() and self._process.poll() is None
 
     def finish(self) -> None:
         """Let the process end once it has written what it was sent; does not wait for that."""
@@ -117,32 +113,64 @@ class Link:
         self._inbox.put({"is": "gone", "message": last, "killed": killed})
 
 
-def warm_up() -> None:
-    """Start an MLflow process, which begins to load MLflow, unless one is idle."""
-    with _idle_lock:
-        _forget_foreign()
-        if not _idle:
-            _idle.append(Link())
+class Connections:
+    """The connections of this process: one that is idle serves the next run, while others write the ends of theirs."""
+
+    def __init__(self) -> None:
+        self._idle: list[Connection] = []
+        self._lock = threading.Lock()
+        self._ends: list[threading.Thread] | None = None  # None: ends are waited for
+
+    def warm_up(self) -> None:
+        """Start an MLflow process, which begins to load MLflow, unless one is idle."""
+        self.keep(self.take())
+
+    def take(self) -> Connection:
+        """The idle one if there is one, or else a new one."""
+        with self._lock:
+            while self._idle:
+                if (connection := self._idle.pop()).is_usable:
+                    return connection
+        return Connection()
+
+    def keep(self, connection: Connection) -> None:
+        """Let the next run have it."""
+        with self._lock:
+            self._idle.append(connection)
+
+    def close(self) -> None:
+        """End the idle MLflow process, if any."""
+        with self._lock:
+            while self._idle:
+                if (connection := self._idle.pop()).is_usable:
+                    connection.close()
+
+    def end(self, finish: Callable[[], None]) -> None:
+        """Do `finish`: at once, or within `in_background` in a thread, which waits its turn."""
+        if self._ends is None:
+            finish()
+            return
+        while len(self._ends) >= AT_ONCE:
+            self._ends.pop(0).join()
+        thread = threading.Thread(target=finish, name="mlflow-end", daemon=True)
+        self._ends.append(thread)
+        thread.start()
+
+    @contextmanager
+    def in_background(self) -> Iterator[None]:
+        """Ends within it are written beside what follows them, and all of them are when it is over."""
+        outer, self._ends = self._ends, []
+        try:
+            yield
+        finally:
+            threads, self._ends = self._ends, outer
+            for thread in threads:
+                thread.join()
 
 
-def take_link() -> Link:
-    """The idle MLflow process if there is one, or else a new one."""
-    with _idle_lock:
-        _forget_foreign()
-        return _idle.pop() if _idle else Link()
-
-
-def close_idle() -> None:
-    """End the idle MLflow process, if any."""
-    with _idle_lock:
-        _forget_foreign()
-        while _idle:
-            _idle.pop().close()
-
-
-def _forget_foreign() -> None:
-    """A forked process has its parent's list, but not its parent's threads: it must start its own."""
-    _idle[:] = [link for link in _idle if link.owner == os.getpid() and link._process.poll() is None]
+# One for this process: a sweep's jobs share it, and Hydra hands them nothing but their config.
+connections = Connections()
+atexit.register(connections.close)
 
 
 def environment() -> dict[str, str]:
@@ -150,6 +178,3 @@ def environment() -> dict[str, str]:
     given = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     # What warns here is not ours, and must not become an error because gptlab is being tested.
     return {**ENVIRONMENT, **given, "PYTHONWARNINGS": "ignore"}
-
-
-atexit.register(close_idle)
