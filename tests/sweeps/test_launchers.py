@@ -101,5 +101,5 @@ def test_a_data_set_that_another_run_adds_at_the_same_moment_is_logged(
 
     client = Racing()
     monkeypatch.setattr(uploads, "dataset_input", lambda run: "names")
-    uploads.Uploads(client, SimpleNamespace(id="1")).dataset()  # type: ignore[arg-type]
+    uploads.Uploads(client, SimpleNamespace(id="1", folder=Path())).dataset()  # type: ignore[arg-type]
     assert client.calls == 2
