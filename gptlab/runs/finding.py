@@ -40,20 +40,22 @@ def latest() -> Path:
     """The folder below ./runs whose weights are the newest."""
     return newest_with(
         WEIGHTS,
-        f"run=latest needs a finished run below {Path(RUNS).absolute()}: there is none. "
-        "Train one first: python -m gptlab +experiment=tiny",
+        UserError(
+            f"run=latest needs a finished run below {Path(RUNS).absolute()}: there is none. "
+            "Train one first: python -m gptlab +experiment=tiny"
+        ),
     )
 
 
-def newest_with(name: str, refusal: str) -> Path:
+def newest_with(name: str, refusal: UserError) -> Path:
     """The folder below ./runs in whose checkpoints the file of this name is the newest.
 
-    Raises UserError with the words of `refusal` if there is none.
+    Raises `refusal` if there is none.
     """
     newest: tuple[int, Path] | None = None
     for file in Path(RUNS).rglob(f"{CHECKPOINTS}/step-*/{name}"):
         with suppress(FileNotFoundError):  # a run that goes on has just deleted it
             newest = max(newest or (0, file), (file.stat().st_mtime_ns, file))
     if newest is None:
-        raise UserError(refusal)
+        raise refusal
     return newest[1].parent.parent.parent

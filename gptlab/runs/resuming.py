@@ -64,8 +64,10 @@ def folder_to_resume(reference: str) -> Path:
     if reference == "latest":
         return newest_with(
             SUMS,
-            f"resume=latest needs a run below {Path(RUNS).absolute()} that has a checkpoint: there is none. "
-            "Leave resume out to train from the start.",
+            UserError(
+                f"resume=latest needs a run below {Path(RUNS).absolute()} that has a checkpoint: there is none. "
+                "Leave resume out to train from the start."
+            ),
         )
     if os.path.isdir(path):
         return path if step_of(path.absolute()) is None else path.absolute().parent.parent
