@@ -23,7 +23,7 @@ from gptlab.config.schema import plain
 from gptlab.engines.engine import State
 from gptlab.launch import launch as launching
 from gptlab.plugins.loading import Plugins
-from gptlab.runs.checkpoint import checkpoint_folders, read_checkpoint
+from gptlab.runs.checkpoint.folder import checkpoint_folders, read_checkpoint
 from gptlab.runs.saving import Saver
 from gptlab.signals import Stopped
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gptlab.cli import main
-from gptlab.runs.checkpoint import SUMS, write_checkpoint
-from gptlab.runs.checkpoint.digests import sums_of
+from gptlab.runs.checkpoint.digests import SUMS, sums_of
+from gptlab.runs.checkpoint.folder import write_checkpoint
 from tests.models import make_gpt
 
 SHAPES = {name: weight.shape for name, weight in make_gpt().declared_weights().items()}

@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from gptlab.runs.checkpoint import checkpoint_folders
+from gptlab.runs.checkpoint.folder import checkpoint_folders
 
 CORPUS = [f"the {a} {b} the {c}" for a in ("cat", "dog") for b in ("sees", "hears") for c in ("bird", "fish")]
 TINY = [

@@ -12,7 +12,7 @@ from typing import IO
 import pytest
 
 from gptlab.cli import main
-from gptlab.runs.checkpoint import checkpoint_folders
+from gptlab.runs.checkpoint.folder import checkpoint_folders
 from gptlab.streams import guarded, open_closed
 from tests.repository import ROOT
 from tests.resuming import TINY

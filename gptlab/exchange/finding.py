@@ -11,7 +11,9 @@ from tempfile import TemporaryDirectory
 from gptlab.data.tokenizers import WordTokenizer
 from gptlab.errors import UserError
 from gptlab.exchange import FILES, read_file
-from gptlab.runs.checkpoint import CHECKPOINTS, STATE, SUMS, newest_or_refuse, read_checkpoint
+from gptlab.runs.checkpoint.digests import SUMS
+from gptlab.runs.checkpoint.folder import CHECKPOINTS, STATE, read_checkpoint
+from gptlab.runs.checkpoint.newest import newest_or_refuse
 from gptlab.runs.files import CONFIG
 from gptlab.runs.finding import ID, RUNS, folder_of, latest, path_of, run_of
 from gptlab.runs.saved_run import SavedRun, Settings, from_checkpoint, with_vocabulary

@@ -16,7 +16,7 @@ from gptlab.exchange.standard import standard_config
 from gptlab.model.model import Model
 from gptlab.plugins.code import say_changed_plugins
 from gptlab.plugins.registry import Registry, build
-from gptlab.runs.checkpoint import check_shapes
+from gptlab.runs.checkpoint.arrays import check_shapes
 from gptlab.runs.saved_run import SavedRun, with_vocabulary
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from gptlab import strict_json
 from gptlab.errors import UserError
 from gptlab.exchange.standard import check_heads, shapes_of
-from gptlab.runs.checkpoint import STATE, arrays_as_bytes, arrays_from_bytes, check_finite, check_shapes
+from gptlab.runs.checkpoint.arrays import arrays_as_bytes, arrays_from_bytes, check_finite, check_shapes
+from gptlab.runs.checkpoint.folder import STATE
 from gptlab.runs.saved_run import SavedRun, checked_sizes, sizes_of
 
 FORMAT = 1

@@ -21,7 +21,8 @@ from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
 from gptlab.plugins.code import say_changed_plugins
 from gptlab.plugins.registry import COMPONENT_KINDS, GROUPS, Registry, build
-from gptlab.runs.checkpoint import Checkpoint, check_shapes
+from gptlab.runs.checkpoint.arrays import check_shapes
+from gptlab.runs.checkpoint.folder import Checkpoint
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.saved_run import SavedRun, Settings, with_vocabulary
 

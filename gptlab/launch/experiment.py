@@ -20,7 +20,7 @@ from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.gpt import GPT
 from gptlab.plugins.registry import COMPONENT_KINDS, GROUPS, OWN, Registry, build
 from gptlab.runs import resuming
-from gptlab.runs.checkpoint import Checkpoint
+from gptlab.runs.checkpoint.folder import Checkpoint
 from gptlab.training.generation import Sampling
 from gptlab.training.loop import Observer, Plan, Training, log_every
 from gptlab.training.smoothing import SmoothedLoss

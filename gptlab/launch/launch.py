@@ -21,7 +21,8 @@ from gptlab.plugins.listeners import Listeners
 from gptlab.plugins.loading import Plugins
 from gptlab.plugins.registry import build
 from gptlab.runs import resuming
-from gptlab.runs.checkpoint import Checkpoint, remove_leftovers
+from gptlab.runs.checkpoint.folder import Checkpoint
+from gptlab.runs.checkpoint.newest import remove_leftovers
 from gptlab.runs.claiming import claimed
 from gptlab.runs.files import PLUGINS
 from gptlab.runs.folder import RunFolder

@@ -12,7 +12,7 @@ from gptlab.config.typed import Config, as_dict, flatten, typed
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.plugins.registry import GROUPS, Registry
-from gptlab.runs.checkpoint import STATE, Checkpoint
+from gptlab.runs.checkpoint.folder import STATE, Checkpoint
 
 Settings = dict[str, Any]
 # What may differ from one part of a run to the next: it changes nothing of what is learnt.

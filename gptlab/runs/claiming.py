@@ -10,7 +10,7 @@ from pathlib import Path
 from gptlab.calling import command_with, shown
 from gptlab.errors import UserError
 from gptlab.files import Busy, Lock, lock
-from gptlab.runs.checkpoint import CHECKPOINTS
+from gptlab.runs.checkpoint.folder import CHECKPOINTS
 from gptlab.runs.files import (
     CONFIG,
     INSPECTIONS,

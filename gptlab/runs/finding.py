@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gptlab.errors import UserError
-from gptlab.runs.checkpoint import CHECKPOINTS, WEIGHTS
+from gptlab.runs.checkpoint.folder import CHECKPOINTS, WEIGHTS
 from gptlab.runs.files import CONFIG, RUN
 from gptlab.runs.folder import RunFolder
 

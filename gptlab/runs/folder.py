@@ -16,7 +16,7 @@ import yaml
 from gptlab.data.facts import DatasetFacts
 from gptlab.errors import UserError
 from gptlab.files import lock, read_json, write_json, write_text
-from gptlab.runs.checkpoint import checkpoint_folders
+from gptlab.runs.checkpoint.folder import checkpoint_folders
 from gptlab.runs.files import CONFIG, LOCK, METRICS, PARAMETERS, PLUGINS, RUN, SAMPLES, SWEEP, TOKENIZER
 from gptlab.runs.run import FAILED, FINISHED, KILLED, STARTING, Run
 from gptlab.training.metric_rows import Metrics, rows_in

@@ -14,21 +14,19 @@ from gptlab import strict_json
 from gptlab.calling import command_with
 from gptlab.engines.engine import NamedArrays, OptState
 from gptlab.errors import UserError
-from gptlab.runs.checkpoint import (
+from gptlab.runs.checkpoint.arrays import check_shapes, flattened
+from gptlab.runs.checkpoint.digests import SUMS
+from gptlab.runs.checkpoint.folder import (
     CHECKPOINTS,
     OPTIMIZER,
-    SUMS,
     TRAINING,
     WEIGHTS,
     Checkpoint,
-    check_shapes,
     checkpoint_folders,
-    flattened,
-    newest_whole,
-    put_back,
     read_checkpoint,
     step_of,
 )
+from gptlab.runs.checkpoint.newest import newest_whole, put_back
 from gptlab.runs.claiming import status_in
 from gptlab.runs.files import METRICS, SAMPLES
 from gptlab.runs.finding import RUNS, folder_of, newest_with, path_of

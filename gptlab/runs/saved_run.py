@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gptlab.errors import UserError
-from gptlab.runs.checkpoint import Checkpoint, write_checkpoint
+from gptlab.runs.checkpoint.folder import Checkpoint, write_checkpoint
 from gptlab.runs.claiming import remove_empty
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import FINISHED

@@ -15,7 +15,8 @@ import numpy as np
 from gptlab.calling import shown
 from gptlab.engines.engine import Session, State
 from gptlab.files import sync
-from gptlab.runs.checkpoint import WEIGHTS, remove_checkpoint, step_folder, to_remove, write_checkpoint
+from gptlab.runs.checkpoint.folder import WEIGHTS, step_folder, write_checkpoint
+from gptlab.runs.checkpoint.newest import remove_checkpoint, to_remove
 from gptlab.runs.files import METRICS, SAMPLES
 from gptlab.runs.run import Run
 from gptlab.training.loop import Chunk, Observer

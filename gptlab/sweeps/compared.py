@@ -13,7 +13,7 @@ import yaml
 from gptlab.errors import UserError
 from gptlab.files import read_json
 from gptlab.plugins.code import DIGEST
-from gptlab.runs.checkpoint import WEIGHTS, checkpoint_folders
+from gptlab.runs.checkpoint.folder import WEIGHTS, checkpoint_folders
 from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN
 from gptlab.sweeps.record import RECORD, RUNNING, JobRecord, losses_in, read_record, read_records
 from gptlab.sweeps.values import ranked

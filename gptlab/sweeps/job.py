@@ -22,7 +22,7 @@ from gptlab.config.addresses import hide_in_config
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.plugins.hookspecs import hookimpl
-from gptlab.runs.checkpoint import CHECKPOINTS, Checkpoint
+from gptlab.runs.checkpoint.folder import CHECKPOINTS, Checkpoint
 from gptlab.runs.files import METRICS, SAMPLES
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.resuming import newest_of

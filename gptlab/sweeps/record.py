@@ -15,7 +15,7 @@ from typing import Any
 
 from gptlab.errors import UserError
 from gptlab.files import read_json, write_json
-from gptlab.runs.checkpoint import CHECKPOINTS
+from gptlab.runs.checkpoint.folder import CHECKPOINTS
 from gptlab.runs.files import INSPECTIONS, SWEEP
 from gptlab.runs.run import Run
 from gptlab.training.metric_rows import Metrics

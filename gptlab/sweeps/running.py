@@ -19,7 +19,7 @@ from gptlab.errors import TrainingStopped, UserError
 from gptlab.files import read_json
 from gptlab.plugins.code import refuse_changed_plugins
 from gptlab.plugins.loading import Plugins
-from gptlab.runs.checkpoint import checkpoint_folders
+from gptlab.runs.checkpoint.folder import checkpoint_folders
 from gptlab.runs.files import LOCK, PLUGINS, SWEEP
 from gptlab.runs.folder import SweepFolder
 from gptlab.signals import Stopped, handled, received_so_far

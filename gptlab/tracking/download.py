@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.errors import UserError, nearest
-from gptlab.runs.checkpoint import CHECKPOINTS, STATE, SUMS, WEIGHTS
+from gptlab.runs.checkpoint.digests import SUMS
+from gptlab.runs.checkpoint.folder import CHECKPOINTS, STATE, WEIGHTS
 from gptlab.runs.files import CONFIG, PLUGINS, TOKENIZER
 from gptlab.tracking.connection import ENVIRONMENT
 from gptlab.tracking.parent import PARENT

@@ -21,7 +21,7 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.utils import requirements_utils
 
 from gptlab.config.typed import Config
-from gptlab.runs.checkpoint import read_checkpoint, write_checkpoint
+from gptlab.runs.checkpoint.folder import read_checkpoint, write_checkpoint
 from gptlab.runs.files import CONFIG, PLUGINS, TOKENIZER
 from gptlab.runs.run import Run
 from gptlab.tracking import model_code

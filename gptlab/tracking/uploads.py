@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptlab.inspection.inspection import read_inspection
-from gptlab.runs.checkpoint import CHECKPOINTS, name_run
+from gptlab.runs.checkpoint.folder import CHECKPOINTS
+from gptlab.runs.checkpoint.newest import name_run
 from gptlab.runs.files import INSPECTIONS, PARAMETERS, SAMPLES, TOKENIZER
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import FINISHED, Run

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from gptlab.cli import main
-from gptlab.runs.checkpoint import checkpoint_folders, read_checkpoint
+from gptlab.runs.checkpoint.folder import checkpoint_folders, read_checkpoint
 from tests.resuming import TINY, write_corpus
 
 SIZES = ["engine=scalar", "train.batchSize=2", "train.numSteps=150", "train.logEvery=1", "train.evalEvery=5"]

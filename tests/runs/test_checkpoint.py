@@ -13,11 +13,10 @@ import pytest
 import gptlab.runs.checkpoint.folder
 from gptlab.errors import UserError
 from gptlab.files import append_whole, read_json, write_atomic, write_json, write_text
-from gptlab.runs.checkpoint import (
-    checkpoint_folders,
+from gptlab.runs.checkpoint.folder import checkpoint_folders, read_checkpoint
+from gptlab.runs.checkpoint.newest import (
     newest_or_refuse,
     newest_whole,
-    read_checkpoint,
     remove_checkpoint,
     remove_leftovers,
     to_remove,
@@ -133,7 +132,7 @@ def test_weights_that_are_also_those_to_train_on_are_kept_once(tmp_path):
 def test_any_name_of_an_optimizers_state_comes_back(tmp_path, key):
     state = {"step": 1, **STATE}
     optimizer = {key: {"0/mu/output": np.ones(2)}}
-    folder = gptlab.runs.checkpoint.write_checkpoint(tmp_path, state, {"w": np.ones(2)}, optimizer)
+    folder = gptlab.runs.checkpoint.folder.write_checkpoint(tmp_path, state, {"w": np.ones(2)}, optimizer)
     assert list(read_checkpoint(folder).optimizer) == [key]
     assert list(read_checkpoint(folder).optimizer[key]) == ["0/mu/output"]
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gptlab.errors import UserError
-from gptlab.runs.checkpoint import read_checkpoint
+from gptlab.runs.checkpoint.folder import read_checkpoint
 from tests.checkpoints import random_weights, save, sign
 
 CASES = settings(

@@ -8,7 +8,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from gptlab.errors import UserError
-from gptlab.runs.checkpoint import STATE, WEIGHTS, check_shapes, newest_whole, read_checkpoint
+from gptlab.runs.checkpoint.arrays import check_shapes
+from gptlab.runs.checkpoint.folder import STATE, WEIGHTS, read_checkpoint
+from gptlab.runs.checkpoint.newest import newest_whole
 from tests.checkpoints import SHAPES, contents, random_weights, save, sign
 
 NAMES = ["SHA256SUMS", "optimizer.safetensors", "state.json", "training.safetensors", "weights.safetensors"]

@@ -15,7 +15,7 @@ from gptlab.command.line import parsed
 from gptlab.engines.packing import choose_shape
 from gptlab.errors import UserError
 from gptlab.plugins.loading import load_plugins
-from gptlab.runs.checkpoint import checkpoint_folders, read_checkpoint
+from gptlab.runs.checkpoint.folder import checkpoint_folders, read_checkpoint
 from tests.resuming import TINY, as_killed, assert_same_end, logged, result
 from tests.sweeping import at_step, command_in
 

@@ -12,7 +12,8 @@ import pytest
 
 from gptlab.cli import main
 from gptlab.errors import UserError
-from gptlab.runs.checkpoint import checkpoint_folders, name_run, put_back, read_checkpoint
+from gptlab.runs.checkpoint.folder import checkpoint_folders, read_checkpoint
+from gptlab.runs.checkpoint.newest import name_run, put_back
 from gptlab.runs.files import RUN, RUN_FILES
 from gptlab.runs.resuming import lacks_its_end
 from tests.repository import ROOT

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from gptlab.cli import main
-from gptlab.runs.checkpoint import checkpoint_folders
+from gptlab.runs.checkpoint.folder import checkpoint_folders
 from gptlab.runs.claiming import held
 from tests.checkpoints import refused, sign
 from tests.resuming import TINY, as_killed, write_corpus

@@ -16,7 +16,8 @@ import gptlab.runs.recording
 import gptlab.runs.saving
 from gptlab.cli import main
 from gptlab.engines.engine import State
-from gptlab.runs.checkpoint import checkpoint_folders, newest_whole, read_checkpoint
+from gptlab.runs.checkpoint.folder import checkpoint_folders, read_checkpoint
+from gptlab.runs.checkpoint.newest import newest_whole
 from gptlab.runs.saving import Saver
 from gptlab.training.loop import Chunk
 from tests.checkpoints import STATE
