@@ -30,7 +30,8 @@ class Census:
     weights' numbers that the step uses, and `constants`.
 
     edges: from a node to what it was made from. depth: how many nodes the longest way from the loss
-    down to a leaf has. unfused: about how many nodes it would be, one for each addition and product.
+    down to a leaf has. unfused: about how many nodes it would be, one for each addition and product. bytes: of
+    the graph; measured on the first document, for the others in proportion.
     """
 
     nodes: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -39,6 +40,7 @@ class Census:
     edges: int = 0
     depth: int = 0
     unfused: int = 0
+    bytes: float = 0.0
 
     @property
     def total(self) -> int:
@@ -149,23 +151,15 @@ def bytes_of_graph(session: ScalarSession, weights: NamedArrays, document: np.nd
             tracemalloc.stop()
 
 
-@dataclass(frozen=True)
-class Counted:
-    """A census and the bytes of its graph: measured on the first document, for the others in proportion."""
-
-    census: Census
-    bytes: float
-
-
-def counted_step(step: Step) -> tuple[Counted, Counted | None]:
+def counted_step(step: Step) -> tuple[Census, Census | None]:
     """Fused, and one node an operation; None instead of the latter where it would not fit into memory."""
     fused = count_graph(step, fuse=True)
-    if fused.census.unfused / len(step.documents) > MOST_NODES:
+    if fused.unfused / len(step.documents) > MOST_NODES:
         return fused, None
     return fused, count_graph(step, fuse=False)
 
 
-def count_graph(step: Step, fuse: bool) -> Counted:
+def count_graph(step: Step, fuse: bool) -> Census:
     labels = Labels()
     session = labelled_session(step.definition, SGD(), step.ops, fuse, labels)
     weights = {name: as_values(array) for name, array in step.weights.items()}
@@ -175,4 +169,5 @@ def count_graph(step: Step, fuse: bool) -> Counted:
     of_first = census_of_step(session, labels, weights, [first]) if len(step.documents) > 1 else census
     labels.forget()
     plain = ScalarSession(step.definition, SGD(), ScalarArithmetic(step.ops, fuse))
-    return Counted(census, bytes_of_graph(plain, weights, first) * census.total / of_first.total)
+    census.bytes = bytes_of_graph(plain, weights, first) * census.total / of_first.total
+    return census

@@ -13,9 +13,8 @@ import numpy as np
 from gptlab.autograd.picture import shown
 from gptlab.autograd.value import Value, topological_order
 from gptlab.drawing.svg import Link, Node, draw
-from gptlab.engines.engine import NamedArrays
 from gptlab.engines.scalar import ScalarSession
-from gptlab.engines.scalar_arithmetic import as_values, data_of
+from gptlab.engines.scalar_arithmetic import as_values
 from gptlab.errors import UserError, nearest
 from gptlab.graph.census import MOST_NODES
 from gptlab.graph.labels import Labels, labelled_session
@@ -92,21 +91,12 @@ def place_in_weight(text: str, shapes: Mapping[str, Shape]) -> tuple[str, tuple[
     return name, indices
 
 
-def trace_number(
-    session: ScalarSession,
-    labels: Labels,
-    weights: NamedArrays,
-    tokens: np.ndarray,
-    lengths: np.ndarray,
-    name: str,
-    indices: tuple[int, ...],
-) -> Trace:
-    """Builds the graph of the batch's loss (tokens (B, T+1), lengths (B,)) and follows one number through it."""
-    for array in weights.values():
-        for value in array.ravel().tolist():
-            value.grad = 0.0
-    labels.forget()
-    loss = session.batch_loss(weights, tokens, lengths)
+def traced_number(step: Step, name: str, indices: tuple[int, ...]) -> Trace:
+    """Builds the graph of the whole batch's loss and follows one number of a weight through it."""
+    labels = Labels()
+    session = labelled_session(step.definition, SGD(), step.ops, step.fuse, labels)
+    weights = {key: as_values(array) for key, array in step.weights.items()}
+    loss = session.batch_loss(weights, step.tokens, step.lengths)
     loss.backward()
     number: Value = weights[name][indices]
     uses: dict[Value, list[Use]] = {number: []}
@@ -126,7 +116,7 @@ def trace_number(
             for child, local in found:
                 uses[child].append(Use(value, part, local))
     order = {value: i for i, value in enumerate(labels.values)}
-    step = STEP * max(1.0, abs(number.data))
+    apart = STEP * max(1.0, abs(number.data))
     return Trace(
         f"{name}[{','.join(map(str, indices))}]",
         number.data,
@@ -136,8 +126,8 @@ def trace_number(
         reached,
         every,
         loss.data,
-        central_difference(session, weights, tokens, lengths, name, indices, step),
-        step,
+        central_difference(session, step, name, indices, apart),
+        apart,
     )
 
 
@@ -151,29 +141,15 @@ def heaviest_path(number: Value, uses: Mapping[Value, list[Use]]) -> list[Use]:
 
 
 def central_difference(
-    session: ScalarSession,
-    weights: NamedArrays,
-    tokens: np.ndarray,
-    lengths: np.ndarray,
-    name: str,
-    indices: tuple[int, ...],
-    step: float,
+    session: ScalarSession, step: Step, name: str, indices: tuple[int, ...], apart: float
 ) -> float:
-    """(loss(w + step) - loss(w - step)) / (2 step), computed forward only, with the model's own ops."""
+    """(loss(w + apart) - loss(w - apart)) / (2 apart), computed forward only, with the model's own ops."""
     losses = []
-    for shift in (step, -step):
-        numbers = {key: data_of(array) for key, array in weights.items()}
+    for shift in (apart, -apart):
+        numbers = {key: np.array(array, dtype=float) for key, array in step.weights.items()}
         numbers[name][indices] += shift
-        losses.append(float(session.batch_loss(numbers, tokens, lengths)))
-    return (losses[0] - losses[1]) / (2 * step)
-
-
-def traced_number(step: Step, name: str, indices: tuple[int, ...]) -> Trace:
-    """The number of a weight, followed through the whole batch's graph."""
-    labels = Labels()
-    session = labelled_session(step.definition, SGD(), step.ops, step.fuse, labels)
-    weights = {key: as_values(array) for key, array in step.weights.items()}
-    return trace_number(session, labels, weights, step.tokens, step.lengths, name, indices)
+        losses.append(float(session.batch_loss(numbers, step.tokens, step.lengths)))
+    return (losses[0] - losses[1]) / (2 * apart)
 
 
 def checked(step: Step, param: str | None) -> tuple[str, tuple[int, ...]] | None:
@@ -199,8 +175,7 @@ def checked(step: Step, param: str | None) -> tuple[str, tuple[int, ...]] | None
 def operations_of(step: Step) -> int:
     """About how many nodes a document's graph has with one for each product and sum: a lower bound."""
     positions = max(len(document) - 1 for document in step.documents)
-    embeddings = sum(a.size for n, a in step.weights.items() if n.endswith("Embedding"))
-    return 2 * positions * (sum(array.size for array in step.weights.values()) - embeddings)
+    return 2 * positions * sum(a.size for name, a in step.weights.items() if not name.endswith("Embedding"))
 
 
 NOTES = (

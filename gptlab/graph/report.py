@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gptlab.autograd.picture import shown
 from gptlab.drawing.table import new_table
-from gptlab.graph.census import Census, Counted
+from gptlab.graph.census import Census
 from gptlab.graph.number import Trace, Use
 
 if TYPE_CHECKING:
@@ -22,32 +23,30 @@ AGREES = 1e-4  # relative; a central difference has about eight digits at best, 
 NOISE = 1e-9  # what a difference of two losses leaves of a gradient of 0
 
 
-def print_counts(console: Console, fused: Counted, unfused: Counted | None, layers: int, total: int) -> None:
+def print_counts(console: Console, fused: Census, unfused: Census | None, layers: int, total: int) -> None:
     """The nodes of each op in each part; then the graph as a whole. total: the model's parameters."""
-    fused_census = merged(fused.census, layers)
-    other = None if unfused is None else merged(unfused.census, layers)
-    console.print(parts_table(console, fused_census, other))
+    other = None if unfused is None else merged(unfused, layers)
+    console.print(parts_table(console, merged(fused, layers), other))
     console.print()
     both = [fused] if unfused is None else [fused, unfused]
     table = new_table(["", "fused", *([] if unfused is None else ["unfused"])])
     # Of documents that stand for others of their length it is not known which words they use.
-    used = f"{fused.census.parameters:,} of {total:,}"
-    rows: dict[str, Callable[[Counted], str]] = {
-        "nodes": lambda c: f"{c.census.total:,}",
-        "edges": lambda c: f"{c.census.edges:,}",
-        "depth": lambda c: f"{c.census.depth:,}",
+    used = f"{fused.parameters:,} of {total:,}"
+    rows: dict[str, Callable[[Census], str]] = {
+        "nodes": lambda c: f"{c.total:,}",
+        "edges": lambda c: f"{c.edges:,}",
+        "depth": lambda c: f"{c.depth:,}",
         "leaves: parameters used": lambda c: used,
-        "leaves: constants": lambda c: f"{c.census.constants:,}",
+        "leaves: constants": lambda c: f"{c.constants:,}",
         "memory": lambda c: megabytes(c.bytes),
-        "bytes a node": lambda c: f"{c.bytes / c.census.total:,.0f}",
+        "bytes a node": lambda c: f"{c.bytes / c.total:,.0f}",
     }
     for name, cell in rows.items():
         table.add_row(name, *map(cell, both))
     console.print(table)
     console.print()
     if unfused is None:
-        about = fused.census.unfused
-        console.print(f"unfused it would be about {about:,} nodes, too many to build here")
+        console.print(f"unfused it would be about {fused.unfused:,} nodes, too many to build here")
     notes = (
         "fused: one node for a dot product, a sum, a difference, a quotient; unfused: one an operation",
         "depth: nodes on the longest way from the loss down",
@@ -89,7 +88,7 @@ def merged(census: Census, layers: int) -> Census:
     nodes: Counter[tuple[str, str]] = Counter()
     for (part, op), count in census.nodes.items():
         nodes[of_all_layers(part), op] += count
-    return Census(nodes, census.parameters, census.constants, census.edges, census.depth, census.unfused)
+    return replace(census, nodes=nodes)
 
 
 def in_order(parts: Sequence[str]) -> list[str]:

@@ -15,8 +15,9 @@ from gptlab.engines.scalar_arithmetic import as_values
 from gptlab.errors import UserError
 from gptlab.graph.census import bytes_of_graph, census_of_step
 from gptlab.graph.labels import Labels, labelled_session
-from gptlab.graph.number import central_difference, place_in_weight, trace_number
+from gptlab.graph.number import central_difference, place_in_weight, traced_number
 from gptlab.graph.report import check_of, in_order
+from gptlab.graph.step import Step
 from gptlab.model.adapted import Adapted
 from gptlab.model.adapter import LoRA
 from gptlab.optim.optimizers import SGD
@@ -155,11 +156,14 @@ def test_memory_is_that_of_the_graph() -> None:
     assert 110 < sizes[True] < 400 and 110 < sizes[False] < 400
 
 
+def step_of(definition, documents, fuse=True, ops=None):
+    _, _, tokens, lengths = whole(definition, documents, fuse, ops)
+    weights = definition.initial_weights(0)
+    return Step(definition, ops or OpTable(), fuse, weights, tokens, lengths, tokenizer=None)
+
+
 def traced(definition, name, indices, fuse=True, ops=None, documents=(DOCUMENT, DOCUMENT[:4])):
-    _, weights, tokens, lengths = whole(definition, documents, fuse, ops)
-    labels = Labels()
-    session = labelled_session(definition, SGD(), ops or OpTable(), fuse, labels)
-    return trace_number(session, labels, weights, tokens, lengths, name, indices)
+    return traced_number(step_of(definition, documents, fuse, ops), name, indices)
 
 
 NUMBERS = {
@@ -214,11 +218,11 @@ def test_a_gradient_that_is_wrong_is_seen() -> None:
 
 
 def test_the_difference_leaves_the_weights_alone() -> None:
-    _, weights, tokens, lengths = whole(make_gpt(), [DOCUMENT])
-    before = weights["output"][4, 2].data
+    step = step_of(make_gpt(), [DOCUMENT])
+    before = step.weights["output"][4, 2]
     session = ScalarEngine().session(make_gpt(), SGD(), OpTable())
-    central_difference(session, weights, tokens, lengths, "output", (4, 2), 1e-5)
-    assert weights["output"][4, 2].data == before
+    central_difference(session, step, "output", (4, 2), 1e-5)
+    assert step.weights["output"][4, 2] == before
 
 
 SHAPES = {"output": (11, 8), "layers.0.attention.query": (8, 8), "norm.scale": (8,)}
