@@ -14,20 +14,22 @@ from gptlab.runs.saved_run import SavedRun, checked_sizes, sizes_of
 
 FORMAT = 1
 OURS = "gptlab"  # the key of the metadata that holds the format's number
+# Of a SavedRun, what the metadata tell, and of which types it may be.
+KINDS = {
+    "config": (dict, type(None)),
+    "tokenizer": (dict, type(None)),
+    "sizes": (dict,),
+    "step": (int, type(None)),
+    "plugins": (dict,),
+    "dataset": (dict,),
+    "start": (int, type(None)),
+}
+LATER = {"dataset": "{}", "start": "null"}  # what files of an older gptlab do not say
 
 
 def safetensors_bytes(saved: SavedRun) -> bytes:
     """The content of a file; the metadata are JSON texts."""
-    known = {
-        "config": saved.config,
-        "tokenizer": saved.tokenizer,
-        "sizes": saved.sizes,
-        "step": saved.step,
-        "plugins": saved.plugins,
-        "dataset": saved.dataset,
-        "start": saved.start,
-    }
-    metadata = {key: strict_json.dumps(value, ensure_ascii=False) for key, value in known.items()}
+    metadata = {key: strict_json.dumps(getattr(saved, key), ensure_ascii=False) for key in KINDS}
     return arrays_as_bytes(saved.weights, {OURS: str(FORMAT), **metadata})
 
 
@@ -41,19 +43,17 @@ def read_safetensors(path: Path) -> SavedRun:
     weights = arrays_from_bytes(content, path)  # first: it finds what is not whole
     check_finite(weights, path)
     known = metadata_of(content, path)
-    config, tokenizer, plugins, step = (known[key] for key in ("config", "tokenizer", "plugins", "step"))
-    sizes = checked_sizes(known["sizes"], str(path))
-    if config is None:
+    sizes = known["sizes"] = checked_sizes(known["sizes"], str(path))
+    if known["config"] is None:
         check_heads(sizes, str(path))
         if sizes["nLayer"] > len(weights):
             raise UserError(
                 f"{path} must have weights for nLayer={sizes['nLayer']}: it has {len(weights)} matrices."
             )
         check_shapes(weights, shapes_of(sizes), path)
-    elif sizes != sizes_of(config, weights, str(path)):
+    elif sizes != sizes_of(known["config"], weights, str(path)):
         raise UserError(f"the sizes that {path} says must be those of its config: they are not.")
-    dataset, start = known["dataset"], known["start"]
-    return SavedRun(str(path), config, tokenizer, weights, sizes, None, step, plugins, dataset, start)
+    return SavedRun(str(path), weights=weights, **known)
 
 
 def metadata_of(content: bytes, path: Path) -> dict[str, Any]:
@@ -84,15 +84,3 @@ def metadata_of(content: bytes, path: Path) -> dict[str, Any]:
         if not isinstance(known[key], kinds):
             raise UserError(f"the metadata of {path} must be as gptlab wrote them: {key} is not.")
     return known
-
-
-KINDS = {
-    "config": (dict, type(None)),
-    "tokenizer": (dict, type(None)),
-    "sizes": (dict,),
-    "step": (int, type(None)),
-    "plugins": (dict,),
-    "dataset": (dict,),
-    "start": (int, type(None)),
-}
-LATER = {"dataset": "{}", "start": "null"}  # what files of an older gptlab do not say
