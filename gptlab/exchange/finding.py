@@ -18,13 +18,11 @@ from gptlab.runs.files import CONFIG
 from gptlab.runs.finding import ID, RUNS, folder_of, latest, path_of, run_of
 from gptlab.runs.saved_run import SavedRun, Settings, from_checkpoint, with_vocabulary
 
+ADDRESSES = ("runs:/", "models:/")
 REFERENCES = (
     "latest, the folder of a run or of a checkpoint, an MLflow run id, runs:/ID, models:/NAME@ALIAS, "
     f"or a file that ends in {' or '.join(FILES)}"
 )
-
-
-ADDRESSES = ("runs:/", "models:/")
 
 
 @contextmanager
@@ -42,7 +40,7 @@ def find_run(reference: str, tracking: Settings, tokenizer_path: str | None = No
     if names_file(reference, path):
         saved = read_file(path)
         if saved.tokenizer is None and tokenizer_path is not None:
-            saved = with_vocabulary(saved, "word", WordTokenizer(tokenizer_path))
+            saved = with_vocabulary(saved, "word", WordTokenizer(tokenizer_path).build([]))
         yield saved
     elif any(os.path.isfile(path / name) for name in (STATE, SUMS)):
         yield from_checkpoint(read_checkpoint(path), run_of(path))

@@ -73,9 +73,7 @@ def read_json(path: Path, constants: list[Constant]) -> Any:
         return constants[-1]
 
     try:
-        text = path.read_text(
-            encoding="utf-8-sig"
-        )  # some programs begin a file with the mark of its byte order
+        text = path.read_text(encoding="utf-8-sig")  # some files begin with the mark of their byte order
         return json.loads(text, object_pairs_hook=Members, parse_int=whole_number, parse_constant=constant)
     except UnicodeDecodeError as error:
         raise UserError(

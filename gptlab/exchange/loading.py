@@ -62,7 +62,7 @@ def with_corpus(saved: SavedRun, settings: dict[str, Any], registry: Registry) -
         raise UserError(
             f"tokenizer.path is for weights that carry no vocabulary: {saved.name} has its own. Leave it out."
         )
-    return with_vocabulary(saved, settings["name"], build(registry, "tokenizer", settings))
+    return with_vocabulary(saved, settings["name"], build(registry, "tokenizer", settings).build([]))
 
 
 def check_vocabulary(saved: SavedRun, registry: Registry) -> Tokenizer:

@@ -122,13 +122,9 @@ def starting_weights(
         original=known.get("original"),
     )
     at = "" if source.step is None else f", step {source.step}"
-    lost = "; that run had diverged, and its weights are no use" if diverged(source) else ""
+    run = {} if source.folder is None else RunFolder(source.folder).identity()
+    lost = "; that run had diverged, and its weights are no use" if run.get("diverged") else ""
     return Start(taken, vocabulary, name, source, tried, (f"starts from {name}{at}{lost}", *notes))
-
-
-def diverged(source: SavedRun) -> bool:
-    """Whether the run that the weights are of said so at its end."""
-    return source.folder is not None and bool(RunFolder(source.folder).identity().get("diverged"))
 
 
 def taken_model(own: ModelConfig, theirs: Mapping[str, Any], registry: Registry) -> ModelConfig:
@@ -149,7 +145,9 @@ def vocabulary_of(
     """The source's vocabulary, or that of tokenizer.path; None, and a note, if neither is there."""
     state = source.tokenizer
     if state is None and tokenizer.get("path") is not None:
-        state = with_vocabulary(source, tokenizer.name, build(registry, "tokenizer", tokenizer)).tokenizer
+        state = with_vocabulary(
+            source, tokenizer.name, build(registry, "tokenizer", tokenizer).build([])
+        ).tokenizer
     if state is None:
         note = "carries no vocabulary: that of the data is taken (tokenizer.path=CORPUS builds it of another text)"
         return None, (f"{name} {note}",)
@@ -222,17 +220,14 @@ def as_typed(key: str, value: Any) -> str:
 
 def differing_shapes(wanted: Settings, taken: Settings, source: SavedRun, registry: Registry) -> list[str]:
     """The matrices that would have another shape; none if what was asked is no model at all."""
-    both = []
-    for settings in (wanted, taken):
-        try:
-            model = typed(ModelConfig, settings["model"])
-            definition = Architecture.of(
-                model, settings["ops"], registry, source.sizes["vocabSize"]
-            ).definition
-        except UserError:
-            return []
-        both.append(definition.shapes)
-    asked, has = both
+    vocabSize = source.sizes["vocabSize"]
+    try:
+        asked, has = (
+            Architecture.of(typed(ModelConfig, s["model"]), s["ops"], registry, vocabSize).definition.shapes
+            for s in (wanted, taken)
+        )
+    except UserError:
+        return []
     return [
         f"{name}: asked {asked.get(name, 'none')}, there {has.get(name, 'none')}"
         for name in {**has, **asked}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def launch(
     if checkpoint is not None and not in_sweep:
         resuming.check_not_over(checkpoint, config.train.numSteps)
     # What is wrong shows before data is read.
-    experiment = Experiment.of(config, plugins.registry, requested, checkpoint)
+    experiment = Experiment(config, plugins.registry, requested, checkpoint)
     tracker = build(plugins.registry, "tracking", config.tracking).start()
     listeners.add("identity", IdentityListener())
     listeners.add(f"tracking={config.tracking.name}", tracker)
@@ -171,9 +172,6 @@ def saver_of(
     brought: dict[str, str],
     checkpoint: Checkpoint | None,
 ) -> Saver:
-    def on_saved(folder: Path, step: int, removed: list[Path]) -> None:
-        listeners.checkpoint_saved(run, folder, step, removed)
-
     config, data = experiment.config, experiment.data
     facts = {
         "random": {"seed": config.seed},
@@ -186,7 +184,7 @@ def saver_of(
     every, keep = config.checkpoint.every, config.checkpoint.keep
     losses = {} if checkpoint is None else resuming.losses_of(checkpoint)
     smoothed = resuming.smoothed_of(checkpoint)
-    batchSize = config.train.batchSize
+    batchSize, on_saved = config.train.batchSize, partial(listeners.checkpoint_saved, run)
     return Saver(run, experiment.session, facts, batchSize, every, keep, on_saved, losses, smoothed=smoothed)
 
 

@@ -102,7 +102,7 @@ class Loaded:
             name for name in self.metrics if name == SMOOTHED or name.endswith(("/loss", "/originalLoss"))
         ]
         self.losses  # noqa: B018 - raises if there are none
-        return loss_figure({name: points(self.metrics[name]) for name in names}, {}, escaped(self.name))
+        return loss_figure({name: points(self.metrics[name]) for name in names}, {}, self.name)
 
     def generate(
         self,
@@ -174,11 +174,6 @@ def title_of(inspection: Inspection, place: object, step: int | None) -> str:
 
 def points(curve: Curve) -> list[tuple[int, float]]:
     return list(zip(curve.steps.tolist(), curve.values.tolist(), strict=True))
-
-
-def escaped(text: str) -> str:
-    """matplotlib takes a dollar sign for the beginning of a formula."""
-    return text.replace("$", r"\$")
 
 
 def load(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
 from gptlab.runs.checkpoint.folder import Checkpoint, write_checkpoint
 from gptlab.runs.claiming import remove_empty
@@ -47,12 +48,6 @@ class SavedRun:
     plugins: dict[str, str] = field(default_factory=dict)
     dataset: dict[str, Any] = field(default_factory=dict)
     start: int | None = None
-
-
-class Factory(Protocol):
-    """A tokenizer component, as `build(registry, "tokenizer", ...)` makes it."""
-
-    def build(self, documents: Iterable[str]) -> Any: ...
 
 
 def from_checkpoint(checkpoint: Checkpoint, folder: Path | None) -> SavedRun:
@@ -110,12 +105,11 @@ def import_weights(saved: SavedRun, config: Settings, runs: Path) -> Path:
     return folder
 
 
-def with_vocabulary(saved: SavedRun, name: str, factory: Factory) -> SavedRun:
-    """The run with the vocabulary that the tokenizer `name` builds of its own corpus (tokenizer.path).
+def with_vocabulary(saved: SavedRun, name: str, tokenizer: Tokenizer) -> SavedRun:
+    """The run with the vocabulary that the tokenizer component `name` has built of tokenizer.path.
 
     Raises UserError if it has not as many ids as the weights have.
     """
-    tokenizer = factory.build([])
     wanted = saved.sizes["vocabSize"]
     if tokenizer.vocabSize != wanted:
         raise UserError(

@@ -146,7 +146,7 @@ class Uploads:
 
 def log_curve(client: MlflowClient, run: Run, rows: Metrics) -> None:
     """The losses as a picture; nothing if there are none."""
-    from gptlab.training.figures import loss_curve
+    from gptlab.training.figures import loss_figure
 
     history: dict[str, list[tuple[int, float]]] = {}
     for step, values in rows:
@@ -155,7 +155,7 @@ def log_curve(client: MlflowClient, run: Run, rows: Metrics) -> None:
     if any(name.endswith("/loss") for name in history):
         with tempfile.TemporaryDirectory() as place:
             path = Path(place) / CURVE
-            path.write_bytes(loss_curve(history, run.dataset.facts, run.name))
+            path.write_bytes(loss_figure(history, run.dataset.facts, run.name).png())
             client.log_artifact(run.id, str(path))
 
 

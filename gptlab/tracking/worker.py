@@ -233,10 +233,10 @@ def load_for_end() -> None:
 
     from gptlab.inspection.pictures import attention_figure
     from gptlab.tracking import logged_model  # noqa: F401
-    from gptlab.training.figures import loss_curve
+    from gptlab.training.figures import loss_figure
 
     # The first picture of its kind takes matplotlib twice as long as the next.
-    loss_curve({"train/loss": [(1, 1.0)]}, {}, "title")
+    loss_figure({"train/loss": [(1, 1.0)]}, {}, "title").png()
     attention_figure(np.eye(2)[None, None], ["a", "b"], "title", [0], [0]).png()
     Image.init()  # all formats: MLflow writes a picture as WebP as well
     # What was loaded stays: one look of Python's through it, for what could be thrown away, takes 0.1 s.

@@ -18,11 +18,6 @@ Curve = list[tuple[int, float]]
 REFERENCES = {"entropyPerWord": "entropy of the data", "unigramEntropy": "unigram entropy"}
 
 
-def loss_curve(history: dict[str, Curve], facts: dict[str, float], title: str) -> bytes:
-    """`loss_figure` as a PNG."""
-    return loss_figure(history, facts, title).png()
-
-
 def loss_figure(history: dict[str, Curve], facts: dict[str, float], title: str) -> Picture:
     """Training loss, single steps and smoothed, validation loss, and the data's entropies if `facts` has them.
 
@@ -55,7 +50,9 @@ def loss_figure(history: dict[str, Curve], facts: dict[str, float], title: str) 
             axes.axhline(facts[name], color=INK, linewidth=1.1, linestyle=style, zorder=1)
             axes.lines[-1].set_label(f"{label}: {facts[name]:.3f}")
     # y is given, since matplotlib would otherwise measure every label to see where the title has room.
-    axes.set_title(title, loc="left", color=INK, fontsize=12, fontweight="bold", pad=10, y=1.0)
+    # A dollar sign in a name is no beginning of a formula.
+    look = {"color": INK, "fontsize": 12, "fontweight": "bold", "parse_math": False}
+    axes.set_title(title, look, loc="left", pad=10, y=1.0)
     axes.set_xlabel("step", color=INK)
     axes.set_ylabel("loss (nats a token)", color=INK)
     axes.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.8)

@@ -153,12 +153,9 @@ class Training:
         return batches if prepare is None else prepare(batches)
 
     def steps_from(self, step: int, size: int) -> int:
-        return min(size, self.next_edge(step) - step)
-
-    def next_edge(self, step: int) -> int:
-        """Where a chunk must end: at the next evaluation or checkpoint, or the end."""
+        """At most `size`: a chunk must end at the next evaluation, checkpoint or inspection, and at the end."""
         intervals = (self.plan.evalEvery, self.plan.saveEvery, self.plan.inspectEvery)
-        return min([self.plan.numSteps, *((step // n + 1) * n for n in intervals if n)])
+        return min([size, self.plan.numSteps - step, *(n - step % n for n in intervals if n)])
 
     def report(
         self, start: int, batches: Batches, rates: np.ndarray, metrics: Metrics, tokens_per_second: float

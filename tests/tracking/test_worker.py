@@ -13,7 +13,7 @@ from gptlab.tracking import logged_model, orphans, uploads
 from gptlab.tracking.catch_up import close_abandoned, sync_folder
 from gptlab.tracking.facts import PARAM_LENGTH, flat_params
 from gptlab.tracking.store import find_store, read_store, write_store
-from gptlab.training.figures import loss_curve
+from gptlab.training.figures import loss_figure
 from tests.tracked import client, make_run, track
 from tests.tracking.conversing import END, TIME, converse, over, row, rows, sample
 
@@ -186,4 +186,5 @@ def test_params_are_flat_clean_and_cut():
     "history", [{}, {"train/loss": [(1, math.nan)]}, {"val/loss": [(1, 2.0)]}, {"train/loss": [(1, 0.0)]}]
 )
 def test_a_figure_can_be_drawn_of_any_history(history):
-    assert loss_curve(history, {"entropyPerWord": 1.0}, "a $title_").startswith(b"\x89PNG")
+    picture = loss_figure(history, {"entropyPerWord": 1.0}, "a $title_").png()
+    assert picture.startswith(b"\x89PNG")
