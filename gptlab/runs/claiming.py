@@ -129,8 +129,8 @@ def claimed(
     that were made for it. Raises UserError if it is not free, held by another process, or cannot be made.
     """
     if folder.is_dir():
-        with held(folder, refusal):
-            pass  # that somebody is at work there is said before what lies there by now
+        # That somebody is at work there is said before what lies there by now.
+        held(folder, refusal).release()
     check(folder)
     with made(folder), held(folder, refusal):
         check(folder)  # it may have been somebody's until a moment ago
@@ -177,27 +177,20 @@ def remove_start(folder: Path) -> None:
                 (folder / name).unlink()
 
 
-@contextmanager
-def held(folder: Path, refusal: str = "") -> Iterator[None]:
+def held(folder: Path, refusal: str = "") -> Lock:
     """Hold a folder. Raises UserError, with the words of `refusal`, if another process does; or if it cannot be opened.
 
     Without words: it trains the run of this folder.
     """
-    try:
-        with held_lock(folder):
-            yield
-    except Busy:
-        raise UserError(
-            refusal
-            or f"a run must be trained by one process at a time: another one is training {shown(folder)}. "
-            f"Wait until it ends, or stop it with Ctrl-C."
-        ) from None
-
-
-def held_lock(folder: Path) -> Lock:
     while True:
         try:
             return lock(folder, 0.0)
+        except Busy:
+            raise UserError(
+                refusal
+                or f"a run must be trained by one process at a time: another one is training {shown(folder)}. "
+                f"Wait until it ends, or stop it with Ctrl-C."
+            ) from None
         except FileNotFoundError:  # another that came to nothing has just removed it
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -87,7 +87,7 @@ def sweep_folder_of(reference: str) -> Path:
     )
 
 
-def hold_sweep(folder: Path, new: bool = False) -> AbstractContextManager[None]:
+def hold_sweep(folder: Path, new: bool = False) -> AbstractContextManager[object]:
     """Hold the folder of a sweep, or claim it for a `new` one.
 
     Raises UserError if another process runs the sweep of this folder, or it is not free for a new one.
