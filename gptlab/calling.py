@@ -65,6 +65,11 @@ def as_called(text: str) -> str:
     return text
 
 
+def warn(message: str) -> None:
+    """A line for the person, beside what the command prints."""
+    print(as_called(f"gptlab: {message}"), file=sys.stderr, flush=True)
+
+
 @lru_cache(maxsize=1)
 def command() -> str:
     """`python -m gptlab`, with another python where that one is not this; `gptlab` where that was typed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from gptlab.calling import as_called
+from gptlab.calling import as_called, warn
 from gptlab.cli.help import help_of, overview
 from gptlab.command.verbs import VERBS
 from gptlab.config.addresses import hide_in_arguments
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def complain(message: str, status: int) -> int:
-    print(as_called(f"gptlab: {message}"), file=sys.stderr, flush=True)
+    warn(message)
     return status
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from gptlab.calling import warn
 from gptlab.command.line import check_typed_keys
 from gptlab.command.suggesting import chosen_components, unknown_key
 from gptlab.command.verbs import ROOTS
@@ -17,7 +17,7 @@ from gptlab.config.experiments import folder_of
 from gptlab.config.schema import plain, schema_nodes
 from gptlab.config.typed import Config, as_dict, flatten
 from gptlab.errors import UserError
-from gptlab.plugins.loading import Plugins, load_plugins, silently, warn
+from gptlab.plugins.loading import Plugins, load_plugins, silently
 from gptlab.plugins.registry import GROUPS
 
 if TYPE_CHECKING:
@@ -104,11 +104,9 @@ def explained(plugins: Plugins, overrides: list[str], verb: str = "train") -> It
 def stay_in(folder: str) -> None:
     """Leave the folder of the run that `hydra.job.chdir` has gone to: what is typed is meant from here."""
     os.chdir(folder)
-    print(
-        "gptlab: hydra.job.chdir=true changes nothing: paths, and the MLflow store, are those of the folder that the "
-        "command is typed in. A run's own files are in its own folder anyway.",
-        file=sys.stderr,
-        flush=True,
+    warn(
+        "hydra.job.chdir=true changes nothing: paths, and the MLflow store, are those of the folder that the "
+        "command is typed in. A run's own files are in its own folder anyway."
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
-from gptlab.calling import as_called
+from gptlab.calling import warn
 from gptlab.data.documents import Documents
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Session, State
@@ -125,11 +124,7 @@ class Watch(Observer):
             found = inspect_ids(self.definition, self.ops, weights, self.tokenizer, self.ids)
         except Exception as error:  # a component's own, or no memory: neither may cost a run that is trained
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-            print(
-                as_called(f"gptlab: step {state.step} is not inspected: {reason}"),
-                file=sys.stderr,
-                flush=True,
-            )
+            warn(f"step {state.step} is not inspected: {reason}")
             self.every, self.at_end = 0, False
             return
         self.on_inspected(state.step, found)

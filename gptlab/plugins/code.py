@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from gptlab.calling import warn
 from gptlab.errors import UserError
 from gptlab.plugins.registry import OWN, Registry
 
@@ -124,8 +125,7 @@ def changed_plugins(registry: Registry, brought: Mapping[str, Any]) -> list[str]
 def say_changed_plugins(registry: Registry, brought: Mapping[str, Any], place: str) -> None:
     """One line on stderr if a plugin is not what it was."""
     if changes := changed_plugins(registry, brought):
-        message = f"{' and '.join(changes)} since {place} was trained: the model may do something else now."
-        print(f"gptlab: {message}", file=sys.stderr, flush=True)
+        warn(f"{' and '.join(changes)} since {place} was trained: the model may do something else now.")
 
 
 def refuse_changed_plugins(registry: Registry, brought: Mapping[str, Any], place: str, anyway: bool) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from gptlab.calling import warn
 from gptlab.errors import UserError
 from gptlab.plugins import hookspecs
 
@@ -55,5 +55,5 @@ class Listeners:
                 if isinstance(error, UserError) and hook == "gptlab_run_started":
                     raise  # nothing has begun, and the person can mend it
                 del self._hooks[name]
-                message = f"gptlab: the listener '{name}' failed in {hook} and is left out from here on: "
-                print(f"{message}{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                reason = f"{type(error).__name__}: {error}"
+                warn(f"the listener '{name}' failed in {hook} and is left out from here on: {reason}")

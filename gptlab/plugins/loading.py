@@ -13,7 +13,7 @@ from typing import Any
 
 import pluggy
 
-from gptlab.calling import as_called
+from gptlab.calling import warn
 from gptlab.errors import UserError, nearest, unknown_name
 from gptlab.plugins import discovery, hookspecs
 from gptlab.plugins.code import digest_of
@@ -203,7 +203,3 @@ def silently(message: str) -> None:
 
 def is_hook(function: Any) -> bool:
     return getattr(function, "gptlab_impl", None) is not None
-
-
-def warn(message: str) -> None:
-    print(as_called(f"gptlab: {message}"), file=sys.stderr, flush=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from gptlab.calling import warn
 from gptlab.files import append_whole
 from gptlab.plugins.hookspecs import hookimpl
 from gptlab.runs.files import METRICS, SAMPLES
@@ -59,7 +59,7 @@ class GrowingFile:
         except OSError as error:
             if not self._failed:
                 message = f"{os.path.relpath(folder / self.name)} could not be written ({error.strerror})"
-                print(f"gptlab: {message}; tried again with each line.", file=sys.stderr, flush=True)
+                warn(f"{message}; tried again with each line.")
             self._failed = True
         else:
             self._waiting, self._failed = b"", False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gptlab import strict_json
-from gptlab.calling import command_with
+from gptlab.calling import command_with, warn
 from gptlab.engines.engine import NamedArrays, OptState
 from gptlab.errors import UserError
 from gptlab.runs.checkpoint.arrays import check_shapes, flattened
@@ -83,8 +82,7 @@ def newest_of(folder: Path) -> Checkpoint:
     put_back(folder)
     checkpoint = newest_whole(folder)
     for damaged in checkpoint.damaged:
-        message = f"{damaged.reason} Going on from the newest whole one, {checkpoint.folder}."
-        print(f"gptlab: {message}", file=sys.stderr, flush=True)
+        warn(f"{damaged.reason} Going on from the newest whole one, {checkpoint.folder}.")
     return checkpoint
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gptlab.calling import shown
+from gptlab.calling import shown, warn
 from gptlab.engines.engine import Session, State
 from gptlab.files import sync
 from gptlab.runs.checkpoint.folder import WEIGHTS, step_folder, write_checkpoint
@@ -68,11 +67,7 @@ class Saver(Observer):
             self._failing = False
         except OSError as error:
             if not self._failing:
-                print(
-                    f"gptlab: {self.failure(state.step, error)} Training goes on.",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                warn(f"{self.failure(state.step, error)} Training goes on.")
             self._failing = True
 
     def is_due(self, step: int, evaluated: bool) -> bool:

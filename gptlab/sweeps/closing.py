@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gptlab.calling import as_called
+from gptlab.calling import as_called, warn
 from gptlab.engines.xla_compilations import compilations
 from gptlab.runs.claiming import remove_empty
 from gptlab.runs.files import HYDRAS, LOCK, SWEEP
@@ -85,7 +85,7 @@ def shown_summary(folder: Path, records: list[JobRecord], name: str) -> Summary 
         return summary
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        print(f"gptlab: the sweep's summary could not be made: {reason}", file=sys.stderr, flush=True)
+        warn(f"the sweep's summary could not be made: {reason}")
         return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 import traceback
 import typing
@@ -15,7 +14,7 @@ from pathlib import Path
 from signal import SIGINT
 from typing import TYPE_CHECKING, Any
 
-from gptlab.calling import as_called
+from gptlab.calling import warn
 from gptlab.command.as_typed import unquoted
 from gptlab.command.composing import plugins_here
 from gptlab.config.addresses import hide_in_config
@@ -180,7 +179,7 @@ class Job:
         if below and below[-1].name not in self.sweep.there:
             remove_empty(below)
 
-    def _hold_folder(self) -> AbstractContextManager[None]:
+    def _hold_folder(self) -> AbstractContextManager[object]:
         """The job's folder, claimed for its run; or held, if it is to go on there."""
         from gptlab.runs.claiming import check_free_for_run, claimed, held
 
@@ -260,7 +259,7 @@ class Job:
         return None, self.earlier.runId or RunFolder(self.folder).id
 
     def _say(self, message: str) -> None:
-        print(as_called(f"gptlab: {self.record.name}: {message}"), file=sys.stderr, flush=True)
+        warn(f"{self.record.name}: {message}")
 
     def _leave_stopped(self, stop: KeyboardInterrupt) -> None:
         """Keep that it was interrupted; of one that had not begun, nothing."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from gptlab.calling import quoted
+from gptlab.calling import quoted, warn
 from gptlab.command.composing import explained
 from gptlab.command.line import CommandLine, choices_of
 from gptlab.errors import TrainingStopped, UserError
@@ -189,7 +188,7 @@ def stopping(plan: Plan) -> Iterator[None]:
         if len(received) > 1:
             raise Stopped(number)
         (plan.folder / STOP).touch()
-        print("gptlab: the jobs end after their step; once more to end at once", file=sys.stderr, flush=True)
+        warn("the jobs end after their step; once more to end at once")
 
     with handled(ask):
         try:
