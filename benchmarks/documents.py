@@ -61,7 +61,7 @@ def child(overrides: list[str]) -> None:
     from gptlab.config.typed import Config, typed
     from gptlab.launch.experiment import Experiment
 
-    experiment = Experiment(typed(Config, plain(compose("train", overrides))), prepared().registry)
+    experiment = Experiment.of(typed(Config, plain(compose("train", overrides))), prepared().registry)
     start = time.time()
     data = experiment.data
     reading = time.time() - start

@@ -51,7 +51,7 @@ def step_of(config: Config, registry: Registry, asked: Mapping[str, Any], text: 
     Raises UserError as training does before its first step, for a model too large to be one object a
     number, and for a text that is empty, too long, or has what is not in the vocabulary.
     """
-    experiment = Experiment(config, registry, asked)
+    experiment = Experiment.of(config, registry, asked)
     data, definition = experiment.data, experiment.definition
     count = sum(matrix.count for matrix in definition.matrices())
     if count > MOST_PARAMETERS:

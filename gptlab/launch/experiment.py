@@ -15,7 +15,7 @@ from gptlab.config.typed import Config
 from gptlab.data.batches import Epochs
 from gptlab.engines.engine import Session, State, trained
 from gptlab.errors import UserError
-from gptlab.finetuning.start import beginning_of
+from gptlab.finetuning.start import Start, beginning_of
 from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.gpt import GPT
 from gptlab.plugins.registry import COMPONENT_KINDS, GROUPS, OWN, Registry, build
@@ -29,26 +29,15 @@ from gptlab.training.smoothing import SmoothedLoss
 class Experiment:
     """The parts of a run: those that cost nothing when it is made, and checked; data, model and session when asked for.
 
-    config: the run's; with initFrom, of the model that this names. start: what initFrom has found, None without.
-    model: the definition and the ops, not yet of the data's vocabulary. frozen: names of the weights that are not
-    trained. Raises UserError for parts that do not exist, or do not fit each other; `data`, and what needs it, for
-    the data.
+    config: the run's, as it was made by initFrom. start: what that has found, None without. model: the definition
+    and the ops, not yet of the data's vocabulary. frozen: names of the weights that are not trained.
+    Raises UserError for parts that do not exist, or do not fit each other; `data`, and what needs it, for the data.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        registry: Registry,
-        requested: Mapping[str, Any] | None = None,
-        checkpoint: Checkpoint | None = None,
-    ):
-        """requested: what of the model is no default, for initFrom to refuse if it must. checkpoint: of the run that
-        is gone on with.
-        """
-        check_values(config)
+    def __init__(self, config: Config, registry: Registry, start: Start | None):
+        self.config = config
         self.registry = registry
-        self.start = start = beginning_of(config, registry, requested, checkpoint)
-        self.config = config = config if start is None else start.config
+        self.start = start
         given = None if start is None else start.model
         self.model = given or Architecture.of(config.model, config.ops, registry)
         self._adapter = build(registry, "adapter", config.model.adapter)
@@ -59,6 +48,23 @@ class Experiment:
         self._dataset = build(registry, "dataset", config.data)
         fixed = None if start is None else start.vocabulary
         self._tokenizer = fixed or build(registry, "tokenizer", config.tokenizer)
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        registry: Registry,
+        requested: Mapping[str, Any] | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Experiment:
+        """The experiment that a config describes; with initFrom, of the model that this names.
+
+        requested: what of the model is no default, for initFrom to refuse if it must. checkpoint: of the run that is
+        gone on with.
+        """
+        check_values(config)
+        start = beginning_of(config, registry, requested, checkpoint)
+        return cls(config if start is None else start.config, registry, start)
 
     def _adapted(self, definition: GPT) -> GPT | Adapted:
         return Adapted(definition, self._adapter) if self._adapter.weights(definition.shapes) else definition

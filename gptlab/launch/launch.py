@@ -78,7 +78,7 @@ def launch(
     if checkpoint is not None and not in_sweep:
         resuming.check_not_over(checkpoint, config.train.numSteps)
     # What is wrong shows before data is read.
-    experiment = Experiment(config, plugins.registry, requested, checkpoint)
+    experiment = Experiment.of(config, plugins.registry, requested, checkpoint)
     tracker = build(plugins.registry, "tracking", config.tracking).start()
     listeners.add("identity", IdentityListener())
     listeners.add(f"tracking={config.tracking.name}", tracker)

@@ -169,4 +169,4 @@ def check_trainable(config: Config, plugins: Plugins) -> None:
     for name in config.listeners:
         plugins.listener(name)
     if config.initFrom is None:  # else sizes and vocabulary are those of the weights
-        Experiment(config, plugins.registry).data  # noqa: B018 - read to see whether it can be
+        Experiment.of(config, plugins.registry).data  # noqa: B018 - read to see whether it can be

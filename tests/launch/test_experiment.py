@@ -76,11 +76,11 @@ def test_what_is_wrong_shows_before_the_data_is_read(
     monkeypatch.setattr(experiment, "data_of", lambda *_: pytest.fail("the data was read"))
     more = ["samples.n=1"] if wrong.startswith("samples") else []
     with pytest.raises(UserError, match=message):
-        Experiment(config_of(wrong, *more), prepared().registry)
+        Experiment.of(config_of(wrong, *more), prepared().registry)
 
 
 def test_the_data_gives_the_model_its_vocabulary_and_nothing_else() -> None:
-    made = Experiment(config_of(), prepared().registry)
+    made = Experiment.of(config_of(), prepared().registry)
     sizes = made.definition.sizes
     assert sizes.vocabSize == made.data.tokenizer.vocabSize != made.model.definition.sizes.vocabSize
     assert [m.name for m in made.definition.matrices()] == [m.name for m in made.model.definition.matrices()]

@@ -48,7 +48,7 @@ def summary(described: list[list[str]], plugins: Plugins) -> int:
 
     configs = [config_of(words, plugins) for words in described]
     # What is wrong shows before data is read.
-    experiments = [Experiment(config, plugins.registry) for config in configs]
+    experiments = [Experiment.of(config, plugins.registry) for config in configs]
     summaries = [summary_of(experiment) for experiment in experiments]
 
     from gptlab.drawing.table import console_here

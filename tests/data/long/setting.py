@@ -47,7 +47,7 @@ def sample_text(lines: int = 400) -> str:
 def data(path: Path, *overrides: str) -> Data:
     registry = prepared().registry
     config = plain(compose("train", ["data=text", f"data.path={path}", "progress=none", *overrides]))
-    return Experiment(typed(Config, config), registry).data
+    return Experiment.of(typed(Config, config), registry).data
 
 
 def entries(folder: Path) -> list[Path]:
