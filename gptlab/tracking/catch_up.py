@@ -16,12 +16,12 @@ from gptlab import strict_json
 from gptlab.config.addresses import join_address
 from gptlab.errors import UserError
 from gptlab.runs.files import CONFIG, METRICS, RUN, SWEEP
-from gptlab.runs.folder import OVER, RunFolder, SweepFolder
+from gptlab.runs.folder import OVER, RunFolder, SweepFolder, ToldFolder
 from gptlab.runs.run import KILLED, STARTING
 from gptlab.tracking import orphans
 from gptlab.tracking.download import open_here
 from gptlab.tracking.parent import ParentSync
-from gptlab.tracking.store import Store, find_store
+from gptlab.tracking.store import Store, find_store, said
 from gptlab.tracking.sync import Sync, alone, end_killed
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 UNSENT = "unsent.jsonl"
 FORMAT = 1
-RUNNING = "attributes.status = 'RUNNING'"
 
 
 def sync_folder(path: Path) -> str:
@@ -52,8 +51,7 @@ def sync_folder(path: Path) -> str:
 def sync_told(folder: RunFolder | SweepFolder) -> str:
     path = folder.path
     with alone(path):
-        if isinstance(folder, RunFolder):
-            take_in_unsent(folder)
+        take_in_unsent(folder)
         told = folder.identity()
         process = str(told.get("process", ""))
         if told.get("status") not in OVER and orphans.lives(process):
@@ -66,14 +64,13 @@ def sync_told(folder: RunFolder | SweepFolder) -> str:
         store = find_store(told["store"])
         sync = sync_of(open_here(store), store, folder)
         if error := sync.end(math.inf):
-            reason = str(error).strip().partition("\n")[0]
             raise UserError(
-                f"{store.shown} must take all that is sent, and did not ({reason}). The rest stays in {path}: "
+                f"{store.shown} must take all that is sent, and did not ({said(error)}). The rest stays in {path}: "
                 "type the same again later."
             )
         (path / UNSENT).unlink(missing_ok=True)
-    said = f"; registered as {sync.registered}" if sync.registered else ""
-    return f"sent to {store.shown}: MLflow run {folder.id}{said}"
+    registered = f"; registered as {sync.registered}" if sync.registered else ""
+    return f"sent to {store.shown}: MLflow run {folder.id}{registered}"
 
 
 def refuse_unknown(folder: RunFolder) -> None:
@@ -99,11 +96,9 @@ def close_abandoned(client: "MlflowClient", store: Store, experiment_ids: list[s
     """Close this host's RUNNING runs of which both processes are gone, as their folders tell; the ids of those runs."""
     if not experiment_ids:
         return []
-    running = client.search_runs(
-        experiment_ids, filter_string=f"{RUNNING} and tags.`{orphans.HOST}` = '{orphans.host()}'"
-    )
+    here = f"attributes.status = 'RUNNING' and tags.`{orphans.HOST}` = '{orphans.host()}'"
     closed = []
-    for run in running:
+    for run in client.search_runs(experiment_ids, here):
         tags, run_id = run.data.tags, run.info.run_id
         trains, writes = (tags.get(name, "") for name in (orphans.PROCESS, orphans.WRITER))
         if not trains or orphans.lives(trains) or orphans.lives(writes):
@@ -160,7 +155,7 @@ def catch_up_below(client: "MlflowClient", store: Store, root: Path) -> None:
                 end_later(client, store, folder)
 
 
-def take_in_unsent(folder: RunFolder) -> None:
+def take_in_unsent(folder: ToldFolder) -> None:
     """Have run.json tell what sending takes. Raises UserError for a file that gptlab did not write."""
     path = folder.path / UNSENT
     if path.exists() and "store" not in folder.identity():

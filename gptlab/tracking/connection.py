@@ -15,7 +15,7 @@ from typing import Any
 
 from gptlab import strict_json
 
-Message = dict[str, Any]
+Message = dict[str, Any]  # what goes through the pipe, as JSON
 
 # What MLflow is told unless the user has said otherwise. It reads most of this when it is imported.
 ENVIRONMENT = {

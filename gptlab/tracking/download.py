@@ -19,7 +19,7 @@ from gptlab.runs.checkpoint.folder import CHECKPOINTS, STATE, WEIGHTS
 from gptlab.runs.files import CONFIG, PLUGINS, TOKENIZER
 from gptlab.tracking.connection import ENVIRONMENT
 from gptlab.tracking.parent import PARENT
-from gptlab.tracking.store import Store, check_server, find_store, open_store
+from gptlab.tracking.store import Store, check_server, find_store, open_store, said
 from gptlab.training.metric_rows import Metrics
 from gptlab.training.smoothing import with_smoothed
 
@@ -65,8 +65,7 @@ def metrics_in_store(run_id: str, uri: str | None) -> Metrics:
         run = client.get_run(run_id)
         return with_smoothed(history_of(client, run, run.data.metrics))
     except MlflowException as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"the metrics of {run_id} in {store.shown} must be readable: {reason}") from None
+        raise UserError(f"the metrics of {run_id} in {store.shown} must be readable: {said(error)}") from None
 
 
 def family_in_store(
@@ -87,8 +86,7 @@ def family_in_store(
         return [(run, history_of(client, run, names) if i < most else None) for i, run in enumerate(found)]
     except MlflowException as error:
         if error.error_code not in NOT_THERE:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"the run {run_id} of {store.shown} must be readable: {reason}") from None
+            raise UserError(f"the run {run_id} of {store.shown} must be readable: {said(error)}") from None
         raise UserError(
             f"there is no run '{run_id}' below ./runs, nor in the MLflow store {store.shown}. Try latest, a "
             "run's or a sweep's folder, or an id that python -m gptlab ui shows."
@@ -240,8 +238,8 @@ def _fetch(client: MlflowClient, uri: str, place: Path) -> None:
 def _not_found(error: Any, message: str) -> UserError:
     if error.error_code in NOT_THERE:
         return UserError(f"{message}. Try run=latest, or a run's folder.")
-    return UserError(f"{message}: {str(error).splitlines()[0]}")
+    return UserError(f"{message}: {said(error)}")
 
 
 def _unreadable(what: str, shown: str, error: Exception) -> UserError:
-    return UserError(f"{what} of {shown} must be readable, and is not ({str(error).splitlines()[0]}).")
+    return UserError(f"{what} of {shown} must be readable, and is not ({said(error)}).")

@@ -2,6 +2,7 @@
 
 import re
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.errors import UserError
@@ -29,18 +30,20 @@ def open_run(
     run_id = folder.id or ("" if fresh else find_made_before(client, store, told))
     found = find_run(client, store, run_id) if run_id else None
     if found is None:
-        run_id = client.create_run(
-            experiment_id(client, store, told["experiment"]),
-            start_time=told["began"],
-            run_name=told["name"],
-            tags=tags_of(folder.path, told),
-        ).info.run_id
+        run_id = make_run(client, store, folder.path, told)
     elif told.get("status") not in OVER:
         take_over(client, found, told["description"], told["process"])
     if folder.id != run_id:
         with suppress(OSError):  # a full disk; or of a run that took no step nothing is left
             folder.update(id=run_id)
     return run_id, found
+
+
+def make_run(client: "MlflowClient", store: Store, folder: Path, told: dict[str, Any]) -> str:
+    """A run as its folder tells of it; its id."""
+    experiment, tags = experiment_id(client, store, told["experiment"]), tags_of(folder, told)
+    made = client.create_run(experiment, start_time=told["began"], run_name=told["name"], tags=tags)
+    return str(made.info.run_id)
 
 
 def find_made_before(client: "MlflowClient", store: Store, told: dict[str, Any]) -> str:
@@ -100,11 +103,6 @@ def take_over(client: "MlflowClient", found: "MlflowRun", description: str, proc
 def steps_of(found: "MlflowRun") -> dict[str, int]:
     """The largest step of each metric's key; MLflow keeps it at hand, whatever the length of the history."""
     return {metric.key: metric.step for metric in found.data._metric_objs}
-
-
-def last_of(found: "MlflowRun") -> tuple[int, int]:
-    """The largest step of any metric, and when it was logged (milliseconds since 1970); (-1, 0) if there is none."""
-    return max(((metric.step, metric.timestamp) for metric in found.data._metric_objs), default=(-1, 0))
 
 
 def experiment_id(client: "MlflowClient", store: Store, name: str) -> str:

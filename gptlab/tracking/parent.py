@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,8 @@ from gptlab.tracking.facts import (
     flat_params,
     log_params,
     show_as_table,
-    tags_of,
 )
-from gptlab.tracking.opening import end_of, end_run, experiment_id, open_run
+from gptlab.tracking.opening import end_of, end_run, make_run, open_run
 from gptlab.tracking.store import (
     WITHOUT,
     Store,
@@ -32,7 +31,6 @@ from gptlab.tracking.store import (
     check_store,
     find_store,
     refusal_of,
-    write_store,
 )
 
 if TYPE_CHECKING:
@@ -95,8 +93,8 @@ def note_child(
         store = find_store(tracking["uri"])
         told = begun_facts({}) | {"description": reason, "reason": reason, "id": run_id, "config": config}
         told |= {"name": name, "folder": str(folder.absolute()), "tags": {PARENT: parent} if parent else {}}
-        experiment = tracking["experimentName"]
-        found, error = _ask(store, ASKING_SECONDS, do="note_child", experiment=experiment, told=told)
+        told["experiment"] = tracking["experimentName"]
+        found, error = _ask(store, ASKING_SECONDS, do="note_child", told=told)
     except UserError as refusal:
         found, error = "", str(refusal)
     if error:
@@ -108,15 +106,14 @@ def _ask(store: Store, timeout: float, **message: Any) -> tuple[str, str]:
     """What MLflow's process answers: a run's id, and what went wrong; one of them is empty."""
     for _ in range(2):
         connection = connections.take()
-        connection.send(store=write_store(store), **message)
+        connection.send(store=asdict(store), **message)
         reply = connection.receive(timeout)
         if reply is None or reply["is"] != "gone" or not reply["killed"]:
             break  # else another process can be asked
     if reply is None or reply["is"] == "gone":
         connection.close(0.0)
-        reason = f"does not answer within {timeout:g} s"
-        if reply is not None:
-            reason = f"cannot be asked: {reply['message']}"
+        late = f"does not answer within {timeout:g} s"
+        reason = late if reply is None else f"cannot be asked: {reply['message']}"
         return "", f"the MLflow store {store.shown} {reason}. {WITHOUT}"
     connections.keep(connection)
     if reply["is"] == "refused":
@@ -186,16 +183,11 @@ def delete_runs(client: "MlflowClient", run_ids: list[str]) -> str:
     return run_ids[-1]
 
 
-def log_child(client: "MlflowClient", store: Store, experiment: str, told: dict[str, Any]) -> str:
+def log_child(client: "MlflowClient", store: Store, told: dict[str, Any]) -> str:
     """Have the run of a job that failed before it began: made and closed as told, with the reason; its id."""
     run_id = str(told["id"])
     if not run_id:
-        run_id = client.create_run(
-            experiment_id(client, store, experiment),
-            start_time=told["began"],
-            run_name=told["name"],
-            tags=tags_of(Path(told["folder"]), told),
-        ).info.run_id
+        run_id = make_run(client, store, Path(told["folder"]), told)
         log_params(client, run_id, flat_params(told["config"]))
     end_run(client, run_id, FAILED, told["reason"])
     return run_id

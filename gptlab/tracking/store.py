@@ -19,10 +19,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from gptlab.config.addresses import (
@@ -37,11 +37,11 @@ from gptlab.config.addresses import (
 )
 from gptlab.errors import UserError
 from gptlab.files import Busy, lock, sync
+from gptlab.tracking.connection import Message
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-Message = dict[str, Any]  # what goes through the pipe to `worker`, as JSON
 WITHOUT = "To go on without MLflow, add tracking=none."
 
 
@@ -73,16 +73,6 @@ class Store:
     def is_server(self) -> bool:
         """True if the store is reached over HTTP."""
         return urlsplit(self.uri).scheme in ("http", "https")
-
-
-def write_store(store: Store) -> Message:
-    """A store as a message."""
-    return asdict(store)
-
-
-def read_store(message: Message) -> Store:
-    """The store that `write_store` wrote."""
-    return Store(**message)
 
 
 def refusal_of(store: Store, reply: Message, what: str = "") -> str:
@@ -262,6 +252,11 @@ def _check_credentials(store: Store, given: str) -> None:
         f"the MLflow server at {store.shown} wants a user and a password, and {was}. Set MLFLOW_TRACKING_USERNAME "
         f"and MLFLOW_TRACKING_PASSWORD, or type {KEY}={scheme}://USER:PASSWORD@{host}. {WITHOUT}"
     )
+
+
+def said(error: Exception) -> str:
+    """The first line of an error: SQLAlchemy's go on with the statement and its thousand values."""
+    return str(error).strip().partition("\n")[0][:500] or type(error).__name__
 
 
 def answers(store: Store, timeout: float) -> bool:

@@ -18,7 +18,7 @@ from gptlab.runs.files import CONFIG, METRICS, PARAMETERS, PLUGINS, WRITING
 from gptlab.runs.folder import OVER, RunFolder, ToldFolder
 from gptlab.runs.run import FINISHED, KILLED, RUNNING
 from gptlab.tracking.facts import COUNTS, TAG_LENGTH, clean_key, flat_params, log_params
-from gptlab.tracking.opening import end_of, end_run, last_of, open_run, steps_of
+from gptlab.tracking.opening import end_of, end_run, open_run, steps_of
 from gptlab.tracking.orphans import REASON
 from gptlab.tracking.store import Store, answers
 from gptlab.tracking.uploads import Uploads
@@ -60,7 +60,7 @@ class Sync:
         self._opened = False
         self._read = 0  # bytes of metrics.jsonl that are in the store
         self._last: dict[str, int] = {}  # the last step of each key there
-        self._at = (-1, 0)  # the last step there, and when it was logged
+        self._at = (-1, 0)  # the last step of any key there, and when it was logged
         self._best = math.inf  # the lowest validation loss so far
         self._in_doubt = False  # a batch may be in the store although no answer said so
         self._facts_sent = False
@@ -113,7 +113,8 @@ class Sync:
         if not self._opened:
             self.run.id, found = open_run(self.client, self.store, self.folder, self.fresh)
             if found is not None:
-                self._last, self._at = steps_of(found), last_of(found)
+                self._last = steps_of(found)
+                self._at = max([self._at, *((m.step, m.timestamp) for m in found.data._metric_objs)])
                 self._facts_sent = bool(found.inputs and found.inputs.dataset_inputs)
                 self.uploads.look()
             self._opened = True
@@ -135,8 +136,7 @@ class Sync:
             if end == self._read:
                 return
             if self._in_doubt:
-                reached = steps_of(self.client.get_run(self.run.id))
-                self._last |= reached
+                self._last |= steps_of(self.client.get_run(self.run.id))
                 self._in_doubt = False
             points, best = self._points(rows)
             while batch := list(islice(points, METRICS_A_BATCH)):

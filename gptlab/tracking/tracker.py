@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -33,7 +34,6 @@ from gptlab.tracking.store import (
     check_store,
     find_store,
     refusal_of,
-    write_store,
 )
 
 STARTING_SECONDS = 20.0  # the longest that a run waits to exist, only to be closed
@@ -83,7 +83,7 @@ class Tracker:
     def _follow(self, fresh: bool) -> None:
         self._connection = connections.take()
         folder = str(self._run.folder.absolute())
-        self._connection.send(do="follow", store=write_store(self._store), folder=folder, fresh=fresh)
+        self._connection.send(do="follow", store=asdict(self._store), folder=folder, fresh=fresh)
 
     def wait_until_reachable(self) -> None:
         """Wait until a server, if the store is one, has answered: 5 s at most, and nothing for a file.

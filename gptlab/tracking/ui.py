@@ -11,14 +11,16 @@ import tempfile
 import time
 import urllib.request
 import webbrowser
+from contextlib import suppress
+from dataclasses import asdict
 from http.client import HTTPException
 from importlib.metadata import entry_points
-from typing import IO, Any
+from typing import IO
 
 from gptlab.errors import UserError
 from gptlab.signals import handled
 from gptlab.tracking.connection import Connection, environment
-from gptlab.tracking.store import Store, check_store, find_store, glance, write_store
+from gptlab.tracking.store import Store, check_store, find_store, glance
 from gptlab.tracking.ui_page import MARK, MARK_PAGE
 
 START_SECONDS = 120.0
@@ -46,7 +48,7 @@ def serve_ui(
     check_store(store)
     _check_port(host, port)
     mark = secrets.token_hex(16)
-    with handled(_interrupt), tempfile.TemporaryFile() as log:
+    with handled(signal.default_int_handler), tempfile.TemporaryFile() as log:
         server = subprocess.Popen(
             _command(store, host, port),
             stdin=subprocess.DEVNULL,
@@ -68,7 +70,7 @@ def serve_ui(
             if running:
                 # Whether it still does takes MLflow to set right, in seconds: the server need not wait.
                 connection = Connection()
-                connection.send(do="sweep", store=write_store(store))
+                connection.send(do="sweep", store=asdict(store))
                 connection.finish()
             address = f"http://{_shown(host)}:{port}/"
             if not _answers(address, server, mark):
@@ -182,17 +184,8 @@ def _died(server: "subprocess.Popen[bytes]", log: IO[bytes]) -> int:
 
 def _end(server: "subprocess.Popen[bytes]") -> None:
     """End the server and what it has started, which share its process group."""
-    for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-        try:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
             os.killpg(server.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            server.wait(patience)
-        except subprocess.TimeoutExpired:
-            continue
+            server.wait(5.0)
     server.wait()
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt

@@ -29,8 +29,9 @@ from gptlab.errors import UserError
 from gptlab.files import Lock
 from gptlab.runs.folder import RunFolder, SweepFolder
 from gptlab.tracking.catch_up import catch_up_below, close_abandoned
+from gptlab.tracking.connection import Message
 from gptlab.tracking.parent import ParentSync, delete_runs, log_child
-from gptlab.tracking.store import Message, Store, answers, connect, glance, open_store, read_store, settle
+from gptlab.tracking.store import Store, answers, connect, glance, open_store, said, settle
 from gptlab.tracking.sync import Sync, alone, end_killed
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Conversation:
 
     def _follow(self, store: Message, folder: str, fresh: bool) -> None:
         """Have the store follow what the folder of a run tells from now on."""
-        place, path = read_store(store), Path(folder)
+        place, path = Store(**store), Path(folder)
         self._sync_at, self._pause, self._reported_id = float("inf"), 0.0, ""
         try:
             # A server that has answered once may be away at any time; what then fails is tried again.
@@ -91,22 +92,17 @@ class Conversation:
             self.sync = Sync(client, place, RunFolder(path), fresh, on_written=still)
             self.sync.open()
         except Exception as error:
-            if (
-                self.sync is None
-                or isinstance(error, UserError)
-                or not place.is_server
-                or answers(place, 2.0)
-            ):
+            user = isinstance(error, UserError)
+            if self.sync is None or user or not place.is_server or answers(place, 2.0):
                 self.sync = None
                 self._unlock()
-                self.reply({"is": "refused", "message": str(error), "user": isinstance(error, UserError)})
+                self.reply({"is": "refused", "message": str(error), "user": user})
             else:
                 self._retry(error)
             return
         self._report_id(self.sync)
-        self._look_for_folders(
-            self.sync
-        )  # a short run is over with the first sending: this goes on meanwhile
+        # A short run is over with the first sending: this goes on meanwhile.
+        self._look_for_folders(self.sync)
         self._send()
         try:
             if glance(place, self.sync.run.id)[1]:
@@ -171,8 +167,8 @@ class Conversation:
 
         self._do(store, work)
 
-    def _note_child(self, store: Message, experiment: str, told: Message) -> None:
-        self._do(store, lambda client, place: log_child(client, place, experiment, told))
+    def _note_child(self, store: Message, told: Message) -> None:
+        self._do(store, lambda client, place: log_child(client, place, told))
 
     def _delete_runs(self, store: Message, run_ids: list[str]) -> None:
         self.parent = None
@@ -181,7 +177,7 @@ class Conversation:
     def _do(self, store: Message, work: Callable[["MlflowClient", Store], str]) -> None:
         """Do it in a store and tell of which run it was, or why it could not be done."""
         try:
-            place = read_store(store)
+            place = Store(**store)
             self.reply({"is": "done", "id": work(open_store(place), place)})
         except Exception as error:
             self.reply({"is": "refused", "message": said(error), "user": isinstance(error, UserError)})
@@ -243,20 +239,13 @@ def load_for_end() -> None:
     gc.freeze()
 
 
-def said(error: Exception) -> str:
-    """The first line of an error: SQLAlchemy's go on with the statement and its thousand values."""
-    return str(error).strip().partition("\n")[0][:500] or type(error).__name__
-
-
 def main() -> None:
     """Hold the conversation over standard input and output."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     _silence()
     inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
     busy = threading.Event()
-    conversation = Conversation(inbox, lambda message: reply(message))
-    reader = threading.Thread(target=_read, args=(sys.stdin, inbox, busy), daemon=True)
-    reader.start()
+    threading.Thread(target=_read, args=(sys.stdin, inbox, busy), daemon=True).start()
 
     def reply(message: Message) -> None:
         if message["is"] in ("refused", "ended", "done") and conversation.parent is None:
@@ -264,8 +253,11 @@ def main() -> None:
         with suppress(BrokenPipeError):  # The parent is gone; the end of the input says so as well.
             print(strict_json.dumps(message), file=replies, flush=True)
 
+    conversation = Conversation(inbox, reply)
     try:
-        _load()
+        # What the first message needs, and most of the time that it takes.
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+
         conversation.hold()
     except BaseException as error:
         reply({"is": "gone", "message": repr(error), "killed": False})
@@ -287,8 +279,3 @@ def _silence() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-
-
-def _load() -> None:
-    """Import what the first `start` needs, and most of the time that it takes."""
-    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from gptlab.config.addresses import (
 )
 from gptlab.errors import UserError
 from gptlab.tracking import MLflowTracking
-from gptlab.tracking.store import Store, check_server, credentials, find_store, read_store, write_store
+from gptlab.tracking.store import Store, check_server, credentials, find_store
 from tests.resuming import TINY, write_corpus
 
 VARIABLES = (SECRET, "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
@@ -109,7 +110,7 @@ def test_a_server_s_password_is_apart_from_its_address_and_is_no_part_of_its_tex
     store = find_store("http://me:pw@host:5000")
     assert (store.uri, store.user, store.password) == ("http://host:5000", "me", "pw")
     assert store.shown == "http://me:***@host:5000" and "pw" not in repr(store)
-    assert read_store(json.loads(json.dumps(write_store(store)))) == store
+    assert Store(**json.loads(json.dumps(asdict(store)))) == store
 
 
 def test_a_user_in_the_address_goes_with_the_password_of_the_environment(

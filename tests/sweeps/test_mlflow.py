@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from gptlab.tracking import orphans
 from gptlab.tracking.catch_up import sync_folder
 from gptlab.tracking.connection import connections
 from gptlab.tracking.parent import PARENT
-from gptlab.tracking.store import find_store, write_store
+from gptlab.tracking.store import find_store
 from gptlab.tracking.worker import Conversation
 from tests.resuming import write_corpus
 from tests.sweeping import QUICK, SEEDS, command_in, records_of, signal_at, sweep_of, typical
@@ -175,11 +176,11 @@ def opening(folder: Path, **told: Any) -> dict[str, Any]:
     place.update(
         **{**first, **known, "status": "RUNNING", "reason": "", "process": process, "synced": False, **told}
     )
-    return {"do": "open_sweep", "store": write_store(find_store()), "folder": str(folder)}
+    return {"do": "open_sweep", "store": asdict(find_store()), "folder": str(folder)}
 
 
 def closing(folder: Path) -> dict[str, Any]:
-    return {"do": "end_sweep", "store": write_store(find_store()), "folder": str(folder)}
+    return {"do": "end_sweep", "store": asdict(find_store()), "folder": str(folder)}
 
 
 def over(folder: Path, status: str = "FINISHED", loss: float = 2.0) -> None:

@@ -2,13 +2,14 @@
 
 import queue
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from gptlab.files import append_whole
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import Run
 from gptlab.tracking import orphans
-from gptlab.tracking.store import Store, find_store, write_store
+from gptlab.tracking.store import Store, find_store
 from gptlab.tracking.worker import Conversation
 from gptlab.training.metric_rows import line_of
 from tests.tracked import FlakyClient
@@ -28,7 +29,7 @@ def converse(
     replies: list[dict[str, Any]] = []
     store = store or find_store()
     tell_start(run, store)
-    start = {"do": "follow", "store": write_store(store), "folder": str(run.folder), "fresh": fresh}
+    start = {"do": "follow", "store": asdict(store), "folder": str(run.folder), "fresh": fresh}
     waiting = iter([start, *actions, None])
 
     class Inbox:

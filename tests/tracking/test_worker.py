@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
@@ -12,7 +13,7 @@ from gptlab.runs.folder import RunFolder
 from gptlab.tracking import logged_model, orphans, uploads
 from gptlab.tracking.catch_up import close_abandoned, sync_folder
 from gptlab.tracking.facts import PARAM_LENGTH, flat_params
-from gptlab.tracking.store import find_store, read_store, write_store
+from gptlab.tracking.store import Store, find_store
 from gptlab.training.figures import loss_figure
 from tests.tracked import client, make_run, track
 from tests.tracking.conversing import END, TIME, converse, over, row, rows, sample
@@ -101,7 +102,7 @@ def test_a_run_that_was_made_by_a_process_killed_before_it_could_say_so_is_found
 
 def test_messages_carry_a_store_unchanged(tmp_path):
     store = find_store(None, tmp_path)
-    assert read_store(json.loads(json.dumps(write_store(store)))) == store
+    assert Store(**json.loads(json.dumps(asdict(store)))) == store
 
 
 # Orphans
