@@ -25,11 +25,12 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    def write(beside: Path) -> None:
-        beside.write_text(text, encoding="utf-8")
+def write_bytes(path: Path, content: bytes) -> None:
+    write_atomic(path, lambda beside: beside.write_bytes(content))
 
-    write_atomic(path, write)
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, content: Any) -> None:

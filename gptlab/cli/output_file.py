@@ -14,10 +14,10 @@ HEAD = 256  # bytes that tell what a file is
 
 def write_output(path: Path, content: bytes) -> None:
     """Raises UserError for a file that cannot be written."""
-    from gptlab.files import write_atomic
+    from gptlab.files import write_bytes
 
     try:
-        write_atomic(path, lambda beside: beside.write_bytes(content))
+        write_bytes(path, content)
     except OSError as error:
         raise UserError(f"output must be a file that can be written: {path}: {error.strerror}.") from None
 

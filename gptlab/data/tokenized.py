@@ -25,7 +25,7 @@ from gptlab.data.splitting import document_keys
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.data.watching import Watch
 from gptlab.errors import UserError
-from gptlab.files import write_atomic, write_text
+from gptlab.files import write_bytes, write_text
 
 FORMAT = 1
 CHECK = 32  # bytes of a SHA-256
@@ -79,7 +79,7 @@ class Tokenized:
         keys = document_keys(documents, self.tokenizer)
         content = keys.astype("<u8").tobytes()
         with suppress(OSError):  # they would have to be computed again, that is all
-            write_atomic(note, lambda beside: beside.write_bytes(hashlib.sha256(content).digest() + content))
+            write_bytes(note, hashlib.sha256(content).digest() + content)
         return keys
 
 

@@ -88,10 +88,9 @@ def law_sentence(best: Sequence[tuple[int, float]], law: PowerLaw | None) -> str
     )
     if law.c:
         return f"{fitted}, c ± {law.errors[1]:.2g})."
-    few = len(best) < FEWEST_WITH_FLOOR
-    why = (
-        f"fewer than {FEWEST_WITH_FLOOR} sizes tell none" if few else "these sizes do not tell one from zero"
-    )
+    why = "these sizes do not tell one from zero"
+    if len(best) < FEWEST_WITH_FLOOR:
+        why = f"fewer than {FEWEST_WITH_FLOOR} sizes tell none"
     return f"{fitted}); without a floor c: {why}."
 
 

@@ -49,8 +49,7 @@ def mark_unfinished(folder: Path, reason: str = "the process that ran it was kil
 def close_sweep(sweep: OpenSweep, status: str) -> None:
     """Print the summary, log it, and close the sweep as `status`. What MLflow does not take is in the folder."""
     folder = sweep.plan.folder
-    ended = int(time.time() * 1000)
-    SweepFolder(folder).update(status=status, reason="", ended=ended)
+    SweepFolder(folder).update(status=status, reason="", ended=int(time.time() * 1000))
     records = read_records(folder)
     summary = shown_summary(folder, records, sweep.told.name) if records else None
     if count := compilations():
@@ -62,14 +61,9 @@ def close_sweep(sweep: OpenSweep, status: str) -> None:
         return
     SweepFolder(folder).update(shown=shown_in_mlflow(records, summary))
     if refusal := sweep.parent.close():
-        later = as_called(
-            f"To have it there later: python -m gptlab sync {shlex.quote(os.path.relpath(folder))}"
-        )
-        print(
-            f"mlflow: the summary is not on the parent run: {refusal} {later}",
-            file=sys.stderr,
-            flush=True,
-        )
+        later = as_called(f"python -m gptlab sync {shlex.quote(os.path.relpath(folder))}")
+        told = f"mlflow: the summary is not on the parent run: {refusal} To have it there later: {later}"
+        print(told, file=sys.stderr, flush=True)
     else:
         print(f"MLflow parent run: {sweep.parent.id}", flush=True)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN
 from gptlab.sweeps.record import RECORD, RUNNING, JobRecord, losses_in, read_record, read_records
 from gptlab.sweeps.values import ranked
 from gptlab.training.metric_rows import Metrics, rows_in
-from gptlab.training.smoothing import LOSS, SMOOTHED, with_smoothed
+from gptlab.training.smoothing import LOSS, SMOOTHED
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -53,7 +55,7 @@ def up_to_now(record: JobRecord, folder: Path) -> JobRecord:
     record = replace(record, folder=os.path.relpath(folder))
     if record.status != RUNNING:
         return record
-    return replace(record, parameters=parameters_in(folder), **losses_in(metrics_in(folder)))
+    return replace(record, parameters=parameters_in(folder), **losses_in(rows_in(folder / METRICS)))
 
 
 def run_in(folder: Path) -> Compared:
@@ -61,10 +63,8 @@ def run_in(folder: Path) -> Compared:
     config = config_in(folder)
     if config is None:
         raise UserError(f"a run's folder must hold {CONFIG}: {folder} does not.")
-    try:
+    with suppress(UserError, OSError, LookupError, TypeError, ValueError):  # not a sweep's job
         return Compared(up_to_now(read_record(folder / RECORD), folder), config)
-    except (UserError, OSError, LookupError, TypeError, ValueError):
-        pass  # not a sweep's job
     identity = read_json(folder / RUN) if (folder / RUN).is_file() else {}
     record = JobRecord(
         number=0,
@@ -75,7 +75,7 @@ def run_in(folder: Path) -> Compared:
         runId=str(identity.get("id") or ""),
         diverged=str(identity.get("diverged") or ""),
         parameters=parameters_in(folder),
-        **losses_in(metrics_in(folder)),
+        **losses_in(rows_in(folder / METRICS)),
     )
     return Compared(record, config)
 
@@ -105,23 +105,16 @@ def plugins_in(folder: Path) -> dict[str, str]:
     return {key: str(value)[:8] for key, value in named if key.startswith(DIGEST)}
 
 
-def metrics_in(folder: Path) -> Metrics:
-    """The rows of metrics.jsonl, with the smoothed loss; a last one that was cut off is left out."""
-    return with_smoothed(rows_in(folder / METRICS))
-
-
 def parameters_in(folder: Path) -> int | None:
     """Of the newest weights; None if there are none that can be read."""
-    from math import prod
-
     from safetensors import SafetensorError, safe_open
 
     for checkpoint in reversed(checkpoint_folders(folder)):
-        try:
-            with safe_open(checkpoint / WEIGHTS, framework="numpy") as weights:
-                return sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-        except (OSError, SafetensorError):
-            continue
+        with (
+            suppress(OSError, SafetensorError),
+            safe_open(checkpoint / WEIGHTS, framework="numpy") as weights,
+        ):
+            return sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     return None
 
 

@@ -53,14 +53,9 @@ def comparison(runs: Sequence[Compared]) -> str:
     if len(runs) > len(shown):
         text += f"\n... and {len(runs) - len(shown):,} more"
     same = len({key for run in runs for key in run.config} - set(keys))
-    told = [
-        "" if keys else "The configs are the same.",
-        f"{same:,} {'key' if same == 1 else 'keys'} of the config {'is' if same == 1 else 'are'} the same."
-        if keys
-        else "",
-        *failures([run.record for run in runs], where=""),
-    ]
-    return "\n".join([text, "", *filter(None, told)])
+    counted = f"{same:,} {'key of the config is' if same == 1 else 'keys of the config are'} the same."
+    told = counted if keys else "The configs are the same."
+    return "\n".join([text, "", told, *failures([run.record for run in runs], where="")])
 
 
 def says_no_more(run: Compared, called: Mapping[str, str]) -> bool:

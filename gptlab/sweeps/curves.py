@@ -76,13 +76,12 @@ def _draw_panel(axes: Any, name: str, lines: Sequence[Line], colors: dict[int, A
         )
     )
     if failed:
-        ends = [points[-1] for points in failed]
         axes.plot(
-            *zip(*ends, strict=True),
+            *zip(*(points[-1] for points in failed), strict=True),
             "x",
             color=BAD,
             markersize=5,
-            alpha=max(0.15, 0.8 * FEW / max(FEW, len(ends))),
+            alpha=max(0.15, 0.8 * FEW / max(FEW, len(failed))),
             zorder=2,
         )
     # The best last, on top.

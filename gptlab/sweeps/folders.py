@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptlab.command.composing import compose_job
 from gptlab.command.line import CommandLine, choices_of, parsed
@@ -118,14 +118,12 @@ def subdir_of(config: DictConfig, number: int, overrides: list[str]) -> str:
         config.hydra.job.id = str(number)
         for text in overrides:
             override = parsed(text)
-            OmegaConf.update(config, override.key_or_group, typed_value(text, override.value()))
+            value = override.value()
+            # A number as it was typed: the schema says what kind it is of.
+            typed = text.partition("=")[2] if isinstance(value, (int, float)) else value
+            OmegaConf.update(config, override.key_or_group, typed)
     with known_to_resolvers(config):
         return str(config.hydra.sweep.subdir)
-
-
-def typed_value(text: str, value: Any) -> Any:
-    """A number as it was typed: the schema says what kind it is of."""
-    return text.partition("=")[2] if isinstance(value, (int, float)) else value
 
 
 @contextmanager

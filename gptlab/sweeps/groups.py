@@ -43,10 +43,8 @@ class Group:
     @property
     def name(self) -> str:
         called = labels(self.overrides)
-        return (
-            " ".join(f"{called[key]}={shown_value(value)}" for key, value in self.overrides.items())
-            or "all jobs"
-        )
+        told = [f"{called[key]}={shown_value(value)}" for key, value in self.overrides.items()]
+        return " ".join(told) or "all jobs"
 
     @property
     def typical(self) -> JobRecord:
@@ -66,8 +64,7 @@ def groups_over_seeds(records: Sequence[JobRecord], keys: Sequence[str]) -> list
         runs.setdefault(tuple(record.overrides.get(key, "") for key in others), []).append(record)
     found = []
     for values, all_of_it in runs.items():
-        done = finished(all_of_it)
-        if done:
+        if done := finished(all_of_it):
             losses = [record.score or 0.0 for record in done]
             lost = sum(map(is_lost, all_of_it))
             overrides = dict(zip(others, values, strict=True))
@@ -117,7 +114,9 @@ def verdict(groups: Sequence[Group]) -> str:
     first, second = groups[:2]
     between = difference(first, second)
     if between is None:
-        return f"Which is the best cannot be told apart from luck: {one_seeded(first, second)} one seed only."
+        names = [group.name for group in (first, second) if len(group.losses) < 2]
+        have = f"{' and '.join(names)} {'have' if len(names) > 1 else 'has'}"
+        return f"Which is the best cannot be told apart from luck: {have} one seed only."
     error, margin, size = (loss_text(x, 4) for x in (between.error, between.margin, between.size))
     how = (
         f"Welch's standard error of the difference is {error} (n = {len(first.losses)} and "
@@ -138,11 +137,6 @@ def verdict(groups: Sequence[Group]) -> str:
             f"way round, but larger than chance explains in the means. {how}{few}."
         )
     return f"{apart}: larger than {within}. {how}{few}."
-
-
-def one_seeded(first: Group, second: Group) -> str:
-    names = [group.name for group in (first, second) if len(group.losses) < 2]
-    return f"{' and '.join(names)} {'have' if len(names) > 1 else 'has'}"
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from gptlab.sweeps.record import (
     RUNNING,
     JobRecord,
     earlier_of,
-    losses_of,
+    losses_in,
 )
 from gptlab.sweeps.sweep import STOP
 from gptlab.sweeps.trial import Pruned, Trial, objective, trial_of
@@ -186,7 +186,10 @@ class Job:
         if self.earlier is not None:
             return held(self.folder)
         if self.root not in self.folder.parents:
-            raise UserError(outside(self.folder, self.root))
+            raise UserError(
+                f"a job's folder must lie in its sweep's, {os.path.relpath(self.root)}: "
+                f"{os.path.relpath(self.folder)} does not. Leave hydra.sweep.subdir out, or choose another"
+            )
         return claimed(self.folder, partial(check_free_for_run, key="hydra.sweep.subdir="))
 
     def _refuse_folder(self, error: UserError, config: DictConfig) -> JobRecord:
@@ -290,17 +293,11 @@ class Job:
         earlier = 0.0 if self.earlier is None else self.earlier.seconds
         record = replace(record, seconds=earlier + time.monotonic() - self._began)
         if self.run is not None:
-            record = replace(record, runId=self.run.id or record.runId, **losses_of(self.run))
+            total = self.run.parameter_counts()["total"]
+            record = replace(record, runId=self.run.id or record.runId, diverged=self.run.diverged)
+            record = replace(record, parameters=total, **losses_in(self.run.metrics))
         record.write(self.folder)
         return record
-
-
-def outside(folder: Path, root: Path) -> str:
-    """Why a job cannot have this folder."""
-    return (
-        f"a job's folder must lie in its sweep's, {os.path.relpath(root)}: {os.path.relpath(folder)} does not. "
-        "Leave hydra.sweep.subdir out, or choose another"
-    )
 
 
 def unused_folder(root: Path, number: int) -> Path:

@@ -49,12 +49,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class HydraFacts:
-    """What Hydra's own part of a config says of a sweep: its folder, its launcher, the keys that it sweeps."""
+    """What Hydra's own part of a config says of a sweep."""
 
     folder: str
     subdir: str  # as written: it may differ from job to job
     launcher: str
-    params: list[str]
     sweeper: DictConfig
     chdir: bool
 
@@ -69,13 +68,10 @@ def facts_of(hydra: DictConfig) -> HydraFacts:
                 f"hydra.{part} has keys of its own, and is selected with a slash: got hydra.{part}={node}. "
                 f"Type hydra/{part}={node}"
             )
-    params = [str(key) for key in hydra.sweeper.get("params", None) or {}]
-    subdir = str(hydra.sweep._get_node("subdir"))
     return HydraFacts(
         str(hydra.sweep.dir),
-        subdir,
+        str(hydra.sweep._get_node("subdir")),
         str(hydra.launcher._target_),
-        params,
         hydra.sweeper,
         bool(hydra.job.chdir),
     )
@@ -94,7 +90,7 @@ def plan_sweep(line: CommandLine, plugins: Plugins) -> Plan:
     if facts.chdir:
         stay_in(os.getcwd())
     swept = [o.get_key_element() for o in line.overrides if o.is_sweep_override()]
-    swept += [key for key in facts.params if key not in swept]
+    swept += [str(key) for key in facts.sweeper.get("params") or {} if key not in swept]
     check_sweeper(facts.sweeper, line.overrides, swept)
     reference = config.sweep.resume
     folder = Path(os.path.abspath(facts.folder if reference is None else sweep_folder_of(reference)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +18,6 @@ from gptlab.errors import UserError
 from gptlab.files import read_json, write_json
 from gptlab.runs.checkpoint.folder import CHECKPOINTS
 from gptlab.runs.files import INSPECTIONS, SWEEP
-from gptlab.runs.run import Run
 from gptlab.training.metric_rows import Metrics
 from gptlab.training.smoothing import LOSS, SMOOTHED, smoothed_points, with_smoothed
 
@@ -91,13 +91,11 @@ def read_records(sweep_folder: Path, running: bool = False) -> list[JobRecord]:
     """Those of a sweep that are over, by number; unreadable ones are left out. running: those that are not, too."""
     found = []
     for file in record_files(sweep_folder):
-        try:
-            record = read_record(file)
-        except (UserError, OSError, ValueError, KeyError, TypeError):
-            continue
-        if running or record.status != RUNNING:
+        with suppress(UserError, OSError, ValueError, KeyError, TypeError):
             # Where it was found, whatever it says of that: a sweep reads and writes in its own folder only.
-            found.append(replace(record, folder=os.path.relpath(file.parent, sweep_folder)))
+            record = replace(read_record(file), folder=os.path.relpath(file.parent, sweep_folder))
+            if running or record.status != RUNNING:
+                found.append(record)
     return sorted(found, key=lambda record: record.number)
 
 
@@ -126,15 +124,6 @@ def record_files(sweep_folder: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if name not in (CHECKPOINTS, INSPECTIONS)]
         if RECORD in files:
             yield Path(place, RECORD)
-
-
-def losses_of(run: Run) -> dict[str, Any]:
-    """The fields of a record that a run tells."""
-    return {
-        "parameters": run.parameter_counts()["total"],
-        "diverged": run.diverged,
-        **losses_in(run.metrics),
-    }
 
 
 def losses_in(metrics: Metrics) -> dict[str, Any]:

@@ -56,11 +56,12 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
             choices = [text for override in line.overrides for text in choices_of(override)]
             run_jobs(sweep, with_folder(line, arguments, plan.folder), choices, plugins)
         except KeyboardInterrupt as stop:
-            mark_unfinished(plan.folder, "stopped with the sweep")
+            records = mark_unfinished(plan.folder, "stopped with the sweep")
             close_sweep(sweep, KILLED)
             again = command_to_go_on(arguments, sweep.told, plan.folder)
             if isinstance(stop, Stopped):
-                stop.told = [f"with {tell_done(plan.folder)}; go on with: {again}"]
+                done = sum(record.status in DONE for record in records)
+                stop.told = [f"with {done} job{'' if done == 1 else 's'} finished; go on with: {again}"]
             raise
         except UserError:
             if mark_unfinished(plan.folder) or plan.resume:
@@ -92,8 +93,7 @@ def with_folder(line: CommandLine, arguments: list[str], folder: Path) -> list[s
     # Beside the other overrides: argparse takes only one row of them, before or after the flags.
     first = min((arguments.index(text) for text in line.flags.overrides), default=len(arguments))
     others = [text for text in arguments if text not in line.flags.overrides]
-    flags = len([text for text in arguments[:first] if text in others])
-    return [*others[:flags], quoted("hydra.sweep.dir", str(folder)), *given, *others[flags:]]
+    return [*others[:first], quoted("hydra.sweep.dir", str(folder)), *given, *others[first:]]
 
 
 def refuse_other_plugins(plan: Plan, plugins: Plugins) -> None:
@@ -167,11 +167,6 @@ def run_jobs(sweep: OpenSweep, arguments: list[str], choices: list[str], plugins
         if read_records(plan.folder, running=True):
             raise
         raise UserError(f"Hydra cannot begin: {error}") from None
-
-
-def tell_done(folder: Path) -> str:
-    count = sum(record.status in DONE for record in read_records(folder))
-    return f"{count} job{'' if count == 1 else 's'} finished"
 
 
 @contextmanager

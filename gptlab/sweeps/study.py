@@ -17,6 +17,7 @@ from typing import Any
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from gptlab.drawing.colors import INK
@@ -78,7 +79,8 @@ def study_results(folder: Path) -> tuple[str, dict[str, bytes]]:
     study = study_of(folder)
     trials = study.get_trials(deepcopy=False)
     files = {TRIALS: trials_table(trials)}
-    shares = importance_of(study)
+    different = distinct_trials(trials)
+    shares = importance_of(different, study.direction)
     pruned = sum(trial.state == TrialState.PRUNED for trial in trials)
     text = f"Optuna: {len(trials):,} trials, {pruned:,} pruned"
     if shares:
@@ -86,7 +88,7 @@ def study_results(folder: Path) -> tuple[str, dict[str, bytes]]:
         names = [f"{called[key.lstrip('+')]} {share:.2f}" for key, share in shares.items()]
         text += f"; importance for the loss (fANOVA): {', '.join(names[:SHOWN])}"
         files[IMPORTANCE] = csv_of([("key", "importance"), *shares.items()])
-        files[PICTURE] = picture(shares, len(losses(distinct_trials(trials))))
+        files[PICTURE] = picture(shares, len(different))
     return text, files
 
 
@@ -102,13 +104,11 @@ def trials_table(trials: list[FrozenTrial]) -> bytes:
     return csv_of(rows)
 
 
-def importance_of(study: optuna.Study) -> dict[str, float]:
-    """The share of each key, the largest first; empty if too few trials, or none that differ, have a loss."""
-    trials = distinct_trials(study.get_trials(deepcopy=False))
-    found = losses(trials)
-    if len(found) < FEWEST or min(found) == max(found):
+def importance_of(trials: list[FrozenTrial], direction: StudyDirection) -> dict[str, float]:
+    """The share of each key, the largest first; empty for too few trials, or if all have the same loss."""
+    if len(trials) < FEWEST or len({trial.values[0] for trial in trials}) == 1:
         return {}
-    once = optuna.create_study(direction=study.direction)
+    once = optuna.create_study(direction=direction)
     once.add_trials(trials)
     # Of 1,000 trials Optuna's own 64 trees of any depth take most of a minute, and give the same shares.
     evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, max_depth=8, seed=0)
@@ -121,16 +121,11 @@ def importance_of(study: optuna.Study) -> dict[str, float]:
 
 def distinct_trials(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     """Of those that went to their end with a loss, one for each set of values: a sampler may ask for one again."""
-    done = [trial for trial in trials if losses([trial])]
-    return list(
-        {tuple(sorted((k, str(v)) for k, v in trial.params.items())): trial for trial in done}.values()
-    )
-
-
-def losses(trials: list[FrozenTrial]) -> list[float]:
-    """Those of trials that went to their end."""
-    values = [trial.values[0] for trial in trials if trial.state == TrialState.COMPLETE and trial.values]
-    return [value for value in values if math.isfinite(value)]
+    found = {}
+    for trial in trials:
+        if trial.state == TrialState.COMPLETE and trial.values and math.isfinite(trial.values[0]):
+            found[tuple(sorted((key, str(value)) for key, value in trial.params.items()))] = trial
+    return list(found.values())
 
 
 def picture(shares: dict[str, float], trials: int) -> bytes:

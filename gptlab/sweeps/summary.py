@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gptlab.files import write_atomic
+from gptlab.files import write_bytes
 from gptlab.sweeps.by_key import by_key
 from gptlab.sweeps.by_parameters import PowerLaw, best_of_sizes, by_parameters, fit_power_law, law_sentence
 from gptlab.sweeps.curves import COLOURED, curves_of_jobs
@@ -57,7 +57,7 @@ def summarize(folder: Path, records: Sequence[JobRecord], name: str = "") -> Sum
     files = {CSV: as_csv(records), **pictures(records, swept, sizes, law, name, best)}
     folder.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
-        write_file(folder / file, content)
+        write_bytes(folder / file, content)
     text = text_of(records, swept, law_sentence(sizes, law), name, said)
     return Summary(text, files, as_mlflow(records), best, said)
 
@@ -67,11 +67,9 @@ def text_of(records: Sequence[JobRecord], swept: dict[str, list[str]], law: str,
     paragraphs = [f"{name}: {counts(records)}" if name else counts(records)]
     if records:
         paragraphs.append(printed(records, list(swept), 10 if SEED in swept else SHOWN))
-    if SEED in swept:
-        groups = groups_over_seeds(records, list(swept))
-        if groups:
-            paragraphs.append("\n".join(filter(None, [printed_groups(groups), verdict(groups)])))
-    said = [repeated(records), law, *incomparable(swept), *failures(records), best]
+    if SEED in swept and (groups := groups_over_seeds(records, list(swept))):
+        paragraphs.append("\n".join(filter(None, [printed_groups(groups), verdict(groups)])))
+    said = [repeated(records), law, incomparable(swept), *failures(records), best]
     paragraphs.append("\n".join(filter(None, said)))
     return "\n\n".join(filter(None, paragraphs))
 
@@ -113,14 +111,8 @@ def repeated(records: Sequence[JobRecord]) -> str:
     return f"{subject} the config and seed of another: equal runs count once, in means, spreads and n."
 
 
-def incomparable(swept: dict[str, list[str]]) -> list[str]:
+def incomparable(swept: dict[str, list[str]]) -> str:
     found = [key for key in swept if key.lstrip("+").partition(".")[0] in INCOMPARABLE]
     if not found:
-        return []
-    return [
-        f"Swept: {', '.join(found)}. Losses in nats a token compare only between the same data and tokens."
-    ]
-
-
-def write_file(path: Path, content: bytes) -> None:
-    write_atomic(path, lambda beside: beside.write_bytes(content))
+        return ""
+    return f"Swept: {', '.join(found)}. Losses in nats a token compare only between the same data and tokens."

@@ -116,14 +116,12 @@ def refuse_other_command(sweep: Sweep, overrides: list[str], folder: Path) -> No
     """Raises UserError that says what differs from the command that the sweep was begun with."""
     had, has = settled_by(sweep.command), settled_by(overrides)
     differing = []
-    for key in [*had, *(key for key in has if key not in had)]:
-        if had.get(key) == has.get(key):
-            continue
+    for key in had | has:
         if key not in has:
             differing.append(f"{had[key]} is missing")
         elif key not in had:
             differing.append(f"{has[key]} is new")
-        else:
+        elif has[key] != had[key]:
             differing.append(f"{has[key]} was {had[key]}")
     if differing:
         raise UserError(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.errors import TrainingStopped
+from gptlab.files import write_bytes
 from gptlab.plugins.hookspecs import hookimpl
 from gptlab.runs.run import Run
-from gptlab.sweeps.record import FINISHED, PRUNED, JobRecord
+from gptlab.sweeps.record import DONE, PRUNED, JobRecord, finite
 from gptlab.training.metric_rows import loss_text
 
 if TYPE_CHECKING:
@@ -43,17 +45,14 @@ class Trial:
             pruner = optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=1)
         self._study = study_of(folder, pruner=pruner)
         self._number = number
-        self._trial: optuna.Trial | None = None
         self._reason = ""
 
-    @property
+    @cached_property
     def trial(self) -> optuna.Trial:
-        if self._trial is None:
-            import optuna
+        import optuna
 
-            frozen = self._study.get_trials(deepcopy=False)[self._number]
-            self._trial = optuna.Trial(self._study, frozen._trial_id)
-        return self._trial
+        frozen = self._study.get_trials(deepcopy=False)[self._number]
+        return optuna.Trial(self._study, frozen._trial_id)
 
     @hookimpl
     def gptlab_run_started(self, run: Run) -> None:
@@ -64,8 +63,9 @@ class Trial:
     def gptlab_step_ended(self, run: Run, step: int, metrics: dict[str, float]) -> None:
         last = step == run.config["train"]["numSteps"]
         if self._report(step, metrics) and not last and self.trial.should_prune():
+            best = min(loss for _, loss in finite(run.metrics, "val/loss"))
             self._reason = (
-                f"pruned at step {step:,}: its validation loss so far, {loss_text(best_of(run))} at best, is above the "
+                f"pruned at step {step:,}: its validation loss so far, {loss_text(best)} at best, is above the "
                 "median of the jobs before it"
             )
 
@@ -110,14 +110,13 @@ def study_summary(folder: Path) -> str:
     if not (folder / JOURNAL).is_file():
         return ""
     from gptlab.sweeps.study import study_results
-    from gptlab.sweeps.summary import write_file
 
     try:
         text, files = study_results(folder)
     except ValueError:  # stopped before it began
         return ""
     for name, content in files.items():
-        write_file(folder / name, content)
+        write_bytes(folder / name, content)
     return text
 
 
@@ -127,10 +126,6 @@ def objective(record: JobRecord | None) -> float:
     A job without a loss, or whose training broke down, is as bad as can be, so that a sampler keeps away from
     its values: a failed trial it would ignore, and Hydra's sweeper has no way to tell it of one that is not a number.
     """
-    if record is None or record.status not in (FINISHED, PRUNED) or record.diverged or record.score is None:
+    if record is None or record.status not in DONE or record.diverged or record.score is None:
         return math.inf
     return record.score
-
-
-def best_of(run: Run) -> float:
-    return min(row["val/loss"] for _, row in run.metrics if math.isfinite(row.get("val/loss", math.nan)))

@@ -108,16 +108,11 @@ def in_order(values: list[str]) -> list[str]:
 
 def numbers(values: Iterable[str]) -> list[float] | None:
     """The values as finite numbers; None if one of them is a name."""
-    found = []
-    for value in values:
-        try:
-            number = float(value)
-        except ValueError:
-            return None
-        if not math.isfinite(number):
-            return None
-        found.append(number)
-    return found
+    try:
+        found = [float(value) for value in values]
+    except ValueError:
+        return None
+    return found if all(map(math.isfinite, found)) else None
 
 
 def spans_decades(found: Iterable[float]) -> bool:

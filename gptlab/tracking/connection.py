@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from gptlab import strict_json
@@ -56,11 +56,6 @@ class Connection:
         for work in (self._write, self._read):
             threading.Thread(target=work, name=f"mlflow{work.__name__}", daemon=True).start()
 
-    @property
-    def pid(self) -> int:
-        """The id of the MLflow process."""
-        return self._process.pid
-
     def send(self, **message: Any) -> None:
         """Queue a message; a thread of its own writes it into the pipe."""
         self._outbox.put(message)
@@ -95,12 +90,10 @@ class Connection:
 
     def _write(self) -> None:
         assert self._process.stdin is not None
-        try:
-            with self._process.stdin as pipe:
-                while (message := self._outbox.get()) is not None:
-                    print(strict_json.dumps(message), file=pipe, flush=True)
-        except (BrokenPipeError, ValueError):
-            pass  # The process is gone, which the reading thread tells.
+        # Where the process is gone, the reading thread tells of it.
+        with suppress(BrokenPipeError, ValueError), self._process.stdin as pipe:
+            while (message := self._outbox.get()) is not None:
+                print(strict_json.dumps(message), file=pipe, flush=True)
 
     def _read(self) -> None:
         assert self._process.stdout is not None and self._process.stderr is not None

@@ -120,17 +120,13 @@ def download_reference(reference: str, uri: str | None, destination: Path) -> Pa
     Raises UserError for a store, run, name, alias or version that is not there, and a run or model that
     gptlab did not log whole. Makes no store.
     """
-    run, model = RUN.fullmatch(reference), MODEL.fullmatch(reference)
-    if run is None and model is None:
-        raise UserError(
-            "an address in MLflow must read runs:/ID, models:/NAME@ALIAS or models:/NAME/VERSION: "
-            f"got '{reference}'."
-        )
-    store, client = open_to_read(uri, reference)
-    if model is not None:
-        return _model(client, store.shown, model, destination)
-    assert run is not None
-    return _run(client, store.shown, run, destination)
+    for address, fetch in ((RUN, _run), (MODEL, _model)):
+        if found := address.fullmatch(reference):
+            store, client = open_to_read(uri, reference)
+            return fetch(client, store.shown, found, destination)
+    raise UserError(
+        f"an address in MLflow must read runs:/ID, models:/NAME@ALIAS or models:/NAME/VERSION: got '{reference}'."
+    )
 
 
 def _run(client: MlflowClient, shown: str, reference: re.Match[str], destination: Path) -> Path:
@@ -140,7 +136,9 @@ def _run(client: MlflowClient, shown: str, reference: re.Match[str], destination
     try:
         found = client.get_run(run_id)
     except MlflowException as error:
-        raise _not_found(error, f"there is no run '{reference[0]}' in the MLflow store {shown}") from None
+        known = error.error_code in NOT_THERE
+        reason = ". Try run=latest, or a run's folder." if known else f": {said(error)}"
+        raise UserError(f"there is no run '{reference[0]}' in the MLflow store {shown}{reason}") from None
     place = destination / run_id
     try:
         step = _newest_step(client, run_id)
@@ -198,10 +196,8 @@ def _version(client: MlflowClient, shown: str, reference: re.Match[str]) -> Any:
     versions = sorted(client.search_model_versions(f"name = '{quoted}'"), key=lambda v: int(v.version))
     if not versions:
         names = [model.name for model in client.search_registered_models(max_results=100)]
-        close = nearest(name, names) or names[:5]
-        guess = (
-            f"Known: {', '.join(f'models:/{known}' for known in close)}." if close else "It has none at all."
-        )
+        known = ", ".join(f"models:/{close}" for close in nearest(name, names) or names[:5])
+        guess = f"Known: {known}." if known else "It has none at all."
         raise UserError(
             f"there is no model '{name}' in the registry of {shown}: got '{reference[0]}'. {guess}"
         )
@@ -233,12 +229,6 @@ def _fetch(client: MlflowClient, uri: str, place: Path) -> None:
         found = download_artifacts(uri, dst_path=beside, tracking_uri=client.tracking_uri)
         if Path(found) != Path(beside):
             os.rename(found, place)
-
-
-def _not_found(error: Any, message: str) -> UserError:
-    if error.error_code in NOT_THERE:
-        return UserError(f"{message}. Try run=latest, or a run's folder.")
-    return UserError(f"{message}: {said(error)}")
 
 
 def _unreadable(what: str, shown: str, error: Exception) -> UserError:

@@ -312,11 +312,10 @@ def create_store(store: Store) -> None:
             _remove_leftovers(database)
             if database.exists():
                 return
-            workplace = Path(
-                tempfile.mkdtemp(prefix=f".{database.name}-", suffix=".new", dir=database.parent)
-            )
-            try:
-                fresh = workplace / database.name
+            with tempfile.TemporaryDirectory(
+                prefix=f".{database.name}-", suffix=".new", dir=database.parent, ignore_cleanup_errors=True
+            ) as workplace:
+                fresh = Path(workplace, database.name)
                 _migrate(fresh, store.artifacts)
                 # Of a store that somebody removed, and SQLite would take them for this one's.
                 for rest in ("-wal", "-shm"):
@@ -325,8 +324,6 @@ def create_store(store: Store) -> None:
                 with suppress(FileExistsError):
                     os.link(fresh, database)
                 sync(database.parent)
-            finally:
-                shutil.rmtree(workplace, ignore_errors=True)
     except OSError as error:
         raise UserError(f"the MLflow store {database} cannot be made: {error}. {WITHOUT}") from error
 

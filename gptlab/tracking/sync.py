@@ -194,11 +194,9 @@ class Sync:
         params = {k: v for k, v in flat_params(self.run.config).items() if k not in logged}
         log_params(self.client, self.run.id, params)
         now = int(time.time() * 1000)
-        counts = {
-            clean_key(f"{COUNTS}.{part}"): float(count)
-            for part, count in self.folder.identity().get("parameters", {}).items()
-        }
-        self._log([(key, count, now, 0) for key, count in counts.items() if key not in self._last])
+        counts = self.folder.identity().get("parameters", {})
+        points = [(clean_key(f"{COUNTS}.{part}"), float(count), now, 0) for part, count in counts.items()]
+        self._log([point for point in points if point[0] not in self._last])
         for name in (CONFIG, PLUGINS, PARAMETERS):
             self.uploads.file(name)
         self.uploads.dataset()  # last: where it is, the others are
@@ -214,8 +212,7 @@ class Sync:
                 self.uploads.results(FINISHED, newest)
 
     def _newest(self) -> Path | None:
-        checkpoints = self.folder.checkpoints()
-        return checkpoints[-1] if checkpoints else None
+        return next(reversed(self.folder.checkpoints()), None)
 
     def _close(self, status: str, reason: str, ended: int) -> None:
         if reason:

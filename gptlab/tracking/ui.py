@@ -76,7 +76,8 @@ def serve_ui(
             if not _answers(address, server, mark):
                 _check_port(host, port)  # that somebody has taken since
                 return _died(server, log)
-            page = address + _page(experiment)
+            runs = f"experiments/{experiment}/runs" if experiment else "experiments"
+            page = f"{address}#/{runs}?{MODE}"
             print(f"MLflow shows the runs of {store.shown} at\n\n    {page}\n\nCtrl-C ends it.", flush=True)
             if open_browser:
                 webbrowser.open(page)
@@ -155,12 +156,9 @@ def _answers(address: str, server: "subprocess.Popen[bytes]", mark: str) -> bool
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     page, expected = (MARK_PAGE, mark) if _has_app() else ("health", "OK")
     while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with direct.open(f"{address}{page}", timeout=5) as answer:
-                if answer.read(1000).decode(errors="replace") == expected:
-                    return True
-        except (OSError, HTTPException):
-            pass
+        with suppress(OSError, HTTPException), direct.open(f"{address}{page}", timeout=5) as answer:
+            if answer.read(1000).decode(errors="replace") == expected:
+                return True
         time.sleep(0.1)
     return False
 
@@ -168,11 +166,6 @@ def _answers(address: str, server: "subprocess.Popen[bytes]", mark: str) -> bool
 def _has_app() -> bool:
     """Whether `ui_page` is installed: an editable install may be older than that."""
     return bool(entry_points(group="mlflow.app", name=APP))
-
-
-def _page(experiment: str | None) -> str:
-    """The runs of an experiment, or the list of experiments."""
-    return f"#/experiments/{experiment}/runs?{MODE}" if experiment else f"#/experiments?{MODE}"
 
 
 def _died(server: "subprocess.Popen[bytes]", log: IO[bytes]) -> int:

@@ -242,7 +242,10 @@ def load_for_end() -> None:
 def main() -> None:
     """Hold the conversation over standard input and output."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    _silence()
+    # What MLflow, Alembic, Git and warnings would print, from C code too, goes nowhere.
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
     inbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
     busy = threading.Event()
     threading.Thread(target=_read, args=(sys.stdin, inbox, busy), daemon=True).start()
@@ -272,10 +275,3 @@ def _read(lines: TextIO, inbox: "queue.SimpleQueue[Message | None]", busy: threa
     if not busy.is_set():
         os._exit(0)  # at once, also in the midst of the import
     inbox.put(None)
-
-
-def _silence() -> None:
-    """Send to nowhere what MLflow, Alembic, Git and warnings would print, from C code too."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
