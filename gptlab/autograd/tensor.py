@@ -27,6 +27,7 @@ class Arithmetic(ABC):
 
     # Positions that attention does best at once where a row has more: None for all of them.
     block: int | None = None
+    xp: Any  # the array namespace of the engine's arrays
 
     def __init__(self, ops: OpTable):
         self.ops = ops
@@ -55,19 +56,19 @@ class Arithmetic(ABC):
         """The largest along the axis, kept as length 1; no gradient flows through it."""
 
     @abstractmethod
-    def argmax(self, x: Data, axis: int) -> Any:
-        """Where along the axis the largest is, the first of equal ones: whole numbers, no Tensor."""
-
-    @abstractmethod
     def true_difference(self, x: Data, y: Data) -> Data:
         """x - y, whatever is swapped."""
 
     @abstractmethod
-    def concatenate(self, xs: Sequence[Data], axis: int) -> Data: ...
-
-    @abstractmethod
     def pick(self, x: Data, indices: Any) -> Data:
         """x[t, indices[t]] for each row t of a matrix."""
+
+    def argmax(self, x: Data, axis: int) -> Any:
+        """Where along the axis the largest is, the first of equal ones: whole numbers, no Tensor."""
+        return self.xp.argmax(x, axis)
+
+    def concatenate(self, xs: Sequence[Data], axis: int) -> Data:
+        return self.xp.concatenate(xs, axis)
 
     def take(self, x: Data, indices: Any) -> Data:
         """The rows of x at these indices."""

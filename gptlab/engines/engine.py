@@ -20,7 +20,8 @@ NamedArrays = dict[str, Any]  # by weight name; numpy arrays, or what numpy.asar
 OptState = dict[str, NamedArrays]  # {"moment": {weight name: array}, ...}
 Frozen = frozenset[str]  # names of weights that are not trained
 BLOCKS = 8  # each is compiled; with eight, an eighth is left of what no position can see
-Choose = Callable[..., Any]  # generation.choose: (xp, logits, uniform, temperature, topK, topP) -> token
+Choose = Callable[..., Any]  # generation.choose: (xp, logits, uniform, **settings) -> token
+Settings = dict[str, float]  # of a choice: temperature, topK, topP
 
 
 class Past(Protocol):
@@ -222,12 +223,7 @@ class Session(Protocol):
         ...
 
     def generate(
-        self,
-        state: State,
-        choose: Choose,
-        prompt: np.ndarray,
-        uniforms: np.ndarray,
-        settings: dict[str, float],
+        self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: Settings
     ) -> np.ndarray:
         """n continuations of `prompt` (P,), with a cache of keys and values.
 

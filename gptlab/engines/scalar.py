@@ -24,6 +24,7 @@ from gptlab.engines.engine import (
     NamedArrays,
     Optimizer,
     OptState,
+    Settings,
     State,
     causal_context,
     evaluation_weights,
@@ -78,21 +79,18 @@ class GrowingPast:
         return self._layers[self._next - 1]
 
 
+@dataclass(eq=False)
 class ScalarSession:
     """The Session of the scalar engine. Its State holds object arrays of Values, always the same ones."""
 
-    def __init__(
-        self,
-        definition: Definition,
-        optimizer: Optimizer,
-        arithmetic: ScalarArithmetic,
-        frozen: Frozen = frozenset(),
-    ):
-        self.definition = definition
-        self.optimizer = optimizer
-        self.arithmetic = arithmetic
-        self.frozen = frozen
-        self.true_arithmetic = ScalarArithmetic(OpTable(), arithmetic.fuse_sum or arithmetic.fuse_dot)
+    definition: Definition
+    optimizer: Optimizer
+    arithmetic: ScalarArithmetic
+    frozen: Frozen = frozenset()
+
+    def __post_init__(self) -> None:
+        fuse = self.arithmetic.fuse_sum or self.arithmetic.fuse_dot
+        self.true_arithmetic = ScalarArithmetic(OpTable(), fuse)
 
     def init(self, weights: NamedArrays, optimizer: OptState, step: int = 0) -> State:
         values = {name: as_values(np.asarray(array, dtype=float)) for name, array in weights.items()}
@@ -214,12 +212,7 @@ class ScalarSession:
         return data_of(self.definition.logits(self.numbers(state), ids, causal_context(len(ids))).data)
 
     def generate(
-        self,
-        state: State,
-        choose: Choose,
-        prompt: np.ndarray,
-        uniforms: np.ndarray,
-        settings: dict[str, float],
+        self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: Settings
     ) -> np.ndarray:
         weights = self.numbers(state)
         bos = int(prompt[0])

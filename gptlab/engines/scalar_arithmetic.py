@@ -29,6 +29,8 @@ EXACT = {BUILTIN_OPS[name] for name in ("add", "mul", "relu", "maximum")}
 class ScalarArithmetic(Arithmetic):
     """`fuse`: a dot product, a sum, a difference and a quotient are one node each where ops are standard."""
 
+    xp = np
+
     def __init__(self, ops: OpTable, fuse: bool = True):
         super().__init__(ops)
         self.fuse = fuse
@@ -66,9 +68,6 @@ class ScalarArithmetic(Arithmetic):
     def argmax(self, x: np.ndarray, axis: int) -> np.ndarray:
         return data_of(x).argmax(axis=axis)
 
-    def concatenate(self, xs: Sequence[np.ndarray], axis: int) -> np.ndarray:
-        return np.concatenate(xs, axis)
-
     def pick(self, x: np.ndarray, indices: Any) -> np.ndarray:
         return x[np.arange(len(indices)), indices]
 
@@ -79,7 +78,9 @@ class ScalarArithmetic(Arithmetic):
         return elementwise(differences if self.fuse else textbook_differences, x, y)
 
     def divide(self, x: Any, y: Any) -> np.ndarray:
-        return elementwise(quotients, x, y) if self.fuse_divide else super().divide(x, y)
+        if not self.fuse_divide:
+            return super().divide(x, y)
+        return elementwise(lambda *columns: list(map(quotient, *columns)), x, y)
 
     def matmul(self, x: np.ndarray, w: np.ndarray, mask: Any = None) -> np.ndarray:
         if not self.fuse_dot:
@@ -167,10 +168,6 @@ def differences(xs: list[Any], ys: list[Any]) -> list[Any]:
 
 def textbook_differences(xs: list[Any], ys: list[Any]) -> list[Any]:
     return nodes(BUILTIN_OPS["add"], xs, nodes(BUILTIN_OPS["mul"], ys, [-1.0] * len(ys)))
-
-
-def quotients(xs: list[Any], ys: list[Any]) -> list[Any]:
-    return [quotient(x, y) for x, y in zip(xs, ys, strict=True)]
 
 
 def quotient(x: Any, y: Any) -> Any:

@@ -22,6 +22,7 @@ from gptlab.engines.engine import (
     NamedArrays,
     Optimizer,
     OptState,
+    Settings,
     State,
     evaluation_weights,
     runtime_fields,
@@ -70,16 +71,16 @@ class XlaEngine:
         return XlaSession(definition, optimizer, XlaArithmetic(ops, self.dtype), frozen)
 
 
+@dataclass(eq=False)
 class XlaSession:
     """The Session of the xla engine. Its State holds jax arrays, given away to each training call."""
 
-    def __init__(
-        self,
-        definition: Definition,
-        optimizer: Optimizer,
-        arithmetic: XlaArithmetic,
-        frozen: Frozen = frozenset(),
-    ):
+    definition: Definition
+    optimizer: Optimizer
+    arithmetic: XlaArithmetic
+    frozen: Frozen = frozenset()
+
+    def __post_init__(self) -> None:
         import jax
 
         from gptlab.engines import xla_devices, xla_programs
@@ -91,20 +92,15 @@ class XlaSession:
         self._jax = jax
         self._programs = xla_programs
         self._devices = xla_devices
-        self.definition = definition
-        self.arithmetic = arithmetic
-        self.dtype = arithmetic.dtype
-        self.optimizer = optimizer
-        self.frozen = frozen
-        self.hyper = runtime_fields(optimizer)
+        self.hyper = runtime_fields(self.optimizer)
         # What is equal for all values of the run-time fields is the key of the compiled program.
-        self.template = with_fields(optimizer, dict.fromkeys(self.hyper, 0.0))
+        self.template = with_fields(self.optimizer, dict.fromkeys(self.hyper, 0.0))
 
     @contextmanager
     def _computing(self, weights: NamedArrays | None = None) -> Iterator[None]:
         """In the engine's precision, and where these weights are; jax keeps both by thread."""
         device = None if weights is None else self._devices.device_of(weights)
-        with jax_precision(self.dtype), self._jax.default_device(device):
+        with jax_precision(self.arithmetic.dtype), self._jax.default_device(device):
             yield
 
     def _best_device(self, weights: NamedArrays, positions: int) -> Any:
@@ -224,12 +220,7 @@ class XlaSession:
             return np.asarray(program(weights, np.asarray(tokens, dtype=np.int32)))
 
     def generate(
-        self,
-        state: State,
-        choose: Choose,
-        prompt: np.ndarray,
-        uniforms: np.ndarray,
-        settings: dict[str, float],
+        self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: Settings
     ) -> np.ndarray:
         # The products of one position are too small for XLA to share them between cores; whole samples are not.
         grouped = len(uniforms) > TOGETHER
@@ -256,7 +247,7 @@ class XlaSession:
 
     def _array(self, values: Any) -> Any:
         # A copy: training gives its state away, and must not write into the caller's numbers.
-        return self._jax.numpy.array(values, dtype=self.dtype, copy=True)
+        return self._jax.numpy.array(values, dtype=self.arithmetic.dtype, copy=True)
 
     def _arrays(self, named: Mapping[str, Any]) -> NamedArrays:
         return {name: self._array(values) for name, values in named.items()}

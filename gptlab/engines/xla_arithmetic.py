@@ -29,6 +29,7 @@ class XlaArithmetic(Arithmetic):
     """Standard sums and products go to XLA's own; swapped ones become loops that XLA fuses."""
 
     block: int | None = SHORT
+    xp = jnp
 
     def __init__(self, ops: OpTable, dtype: str):
         super().__init__(ops)
@@ -84,12 +85,6 @@ class XlaArithmetic(Arithmetic):
 
     def largest(self, x: jax.Array, axis: int) -> jax.Array:
         return lax.stop_gradient(jnp.max(x, axis, keepdims=True))
-
-    def argmax(self, x: jax.Array, axis: int) -> jax.Array:
-        return jnp.argmax(x, axis)
-
-    def concatenate(self, xs: Sequence[jax.Array], axis: int) -> jax.Array:
-        return jnp.concatenate(xs, axis)
 
     def pick(self, x: jax.Array, indices: Any) -> jax.Array:
         if x.shape[0] > SHORT:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import compress
 from typing import Any
 
 import jax
@@ -91,13 +92,12 @@ def counted(jaxpr: Any, part: str = "", used: list[bool] | None = None) -> Count
     numbers that it reduces. Comparisons and whole numbers count nothing. `part`: where it is called from.
     """
     result = Counted()
-    outputs = jaxpr.outvars if used is None else [v for v, u in zip(jaxpr.outvars, used, strict=True) if u]
-    needed = {v for v in outputs if not isinstance(v, Literal)}
+    needed = set(arrays(jaxpr.outvars if used is None else compress(jaxpr.outvars, used)))
     # Backwards, since what nothing needs is not computed: of an op's local gradients in a forward pass, say.
     for eqn in reversed(jaxpr.eqns):
         given = [v in needed for v in eqn.outvars]
         if any(given) or eqn.effects:
-            needed |= {v for v in eqn.invars if not isinstance(v, Literal)}
+            needed |= set(arrays(eqn.invars))
             result.add_all(cost_of(eqn, part_of(eqn, part), given))
     return result
 
@@ -201,17 +201,7 @@ def model_costs(
     definition: Definition, ops: OpTable, shapes: Shapes, frozen: Frozen, positions: int, dtype: str
 ) -> Costs:
     """Traced, not run: no number is computed. definition: with its parts in `scope`s."""
-    with jax_precision(dtype):
-        return traced_costs(definition, XlaArithmetic(ops, dtype), shapes, frozen, positions)
-
-
-def traced_costs(
-    definition: Definition, arithmetic: XlaArithmetic, shapes: Shapes, frozen: Frozen, positions: int
-) -> Costs:
-    context = causal_context(positions)
-    weights = {name: jax.ShapeDtypeStruct(shape, arithmetic.dtype) for name, shape in shapes.items()}
-    fixed = {name: weights[name] for name in frozen}
-    row = jax.ShapeDtypeStruct((positions,), jnp.int32)
+    arithmetic, context = XlaArithmetic(ops, dtype), causal_context(positions)
 
     def forward(named: NamedArrays, tokens: Any) -> Any:
         return definition.logits(tensors(named, arithmetic), tokens, context).data
@@ -223,29 +213,28 @@ def traced_costs(
     def pullback(some: NamedArrays, others: NamedArrays, tokens: Any, targets: Any) -> Any:
         return jax.vjp(lambda w: loss(w, others, tokens, targets), some)[1]
 
-    given = trained(weights, frozen), fixed, row, row
-    return Costs(
-        counted(jaxpr_of(forward, weights, row)),
-        counted(jaxpr_of(jax.value_and_grad(loss), *given)),
-        kept(jaxpr_of(pullback, *given), varying=2),
-    )
+    with jax_precision(dtype):
+        weights = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
+        row = jax.ShapeDtypeStruct((positions,), jnp.int32)
+        given = trained(weights, frozen), {name: weights[name] for name in frozen}, row, row
+        return Costs(
+            counted(jaxpr_of(forward, weights, row)),
+            counted(jaxpr_of(jax.value_and_grad(loss), *given)),
+            kept(jaxpr_of(pullback, *given), varying=2),
+        )
 
 
 def update_costs(optimizer: Optimizer, shapes: Shapes, dtype: str) -> Counted:
     """The optimizer's update of weights of these shapes."""
     with jax_precision(dtype):
         weights = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
-        state, number = like(initial(optimizer, shapes, dtype)), jax.ShapeDtypeStruct((), dtype)
+        state, number = initial(optimizer, shapes, dtype), jax.ShapeDtypeStruct((), dtype)
         return counted(jaxpr_of(partial(optimizer.update, jnp), weights, weights, state, number, number))
 
 
 def initial(optimizer: Optimizer, shapes: Shapes, dtype: str) -> OptState:
     """The optimizer's state for weights of zeros, which take no memory until somebody writes to them."""
     return optimizer.init({name: np.zeros(shape, dtype) for name, shape in shapes.items()})
-
-
-def like(tree: Any) -> Any:
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), np.asarray(x).dtype), tree)
 
 
 def jaxpr_of(function: Callable[..., Any], *arguments: Any) -> Any:
