@@ -13,25 +13,17 @@ import numpy as np
 
 from gptlab.autograd.op import Op
 
+# What `math` has under the same names.
+ALIKE = "exp log log1p expm1 tanh sqrt sin cos log2 exp2 frexp pow isnan isfinite"
+
 
 class FloatNamespace:
     """`math` under the names of the array API, with numpy behind every name that is not here."""
 
-    exp = staticmethod(math.exp)
-    log = staticmethod(math.log)
-    log1p = staticmethod(math.log1p)
-    expm1 = staticmethod(math.expm1)
-    tanh = staticmethod(math.tanh)
-    sqrt = staticmethod(math.sqrt)
-    sin = staticmethod(math.sin)
-    cos = staticmethod(math.cos)
     abs = staticmethod(abs)
-    log2 = staticmethod(math.log2)
-    exp2 = staticmethod(math.exp2)
-    frexp = staticmethod(math.frexp)
-    pow = staticmethod(math.pow)
-    isnan = staticmethod(math.isnan)
-    isfinite = staticmethod(math.isfinite)
+
+    def __init__(self) -> None:
+        vars(self).update((name, getattr(math, name)) for name in ALIKE.split())
 
     # The sign is that of x: a zero has one, which the whole numbers of Python lack.
     @staticmethod

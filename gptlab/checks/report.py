@@ -51,19 +51,16 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
         made = entry.value()
     if not findings.checks[-1].passed:
         return findings.checks
-    if entry.kind in COMPONENT_KINDS:
-        parts.check_a_component(registry, entry.kind, made, findings)
-    elif entry.kind == "engine":
-        rules.check_an_engine(registry, made, findings)
-    else:
-        tried: dict[str, Any] = {
-            "adapter": partial(parts.check_an_adapter, registry),
-            "optimizer": rules.check_an_optimizer,
-            "schedule": rules.check_a_schedule,
-            "tokenizer": rules.check_a_tokenizer,
-            "dataset": rules.check_a_dataset,
-        }
-        tried[entry.kind](made, findings)
+    tried: dict[str, Any] = {
+        **{kind: partial(parts.check_a_component, registry, kind) for kind in COMPONENT_KINDS},
+        "adapter": partial(parts.check_an_adapter, registry),
+        "engine": partial(rules.check_an_engine, registry),
+        "optimizer": rules.check_an_optimizer,
+        "schedule": rules.check_a_schedule,
+        "tokenizer": rules.check_a_tokenizer,
+        "dataset": rules.check_a_dataset,
+    }
+    tried[entry.kind](made, findings)
     return findings.checks
 
 

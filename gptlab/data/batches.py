@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -65,10 +66,10 @@ class Epochs:
         return self._orders[epoch]
 
 
-class Ahead:
+class Ahead(AbstractContextManager["Ahead"]):
     """`take` gives what `make(start, steps)` makes; what has been `begun` before is ready by then, or soon.
 
-    To be used in a `with`, or closed. `make` is never called by two threads at once.
+    To be used in a `with`. `make` is never called by two threads at once.
     """
 
     def __init__(self, make: Callable[[int, int], Batches]):
@@ -91,12 +92,6 @@ class Ahead:
         self._begun = (start, steps)
         self._future = self._thread.submit(self._make, start, steps) if steps else None
 
-    def close(self) -> None:
+    def __exit__(self, *error: object) -> None:
         """Wait for what is being made, which nobody needs any more."""
         self._thread.shutdown(cancel_futures=True)
-
-    def __enter__(self) -> Ahead:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()

@@ -120,7 +120,7 @@ class TextLines(FileTexts):
                 head, end, tail = block.rpartition("\n")
                 parts.append(head if end else tail)
                 if end:
-                    if documents := not_blank("".join(parts).split("\n")):
+                    if documents := list(filter(str.strip, "".join(parts).split("\n"))):
                         found = True
                         yield documents
                     parts = [tail]
@@ -173,10 +173,6 @@ class RunningText(FileTexts):
         yield first, carry
 
 
-def not_blank(lines: list[str]) -> list[str]:
-    return lines if all(map(str.strip, lines)) else [line for line in lines if line.strip()]
-
-
 def in_lists(texts: Iterable[str]) -> Iterator[list[str]]:
     """The texts in order, as many in each list as make about a block."""
     if isinstance(texts, TextLines):
@@ -217,10 +213,8 @@ def last_token_boundary(text: str, unit: str) -> tuple[int, int] | None:
 
 
 def between_words(text: str, start: int) -> tuple[int, int] | None:
-    last = None
-    for last in WORD_END.finditer(text, start):  # noqa: B007
-        pass
-    return last.span() if last else None
+    ends = [found.span() for found in WORD_END.finditer(text, start)]
+    return ends[-1] if ends else None
 
 
 def between_characters(text: str, start: int) -> tuple[int, int] | None:

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from gptlab.engines.engine import Session, State
-from gptlab.model.gpt import GPT
+from gptlab.model.gpt import GPT, STANDARD
 from gptlab.model.scoped import part_of_weight
 
-KINDS = ("attention", "mlp", "norm", "activation", "position", "block")
 LEFT, RIGHT = "text-align:left;padding:1px 12px 1px 0", "text-align:right;padding:1px 12px 1px 0"
 BAR = "display:inline-block;height:.7em;background:currentColor;opacity:.35"
 WIDTH = 8  # em, of a bar that stands for all
@@ -124,7 +123,7 @@ def model_html(definition: GPT, title: str) -> str:
     matrices = definition.matrices()
     total = sum(matrix.count for matrix in matrices)
     components = ", ".join(
-        f"{kind} <b>{escape(with_changes(getattr(definition, kind)))}</b>" for kind in KINDS
+        f"{kind} <b>{escape(with_changes(getattr(definition, kind)))}</b>" for kind in STANDARD
     )
     rows = []
     for part, group in groupby(matrices, lambda matrix: part_of_weight(matrix.name)):

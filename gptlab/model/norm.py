@@ -31,19 +31,14 @@ class RMSNorm(Norm):
 
 
 @dataclass(frozen=True)
-class LayerNorm(Norm):
+class LayerNorm(RMSNorm):
     """(x - mean(x)) · (var(x) + eps)^-½ (Ba, Kiros, Hinton 2016), without a bias.
 
     scale: times a learned vector that starts at 1.
     """
 
-    eps: float = 1e-5
-    scale: bool = False
-
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
-        centred = x - x.mean(-1, keepdims=True)
-        variance = (centred * centred).mean(-1, keepdims=True)
-        return self.scaled(weights, centred * (variance + self.eps) ** -0.5)
+        return super().__call__(weights, x - x.mean(-1, keepdims=True))
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,8 @@ def costs_table(first: Summary, second: Summary, columns: int) -> Table:
     for kind in merged(list(rows), list(others)):
         add_row(table, kind, rows.get(kind, (0, 0, 0)), others.get(kind, (0, 0, 0)))
     table.add_section()
-    add_row(table, "total", sums(first), sums(second), style="bold")
+    sums = ((one.parameters, one.forward, one.training) for one in (first, second))
+    add_row(table, "total", *sums, style="bold")
     return table
 
 
@@ -187,10 +188,6 @@ def by_kind(summary: Summary) -> dict[str, Row]:
         count, forward, training = result.get(name, (0, 0.0, 0.0))
         result[name] = (count + part.parameters, forward + part.forward, training + part.training)
     return result
-
-
-def sums(summary: Summary) -> Row:
-    return summary.parameters, summary.forward, summary.training
 
 
 def merged(first: list[str], second: list[str]) -> list[str]:

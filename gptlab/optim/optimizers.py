@@ -66,7 +66,11 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_not_negative("optimizer.weightDecay", self.weightDecay, 0.01)
+        if not 0 <= self.weightDecay < float("inf"):
+            raise UserError(
+                f"optimizer.weightDecay must be a number from 0 up: got {self.weightDecay}. "
+                "Try optimizer.weightDecay=0.01."
+            )
 
     def update(
         self, xp: Any, params: NamedArrays, grads: NamedArrays, state: OptState, step: Any, learningRate: Any
@@ -99,8 +103,3 @@ class SGD:
 def check_fraction(key: str, value: float, example: float) -> None:
     if not 0 <= value < 1:
         raise UserError(f"{key} must be at least 0 and below 1: got {value}. Try {key}={example}.")
-
-
-def check_not_negative(key: str, value: float, example: float) -> None:
-    if not 0 <= value < float("inf"):
-        raise UserError(f"{key} must be a number from 0 up: got {value}. Try {key}={example}.")
