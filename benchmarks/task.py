@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gptlab.data.datasets import Names, Sentences
-from gptlab.data.documents import Documents, encode
+from gptlab.data.documents import Cuts, Documents, stream_in_memory
 from gptlab.data.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from gptlab.model.gpt import GPT, settle_sizes
 from gptlab.plugins.loading import load_plugins
@@ -55,7 +55,7 @@ def documents_of(data: str, blockSize: int) -> tuple[Documents, Tokenizer]:
         else (Sentences().documents(), WordTokenizer())
     )
     tokenizer = factory.build(texts)
-    return encode(texts, tokenizer, blockSize), tokenizer
+    return Cuts(stream_in_memory(texts, tokenizer), blockSize, window=False).in_memory(), tokenizer
 
 
 def definition_of(sizes: dict[str, int]) -> GPT:

@@ -1,11 +1,13 @@
 """Small models for tests, made from the registry by name: every one freshly."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
-from gptlab.data.documents import Documents
+from gptlab.data.documents import Cuts, Documents, stream_in_memory
+from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Batches, Metrics, State
 from gptlab.model.gpt import GPT, STANDARD, settle_sizes
 from gptlab.optim.optimizers import Adam
@@ -61,6 +63,16 @@ def assert_same_run(one: tuple[State, Metrics], other: tuple[State, Metrics], rt
     for name, array in one[0].weights.items():
         scale = np.abs(array).max()
         np.testing.assert_allclose(array, other[0].weights[name], rtol=rtol, atol=rtol * scale, err_msg=name)
+
+
+def encode(texts: Iterable[str], tokenizer: Tokenizer, blockSize: int) -> Documents:
+    """`BOS w1 ... wn BOS` for each text; what does not fit into blockSize predictions is left off."""
+    return Cuts(stream_in_memory(texts, tokenizer), blockSize, window=False).in_memory()
+
+
+def windows(texts: Iterable[str], tokenizer: Tokenizer, blockSize: int) -> Documents:
+    """Running text as documents of blockSize predictions each: the last token of one begins the next."""
+    return Cuts(stream_in_memory(texts, tokenizer), blockSize, window=True).in_memory()
 
 
 def pack(rows: list[list[int]], bos: int) -> Documents:

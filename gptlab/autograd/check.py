@@ -65,13 +65,12 @@ def check_op(op: Op, samples: Sequence[Sequence[float]] | None = None) -> list[D
 def evaluate(op: Op, point: Sequence[float]) -> tuple[float, tuple[float, ...]]:
     """The value and the gradients, made sure to be as many finite numbers as they must be."""
     value, gradients = call(op, *point)
-    numbers = (value, *gradients)
     if len(gradients) != op.arity:
         raise UserError(
             f"the op '{op.name}' takes {op.arity} numbers and must give as many local gradients: "
             f"at {tuple(point)} it gave {len(gradients)}."
         )
-    for number in numbers:
+    for number in (value, *gradients):
         if getattr(number, "shape", ()) != () or not math.isfinite(number):
             raise UserError(
                 f"the op '{op.name}' must give finite numbers at its own samples: at {tuple(point)} it gave "

@@ -56,19 +56,12 @@ class FloatNamespace:
         return x if x <= y or x != x else y
 
     def __getattr__(self, name: str) -> Any:
-        return quiet(getattr(np, name))
-
-
-def quiet(function: Any) -> Any:
-    """numpy's function without its warnings: an infinity or NaN is a number here."""
-    if not isinstance(function, np.ufunc):
-        return function
-
-    def computed(*xs: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return function(*xs)
-
-    return computed
+        """numpy's, without its warnings: an infinity or NaN is a number here."""
+        found = getattr(np, name)
+        if isinstance(found, np.ufunc):
+            found = np.errstate(all="ignore")(found)
+        setattr(self, name, found)
+        return found
 
 
 FLOATS = FloatNamespace()

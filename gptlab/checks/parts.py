@@ -15,7 +15,7 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.checks.check import Findings, difference
 from gptlab.engines.engine import NamedArrays, State, causal_context
 from gptlab.engines.scalar import ScalarSession
-from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, grads_of
 from gptlab.engines.xla_arithmetic import XlaArithmetic, differentiable
 from gptlab.engines.xla_settings import jax_precision
 from gptlab.model.adapted import Adapted
@@ -110,7 +110,7 @@ def check_gradients(session: ScalarSession, weights: NamedArrays, findings: Find
 def scalar_gradient(session: ScalarSession, weights: NamedArrays) -> NamedArrays:
     values = {name: as_values(array) for name, array in weights.items()}
     session.loss(values, TOKENS).backward()
-    return {n: np.array([v.grad for v in array.flat]).reshape(array.shape) for n, array in values.items()}
+    return {name: grads_of(array) for name, array in values.items()}
 
 
 def xla_gradient(session: ScalarSession, weights: NamedArrays) -> NamedArrays:

@@ -205,13 +205,3 @@ def stream_in_memory(texts: Iterable[str], tokenizer: Tokenizer) -> TokenStream:
     bounds = np.concatenate([begins + base for begins, base in zip(starts, bases, strict=True)])
     longest = int(np.diff(bounds).max(initial=0))
     return TokenStream(np.concatenate(tokens), bounds, longest, tokenizer.bos)
-
-
-def encode(texts: Iterable[str], tokenizer: Tokenizer, blockSize: int) -> Documents:
-    """`BOS w1 ... wn BOS` for each text; what does not fit into blockSize predictions is left off."""
-    return Cuts(stream_in_memory(texts, tokenizer), blockSize, window=False).in_memory()
-
-
-def windows(texts: Iterable[str], tokenizer: Tokenizer, blockSize: int) -> Documents:
-    """Running text as documents of blockSize predictions each: the last token of one begins the next."""
-    return Cuts(stream_in_memory(texts, tokenizer), blockSize, window=True).in_memory()

@@ -132,10 +132,6 @@ class Grammar:
                 found.setdefault((pattern.length, word), []).append(pattern)
         return found
 
-    def vocabulary(self) -> list[str]:
-        """Every word that can be said, sorted by code unit."""
-        return sorted({word for pattern in self.patterns for column in pattern.columns for word in column})
-
     def entropy(self) -> float:
         """H(sentence) in nats, by the chain rule: of the pattern, and of its choices given the pattern.
 

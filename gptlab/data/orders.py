@@ -25,17 +25,14 @@ class InOrder:
             start, stop, step = at.indices(len(self))
             if step != 1:
                 return self.rows(np.arange(start, stop, step))
-            return self._from(self.start + start, self.start + max(start, stop))
+            part = copy(self)
+            part.start, part.stop = self.start + start, self.start + max(start, stop)
+            return part
         at = np.flatnonzero(at) if at.dtype == bool else at
         return self.rows(np.where(at < 0, at + len(self), at) if at.min(initial=0) < 0 else at)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self.rows(np.arange(len(self))), dtype=dtype)
-
-    def _from(self, start: int, stop: int) -> InOrder:
-        part = copy(self)
-        part.start, part.stop = start, stop
-        return part
 
     def rows(self, at: np.ndarray) -> np.ndarray:
         return at + self.start if self.start else at

@@ -23,21 +23,19 @@ WORD_END = re.compile(r"(?<=\S)(?: |\s*\n\s*)(?=\S)")
 # sigma looks across (marks, modifiers, points) to find whether it ends a word.
 SOLID = {"Lu", "Ll", "Lo", "Nd", "So"}
 
-Advance = Callable[[int], None]  # told how many bytes have been read since it was told last
-
 
 def unwatched(count: int) -> None:
     pass
 
 
 class FileTexts:
-    """The texts of files; `advance` is told the bytes as they are read."""
+    """The texts of files; `advance` is told how many bytes have been read since it was told last."""
 
     def __init__(self, path: Path, files: list[Path], key: str):
         self.path = path
         self.files = files
         self.key = key
-        self.advance: Advance = unwatched
+        self.advance: Callable[[int], None] = unwatched
         self.size = sum(count for _, count, _ in self.stamp())
 
     def stamp(self) -> list[tuple[str, int, int]]:
@@ -218,10 +216,8 @@ def between_words(text: str, start: int) -> tuple[int, int] | None:
 
 
 def between_characters(text: str, start: int) -> tuple[int, int] | None:
-    for i in range(len(text) - 1, start, -1):
-        if solid(text[i]) and solid(text[i - 1]):
-            return i, i
-    return None
+    places = (i for i in range(len(text) - 1, start, -1) if solid(text[i]) and solid(text[i - 1]))
+    return next(((i, i) for i in places), None)
 
 
 def solid(character: str) -> bool:

@@ -18,7 +18,6 @@ from gptlab.data.grammar import Choice, Grammar, Pattern
 _SEED = 1
 _SLOT = re.compile(r"\{([^}]*)\}")
 
-
 Person = Literal["i", "they", "he"]
 
 _IRREGULAR = {

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 from gptlab import strict_json
 from gptlab.data.arrays import is_open
+from gptlab.data.content import digest_of, sha256
 from gptlab.data.watching import Watch
 from gptlab.errors import UserError
 from gptlab.files import Busy, lock, sync
@@ -123,12 +123,11 @@ def check_of(file: Path, expected: int | None = None) -> tuple[int, str]:
     size = file.stat().st_size
     if expected is not None and size != expected:
         return size, ""
-    with file.open("rb") as source:
-        return size, hashlib.file_digest(source, "sha256").hexdigest()
+    return size, digest_of(file)
 
 
 def _digest(body: dict[str, Any]) -> str:
-    return hashlib.sha256(strict_json.dumps(body, sort_keys=True).encode()).hexdigest()
+    return sha256(strict_json.dumps(body, sort_keys=True))
 
 
 def clean(folder: Path) -> None:

@@ -32,9 +32,8 @@ CHECK = 32  # bytes of a SHA-256
 TOKENS, STARTS, STATE = "tokens.bin", "starts.bin", "tokenizer.json"
 PROBES, PROBE = 16, 1 << 10  # texts, and characters of each, that are encoded again: is the code the same?
 REMEMBERED = 2  # streams in memory, of at most reading.IN_MEMORY characters each
-_latest: dict[
-    str, Tokenized
-] = {}  # of the process: a launcher calls its jobs one after another and hands nothing on
+# Of the process: a launcher calls its jobs one after another and hands nothing on.
+_latest: dict[str, Tokenized] = {}
 
 
 @dataclass(frozen=True)

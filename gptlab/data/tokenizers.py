@@ -203,8 +203,6 @@ class VocabularyTokenizer:
 class WordTokenizer(VocabularyTokenizer):
     """Words: documents trimmed, lower-cased and split at single spaces."""
 
-    unit = "word"
-
 
 @dataclass(frozen=True)
 class CharTokenizer(VocabularyTokenizer):

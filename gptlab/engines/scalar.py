@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
-from gptlab.autograd.product import GRAD
 from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import collector_paused
 from gptlab.engines.engine import (
@@ -30,7 +29,7 @@ from gptlab.engines.engine import (
     evaluation_weights,
     trained,
 )
-from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of, grads_of
 from gptlab.errors import UserError
 
 
@@ -163,12 +162,7 @@ class ScalarSession:
             losses = self.document_losses(weights, tokens, lengths)
             objective = self.mean(losses)
             objective.backward()
-            grads = {
-                name: np.fromiter(map(GRAD, values.ravel().tolist()), float, values.size).reshape(
-                    values.shape
-                )
-                for name, values in trained(weights, self.frozen).items()
-            }
+            grads = {name: grads_of(values) for name, values in trained(weights, self.frozen).items()}
             number = objective.data
             if len(losses) == 1:
                 loss = number

@@ -8,7 +8,6 @@ which there can be no Value has the dtype float64, any other the dtype object.
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from itertools import compress, repeat
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,10 @@ import numpy as np
 from gptlab.autograd.numbers import FLOATS, call
 from gptlab.autograd.op import Op
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
-from gptlab.autograd.product import MatrixProduct, folded_product
+from gptlab.autograd.product import DATA, GRAD, MatrixProduct, folded_product
 from gptlab.autograd.tensor import Arithmetic
 from gptlab.autograd.value import Node, Value, apply
 
-DATA = attrgetter("data")
 OWN = frozenset(BUILTIN_OPS.values())
 # What numpy computes of many numbers to the same bits as Python of one.
 EXACT = {BUILTIN_OPS[name] for name in ("add", "mul", "relu", "maximum")}
@@ -236,6 +234,11 @@ def data_of(x: np.ndarray) -> np.ndarray:
     if is_constant(x):
         return np.asarray(x, dtype=float)
     return np.array(numbers_of(x.ravel().tolist()), dtype=float).reshape(x.shape)
+
+
+def grads_of(values: np.ndarray) -> np.ndarray:
+    """The gradients of an array of Values."""
+    return np.fromiter(map(GRAD, values.ravel().tolist()), float, values.size).reshape(values.shape)
 
 
 def as_values(numbers: np.ndarray) -> np.ndarray:

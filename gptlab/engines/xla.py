@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -115,9 +115,11 @@ class XlaSession:
         with self._computing():
             return {name: self._jax.device_put(array, device) for name, array in arrays.items()}
 
-    def _alone(self, weights: NamedArrays) -> bool:
-        """Whether these are where there is one thread."""
-        return self._devices.has_one_thread(self._devices.device_of(weights))
+    def _program(self, make: Callable[..., Any], weights: NamedArrays, *parts: Any) -> Callable[..., Any]:
+        """The program of this model for where these weights are. parts: what else it is made of."""
+        one_thread = self._devices.has_one_thread(self._devices.device_of(weights))
+        program: Callable[..., Any] = make(self.definition, *parts, self.arithmetic, one_thread)
+        return program
 
     def init(self, weights: NamedArrays, optimizer: OptState, step: int = 0) -> State:
         with self._computing():
@@ -142,9 +144,7 @@ class XlaSession:
         capacity = capacity_of(batches)
         objectives, norms, losses = [], [], []
         with self._computing(state.weights):
-            program = self._programs.train_program(
-                self.definition, self.template, self.arithmetic, self._alone(state.weights)
-            )
+            program = self._program(self._programs.train_program, state.weights, self.template)
             hyper = self._arrays(self.hyper)
             # Apart, so that no gradient is computed of what stays as it is.
             fixed = {name: array for name, array in state.weights.items() if name in self.frozen}
@@ -183,11 +183,8 @@ class XlaSession:
                 self.optimizer, self._jax.numpy, state.weights, state.optimizer, self.frozen
             )
             if isinstance(self.definition, Adapts):
-                program = self._programs.merge_program(
-                    self.definition, self.arithmetic, self._alone(state.weights)
-                )
                 named = state.weights if weights is None else weights
-                found = program(named)
+                found = self._program(self._programs.merge_program, state.weights)(named)
                 weights = {name: found[name] for name in named if name in found}
         return state if weights is None else State(weights, state.optimizer, state.step)
 
@@ -209,14 +206,14 @@ class XlaSession:
             state.weights, self._best_device(state.weights, at_once * (tokens.shape[1] - 1))
         )
         with self._computing(weights):
-            program = self._programs.evaluate_program(self.definition, self.arithmetic, self._alone(weights))
+            program = self._program(self._programs.evaluate_program, weights)
             totals = program(weights, batched, padded(lengths, rows).reshape(-1, at_once))
             return float(np.sum(np.asarray(totals), dtype=np.float64)), int(lengths.sum())
 
     def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
         weights = self._moved(state.weights, self._best_device(state.weights, len(tokens)))
         with self._computing(weights):
-            program = self._programs.logits_program(self.definition, self.arithmetic, self._alone(weights))
+            program = self._program(self._programs.logits_program, weights)
             return np.asarray(program(weights, np.asarray(tokens, dtype=np.int32)))
 
     def generate(
@@ -227,9 +224,7 @@ class XlaSession:
         device = self._jax.devices()[0] if grouped else self._best_device(state.weights, len(uniforms))
         weights = self._moved(state.weights, device)
         with self._computing(weights):
-            program = self._programs.generate_program(
-                self.definition, self.arithmetic, choose, self._alone(weights)
-            )
+            program = self._program(self._programs.generate_program, weights, choose)
             whole = padded(np.asarray(prompt, dtype=np.int32), uniforms.shape[1])
             values = self._arrays(settings)
 

@@ -284,7 +284,7 @@ class BufferPast:
 
 @lru_cache(maxsize=PROGRAMS)
 def generate_program(
-    definition: Definition, arithmetic: XlaArithmetic, choose: Choose, one_thread: bool
+    definition: Definition, choose: Choose, arithmetic: XlaArithmetic, one_thread: bool
 ) -> Callable[..., Any]:
     """(weights, prompt (S,), known, uniforms (n, S), settings) -> (n, S) tokens.
 

@@ -43,9 +43,6 @@ def begin() -> None:
         jax.devices()
     except (RuntimeError, AssertionError, ValueError) as error:
         named = [f"{name}={os.environ[name]}" for name in PLATFORMS if os.environ.get(name)]
-        given = named or [
-            f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("JAX_")
-        ]
         reason = " ".join(str(error).split("(set JAX_PLATFORMS")[0].split()).rstrip(". ")
         if named:
             raise UserError(
@@ -53,5 +50,6 @@ def begin() -> None:
                 f"{f', and {reason}' if reason else ', which is not here'}. Type JAX_PLATFORMS=cpu in front of the "
                 "command, or unset the variable."
             ) from None
+        given = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("JAX_")]
         said = f" Of its variables these are set: {' '.join(given)}. Try without them." if given else ""
         raise UserError(f"jax cannot begin: {reason or type(error).__name__}.{said}") from None

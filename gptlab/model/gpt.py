@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -69,9 +70,7 @@ class GPT:
 
     def matrices(self) -> list[Matrix]:
         """The parameter table, a row a weight."""
-        return [
-            Matrix(name, shape, part_of(name), int(np.prod(shape))) for name, shape in self.shapes.items()
-        ]
+        return [Matrix(name, shape, part_of(name), math.prod(shape)) for name, shape in self.shapes.items()]
 
     def attend(self, weights: Part, x: Tensor, context: Context) -> Tensor:
         """A block's attention on x (T, E)."""
@@ -135,9 +134,8 @@ def settle_sizes(
 def part_of(name: str) -> str:
     """Which of embeddings, attention, mlp, norm, output a weight counts towards."""
     words = name.split(".")
-    for word in words[:-1]:
-        if word.endswith("Norm"):
-            return "norm"
+    if any(word.endswith("Norm") for word in words[:-1]):
+        return "norm"
     if words[0] == "layers":
         return words[2]
     return "output" if name == "output" else "embeddings"

@@ -66,8 +66,29 @@ class Model:
         )
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the parts and their matrices, as a table."""
-        return model_html(self.definition, repr(self))
+        """What a notebook shows: the components by kind, and a table with a row a matrix, in the page's own colours."""
+        matrices = self.definition.matrices()
+        total = sum(matrix.count for matrix in matrices)
+        components = ", ".join(
+            f"{kind} <b>{escape(with_changes(getattr(self.definition, kind)))}</b>" for kind in STANDARD
+        )
+        rows = []
+        for part, group in groupby(matrices, lambda matrix: part_of_weight(matrix.name)):
+            own = list(group)
+            rows.append(row(part, "", sum(matrix.count for matrix in own), total, heading=True))
+            rows += [
+                row(m.name.removeprefix(f"{part}."), " × ".join(map(str, m.shape)), m.count, total)
+                for m in own
+            ]
+        heads = "".join(
+            f'<th style="{style}">{text}</th>'
+            for text, style in (("part", LEFT), ("shape", RIGHT), ("parameters", RIGHT), ("share", LEFT))
+        )
+        return (
+            f"<div><p><code>{escape(repr(self))}</code><br>{components}</p>"
+            f'<table style="border-collapse:collapse"><thead><tr>{heads}</tr></thead>'
+            f"<tbody>{''.join(rows)}{row('total', '', total, total, heading=True)}</tbody></table></div>"
+        )
 
 
 class WeightTree:
@@ -98,13 +119,10 @@ class WeightTree:
 
 
 def subtree(arrays: dict[str, Any]) -> Any:
-    heads = {name.partition(".")[0] for name in arrays}
-    if not all(head.isdigit() for head in heads):
-        return WeightTree(arrays)
-    return tuple(
-        WeightTree({n.removeprefix(f"{i}."): a for n, a in arrays.items() if n.startswith(f"{i}.")})
-        for i in range(len(heads))
-    )
+    tree = WeightTree(arrays)
+    if not all(map(str.isdigit, tree)):
+        return tree
+    return tuple(vars(tree)[number] for number in sorted(tree, key=int))
 
 
 def describe(name: str, value: Any) -> str:
@@ -116,31 +134,6 @@ def describe(name: str, value: Any) -> str:
 def flatten(arrays: Mapping[str, Any]) -> list[Any]:
     """Every entry in the order of `params`: matrix by matrix, row by row."""
     return [entry for array in arrays.values() for entry in np.asarray(array).flat]
-
-
-def model_html(definition: GPT, title: str) -> str:
-    """A heading, the components by kind, and a table with a row a matrix; takes the page's own colours."""
-    matrices = definition.matrices()
-    total = sum(matrix.count for matrix in matrices)
-    components = ", ".join(
-        f"{kind} <b>{escape(with_changes(getattr(definition, kind)))}</b>" for kind in STANDARD
-    )
-    rows = []
-    for part, group in groupby(matrices, lambda matrix: part_of_weight(matrix.name)):
-        own = list(group)
-        rows.append(row(part, "", sum(matrix.count for matrix in own), total, heading=True))
-        rows += [
-            row(m.name.removeprefix(f"{part}."), " × ".join(map(str, m.shape)), m.count, total) for m in own
-        ]
-    heads = "".join(
-        f'<th style="{style}">{text}</th>'
-        for text, style in (("part", LEFT), ("shape", RIGHT), ("parameters", RIGHT), ("share", LEFT))
-    )
-    return (
-        f"<div><p><code>{escape(title)}</code><br>{components}</p>"
-        f'<table style="border-collapse:collapse"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{''.join(rows)}{row('total', '', total, total, heading=True)}</tbody></table></div>"
-    )
 
 
 def with_changes(component: object) -> str:

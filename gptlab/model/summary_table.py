@@ -20,7 +20,6 @@ SHOWN = 2  # layers that are shown one by one; of more, which are alike, the fir
 SAME = ", the same"
 MOST = 12  # matrices of a part (an adapter has some for each layer); of more, half as many are shown
 
-
 VERSUS_COLUMNS = ("part", "parameters", "→", "change", "forward", "→", "change", "training", "→", "change")
 WIDE = 96  # columns of a terminal that these fit in
 Row = tuple[int, float, float]  # parameters, forward, training
@@ -163,8 +162,8 @@ def costs_table(first: Summary, second: Summary, columns: int) -> Table:
     for kind in merged(list(rows), list(others)):
         add_row(table, kind, rows.get(kind, (0, 0, 0)), others.get(kind, (0, 0, 0)))
     table.add_section()
-    sums = ((one.parameters, one.forward, one.training) for one in (first, second))
-    add_row(table, "total", *sums, style="bold")
+    a, b = ((one.parameters, one.forward, one.training) for one in (first, second))
+    add_row(table, "total", a, b, style="bold")
     return table
 
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from gptlab.data import orders
 from gptlab.data.batches import Epochs
 from gptlab.data.datasets import Names, Text
-from gptlab.data.documents import Documents, encode, windows
+from gptlab.data.documents import Documents
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary
 from gptlab.errors import UserError
-from tests.models import pack
+from tests.models import encode, pack, windows
 
 TOKENIZER = Vocabulary("abcde", "character")
 BOS = TOKENIZER.bos

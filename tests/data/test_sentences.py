@@ -35,7 +35,8 @@ PLURALS = {
 
 
 def vocabulary() -> list[str]:
-    return sentence_grammar().vocabulary()
+    columns = [column for pattern in sentence_grammar().patterns for column in pattern.columns]
+    return sorted({word for column in columns for word in column})
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gptlab.data import orders
-from gptlab.data.documents import Cuts, Documents, encode, stream_in_memory, windows
+from gptlab.data.documents import Cuts, Documents, stream_in_memory
 from gptlab.data.splitting import Sides, Split, document_keys, piece_keys, split, split_by_seed
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary, WordTokenizer
 from gptlab.errors import UserError
+from tests.models import encode, windows
 
 TOKENIZER = Vocabulary("abcd", "character")
 # Few letters and short texts: many come more than once.

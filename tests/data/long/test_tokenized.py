@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gptlab.data import documents, reading, tokenized
 from gptlab.data.content import content_of
 from gptlab.data.datasets import Text
-from gptlab.data.documents import Cuts, encode, windows
+from gptlab.data.documents import Cuts
 from gptlab.data.reading import last_token_boundary
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary, distinct, split
 from gptlab.data.watching import PlainWatch, Watch
@@ -26,7 +26,7 @@ from tests.data.long.setting import (
     entries,
     leftovers,
 )
-from tests.models import pack
+from tests.models import encode, pack, windows
 
 
 @each_tokenizer
