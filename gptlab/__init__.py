@@ -7,79 +7,61 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gptlab.assembly.architecture import create_model
-    from gptlab.autograd.check import check_op
-    from gptlab.autograd.op import Op, op
-    from gptlab.autograd.tensor import Tensor
-    from gptlab.autograd.value import Value
-    from gptlab.data.datasets import Dataset
-    from gptlab.data.tokenizers import Tokenizer, Vocabulary
-    from gptlab.engines.engine import Context
-    from gptlab.errors import TrainingStopped, UserError
-    from gptlab.loaded.loaded import load
-    from gptlab.model.component import Part, Sizes, Weight
-    from gptlab.model.model import Model
-    from gptlab.model.position import Position
-    from gptlab.optim.schedules import Schedule
-    from gptlab.plugins.hookspecs import hookimpl
-    from gptlab.plugins.registry import Registry
-    from gptlab.runs.run import Run
+    from gptlab.assembly.architecture import create_model as create_model
+    from gptlab.autograd.check import check_op as check_op
+    from gptlab.autograd.op import Op as Op
+    from gptlab.autograd.op import op as op
+    from gptlab.autograd.tensor import Tensor as Tensor
+    from gptlab.autograd.value import Value as Value
+    from gptlab.data.datasets import Dataset as Dataset
+    from gptlab.data.tokenizers import Tokenizer as Tokenizer
+    from gptlab.data.tokenizers import Vocabulary as Vocabulary
+    from gptlab.engines.engine import Context as Context
+    from gptlab.errors import TrainingStopped as TrainingStopped
+    from gptlab.errors import UserError as UserError
+    from gptlab.loaded.loaded import load as load
+    from gptlab.model.component import Part as Part
+    from gptlab.model.component import Sizes as Sizes
+    from gptlab.model.component import Weight as Weight
+    from gptlab.model.model import Model as Model
+    from gptlab.model.position import Position as Position
+    from gptlab.optim.schedules import Schedule as Schedule
+    from gptlab.plugins.hookspecs import hookimpl as hookimpl
+    from gptlab.plugins.registry import Registry as Registry
+    from gptlab.runs.run import Run as Run
 
-__all__ = [
-    # writing an op
-    "op",
-    "Op",
-    "check_op",
-    # writing a component
-    "Tensor",
-    "Weight",
-    "Part",
-    "Sizes",
-    "Context",
-    "Position",
-    "Schedule",
-    # writing a source of data
-    "Dataset",
-    "Tokenizer",
-    "Vocabulary",
-    # registering them, and listening to a run
-    "hookimpl",
-    "Run",
-    "Registry",
-    # a finished run
-    "load",
-    # by hand
-    "Value",
-    "create_model",
-    "Model",
-    "UserError",
-    "TrainingStopped",
-]
-
+# The public names, each with the module that it is in.
 _HOMES = {
-    "check_op": "gptlab.autograd.check",
-    "Op": "gptlab.autograd.op",
+    # writing an op
     "op": "gptlab.autograd.op",
+    "Op": "gptlab.autograd.op",
+    "check_op": "gptlab.autograd.check",
+    # writing a component
     "Tensor": "gptlab.autograd.tensor",
-    "Value": "gptlab.autograd.value",
-    "create_model": "gptlab.assembly.architecture",
+    "Weight": "gptlab.model.component",
+    "Part": "gptlab.model.component",
+    "Sizes": "gptlab.model.component",
+    "Context": "gptlab.engines.engine",
+    "Position": "gptlab.model.position",
+    "Schedule": "gptlab.optim.schedules",
+    # writing a source of data
     "Dataset": "gptlab.data.datasets",
     "Tokenizer": "gptlab.data.tokenizers",
     "Vocabulary": "gptlab.data.tokenizers",
-    "Context": "gptlab.engines.engine",
-    "TrainingStopped": "gptlab.errors",
-    "UserError": "gptlab.errors",
+    # registering them, and listening to a run
     "hookimpl": "gptlab.plugins.hookspecs",
-    "load": "gptlab.loaded.loaded",
-    "Part": "gptlab.model.component",
-    "Sizes": "gptlab.model.component",
-    "Weight": "gptlab.model.component",
-    "Model": "gptlab.model.model",
-    "Position": "gptlab.model.position",
-    "Schedule": "gptlab.optim.schedules",
-    "Registry": "gptlab.plugins.registry",
     "Run": "gptlab.runs.run",
+    "Registry": "gptlab.plugins.registry",
+    # a finished run
+    "load": "gptlab.loaded.loaded",
+    # by hand
+    "Value": "gptlab.autograd.value",
+    "create_model": "gptlab.assembly.architecture",
+    "Model": "gptlab.model.model",
+    "UserError": "gptlab.errors",
+    "TrainingStopped": "gptlab.errors",
 }
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

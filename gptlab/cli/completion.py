@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 
 from gptlab.command.verbs import ROOTS, VERBS
@@ -20,34 +20,22 @@ def complete(flags: Namespace, registry: Registry) -> int:
     """`-sc install=bash` and the like; what a shell asks with `-sc query=bash` is in COMP_LINE."""
     from gptlab.command.hydra_insides import show
 
-    asked = any(word.startswith("query=") for word in flags.overrides)
+    if not any(word.startswith("query=") for word in flags.overrides):
+        show("train", flags)
+        return 0
     line = os.environ.get("COMP_LINE", "")
-    verb, rest, own = understood(line, registry)
+    verb, rest, choices = understood(line, registry)
     root = VERBS[verb].root or verb
-    hydras = StringIO()
-    try:
-        if asked:
-            os.environ["COMP_LINE"] = f"gptlab {rest}"
-            for choice in own:
-                print(choice)
-        if asked and root not in ROOTS:
-            return 0
-        if not asked:
-            show(root, flags)
-            return 0
-        with redirect_stdout(hydras), redirect_stderr(StringIO()):
-            show(root, flags)
-    except (Exception, SystemExit):
-        # A line that is not finished may be wrong in any way, and an error would be printed into it.
-        if not asked:
-            raise
-    finally:
-        if asked:
-            os.environ["COMP_LINE"] = line
     if root in ROOTS:
-        schema = Schema(ROOTS[root], lambda: registry)
-        for choice in taken(hydras.getvalue().split(), verb, schema):
-            print(choice)
+        hydras = StringIO()
+        os.environ["COMP_LINE"] = f"gptlab {rest}"
+        # A line that is not finished may be wrong in any way, and an error would be printed into it.
+        with suppress(Exception, SystemExit), redirect_stdout(hydras), redirect_stderr(StringIO()):
+            show(root, flags)
+        os.environ["COMP_LINE"] = line
+        choices += taken(hydras.getvalue().split(), verb, Schema(ROOTS[root], lambda: registry))
+    for choice in choices:
+        print(choice)
     return 0
 
 
@@ -66,10 +54,7 @@ def taken(choices: list[str], verb: str, schema: Schema) -> Iterator[str]:
             if verb == "train":
                 yield choice if choice != "hydra" else "hydra/"
         elif "/" in choice or group in PLACES:
-            inside = [
-                place for place in PLACES if f"{place}.".startswith(f"{group}.") and schema.has_place(place)
-            ]
-            if inside:
+            if any(f"{place}.".startswith(f"{group}.") and schema.has_place(place) for place in PLACES):
                 yield choice
         elif verb in ("summary", "graph") and key in ("resume", "sweep", "sweep.resume"):
             continue  # of training alone

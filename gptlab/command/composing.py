@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gptlab.calling import warn
 from gptlab.command.line import check_typed_keys
 from gptlab.command.suggesting import chosen_components, unknown_key
-from gptlab.command.verbs import ROOTS
+from gptlab.command.verbs import ROOTS, VERBS
 from gptlab.config.experiments import folder_of
 from gptlab.config.schema import plain, schema_nodes
 from gptlab.config.typed import Config, as_dict, flatten
@@ -38,11 +38,11 @@ def prepared(line: CommandLine | None = None, quiet: bool = False) -> Plugins:
     plugins = load_plugins(quiet=quiet) if line is None else line.plugins
     from gptlab.command.source import brought_nodes, experiment_nodes, offer
 
-    files = {
-        **brought_nodes(plugins.registry),
-        **experiment_nodes(plugins.registry, silently if quiet else warn),
-    }
-    offer(plugins, {**schema_nodes(plugins.registry, ROOTS), **files})
+    registry, say = plugins.registry, silently if quiet else warn
+    offer(
+        plugins,
+        {**schema_nodes(registry, ROOTS), **brought_nodes(registry), **experiment_nodes(registry, say)},
+    )
     return plugins
 
 
@@ -56,21 +56,21 @@ def plugins_here() -> Plugins:
 
 def settings_of(verb: str, line: CommandLine, plugins: Plugins) -> dict[str, Any]:
     """The checked config of a verb that is no Hydra job."""
-    flags = line.flags
+    flags, root = line.flags, VERBS[verb].root or verb
     if line.sweeps:
         raise UserError(f"only training sweeps: {verb} takes no --multirun.")
     if flags.config_name or flags.config_path or flags.config_dir:
         raise UserError(f"{verb} takes no --config-name, --config-path or --config-dir.")
-    known = [field.name for field in dataclasses.fields(ROOTS[verb])]
+    known = [field.name for field in dataclasses.fields(ROOTS[root])]
     for override in line.overrides:
-        root = override.key_or_group.partition("/")[0].partition(".")[0]
-        if root in GROUP_ROOTS and root not in known:
+        part = override.key_or_group.partition("/")[0].partition(".")[0]
+        if part in GROUP_ROOTS and part not in known:
             value = str(override.input_line).partition("=")[2]
-            chosen = chosen_components(verb, flags.overrides)
+            chosen = chosen_components(root, flags.overrides)
             raise unknown_key(override.key_or_group, value, line.verb.schema, chosen, place=f" of {verb}")
-    check_typed_keys(line, ROOTS[verb])
-    with explained(plugins, flags.overrides, verb):
-        return plain(compose(verb, flags.overrides))
+    check_typed_keys(line, ROOTS[root])
+    with explained(plugins, flags.overrides, root):
+        return plain(compose(root, flags.overrides))
 
 
 def compose_job(flags: argparse.Namespace, overrides: list[str]) -> DictConfig:

@@ -26,7 +26,7 @@ from gptlab.command.sweepers import not_installed
 from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import experiment_files
-from gptlab.config.keys import Schema
+from gptlab.config.keys import Schema, bare
 from gptlab.config.schema import UnknownKey, check_choices
 from gptlab.errors import UserError, unknown_name
 from gptlab.plugins.discovery import shown
@@ -99,9 +99,7 @@ def wanted_type(error: OmegaConfBaseException) -> Any:
         return None
     schema = OmegaConf.get_type(error.parent_node)
     hint = typing.get_type_hints(schema).get(str(error.key)) if dataclasses.is_dataclass(schema) else None
-    options = [option for option in typing.get_args(hint) if option is not type(None)]
-    hint = options[0] if len(options) == 1 and typing.get_origin(hint) is not list else hint
-    return typing.get_origin(hint) or hint
+    return typing.get_origin(bare(hint)) or bare(hint)
 
 
 def origin(key: str, value: Any, overrides: list[str]) -> str:

@@ -196,27 +196,16 @@ def folded(word: str) -> str:
     return "".join(sign for sign in word.lower() if sign.isalnum())
 
 
-def by_word(table: dict[str, str]) -> dict[str, list[str]]:
-    """Each word, folded, with the rows that have it."""
-    found: dict[str, list[str]] = {}
-    for key, words in table.items():
-        for word in words.split():
-            found.setdefault(folded(word), []).append(key)
-    return found
+def named_so(word: str, table: Mapping[str, str]) -> list[str]:
+    """The keys of a table that have this word among theirs."""
+    return [key for key, words in table.items() if folded(word) in map(folded, words.split())]
 
 
-def absent(word: str) -> str:
-    """What is said of a thing that is not here; empty for any other word."""
-    return next((said for words, said in ABSENT.items() if folded(word) in map(folded, words.split())), "")
+def said_of(word: str, table: Mapping[str, str]) -> str:
+    """What a table whose keys are words has for this one; empty if nothing."""
+    return next((said for words, said in table.items() if folded(word) in map(folded, words.split())), "")
 
 
 def choice_for(group: str, word: str) -> str:
     """The choice of a group that a word stands for; empty if none does."""
-    rows = CHOICES.get(group, {}).items()
-    return next((name for name, words in rows if folded(word) in map(folded, words.split())), "")
-
-
-def command_for(word: str) -> str:
-    """The command that a word stands for; empty if none does."""
-    found = (command for words, command in COMMANDS.items() if folded(word) in words.split())
-    return next(found, "")
+    return next(iter(named_so(word, CHOICES.get(group, {}))), "")

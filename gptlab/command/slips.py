@@ -5,20 +5,21 @@ Each is told with what to type instead.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shlex
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from gptlab.command.as_typed import PROSE, unquoted
-from gptlab.command.foreign_words import command_for, folded
-from gptlab.command.suggesting import chosen_components, instead
+from gptlab.command.foreign_words import COMMANDS, folded, said_of
+from gptlab.command.suggesting import chosen_components, instead, owners_of
 from gptlab.command.verbs import VERBS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import experiment_named
 from gptlab.config.keys import PLACES, bare
 from gptlab.errors import UserError, nearest
-from gptlab.plugins.registry import GROUPS
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -50,7 +51,7 @@ def wrong_first_word(arguments: list[str]) -> UserError:
     word = arguments[0]
     if folded(word) == "help" and arguments[1:] and arguments[1] in VERBS:
         return UserError(f"there is no verb '{word}'. Type {PYTHON} {arguments[1]} --help")
-    if command := command_for(word):
+    if command := said_of(word, COMMANDS):
         return UserError(f"there is no verb '{word}'. Type {command}")
     if experiment := experiment_named(word):
         return UserError(
@@ -77,23 +78,20 @@ def refuse_dashes(arguments: list[str], options: list[str], verb: VerbKeys) -> N
         name, equals, value = argument.partition("=")
         if not DASHED.match(name) or name in options:
             continue
-        following = arguments[i + 1] if i + 1 < len(arguments) else ""
-        if not equals and following and not following.startswith(("-", "+")) and "=" not in following:
-            value = following
-            if word_of(name) in WITH_SPACES:
-                for more in arguments[i + 2 :]:
-                    if "=" in more or more.startswith(("-", "+")):
-                        break
-                    value = f"{value} {more}"
-        word = word_of(name)
+        word = name.lstrip("-")
+        if not equals:
+            words = list(takewhile(is_value, arguments[i + 1 :]))
+            value = " ".join(words if word in WITH_SPACES else words[:1])
         if word in VERBS:
             raise UserError(f"a verb has no dashes: got {argument}. Type {PYTHON} {word}")
-        if is_key(word, verb) and value:
-            raise UserError(
-                f"keys are typed without dashes: got {as_flag(name, value)}. Type {override(word, value)}"
-            )
         if said := for_key(word, value, verb):
-            raise UserError(f"keys are typed without dashes: got {as_flag(name, value)}. {said}")
+            got = f"{name}={value}" if value else name
+            raise UserError(f"keys are typed without dashes: got {got}. {said}")
+
+
+def is_value(argument: str) -> bool:
+    """Whether it can be what a flag in front of it is to be: no flag and no override itself."""
+    return "=" not in argument and not argument.startswith(("-", "+"))
 
 
 def refuse_config_name(name: str | None) -> None:
@@ -148,7 +146,7 @@ def refuse_empty(key: str, text: str) -> None:
 def refuse_bare_sweep(flags: Namespace) -> None:
     """Raises UserError for -m alone."""
     if flags.multirun and not (flags.overrides or flags.config_name or flags.config_path or flags.config_dir):
-        raise UserError(f"a sweep goes through values: got -m alone. Type {command_for('sweep')}")
+        raise UserError(f"a sweep goes through values: got -m alone. Type {said_of('sweep', COMMANDS)}")
 
 
 def refuse_bare_word(overrides: list[str], verb: VerbKeys) -> None:
@@ -177,35 +175,23 @@ def bare_word(i: int, overrides: list[str], verb: VerbKeys) -> str:
     if plain in VERBS and owner not in (*PROSE, "prompt"):
         return f"the verb comes first: type {PYTHON} {plain} ..."
     if owner in WITH_SPACES:
-        words = [before]
-        for following in overrides[i:]:
-            if "=" in following:
-                break
-            words.append(following)
+        words = [before, *takewhile(lambda word: "=" not in word, overrides[i:])]
         key, _, value = " ".join(words).partition("=")
         return f"a text with spaces needs quotes: got '{' '.join(words)}'. Type {key}={shlex.quote(value)}"
-    if after and "=" not in after and not after.startswith("~"):
-        if plain == EXPERIMENT:
-            return f"an override must read key=value: got '{word} {after}'. Type +{EXPERIMENT}={after}"
-        if is_key(plain, verb):
-            return f"an override must read key=value: got '{word} {after}'. Type {override(plain, after)}"
-        if guess := for_key(plain, after, verb):
-            return f"an override must read key=value: got '{word} {after}'. {guess}"
+    if after and "=" not in after and not after.startswith("~") and (guess := for_key(plain, after, verb)):
+        return f"an override must read key=value: got '{word} {after}'. {guess}"
     begins = f"an override must read key=value: got '{word}'."
     key, colon, value = word.partition(":")
-    if colon and value and verb.name not in TEXT_OF:
-        if is_key(key, verb):
-            return f"{begins} Type {override(key, value)}"
-        if guess := for_key(key, value, verb):
-            return f"{begins} {guess}"
+    if colon and value and verb.name not in TEXT_OF and (guess := for_key(key, value, verb)):
+        return f"{begins} {guess}"
     if verb.name == "train":
         if experiment := experiment_named(plain):
             return f"{begins} Type +{EXPERIMENT}={experiment}"
         if os.path.isfile(plain):
             return f"{begins} Type {on_text(plain)}"
-        places = [p for p in PLACES if plain in verb.schema.components(p)] if plain.isidentifier() else []
-        if len(places) == 1:
-            return f"{begins} Type {GROUPS[PLACES[places[0]]]}={plain}"
+        owners = owners_of(plain, verb.schema) if plain.isidentifier() else []
+        if len(owners) == 1:
+            return f"{begins} Type {owners[0]}={plain}"
     if verb.name in TEXT_OF:
         if verb.name != "graph" and (plain == "latest" or os.path.exists(plain)):
             return f"{begins} Type {PYTHON} {verb.name} run={shlex.quote(word)}"
@@ -218,8 +204,6 @@ def bare_word(i: int, overrides: list[str], verb: VerbKeys) -> str:
 
 def refuse_part(key: str, value: str, verb: VerbKeys) -> None:
     """Raises UserError for a value where there are keys: `model=big`, and for a file where a data set is selected."""
-    import dataclasses
-
     if key == "data" and os.path.exists(value) and value not in verb.schema.components("data"):
         raise UserError(
             f"data selects a kind of data, and data.path names its file: got data={value}. Type {on_text(value)}"
@@ -244,11 +228,7 @@ def on_text(path: str) -> str:
 def is_key(key: str, verb: VerbKeys) -> bool:
     """Whether a config of the verb can have the key, or the group."""
     place = key.replace("/", ".")
-    return (
-        verb.schema.hint(key) is not None
-        and ("/" not in key or place in PLACES)
-        and (place not in PLACES or verb.schema.has_place(place))
-    )
+    return verb.schema.hint(place) is not None and ("/" not in key or place in PLACES)
 
 
 def override(key: str, value: str) -> str:
@@ -258,13 +238,7 @@ def override(key: str, value: str) -> str:
 
 
 def for_key(key: str, value: str, verb: VerbKeys) -> str:
-    """What to type for a key that is in no config; empty if nothing is like it."""
+    """What to type for a key and its value, or for what else the key may mean; empty if nothing is like it."""
+    if value and is_key(key, verb):
+        return f"Type {override(key, value)}"
     return instead(key, value, verb.schema, chosen_components(verb.name, []))
-
-
-def word_of(flag: str) -> str:
-    return flag.lstrip("-")
-
-
-def as_flag(name: str, value: str) -> str:
-    return f"{name}={value}" if value else name

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gptlab.command import foreign_words
 from gptlab.command.as_typed import unquoted
-from gptlab.command.foreign_words import absent, by_word, choice_for, folded
+from gptlab.command.foreign_words import choice_for, folded, named_so, said_of
 from gptlab.command.verbs import ROOTS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import defaults_of, experiment_files, experiment_named, folder_of
@@ -59,12 +59,15 @@ def instead(
         reason = refused(found[0].key, value) if len(found) == 1 else ""
         if in_file:
             return reason + " Or: ".join(in_words_of_a_file(leaf, value, chosen, there) for leaf in found)
-        return reason + ask([command(leaf, value, chosen) for leaf in found])
+        commands = [command(leaf, value, chosen) for leaf in found]
+        return (
+            f"{reason}Type {commands[0]}" if len(commands) == 1 else f"Did you mean {' or '.join(commands)}?"
+        )
     last = key.rpartition(".")[2]
-    groups = by_word(foreign_words.GROUPS).get(folded(last), [])
-    if groups and groups[0].replace("/", ".") in places_of(schema):
+    groups = named_so(last, foreign_words.GROUPS)
+    if groups and groups[0] in groups_of(schema):
         return choose(groups[0], value, schema, there if in_file else None)
-    if said := absent(last):
+    if said := said_of(last, foreign_words.ABSENT):
         return f"Here {said}"
     if value.lower() != "false" and len(owners := owners_of(last, schema)) == 1:
         return choose(owners[0], last, schema, there if in_file else None)
@@ -101,7 +104,7 @@ def same_word(key: str, schema: Schema, chosen: Chosen | None = None) -> list[Le
 def foreign_leaf(word: str, leaves: Mapping[str, Leaf]) -> list[Leaf]:
     """The key of this verb that a word of another program stands for; none if it stands for none."""
     trains = "seed" in leaves and "train.numSteps" in leaves
-    names = by_word(foreign_words.KEYS).get(word, [])
+    names = named_so(word, foreign_words.KEYS)
     found = [name for name in names if name in leaves or (trains and name.startswith("hydra."))]
     return [leaves.get(name, Leaf(name, str)) for name in found[:1]]
 
@@ -198,10 +201,6 @@ def fits(hint: object, value: str) -> bool:
     return wanted is str
 
 
-def ask(commands: list[str]) -> str:
-    return f"Type {commands[0]}" if len(commands) == 1 else f"Did you mean {' or '.join(commands)}?"
-
-
 def choose(group: str, value: str, schema: Schema, there: Collection[str] | None = None) -> str:
     """What selects a component: the command, or the names that there are.
 
@@ -223,8 +222,7 @@ def choose(group: str, value: str, schema: Schema, there: Collection[str] | None
 
 def owners_of(name: str, schema: Schema) -> list[str]:
     """The groups that have a component of this name."""
-    places = [place for place in places_of(schema) if name in schema.components(place)]
-    return [GROUPS[PLACES[place]] for place in places]
+    return [group for group in groups_of(schema) if name in schema.components(group.replace("/", "."))]
 
 
 def unknown_group(key: str, value: str, schema: Schema, place: str = "") -> UserError:
@@ -248,12 +246,7 @@ def group_instead(key: str, value: str, schema: Schema, place: str = "") -> str:
 
 def groups_of(schema: Schema) -> list[str]:
     """The groups of components that this root has."""
-    return [group for group in GROUPS.values() if group.replace("/", ".") in places_of(schema)]
-
-
-def places_of(schema: Schema) -> set[str]:
-    """The places of components that this root has."""
-    return {place for place in PLACES if schema.has_place(place)}
+    return [group for group in GROUPS.values() if schema.has_place(group.replace("/", "."))]
 
 
 def of_another_verb(key: str, value: str, schema: Schema) -> str:
@@ -263,7 +256,7 @@ def of_another_verb(key: str, value: str, schema: Schema) -> str:
         if root is schema.root:
             continue
         whole = f"python -m gptlab {verb} " if verb != "train" else "python -m gptlab +experiment=tiny "
-        if key in PLACES and other.has_place(key):
+        if other.has_place(key):
             return f"That is a choice of {verb}: {whole}{key}={value or 'NAME'}"
         if found := same_word(key, other, chosen := chosen_components(verb, [])):
             return f"That is a key of {verb}: {whole}{command(found[0], value, chosen)}"

@@ -30,7 +30,7 @@ RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_COLOR_PREFIX"
 
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 OPTUNA = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
-READY = {"hydra/sweeper=optuna": "optuna"}
+TYPED = "hydra/sweeper=optuna"  # as Hydra's manual has it
 NEEDED = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}  # packages of samplers, which Optuna loads late
 TRIED = 12  # whole numbers in a row: one of them is a multiple of whatever it must be
 
@@ -38,7 +38,7 @@ TRIED = 12  # whole numbers in a row: one of them is a multiple of whatever it m
 def with_ready_sweeper(arguments: list[str]) -> list[str]:
     """The arguments with `+sweep=optuna` for `hydra/sweeper=optuna`, beside another ready file if there is one.
 
-    The one is what Hydra's manual has; gptlab's settings for the sweeper are in the other.
+    gptlab's settings for the sweeper are there.
     Raises UserError for a sampler that they do not fit.
     """
     if "hydra/sweeper/sampler=grid" in arguments:
@@ -46,17 +46,14 @@ def with_ready_sweeper(arguments: list[str]) -> list[str]:
             "a grid is what -m makes by itself: leave out hydra/sweeper/sampler=grid and Optuna, and name the values, "
             "e.g. model.nEmbd=16,32"
         )
-    for typed, name in READY.items():
-        if typed not in arguments:
-            continue
-        sign = f"+{GROUP}="
-        chosen = [text.removeprefix(sign).strip("[]") for text in arguments if text.startswith(sign)]
-        names = [*(part for text in chosen for part in text.split(",")), name]
-        names = list(dict.fromkeys(filter(None, names)))
-        ready = sign + (names[0] if len(names) == 1 else f"[{','.join(names)}]")
-        rest = [text for text in arguments if not text.startswith(sign)]
-        arguments = [ready if text == typed else text for text in rest]
-    return arguments
+    if TYPED not in arguments:
+        return arguments
+    sign = f"+{GROUP}="
+    chosen = [text.removeprefix(sign).strip("[]") for text in arguments if text.startswith(sign)]
+    names = [*(part for text in chosen for part in text.split(",")), "optuna"]
+    names = list(dict.fromkeys(filter(None, names)))
+    ready = sign + (names[0] if len(names) == 1 else f"[{','.join(names)}]")
+    return [ready if text == TYPED else text for text in arguments if not text.startswith(sign)]
 
 
 def values_of_interval(override: Override) -> list[str]:

@@ -23,11 +23,8 @@ def folder_of(name: str) -> Path:
 def experiment_files() -> dict[str, Path]:
     """Every experiment by name: gptlab's own, those of plugins, then those in ./experiments, which win."""
     folders = [folder_of("experiments"), *brought_folders("experiments"), Path.cwd() / "experiments"]
-    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.y*ml")) if is_yaml(file)}
-
-
-def is_yaml(file: Path) -> bool:
-    return file.suffix in (".yaml", ".yml") and not file.name.startswith(".")
+    files = [file for folder in folders for file in sorted(folder.glob("[!.]*.y*ml"))]
+    return {file.stem: file for file in files if file.suffix in (".yaml", ".yml")}
 
 
 def experiment_named(word: str) -> str:

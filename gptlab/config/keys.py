@@ -65,19 +65,13 @@ class Schema:
                 return True
         return (
             any(leaf.key == key or leaf.key.startswith(f"{key}.") for leaf in self.leaves())
-            or (key in PLACES and self.has_place(key))
+            or self.has_place(key)
             or self.hint(key) is Any
         )
 
     def has_place(self, place: str) -> bool:
         """Whether a component is selected at `model.norm` in a config of this root."""
-        hint: Any = self.root
-        for name in place.split("."):
-            hints = typing.get_type_hints(hint) if dataclasses.is_dataclass(hint) else {}
-            if name not in hints:
-                return False
-            hint = bare(hints[name])
-        return True
+        return place in PLACES and self.hint(place) is not None
 
     def parts(self) -> list[str]:
         """The keys that have keys of their own: `model`, `model.norm`."""

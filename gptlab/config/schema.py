@@ -141,10 +141,8 @@ def schema_of(cls: type, name: str) -> Any:
     for item in dataclasses.fields(cls):
         if item.default_factory is not dataclasses.MISSING:
             default = field(default_factory=open_if_dict(item.default_factory))
-        elif item.default is not dataclasses.MISSING:
-            default = field(default=item.default)
         else:
-            default = field(default=MISSING)
+            default = field(default=MISSING if item.default is dataclasses.MISSING else item.default)
         rows.append((item.name, hints[item.name], default))
     return make_dataclass(f"{cls.__name__}Config", rows)
 

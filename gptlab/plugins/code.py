@@ -84,11 +84,10 @@ def place_of(name: str, level: int, path: Path, inside: bool) -> Path | None:
         return None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
-    if any(part in INSTALLED for part in Path(spec.origin).parts):
+    folder = Path(spec.origin).parent
+    if not set(INSTALLED).isdisjoint(folder.parts):
         return None
-    return module_in(
-        Path(spec.origin).parent.parent if spec.submodule_search_locations else Path(spec.origin).parent, name
-    )
+    return module_in(folder.parent if spec.submodule_search_locations else folder, name)
 
 
 def module_in(folder: Path, name: str) -> Path | None:

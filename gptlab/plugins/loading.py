@@ -47,7 +47,7 @@ class Plugin:
 
     @property
     def listens(self) -> bool:
-        return any(is_hook(getattr(self.module, hook, None)) for hook in LISTENING)
+        return any(hasattr(getattr(self.module, hook, None), "gptlab_impl") for hook in LISTENING)
 
 
 @dataclass
@@ -199,7 +199,3 @@ def mentions(file: Path | None, name: str) -> bool:
 
 def silently(message: str) -> None:
     """For who shows the failures otherwise."""
-
-
-def is_hook(function: Any) -> bool:
-    return getattr(function, "gptlab_impl", None) is not None

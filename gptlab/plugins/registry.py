@@ -9,17 +9,13 @@ from gptlab.errors import UserError, unknown_name
 
 OWN = "gptlab"  # the owner of the built-in names
 COMPONENT_KINDS = ("activation", "norm", "mlp", "attention", "position", "block")
-KINDS = (
-    "op",
-    *COMPONENT_KINDS,
-    "adapter",
-    "optimizer",
-    "schedule",
-    "dataset",
-    "tokenizer",
-    "engine",
-    "tracking",
-)
+# The config group in which a component of each kind is selected.
+GROUPS = {
+    **{kind: f"model/{kind}" for kind in (*COMPONENT_KINDS, "adapter")},
+    **{kind: kind for kind in ("optimizer", "schedule", "tokenizer", "engine", "tracking")},
+    "dataset": "data",
+}
+KINDS = ("op", *GROUPS)
 
 
 @dataclass(frozen=True)
@@ -117,10 +113,3 @@ def build(registry: Registry, kind: str, settings: dict[str, Any]) -> Any:
         if key not in known:
             raise unknown_name(f"field of {kind} {settings['name']}", key, known)
     return cls(**values)
-
-
-GROUPS = {
-    **{kind: f"model/{kind}" for kind in (*COMPONENT_KINDS, "adapter")},
-    **{kind: kind for kind in ("optimizer", "schedule", "tokenizer", "engine", "tracking")},
-    "dataset": "data",
-}

@@ -78,7 +78,7 @@ def runs_of(word: str, tracking: dict[str, Any]) -> list[Compared]:
     """A run, or the children of a sweep, here or in the store. Raises UserError if there is no such thing."""
     from gptlab.exchange.finding import find_folder, no_run
     from gptlab.runs.finding import ID, folder_of, path_of
-    from gptlab.sweeps.compared import run_in, sweep_in
+    from gptlab.sweeps.compared import run_in, runs_in_store, sweep_in
 
     sweep = sweep_folder(word)
     if sweep is not None:
@@ -92,8 +92,6 @@ def runs_of(word: str, tracking: dict[str, Any]) -> list[Compared]:
         raise no_run(word)
     if tracking["name"] != "mlflow":
         raise no_run(word, " (nor is it looked for in MLflow, with tracking=none)")
-    from gptlab.sweeps.compared import runs_in_store
-
     return runs_in_store(run_id, tracking["uri"])
 
 

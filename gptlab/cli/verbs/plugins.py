@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from gptlab.calling import as_called
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugin, Plugins, load_plugins
@@ -28,7 +30,7 @@ def run(arguments: list[str]) -> int:
 
 def listing(plugins: Plugins) -> str:
     """A paragraph a plugin: its name, version and place, then the kinds and names that it registers."""
-    paragraphs = [paragraph(OWN, own_version(), "built in", registered(plugins.registry, OWN))]
+    paragraphs = [paragraph(OWN, version("gptlab"), "built in", registered(plugins.registry, OWN))]
     for plugin in plugins.found:
         source = plugin.source
         paragraphs.append(
@@ -57,9 +59,3 @@ def registered(registry: Registry, owner: str) -> list[str]:
         if entry.owner == owner:
             kinds.setdefault(entry.kind, []).append(entry.name)
     return [f"{kind}: {' '.join(names)}" for kind, names in kinds.items()]
-
-
-def own_version() -> str:
-    from importlib.metadata import version
-
-    return version("gptlab")

@@ -95,10 +95,7 @@ def config_of(overrides: list[str], plugins: Plugins) -> Config:
     line = read_command_line(overrides, single=True)
     if line.sweeps:
         raise UserError("summary describes one config: got a sweep. Give one value for each key.")
-    flags = line.flags
-    if flags.config_name or flags.config_path or flags.config_dir:
-        raise UserError("summary takes no --config-name, --config-path or --config-dir.")
-    config = typed(Config, settings_of("train", line, plugins))
+    config = typed(Config, settings_of("summary", line, plugins))
     if config.resume is not None:
         raise UserError("summary describes a config, and resume= goes on with a run: leave it out.")
     return config
