@@ -34,9 +34,8 @@ def training() -> str:
 def experiments() -> str:
     from gptlab.config.experiments import descriptions
 
-    rows = descriptions()
     whose = "gptlab's own and those of this folder, which come first"
-    return f"Experiments (files in experiments/, {whose}):\n" + table(rows)
+    return f"Experiments (files in experiments/, {whose}):\n" + table(descriptions())
 
 
 def names() -> str:

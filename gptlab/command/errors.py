@@ -116,8 +116,8 @@ def origin(key: str, value: Any, overrides: list[str]) -> str:
 
 def selected_files(overrides: list[str]) -> list[Path]:
     files = experiment_files()
-    typed = [text.partition("=")[2] for text in overrides if text.lstrip("+").startswith(f"{EXPERIMENT}=")]
-    names = [unquoted(name) for name in typed]
+    parts = [text.lstrip("+").partition("=") for text in overrides]
+    names = [unquoted(value) for key, _, value in parts if key == EXPERIMENT]
     return [files[name] for name in names if name in files]
 
 

@@ -41,9 +41,7 @@ class NodeSource(ConfigSource):
 
     @property
     def nodes(self) -> Mapping[str, ConfigNode]:
-        """What the latest `offer` named. A process that a launcher starts for jobs of a sweep is offered
-        nothing: it looks around itself, where it is, at first use.
-        """
+        """What the latest `offer` named; where nothing was offered, what is found around this process."""
         if NodeSource.offered is None:
             from gptlab.command.composing import plugins_here
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,10 @@ def sources() -> Iterator[Source]:
             example = resolved.parent == checkout_folder() and path.stem in installed
             if resolved not in seen and is_plugin(path) and not example:
                 seen.add(resolved)
-                yield from_path(path)
+                package = path if path.is_dir() else None
+                file = path if package is None else package / "__init__.py"
+                load = partial(load_file, path.stem, file)
+                yield Source(path.stem, shown(path), "", load, package, file)
 
 
 @cache
@@ -94,13 +97,6 @@ def is_plugin(path: Path) -> bool:
     if path.name.startswith(("_", ".", "test_")):
         return False
     return path.suffix == ".py" if path.is_file() else (path / "__init__.py").is_file()
-
-
-def from_path(path: Path) -> Source:
-    file = path / "__init__.py" if path.is_dir() else path
-    return Source(
-        path.stem, shown(path), "", lambda: load_file(path.stem, file), path if path.is_dir() else None, file
-    )
 
 
 def load_file(name: str, file: Path) -> Any:

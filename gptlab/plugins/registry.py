@@ -32,13 +32,8 @@ class Entry:
         """The first line of the docstring; empty if there is none."""
         text = inspect.getdoc(self.value) or ""
         # A dataclass without a docstring gets its signature as one, which describes nothing.
-        if (
-            inspect.isclass(self.value)
-            and is_dataclass(self.value)
-            and text.startswith(f"{getattr(self.value, '__name__', '')}(")
-        ):
-            return ""
-        return text.split("\n", 1)[0]
+        generated = inspect.isclass(self.value) and text.startswith(f"{self.value.__name__}(")
+        return "" if generated else text.split("\n", 1)[0]
 
 
 class Registry:
