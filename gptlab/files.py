@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -37,10 +39,19 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, strict_json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
+def read_regular(path: Path) -> bytes:
+    """The content of a file. Raises OSError, also for a pipe or a device, which would be read for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return file.read()
+
+
 def read_json(path: Path) -> Any:
     """A JSON file. Raises UserError if it is missing or not JSON."""
     try:
-        return parsed(path.read_bytes(), path)
+        return parsed(read_regular(path), path)
     except FileNotFoundError:
         raise UserError(f"a run's folder must hold {path.name}: there is no {path}.") from None
     except OSError as error:

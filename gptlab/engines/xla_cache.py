@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 
+from gptlab.files import read_regular
+
 SHORTEST = 0.1  # seconds of compiling; what took less is not worth a file
 LARGEST = 256 << 20  # bytes that the folder holds at most when a program is added; one is 30 to 700 KB
 WRITTEN = "/jax/compilation_cache/cache_misses"  # what jax tells its listeners before it adds a file
@@ -64,7 +66,7 @@ def remove_broken(folder: Path) -> None:
     stamp, now = folder / CHECKED, time.time()
     since = stamp.stat().st_mtime - 2 if stamp.exists() else 0.0
     for file in folder.glob("*-cache"):
-        if file.stat().st_mtime >= since and is_broken(file.read_bytes()):
+        if file.stat().st_mtime >= since and is_broken(read_regular(file)):
             file.unlink()
     stamp.touch()
     os.utime(stamp, (now, now))

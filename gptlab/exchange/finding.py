@@ -14,7 +14,7 @@ from gptlab.exchange import FILES, read_file
 from gptlab.runs.checkpoint.digests import SUMS
 from gptlab.runs.checkpoint.folder import CHECKPOINTS, STATE, read_checkpoint
 from gptlab.runs.checkpoint.newest import newest_or_refuse
-from gptlab.runs.files import CONFIG
+from gptlab.runs.files import CONFIG, check_leads_nowhere
 from gptlab.runs.finding import ID, RUNS, folder_of, latest, path_of, run_of
 from gptlab.runs.saved_run import SavedRun, Settings, from_checkpoint, with_vocabulary
 
@@ -60,10 +60,12 @@ def find_folder(run: str, tracking: Settings) -> Iterator[Path]:
     if os.path.isdir(folder):
         if not os.path.isfile(folder / CONFIG) and not os.path.isdir(folder / CHECKPOINTS):
             raise UserError(f"run must be the folder of a run: {folder} has no {CONFIG}. Try run=latest.")
+        check_leads_nowhere(folder)
         yield folder
         return
     here = folder_of(run)
     if here is not None:
+        check_leads_nowhere(here)
         yield here
         return
     if not ID.fullmatch(run) and not run.startswith(ADDRESSES):

@@ -15,7 +15,7 @@ import yaml
 
 from gptlab.data.facts import DatasetFacts
 from gptlab.errors import UserError
-from gptlab.files import lock, read_json, write_json, write_text
+from gptlab.files import lock, read_json, read_regular, write_json, write_text
 from gptlab.runs.checkpoint.folder import checkpoint_folders
 from gptlab.runs.files import CONFIG, LOCK, METRICS, PARAMETERS, PLUGINS, RUN, SAMPLES, SWEEP, TOKENIZER
 from gptlab.runs.run import FAILED, FINISHED, KILLED, STARTING, Run
@@ -99,7 +99,7 @@ class RunFolder(ToldFolder):
         """
         told = self.identity()
         try:
-            config = yaml.safe_load((self.path / CONFIG).read_bytes())
+            config = yaml.safe_load(read_regular(self.path / CONFIG))
             return Run(
                 told["name"],
                 told["description"],
@@ -157,7 +157,7 @@ def parameter_table(run: Run) -> dict[str, list[Any]]:
 def lines_of(path: Path) -> list[str]:
     """What stands between its ends of lines; a text may hold other characters that Python splits at."""
     try:
-        text = path.read_bytes().decode("utf-8", "replace")
+        text = read_regular(path).decode("utf-8", "replace")
     except OSError:
         return []
     return text.removesuffix("\n").split("\n") if text else []

@@ -27,7 +27,7 @@ from gptlab.runs.checkpoint.folder import (
 )
 from gptlab.runs.checkpoint.newest import newest_whole, put_back
 from gptlab.runs.claiming import status_in
-from gptlab.runs.files import METRICS, SAMPLES
+from gptlab.runs.files import METRICS, SAMPLES, check_leads_nowhere
 from gptlab.runs.finding import RUNS, folder_of, newest_with, path_of
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import FINISHED, Run
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 def checkpoint_to_resume(folder: Path, reference: str) -> Checkpoint:
     """The newest whole checkpoint of the run in `folder`, which `reference` named.
 
-    Warns of newer ones that are damaged. Raises UserError if there is none, or an older one was named.
+    Warns of newer ones that are damaged. Raises UserError if there is none, an older one was named, or the folder leads
+    elsewhere.
     """
     checkpoint = newest_of(folder)
     path = path_of(reference).absolute()
@@ -79,6 +80,7 @@ def folder_to_resume(reference: str) -> Path:
 
 def newest_of(folder: Path) -> Checkpoint:
     """The newest whole checkpoint of a run whose folder this process holds, and what to say of newer ones."""
+    check_leads_nowhere(folder)
     put_back(folder)
     checkpoint = newest_whole(folder)
     for damaged in checkpoint.damaged:

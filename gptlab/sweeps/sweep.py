@@ -12,7 +12,7 @@ from pathlib import Path
 from gptlab.errors import UserError
 from gptlab.files import read_json
 from gptlab.runs import claiming
-from gptlab.runs.files import SWEEP
+from gptlab.runs.files import SWEEP, check_leads_nowhere
 from gptlab.runs.finding import RUNS
 from gptlab.runs.folder import SweepFolder
 from gptlab.sweeps.record import RUNNING
@@ -90,7 +90,7 @@ def sweep_folder_of(reference: str) -> Path:
 def hold_sweep(folder: Path, new: bool = False) -> AbstractContextManager[object]:
     """Hold the folder of a sweep, or claim it for a `new` one.
 
-    Raises UserError if another process runs the sweep of this folder, or it is not free for a new one.
+    Raises UserError if another process runs the sweep of this folder, it is not free for a new one, or leads elsewhere.
     """
     refusal = (
         f"a sweep must be run by one process at a time: another one runs that of {os.path.relpath(folder)}. "
@@ -98,6 +98,7 @@ def hold_sweep(folder: Path, new: bool = False) -> AbstractContextManager[object
     )
     if new:
         return claiming.claimed(folder, claiming.check_free_for_sweep, refusal)
+    check_leads_nowhere(folder)
     return claiming.held(folder, refusal)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gptlab.errors import UserError
 from gptlab.files import Busy, Lock, lock
-from gptlab.runs.files import CONFIG, METRICS, PARAMETERS, PLUGINS, WRITING
+from gptlab.runs.files import CONFIG, METRICS, PARAMETERS, PLUGINS, WRITING, check_leads_nowhere
 from gptlab.runs.folder import OVER, RunFolder, ToldFolder
 from gptlab.runs.run import FINISHED, KILLED, RUNNING
 from gptlab.tracking.facts import COUNTS, TAG_LENGTH, clean_key, flat_params, log_params
@@ -230,8 +230,10 @@ def end_killed(folder: ToldFolder, process: str) -> None:
 def alone(folder: Path, seconds: float = WAITING_SECONDS) -> Lock:
     """Wait until no other process writes the run of this folder.
 
-    Raises UserError if one still does after so many seconds, and for a folder that cannot be written.
+    Raises UserError if one still does after so many seconds, for a folder that cannot be written, and one that leads
+    elsewhere.
     """
+    check_leads_nowhere(folder)
     try:
         return lock(folder / WRITING, seconds)
     except Busy:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gptlab.errors import UserError
+from gptlab.files import read_regular
 
 SUMS = "SHA256SUMS"
 LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
@@ -46,7 +47,7 @@ def identity(folder: Path) -> tuple[int, int] | None:
 def read_once(folder: Path) -> dict[str, bytes]:
     try:
         names = sorted(path.name for path in folder.iterdir())
-        content = {name: (folder / name).read_bytes() for name in names}
+        content = {name: read_regular(folder / name) for name in names}
     except OSError as error:
         raise UserError(
             f"a checkpoint's files must be readable: {error.filename}: {error.strerror}."
