@@ -93,12 +93,18 @@ def compose(name: str, overrides: list[str]) -> DictConfig:
 @contextmanager
 def explained(plugins: Plugins, overrides: list[str], verb: str = "train") -> Iterator[None]:
     """Hydra's errors become UserErrors that name the key, what it needs, and the nearest names."""
-    from gptlab.command.errors import CONFIG_ERRORS, explain
+    from gptlab.command.errors import CONFIG_ERRORS, explain, first_lines
 
     try:
         yield
     except CONFIG_ERRORS as error:
         raise explain(error, plugins.registry, overrides, verb) from None
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # whatever Hydra and OmegaConf stumble over: it came from what was typed
+        raise UserError(
+            f"the config cannot be composed: {first_lines(error) or type(error).__name__}."
+        ) from error
 
 
 def stay_in(folder: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from gptlab.command.as_typed import as_typed
+from gptlab.command.permitted import GROUPS_OF_FILES, OF_FILES, refuse_resolvers
 from gptlab.command.suggesting import (
     chosen_components,
     chosen_in,
@@ -35,6 +36,7 @@ SUFFIXES = (".yaml", ".yml")
 TEXT, NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
 EXAMPLE = "train: {numSteps: 2000}"
 PARAMS = "hydra.sweeper.params"  # what a sweep goes through: overrides, and read as such
+MOST_NODES = 100_000  # a text of a few lines that names its own parts again and again stands for millions
 CHOICE = re.compile(r"(?:optional\s+)?(override\s+)?(/?)([^\s@]+)(?:@\S+)?")
 
 
@@ -105,7 +107,7 @@ def composed(file: Path) -> tuple[yaml.Node | None, Loader]:
     try:
         loader = Loader(text)
         node = loader.get_single_node()
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         refuse_equals(file, text)
         raise not_yaml(file, error, text) from None
     if isinstance(node, yaml.ScalarNode):
@@ -152,6 +154,7 @@ class Reader:
         self.schema = schema
         self.checks = checks
         self.within: list[yaml.Node] = []
+        self.visited = 0
         self.there: set[str] = set()  # the parts that the file has, `defaults` among them
 
     def wrong(self, node: yaml.Node, said: str) -> UserError:
@@ -168,6 +171,9 @@ class Reader:
         lines: dict[str, int] = {}
         for key_node, value in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
+                for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    if isinstance(merged, yaml.MappingNode):
+                        self.check(merged, part)
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self.wrong(key_node, f"a key must be a word. Write, for example, {EXAMPLE}")
@@ -182,7 +188,9 @@ class Reader:
                 self.check_defaults(value)
                 continue
             key = f"{part}.{name}".lstrip(".")
-            if self.checks and not key.startswith("hydra"):
+            if self.checks and key.partition(".")[0].partition("/")[0] == "hydra":
+                self.check_hydra(key, key_node, value)
+            elif self.checks:
                 self.check_key(name, key, part, key_node, value)
             self.check_value(value, key, self.schema.hint(key))
         self.within.pop()
@@ -220,12 +228,34 @@ class Reader:
         chosen = chosen_components("train", []) | chosen_in(self.file, files)
         raise unknown_key(key, given, self.schema, chosen, place=self.place(node), there=self.there)
 
+    def check_hydra(self, key: str, node: yaml.Node, value: yaml.Node) -> None:
+        """Of Hydra's keys a file sets a few, and plain values."""
+        if isinstance(value, yaml.MappingNode):
+            return  # its keys are looked at
+        last = key.rpartition(".")[2]
+        items = value.value if isinstance(value, yaml.SequenceNode) else [value]
+        plain = all(
+            isinstance(item, yaml.ScalarNode) and not re.search(r"[\x00-\x1f]", item.value) for item in items
+        )
+        of_hydra = re.match(re.escape(PARAMS) + r"\.\W*hydra\b", key)
+        if not OF_FILES.fullmatch(key) or last == "_target_" or of_hydra or not plain:
+            raise self.wrong(
+                node,
+                f"{key} is not a file's to set: of Hydra's keys it sets where runs go, and plain values of launchers "
+                "and sweepers that gptlab knows (docs/security.md). What you want besides is typed in the command.",
+            )
+
     def example(self, key: str) -> str:
         inside = next(leaf.key for leaf in self.schema.leaves() if leaf.key.startswith(f"{key}."))
         return f"{key}: {{{inside.removeprefix(f'{key}.').partition('.')[0]}: ...}}"
 
     def check_value(self, node: yaml.Node, key: str, hint: Any) -> None:
         """Marks texts as such, and goes into what has keys."""
+        self.visited += 1
+        if self.visited > MOST_NODES:
+            raise self.wrong(node, f"it holds more than {MOST_NODES} values, those that it repeats included.")
+        if self.checks and isinstance(node, yaml.ScalarNode):
+            refuse_resolvers(node.value, f"{node.value}{self.place(node)}")
         if isinstance(node, yaml.MappingNode):
             self.check(node, key)
         elif isinstance(node, yaml.SequenceNode):
@@ -265,7 +295,13 @@ class Reader:
         if isinstance(value, yaml.ScalarNode) and value.tag != NULL:
             value.tag = TEXT
         read = CHOICE.fullmatch(str(key_node.value).strip())
-        if read is None or read[3].startswith("hydra/"):
+        if read is not None and read[3].startswith("hydra/"):
+            if read[3] not in GROUPS_OF_FILES:
+                raise self.wrong(
+                    key_node, f"{read[3]} is not a file's to choose: it chooses {', '.join(GROUPS_OF_FILES)}."
+                )
+            return
+        if read is None:
             return
         overrides, slash, group = read.groups()
         if group == "experiment":

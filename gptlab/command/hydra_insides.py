@@ -38,6 +38,7 @@ from hydra.grammar.gen.OverrideParser import OverrideParser
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from gptlab.command.permitted import refuse_code
 from gptlab.command.sweepers import BASIC
 from gptlab.config.experiments import folder_of
 
@@ -46,7 +47,9 @@ Place = Callable[[DictConfig], AbstractContextManager[None]]
 
 
 class ComposedOnce(ConfigLoaderImpl):
-    """A sweep's configs, each composed once: Hydra composes all to see whether they are legal, then each again.
+    """Composes nothing that names code, before anybody acts on it; and a sweep's configs once each.
+
+    Hydra composes all of them to see whether they are legal, then each again.
 
     A tenth of a second a job, which is a good part of a small one's time.
     """
@@ -57,6 +60,11 @@ class ComposedOnce(ConfigLoaderImpl):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": {}}  # what a launcher's processes get
+
+    def load_configuration(self, *args: Any, **how: Any) -> DictConfig:
+        config = super().load_configuration(*args, **how)
+        refuse_code(config.hydra)
+        return config
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """What is composed for the same overrides a second time is what was composed first; not a third time."""
@@ -161,7 +169,7 @@ def read_value(value: str) -> ParserRuleContext | None:
     try:
         tree = parser.value()
         return tree if parser.getCurrentToken().type == -1 else None  # -1: the end
-    except HydraException:
+    except (HydraException, RecursionError):
         return None
 
 

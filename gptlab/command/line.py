@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gptlab.calling import quoted
 from gptlab.command.as_typed import as_typed
+from gptlab.command.permitted import refuse_code_typed, refuse_resolvers
 from gptlab.command.slips import (
     refuse_bare_sweep,
     refuse_bare_word,
@@ -178,7 +179,9 @@ def parsed(text: str) -> Override:
         raise UserError(f"an override must read key=value: got '{text}', which has no key.")
     try:
         return OverridesParser.create().parse_override(text)
-    except HydraException:
+    except RecursionError:
+        raise UserError(f"an override must not be nested too deep: got {text[:40]}...") from None
+    except (HydraException, ValueError):  # ValueError: a number of some thousand digits
         without = ",".join(filter(None, value.split(",")))
         if without != value and not set(value) & set("[]{}()'\""):
             raise UserError(
@@ -193,9 +196,11 @@ def parsed(text: str) -> Override:
 
 def check_override(override: Override, line: CommandLine) -> None:
     """Raises UserError for what Hydra would take, or explain, in another way than it was meant."""
-    if override.is_hydra_override():
-        return
     key, text = override.key_or_group, str(override.input_line)
+    refuse_resolvers(text, text)
+    if override.is_hydra_override():
+        refuse_code_typed(text)
+        return
     value = text.partition("=")[2]
     groups = [*GROUPS.values(), EXPERIMENT]
     if override.is_delete():

@@ -48,6 +48,8 @@ def not_yaml(file: Path, error: Exception, text: str) -> UserError:
         line = f"line {text[: error.position].count(chr(10)) + 1}: "
         sign = text[error.position]
         return UserError(f"{begins}{line}the character U+{ord(sign):04X}, which YAML does not allow.")
+    if isinstance(error, RecursionError):
+        return UserError(f"{begins}it is nested too deep.")
     return UserError(f"{begins}{error}.")
 
 

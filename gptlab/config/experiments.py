@@ -62,6 +62,6 @@ def content_of(file: Path) -> dict[str, Any] | None:
     """The keys of a config's file; None for what cannot be read, or holds none: elsewhere it is told what is wrong."""
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8-sig")) if file.is_file() else None
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return None
     return content if isinstance(content, dict) else None

@@ -130,9 +130,8 @@ def test_configs_that_are_not_selected_are_not_made(folder: Path, monkeypatch: p
     [
         ["+experiment=sweep", "tracking=none"],
         ["hydra.verbose=[nosuchlogger]"],
-        ["+hydra.callbacks.log._target_=hydra.experimental.callback.Callback"],
     ],
-    ids=["mode", "verbose", "callbacks"],
+    ids=["mode", "verbose"],
 )
 def test_what_needs_more_of_hydra_is_left_to_it(
     folder: Path, overrides: list[str], monkeypatch: pytest.MonkeyPatch

@@ -17,7 +17,7 @@ from gptlab.command.sweepers import with_ready_sweeper
 from gptlab.command.verbs import ROOTS
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
-from gptlab.errors import TrainingStopped, UserError
+from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.streams import guarded
 from gptlab.sweeps.naming import run_name
@@ -84,8 +84,7 @@ def run_one(line: CommandLine, job: OneRun) -> bool:
     try:
         with explained(job.plugins, line.flags.overrides):
             return hydra_insides.run_one(line.flags, job.run, job.place)
-    except (OSError, ValueError) as error:
-        # Of the run it would be a fault of gptlab's; before it, it is what Hydra could not read or write.
+    except OSError as error:
         if job.begun:
             raise
         raise UserError(f"Hydra cannot begin: {error}") from None
@@ -100,7 +99,7 @@ class OneRun:
     def __init__(self, plugins: Plugins):
         self.plugins = plugins
         self.begun = False
-        self.error: UserError | TrainingStopped | None = None
+        self.error: Exception | None = None
         self._claimed: Path | None = None
 
     @contextmanager
@@ -138,7 +137,7 @@ class OneRun:
         name = run_name(overrides, in_sweep=False)
         try:
             self._launch(config, Path(hydra.runtime.output_dir), name, overrides)
-        except (UserError, TrainingStopped) as error:
+        except Exception as error:
             self.error = error
 
     def _launch(self, config: DictConfig, folder: Path, name: str, overrides: list[str]) -> None:
