@@ -116,21 +116,21 @@ def stay_in(folder: str) -> None:
     )
 
 
-def asked_of(config: Config, overrides: list[str]) -> dict[str, Any]:
+def requested_of(config: Config, overrides: list[str]) -> dict[str, Any]:
     """`{"model.nEmbd": 32, "model.norm.name": "layernorm"}`: what is typed, and what an experiment changes.
 
     Of that `initFrom` must not pass over anything.
     """
     defaults = flatten(plain(compose("train", [])))
     typed = [text.partition("=")[0].lstrip("+") for text in overrides]
-    asked = {}
+    requested = {}
     for key, value in flatten(as_dict(config)).items():
         if key.partition(".")[0] not in TAKEN or key.startswith(OWN):
             continue
         differs = key in defaults and value != defaults[key]
         if differs or any(names(override, key) for override in typed):
-            asked[key] = value
-    return asked
+            requested[key] = value
+    return requested
 
 
 def names(override: str, key: str) -> bool:

@@ -73,7 +73,7 @@ class Start:
 
 
 def beginning_of(
-    config: Config, registry: Registry, asked: Mapping[str, Any] | None, checkpoint: Checkpoint | None
+    config: Config, registry: Registry, requested: Mapping[str, Any] | None, checkpoint: Checkpoint | None
 ) -> Start | None:
     """What `initFrom` gives a run; of a run that is resumed, what it gave it then. None without initFrom."""
     if checkpoint is None and config.original is not None:
@@ -81,18 +81,18 @@ def beginning_of(
     if config.initFrom is None:
         return None
     if checkpoint is None:
-        return starting_weights(config, config.initFrom, registry, asked)
+        return starting_weights(config, config.initFrom, registry, requested)
     assert config.original is not None
     state, name = checkpoint.state["tokenizer"], config.original.run
     return Start(config, FixedVocabulary(state, registry.get("tokenizer", state["name"])(), name), name)
 
 
 def starting_weights(
-    config: Config, reference: str, registry: Registry, asked: Mapping[str, Any] | None = None
+    config: Config, reference: str, registry: Registry, requested: Mapping[str, Any] | None = None
 ) -> Start:
     """What `reference`, the config's initFrom, names: found and read.
 
-    asked: what somebody asked of the model, the ops and the tokenizer, `{"model.nEmbd": 32}`, as opposed
+    requested: what somebody asked of the model, the ops and the tokenizer, `{"model.nEmbd": 32}`, as opposed
     to what is in the config by default. Raises UserError for a source that cannot be found or read, and
     for one that is not what was asked.
     """
@@ -107,7 +107,7 @@ def starting_weights(
             taken = replace(config, model=model, ops={**config.ops, **theirs["ops"]})
             if source.config is not None:
                 taken.tokenizer = Chosen(source.config["tokenizer"])
-        check_agrees(config, taken, asked or {}, source, name, registry)
+        check_agrees(config, taken, requested or {}, source, name, registry)
         with sense_of(name):
             tried = Architecture.of(model, taken.ops, registry, source.sizes["vocabSize"])
             vocabulary, notes = vocabulary_of(taken.tokenizer, source, name, registry)
@@ -158,18 +158,18 @@ def vocabulary_of(
 def check_agrees(
     config: Config,
     taken: Config,
-    asked: Mapping[str, Any],
+    requested: Mapping[str, Any],
     source: SavedRun,
     name: str,
     registry: Registry,
 ) -> None:
-    """Raises UserError for each key of `asked` whose value the source has otherwise.
+    """Raises UserError for each key of `requested` whose value the source has otherwise.
 
     config: what the command describes; taken: the same with the source's model, ops and tokenizer. Where
     the matrices would be others, both shapes are in the error.
     """
     rows, has = [], as_dict(taken)
-    for key, value in asked.items():
+    for key, value in requested.items():
         theirs = value_at(has, key)
         if key == "model.headDim" and theirs is None:
             theirs = source.sizes["headDim"]
@@ -179,7 +179,7 @@ def check_agrees(
             )
     if not rows:
         return
-    shapes = differing_shapes(changed(has, as_dict(config), asked), has, source, registry)
+    shapes = differing_shapes(changed(has, as_dict(config), requested), has, source, registry)
     matrices = f" Matrix by matrix: {'; '.join(shapes)}." if shapes else ""
     raise UserError(
         f"initFrom takes the model, the ops and the vocabulary of {name} as they are, and this asks for "
@@ -187,10 +187,10 @@ def check_agrees(
     )
 
 
-def changed(taken: Settings, config: Settings, asked: Mapping[str, Any]) -> Settings:
+def changed(taken: Settings, config: Settings, requested: Mapping[str, Any]) -> Settings:
     """The source's model, but as it was asked for."""
     result = deepcopy(taken)
-    for key, value in asked.items():
+    for key, value in requested.items():
         *parents, last = key.split(".")
         if last == "name":  # another component, whose fields are its own
             *parents, last = parents
@@ -222,14 +222,14 @@ def differing_shapes(wanted: Settings, taken: Settings, source: SavedRun, regist
     """The matrices that would have another shape; none if what was asked is no model at all."""
     vocabSize = source.sizes["vocabSize"]
     try:
-        asked, has = (
+        requested, has = (
             Architecture.of(typed(ModelConfig, s["model"]), s["ops"], registry, vocabSize).definition.shapes
             for s in (wanted, taken)
         )
     except UserError:
         return []
     return [
-        f"{name}: asked {asked.get(name, 'none')}, there {has.get(name, 'none')}"
-        for name in {**has, **asked}
-        if asked.get(name) != has.get(name)
+        f"{name}: asked {requested.get(name, 'none')}, there {has.get(name, 'none')}"
+        for name in {**has, **requested}
+        if requested.get(name) != has.get(name)
     ]

@@ -45,13 +45,13 @@ class Step:
         return [self.tokenizer.decode([i for i in row.tolist() if i != bos]) for row in self.documents]
 
 
-def step_of(config: Config, registry: Registry, asked: Mapping[str, Any], text: str | None) -> Step:
+def step_of(config: Config, registry: Registry, requested: Mapping[str, Any], text: str | None) -> Step:
     """Step 1 of the run that a config describes, with `text` as its only document if there is one.
 
     Raises UserError as training does before its first step, for a model too large to be one object a
     number, and for a text that is empty, too long, or has what is not in the vocabulary.
     """
-    experiment = Experiment.of(config, registry, asked)
+    experiment = Experiment.of(config, registry, requested)
     data, definition = experiment.data, experiment.definition
     count = sum(matrix.count for matrix in definition.matrices())
     if count > MOST_PARAMETERS:

@@ -230,7 +230,7 @@ class Job:
         plugins = plugins_here()
         checked = config_of_job(config, plugins, self.overrides)
         # Only now: a wrong config must not wait for what training needs to be imported.
-        from gptlab.command.composing import asked_of
+        from gptlab.command.composing import requested_of
         from gptlab.launch.launch import JobContext, launch
         from gptlab.launch.reports import closing
         from gptlab.launch.resuming import config_to_resume
@@ -239,12 +239,12 @@ class Job:
         checkpoint, run_id = self._restart()
         if checkpoint is not None:
             checked = config_to_resume(checkpoint, checked, self.overrides, plugins)
-        asked = asked_of(checked, self.overrides) if checked.initFrom is not None else None
+        requested = requested_of(checked, self.overrides) if checked.initFrom is not None else None
         tags = {PARENT: self.sweep.parent} if self.sweep.parent else {}
         listeners = {"sweep": self} if self.trial is None else {"sweep": self, "optuna": self.trial}
         job = JobContext(tags, listeners, self.stop, run_id)
         name = self.record.name
-        run = launch(checked, plugins, self.folder, name, checkpoint, asked, job, held=True)
+        run = launch(checked, plugins, self.folder, name, checkpoint, requested, job, held=True)
         if checked.progress != "none":
             print(closing(run, in_sweep=True), flush=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gptlab.cli.output_file import output_file, write_output
 from gptlab.cli.reading import with_line_ends, with_settings
-from gptlab.command.composing import asked_of
+from gptlab.command.composing import requested_of
 from gptlab.command.line import CommandLine
 from gptlab.config.schema import GraphConfig
 from gptlab.errors import UserError, nearest
@@ -119,7 +119,7 @@ def model(config: GraphConfig, line: CommandLine) -> int:
     from gptlab.graph.step import step_of
 
     text = None if config.text is None else with_line_ends(config.text)
-    step = step_of(config, line.plugins.registry, asked_of(config, line.flags.overrides), text)
+    step = step_of(config, line.plugins.registry, requested_of(config, line.flags.overrides), text)
     place = checked(step, config.param)
     output = None if place is None else output_file(config.output, PICTURE, "an SVG", is_svg)
     console = console_here()

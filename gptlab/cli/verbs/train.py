@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gptlab.calling import as_called
 from gptlab.cli.reading import with_line
-from gptlab.command.composing import asked_of, explained, prepared, stay_in
+from gptlab.command.composing import explained, prepared, requested_of, stay_in
 from gptlab.command.line import CommandLine, check_typed_keys
 from gptlab.command.sweepers import with_ready_sweeper
 from gptlab.command.verbs import ROOTS
@@ -154,12 +154,12 @@ class OneRun:
         if checked.resume is not None:
             run = self._resumed(checked, checked.resume, overrides)
         else:
-            asked = asked_of(checked, overrides) if checked.initFrom is not None else None
+            requested = requested_of(checked, overrides) if checked.initFrom is not None else None
             # Only now: a wrong config must not wait for what training needs to be imported.
             from gptlab.launch.launch import launch
 
             held = folder == self._claimed
-            run = launch(checked, self.plugins, folder, name, requested=asked, held=held)
+            run = launch(checked, self.plugins, folder, name, requested=requested, held=held)
         if checked.progress != "none":
             lines = [closing(run, in_sweep=False), *next_steps(run, overrides)]
             print("\n".join(lines[:1] + [as_called(line) for line in lines[1:]]))
