@@ -91,8 +91,13 @@ def compose(name: str, overrides: list[str]) -> DictConfig:
 
 
 @contextmanager
-def explained(plugins: Plugins, overrides: list[str], verb: str = "train") -> Iterator[None]:
-    """Hydra's errors become UserErrors that name the key, what it needs, and the nearest names."""
+def explained(
+    plugins: Plugins, overrides: list[str], verb: str = "train", runs_jobs: bool = False
+) -> Iterator[None]:
+    """Hydra's errors become UserErrors that name the key, what it needs, and the nearest names.
+
+    runs_jobs: whether more is done meanwhile than to compose a config, with errors of its own.
+    """
     from gptlab.command.errors import CONFIG_ERRORS, explain, first_lines
 
     try:
@@ -101,7 +106,10 @@ def explained(plugins: Plugins, overrides: list[str], verb: str = "train") -> It
         raise explain(error, plugins.registry, overrides, verb) from None
     except (UserError, OSError):
         raise
-    except Exception as error:  # whatever Hydra and OmegaConf stumble over: it came from what was typed
+    except Exception as error:
+        if runs_jobs:
+            raise
+        # Whatever Hydra and OmegaConf stumble over: it came from what was typed.
         raise UserError(
             f"the config cannot be composed: {first_lines(error) or type(error).__name__}."
         ) from error

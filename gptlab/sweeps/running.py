@@ -160,7 +160,8 @@ def run_jobs(sweep: OpenSweep, arguments: list[str], choices: list[str], plugins
         sweep.there,
     )
     try:
-        with stopping(plan), connections.in_background(), explained(plugins, choices):
+        explaining = explained(plugins, choices, runs_jobs=True)
+        with stopping(plan), connections.in_background(), explaining:
             multirun(arguments, job)
     except (OSError, ValueError) as error:
         # Of a job it would be a fault of gptlab's; before the first it is what Hydra could not read or write.
