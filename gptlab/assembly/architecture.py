@@ -12,6 +12,7 @@ from gptlab.autograd.ops import BUILTIN_OPS, OpTable
 from gptlab.config.typed import Chosen, ModelConfig
 from gptlab.errors import UserError
 from gptlab.model.gpt import GPT, STANDARD, settle_sizes
+from gptlab.model.memory import check_weights_fit
 from gptlab.model.model import Model
 from gptlab.model.trial import try_shapes
 from gptlab.optim.optimizers import SGD
@@ -54,13 +55,17 @@ class Architecture:
             finalNorm=model.finalNorm,
             tieEmbeddings=model.tieEmbeddings,
         )
+        check_weights_fit(definition)
         table = op_table(ops, registry)
         applied = try_shapes(definition, table)  # what does not fit is found here, not in step 1
         return cls(definition, table, tuple(name for name in applied if name not in BUILTIN_OPS))
 
     def with_vocabulary(self, vocabSize: int) -> Architecture:
+        """Raises UserError for one with which the model does not fit into memory."""
         sizes = replace(self.definition.sizes, vocabSize=vocabSize)
-        return replace(self, definition=replace(self.definition, sizes=sizes))
+        definition = replace(self.definition, sizes=sizes)
+        check_weights_fit(definition)
+        return replace(self, definition=definition)
 
 
 def op_table(chosen: Mapping[str, str | Op], registry: Registry) -> OpTable:
@@ -126,6 +131,7 @@ def create_model(
     )
     parts = {kind: named(registry, kind, changes.pop(kind, STANDARD[kind])) for kind in COMPONENT_KINDS}
     definition = GPT(sizes, **parts, **changes)
+    check_weights_fit(definition)
     table = op_table(ops or {}, registry)
     session = named(registry, "engine", engine).session(definition, SGD(), table)
     weights = definition.initial_weights(seed)

@@ -18,6 +18,7 @@ from gptlab.errors import UserError
 from gptlab.finetuning.start import Start, beginning_of
 from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.gpt import GPT
+from gptlab.model.memory import check_batch_fits
 from gptlab.plugins.registry import COMPONENT_KINDS, GROUPS, OWN, Registry, build
 from gptlab.runs import resuming
 from gptlab.runs.checkpoint.folder import Checkpoint
@@ -129,7 +130,12 @@ class Experiment:
         return self.definition.initial_weights(self.config.seed)
 
     def state(self, checkpoint: Checkpoint | None) -> State:
-        """The state to train from. Raises UserError for weights or a checkpoint of another model, optimizer or data."""
+        """The state to train from.
+
+        Raises UserError for weights or a checkpoint of another model, optimizer or data, and for steps that do not fit
+        into memory.
+        """
+        check_batch_fits(self.definition.sizes, self.config.train.batchSize, self.data.train.width - 1)
         weights = self.weights()
         optimizer = self.optimizer.init(trained(weights, self.frozen))
         if checkpoint is None:
