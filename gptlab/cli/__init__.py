@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ from gptlab.streams import guarded
 
 USER_ERROR = 2
 FAILED = 1
+LONG = re.compile(r"\S{1000,}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def complain(message: str, status: int) -> int:
+    """Print it, a word that nobody can read (a number of thousands of digits) by its beginning."""
+    message = LONG.sub(lambda word: f"{word[0][:60]}... ({len(word[0]):,} signs)", message)
     warn(message)
     return status
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, make_dataclass
 from functools import partial
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, Node, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, Node, OmegaConf
 
 from gptlab.config.addresses import hide_in_config
 from gptlab.config.typed import Config
@@ -176,6 +176,10 @@ def check_keys(config: DictConfig, prefix: str = "") -> None:
         node = config._get_node(key)
         if isinstance(node, DictConfig) and not node._is_none():
             check_keys(node, f"{name}.")
+        elif isinstance(node, ListConfig) and not node._is_none() and node._metadata.element_type is str:
+            wrong = [item for item in node if not isinstance(item, str)]
+            if wrong:  # OmegaConf lets a list pass for a text there
+                raise UserError(f"{name} must be a list of names: got {wrong[0]} in it. Try {name}=[NAME].")
 
 
 def check_choices(config: DictConfig) -> None:

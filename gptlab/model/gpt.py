@@ -15,6 +15,7 @@ from gptlab.errors import UserError
 from gptlab.model.component import Part, Shape, Sizes, Weight, declared, drawn
 from gptlab.model.matrix import Matrix
 
+NEAR = 1000  # numbers of heads, up and down, among which another is looked for
 # What the model of a few sizes is made of.
 STANDARD = {
     "attention": "causal",
@@ -120,9 +121,9 @@ def settle_sizes(
             )
     if headDim is None:
         if nEmbd % nHead:
-            divisors = [n for n in range(1, nEmbd + 1) if nEmbd % n == 0]
-            heads = min(divisors, key=lambda n: (abs(n - nHead), n))
-            width = round(nEmbd / nHead) * nHead or nHead
+            near = (n for away in range(1, NEAR) for n in (nHead - away, nHead + away) if 0 < n <= nEmbd)
+            heads = next((n for n in near if nEmbd % n == 0), 1)
+            width = max(1, (2 * nEmbd + nHead) // (2 * nHead)) * nHead
             raise UserError(
                 f"nHead must divide nEmbd: got nEmbd={nEmbd}, nHead={nHead}. "
                 f"Try model.nHead={heads} or model.nEmbd={width}."
