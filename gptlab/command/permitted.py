@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
+    from omegaconf import DictConfig, ListConfig
 
 GROUPS_OF_FILES = ("hydra/launcher", "hydra/sweeper", "hydra/sweeper/sampler")
 OF_FILES = re.compile(
@@ -68,9 +68,7 @@ def refuse_code_typed(text: str) -> None:
 
 def refuse_code(hydra: DictConfig) -> None:
     """Raises UserError for Hydra's part of a composed config that would have unknown code run."""
-    from omegaconf import OmegaConf
-
-    for path, value in leaves(OmegaConf.to_container(hydra, resolve=False), "hydra"):
+    for path, value in leaves(hydra, "hydra"):
         last = path.rpartition(".")[2]
         code = (last == "_target_" and not KNOWN.fullmatch(str(value))) or path.endswith("()")
         if ".job_logging." in path or ".hydra_logging." in path:
@@ -79,12 +77,26 @@ def refuse_code(hydra: DictConfig) -> None:
             raise UserError(f"no config names code for Hydra to run: got {path}: {value}. Leave it out.")
 
 
-def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    items = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    )
-    if items is None:
-        yield path, value
-        return
-    for key, inner in items:
-        yield from leaves(inner, f"{path}.{key}")
+def leaves(part: DictConfig | ListConfig, path: str) -> Iterator[tuple[str, Any]]:
+    """Each value with its path; a reference by what it stands for, if that is known yet.
+
+    Raises UserError for a reference to a part, which would be looked at where it is and acted on here.
+    """
+    from omegaconf import DictConfig, ListConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    for key in list(part) if isinstance(part, DictConfig) else range(len(part)):
+        place = f"{path}.{key}"
+        refers = OmegaConf.is_interpolation(part, key)
+        try:
+            value = None if OmegaConf.is_missing(part, key) else part[key]
+        except OmegaConfBaseException:  # of the run, which has not begun
+            continue
+        if not isinstance(value, (DictConfig, ListConfig)):
+            yield place, value
+        elif refers:
+            raise UserError(
+                f"of Hydra's keys none may stand for a part of the config: got {place}. Write it out."
+            )
+        else:
+            yield from leaves(value, place)

@@ -100,6 +100,22 @@ def test_a_root_config_names_no_code(
     assert not (folder / "pwned").exists() and not (folder / "runs").exists()
 
 
+@pytest.mark.parametrize("key", ["callbacks", "job_logging", "hydra_logging", "launcher", "sweeper"])
+@pytest.mark.parametrize("flags", [[], ["-m"]], ids=["run", "sweep"])
+def test_code_is_not_referred_to(
+    folder: Path, key: str, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "configs").mkdir()
+    (folder / "configs/mine.yaml").write_text(
+        f"defaults: [train, override optimizer: optax, _self_]\noptimizer: {{keywords: {{a: {CODE}}}}}\n"
+    )
+    referring = f"hydra.{key}='${{optimizer.keywords}}'"
+    assert main([*flags, "--config-dir", "configs", "--config-name", "mine", "tracking=none", referring]) == 2
+    told = capsys.readouterr().err
+    assert f"hydra.{key}" in told
+    assert not (folder / "pwned").exists() and not (folder / "runs").exists()
+
+
 def test_what_a_file_may_set_is_set(folder: Path) -> None:
     (folder / "experiments/mine.yaml").write_text(
         "defaults: [tiny, override /hydra/sweeper: basic, override /engine: scalar]\n"
