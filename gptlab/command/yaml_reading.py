@@ -1,9 +1,10 @@
-"""Files that are no YAML, or YAML of one long word: where the mistake is, and what to write instead."""
+"""YAML as nodes that know their lines, with the numbers of the command line; and where the mistake in it is."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -11,6 +12,72 @@ from gptlab.command.suggesting import nested
 from gptlab.errors import UserError
 from gptlab.plugins.discovery import shown
 from gptlab.plugins.registry import GROUPS
+
+TEXT, NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with the numbers of the command line: decimal ones, `1e3` among them, and no dates."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rules if tag.rpartition(":")[2] in ("bool", "null", "merge")]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"[-+]?\d+(?:_\d+)*$"), list("-+0123456789"))
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"[-+]?(?:(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|\.(?:inf|Inf|INF))$|\.(?:nan|NaN|NAN)$"
+    ),
+    list("-+0123456789."),
+)
+Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value.replace("_", "")))
+
+
+def composed(file: Path) -> tuple[yaml.Node | None, Loader]:
+    """The file's YAML as nodes, which know their lines. Raises UserError."""
+    text = text_of(file)
+    try:
+        loader = Loader(text)
+        node = loader.get_single_node()
+    except (yaml.YAMLError, RecursionError) as error:
+        refuse_equals(file, text)
+        raise not_yaml(file, error, text) from None
+    if isinstance(node, yaml.ScalarNode):
+        refuse_equals(file, text)
+    return node, loader
+
+
+def constructed(file: Path, node: yaml.Node, loader: Loader) -> Any:
+    try:
+        return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise not_yaml(file, error, "") from None
+
+
+def text_of(file: Path) -> str:
+    """Raises UserError for what is no file that can be read, or no UTF-8."""
+    if not file.exists():
+        goal = f" a link to {file.readlink()}, which is not there" if file.is_symlink() else " not there"
+        raise UserError(f"an experiment must be a file: {shown(file)} is{goal}.")
+    if not file.is_file():
+        what = "a folder" if file.is_dir() else "no regular file"
+        raise UserError(f"an experiment must be a file: {shown(file)} is {what}.")
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"an experiment must be a file that can be read: {shown(file)}: {error.strerror}."
+        ) from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"an experiment must be UTF-8 text: {shown(file)} has the byte 0x{data[error.start]:02x} in line {line}. "
+            f"Convert it, e.g. iconv -f latin1 -t utf-8 {file.name}"
+        ) from None
 
 
 def refuse_equals(file: Path, text: str) -> None:
