@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ from gptlab.streams import guarded
 USER_ERROR = 2
 FAILED = 1
 LONG = re.compile(r"\S{1000,}")
+TRACEBACK = "GPTLAB_TRACEBACK"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,10 +42,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return complain(" ".join(words), getattr(stop, "status", 130))
         except OSError as error:
             if error is not output.failure:
-                raise
+                if os.environ.get(TRACEBACK):
+                    raise
+                return complain(refused_by_system(error), FAILED)
             if not isinstance(error, BrokenPipeError):  # then whoever read it has gone, and knows
                 complain(f"standard output must be writable: {error.strerror}.", FAILED)
             return FAILED
+
+
+def refused_by_system(error: OSError) -> str:
+    """What nobody expected of the files or of the machine, in a line."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "more files must be open at once than this shell allows. Type ulimit -n 256, and the command again."
+    file = f"{error.filename}: " if isinstance(error.filename, str) else ""
+    return f"{file}{error.strerror or error}. Set {TRACEBACK}=1 to see where."
 
 
 def complain(message: str, status: int) -> int:

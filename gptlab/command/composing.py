@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.calling import warn
@@ -104,7 +106,10 @@ def explained(
         yield
     except CONFIG_ERRORS as error:
         raise explain(error, plugins.registry, overrides, verb) from None
-    except (UserError, OSError):
+    except (UserError, OSError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            name = Path(str(error.filename)).name
+            raise UserError(f"no config has a name so long: {name}") from None
         raise
     except Exception as error:
         if runs_jobs:

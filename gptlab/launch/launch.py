@@ -31,8 +31,8 @@ from gptlab.runs.recording import FolderListener, IdentityListener
 from gptlab.runs.run import Run
 from gptlab.runs.saving import Saver
 from gptlab.signals import ending_between_steps
+from gptlab.training.divergence import divergence
 from gptlab.training.loop import Plan, Training
-from gptlab.training.smoothing import divergence
 
 
 @dataclass(frozen=True)
@@ -198,12 +198,12 @@ def train(training: Training, saver: Saver) -> None:
     except BaseException as reason:
         save_stopped(saver, training.state, training.plan, reason)
         raise
-    save_end(saver, training.state, training.plan)
+    save_end(saver, training)
 
 
-def save_end(saver: Saver, state: State, plan: Plan) -> None:
+def save_end(saver: Saver, training: Training) -> None:
     """Save what the last step has made. Raises TrainingStopped where that cannot be, or is of no use."""
-    run = saver.run
+    run, state = saver.run, training.state
     try:
         saved = saver.save(state)
     except OSError as failed:
@@ -213,8 +213,8 @@ def save_end(saver: Saver, state: State, plan: Plan) -> None:
     run.weights = saver.newest_weights
     if saved is None:
         raise TrainingStopped(
-            f"the weights after the last step, {plan.numSteps}, are not finite, and are not kept. "
-            f"Try a lower learning rate: train.learningRate={plan.learningRate / 10:g}."
+            f"the weights after the last step, {training.plan.numSteps}, are not finite, and are not kept. "
+            f"{training.advice()}"
         )
     if run.resumed_from == state.step:
         saver.tell(state.step)

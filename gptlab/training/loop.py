@@ -14,6 +14,7 @@ from gptlab.data.batches import Ahead, Epochs
 from gptlab.data.documents import Documents
 from gptlab.engines.engine import Batches, Metrics, Session, State
 from gptlab.errors import TrainingStopped
+from gptlab.training.divergence import advice
 from gptlab.training.smoothing import SMOOTHED, SmoothedLoss
 
 QUICK = 0.25  # seconds; a chunk of steps that takes less may be longer, so that calls cost nothing
@@ -98,6 +99,7 @@ class Training:
 
     observers: told in this order. others: more held-out documents, by the name of the metric that their loss is.
     smoothed: the training loss of the steps that the state has behind it; like the state, it is whole between chunks.
+    first: the metrics of step 1; none in what goes on with a run.
     """
 
     session: Session
@@ -109,6 +111,7 @@ class Training:
     _: KW_ONLY
     others: Mapping[str, Documents] = field(default_factory=dict)
     smoothed: SmoothedLoss = field(default_factory=SmoothedLoss)
+    first: dict[str, float] = field(default_factory=dict, init=False)
 
     def run(self) -> State:
         """Train to the end of the plan.
@@ -181,6 +184,8 @@ class Training:
             }
             if metrics.objective is not None:
                 row["train/objective"] = objectives[i]
+            if step == 1:
+                self.first = row
             if not math.isnan(tokens_per_second):
                 row["train/tokensPerSecond"] = tokens_per_second
             try:
@@ -192,11 +197,12 @@ class Training:
             # The last update may break the weights with no step after it to show it in its loss.
             for loss, name in NOT_FINITE.items():
                 if not math.isfinite(row.get(loss, 0.0)):
-                    raise TrainingStopped(
-                        f"the {name} became {row[loss]} at step {step}. "
-                        f"Try a lower learning rate: train.learningRate={self.plan.learningRate / 10:g}."
-                    )
+                    raise TrainingStopped(f"the {name} became {row[loss]} at step {step}. {self.advice()}")
         return row.get("val/loss") if self.plan.is_evaluated(end) else None
+
+    def advice(self) -> str:
+        """What to try if a loss or a weight is not finite."""
+        return advice(self.first, self.plan.learningRate)
 
     def logged(self, step: int, row: dict[str, float]) -> None:
         """Tell the observers, also those behind one that fails: the step was taken."""

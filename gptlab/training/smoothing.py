@@ -1,4 +1,4 @@
-"""The smoothed training loss: one average, which every place that shows one shows; and what tells of divergence."""
+"""The smoothed training loss: one average, which every place that shows one shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gptlab.training.metric_rows import Metrics, loss_text
+from gptlab.training.metric_rows import Metrics
 
 LOSS, SMOOTHED, TOKENS = "train/loss", "train/smoothedLoss", "train/tokens"
 SHARE = 10  # the last one of so many parts of the steps so far is averaged
@@ -62,36 +62,3 @@ def smoothed_points(points: Sequence[tuple[int, float]]) -> list[tuple[int, floa
     """The same of `[(step, loss), ...]` alone."""
     values = SmoothedLoss().add(0, [loss for _, loss in points], [1.0] * len(points))
     return [(step, value) for (step, _), value in zip(points, values, strict=True)]
-
-
-# How far above a uniform guess, and above the loss at its start, a loss must be. The losses of a few documents lie
-# within less of that, and so does a model that has learned nothing yet.
-FACTOR = 1.1
-BROKEN = 10  # times that: no model is so sure of what is wrong that it learned by heart
-NAMES = {"val/loss": "validation loss", SMOOTHED: "smoothed training loss"}
-
-
-def divergence(rows: Metrics, vocabSize: int, learningRate: float) -> str:
-    """What says that the run of these rows has diverged, and what to try; empty if it has not.
-
-    Its training loss at the end, smoothed, or its last validation loss, lies above both that of a uniform guess (the
-    logarithm of vocabSize) and the loss that it began with. A validation loss does so without
-    the training loss where a model knows its few documents by heart; that is no divergence, unless no number of
-    documents would explain it.
-    """
-    began = next((row.get(LOSS, row.get("val/loss")) for _, row in rows), None)
-    last = {name: row[name] for _, row in rows for name in NAMES if name in row}
-    if began is None or not last:
-        return ""
-    guess = math.log(vocabSize)
-    # Weights that were broken before (initFrom) begin far above any guess, and are no measure.
-    limit = FACTOR * max(guess, min(began, BROKEN * guess) if math.isfinite(began) else guess)
-    train, validation = last.get(SMOOTHED, -math.inf), last.get("val/loss", -math.inf)
-    name = "val/loss" if "val/loss" in last else SMOOTHED
-    broken = train > limit or validation > BROKEN * limit
-    if not broken or last[name] <= limit:  # or it has come back
-        return ""
-    return (
-        f"diverged: the {NAMES[name]} at its end, {loss_text(last[name])}, is above that of a uniform guess, "
-        f"{loss_text(guess)}. Try a lower learning rate: train.learningRate={learningRate / 10:g}."
-    )

@@ -13,8 +13,8 @@ from gptlab.sweeps.closing import JOBS, shown_in_mlflow
 from gptlab.sweeps.compared import run_in
 from gptlab.sweeps.record import read_records
 from gptlab.sweeps.summary import summarize
+from gptlab.training.divergence import advice, divergence
 from gptlab.training.metric_rows import loss_text, rows_in
-from gptlab.training.smoothing import divergence
 
 GUESS = math.log(597)
 
@@ -73,6 +73,30 @@ def test_it_has_not(rows):
 )
 def test_a_loss_is_printed_in_a_few_digits(loss, text):
     assert loss_text(loss) == text
+
+
+@pytest.mark.parametrize(
+    ("first", "blamed"),
+    [
+        ({}, "learning rate: train.learningRate=0.05"),  # of what goes on with a run
+        ({"train/loss": 29.0, "train/gradNorm": 900.0}, "learning rate: train.learningRate=0.05"),
+        ({"train/loss": 2.8e11, "train/gradNorm": 1.0}, "model.initStd"),
+        ({"train/loss": math.nan, "train/gradNorm": math.nan}, "model.initStd"),
+        ({"train/loss": 6.4, "train/gradNorm": math.nan}, "model.initStd"),
+    ],
+    ids=["unknown", "usual", "huge", "nan", "gradient"],
+)
+def test_what_was_broken_from_the_start_is_not_laid_to_the_rate(first, blamed):
+    said = advice(first, 0.5)
+    assert blamed in said and ("learning rate" in said) == (blamed != "model.initStd")
+
+
+@pytest.mark.parametrize("std", ["1e30", "1e10", "1000"])
+def test_weights_that_begin_too_large_are_named(std, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    main(["+experiment=tiny", f"model.initStd={std}", "tracking=none", "train.numSteps=3", "model.nEmbd=4"])
+    said = "".join(capsys.readouterr())
+    assert "model.initStd" in said and "lower learning rate" not in said
 
 
 QUICK = [
