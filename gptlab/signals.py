@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -14,8 +15,12 @@ from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 from typing import Any
 
+from gptlab.calling import warn
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SOON = 0.5  # seconds in which the same signal again is the same wish
+PATIENCE = 5.0  # seconds that compiled code may take to let go before a second signal ends the process
+GRACE = 25.0  # and before a SIGTERM or SIGHUP does so alone: who sends one kills after 30 (Slurm, Kubernetes)
 AGAIN = 0.02  # seconds after which a signal comes again that came while a module in C was being made
 
 
@@ -84,6 +89,7 @@ class Received(list[int]):
     def __init__(self) -> None:
         super().__init__()
         self._last = -math.inf
+        self.reached = -math.inf  # when Python was last told of one
 
     def takes(self, number: int) -> bool:
         """Add a signal, unless it only says once more what was said: a second one would end at once.
@@ -91,7 +97,7 @@ class Received(list[int]):
         A terminal that goes has the shell and then Linux send SIGHUP; `timeout` sends its signal to the command and
         to its group; a key is easily pressed twice.
         """
-        now = time.monotonic()
+        now = self.reached = time.monotonic()
         if self and (number == signal.SIGHUP or (number == self[-1] and now - self._last < SOON)):
             return False
         self._last = now
@@ -114,6 +120,69 @@ class AtOnce:
             raise Stopped(number)
 
 
+class Watch(threading.Thread):
+    """Ends the process where a signal cannot: Python tells the main thread of one only between its own instructions,
+    and a compiled step or a compilation may be one of minutes. What is left is what SIGKILL leaves.
+    """
+
+    def __init__(self, received: Received) -> None:
+        super().__init__(name="signals", daemon=True)
+        self.received = received
+        self.reader, self.writer = socket.socketpair()
+        self.writer.setblocking(False)
+
+    def run(self) -> None:
+        while number := self.wait(None):
+            if not self.follow(number):
+                return
+
+    def wait(self, seconds: float | None) -> int | None:
+        """The next signal; 0 once the command has ended; None if there was none in this time."""
+        self.reader.settimeout(seconds)
+        try:
+            return ord(self.reader.recv(1) or b"\0")
+        except TimeoutError:
+            return None
+
+    def follow(self, number: int) -> bool:
+        """From a signal until Python is told of it, or the process ends; False if the command ended before."""
+        came, said = time.monotonic(), False
+        while True:
+            again = self.wait(1.0 if said else PATIENCE)
+            waited = time.monotonic() - came
+            if again == 0:
+                return False
+            if self.received.reached > came - SOON:
+                if again is None:
+                    return True
+                number, came, said = again, time.monotonic(), False
+            elif said and (again or (waited > GRACE and number != signal.SIGINT)):
+                self.end(number)
+            elif not said and waited >= PATIENCE:
+                warn("the run ends once the step that is being computed is done. Once more ends it at once.")
+                said = True
+
+    def end(self, number: int) -> None:
+        warn(f"stopped by {Stopped(number)} within a step: what the last checkpoint holds is left.")
+        os._exit(128 + number)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Meanwhile it runs; outside the main thread it does not."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.set_wakeup_fd(self.writer.fileno(), warn_on_full_buffer=False)
+        self.start()
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            self.writer.close()
+            self.join()
+            self.reader.close()
+
+
 @contextmanager
 def ending_at_once() -> Iterator[None]:
     """A signal raises Stopped wherever it comes."""
@@ -126,7 +195,7 @@ def ending_at_once() -> Iterator[None]:
     sys.unraisablehook = report_others
     handler = AtOnce()
     try:
-        with handled(handler):
+        with handled(handler), Watch(handler.received).watching():
             yield
     except Stopped:
         raise

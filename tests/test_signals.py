@@ -316,3 +316,47 @@ def test_handlers_are_put_back() -> None:
     with ending_at_once(), ending_between_steps():
         pass
     assert [signal.getsignal(number) for number in STATUS] == before
+
+
+# Compiled code that Python waits for, as for a step of minutes: the main thread is told of no signal meanwhile.
+WITHIN_COMPILED_CODE = """
+import hashlib, sys
+from gptlab import cli, signals
+
+signals.PATIENCE, signals.GRACE = 0.3, 1.5
+
+def dispatch(arguments):
+    print("computes", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", int(sys.argv[1]))
+    return 0
+
+cli.dispatch = dispatch
+sys.exit(cli.main(["train"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("rounds", "sent", "status", "said"),
+    [
+        (10**9, [signal.SIGTERM], 143, "stopped by SIGTERM within a step"),
+        (10**9, [signal.SIGINT, signal.SIGINT], 130, "stopped by Ctrl-C within a step"),
+        (3 * 10**6, [signal.SIGINT], 130, "stopped by Ctrl-C\n"),
+    ],
+    ids=["one-sigterm", "two-of-ctrl-c", "one-is-waited-for"],
+)
+def test_compiled_code_does_not_keep_a_signal_off(
+    rounds: int, sent: list[signal.Signals], status: int, said: str
+) -> None:
+    command = [sys.executable, "-c", WITHIN_COMPILED_CODE, str(rounds)]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == "computes\n"
+    time.sleep(0.3)  # now it does
+    for number in sent:
+        process.send_signal(number)
+        time.sleep(0.9)
+    try:
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == status and said in error
+    assert ("Once more ends it at once" in error) == (len(error.splitlines()) > 1)

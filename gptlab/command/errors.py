@@ -106,12 +106,20 @@ def origin(key: str, value: Any, overrides: list[str]) -> str:
     """` (in experiments/mine.yaml)` if a key was not typed, with that value, but comes from the experiment."""
     for text in overrides:
         name, _, typed = text.lstrip("+").partition("=")
-        if name.startswith(f"{key}.") or (name == key and (value is None or str(value) == typed)):
+        if name.startswith(f"{key}.") or (name == key and (value is None or is_written(value, typed))):
             return ""
     files = selected_files(overrides)
     lines = [(file, line_of(file, key)) for file in files]
     found = [f"{shown(file)}, line {line}" for file, line in lines if line is not None]
     return f" (in {', '.join(found or map(shown, files))})" if files else ""
+
+
+def is_written(value: Any, text: str) -> bool:
+    """Whether a text stands for a value, as `1e8` does for 100000000.0."""
+    try:
+        return float(text) == float(value)
+    except (TypeError, ValueError):
+        return unquoted(text) == str(value)
 
 
 def selected_files(overrides: list[str]) -> list[Path]:

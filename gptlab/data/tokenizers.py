@@ -195,8 +195,11 @@ class VocabularyTokenizer:
         return Vocabulary(pieces, self.unit)
 
     def restore(self, state: dict[str, Any]) -> Vocabulary:
-        """The vocabulary that `state()` described."""
-        return Vocabulary(state["pieces"], self.unit)
+        """The vocabulary that `state()` described. Raises KeyError or TypeError for what describes none."""
+        pieces = state["pieces"]
+        if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
+            raise TypeError("a vocabulary's pieces must be texts")
+        return Vocabulary(pieces, self.unit)
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from gptlab.errors import UserError
 from gptlab.exchange.json_weights import write_json_weights
+from gptlab.exchange.loading import check_vocabulary
 from gptlab.exchange.standard import differences
-from gptlab.exchange.tensors import safetensors_bytes
+from gptlab.exchange.tensors import read_safetensors, safetensors_bytes
 from gptlab.files import write_atomic
 from gptlab.plugins.registry import Registry
 from gptlab.runs.saved_run import SavedRun
@@ -61,11 +63,18 @@ def export_weights(saved: SavedRun, registry: Registry, chosen: str, path: Path)
                 "Type --format=safetensors, which keeps the config."
             )
 
+    def read_back(beside: Path) -> None:
+        """No file is left that its own reader refuses."""
+        again = replace(read_safetensors(beside), name=saved.name)
+        if again.tokenizer is not None:
+            check_vocabulary(again, registry)
+
     def write(beside: Path) -> None:
         if chosen == "json":
             write_json_weights(beside, saved.sizes, saved.weights)
         else:
             beside.write_bytes(safetensors_bytes(saved))
+            read_back(beside)
 
     try:
         write_atomic(path, write)

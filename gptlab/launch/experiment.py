@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gptlab import strict_json
 from gptlab.assembly.architecture import Architecture, engine_and_optimizer
 from gptlab.assembly.data import Data, data_of
 from gptlab.config.schema import check_values
@@ -15,6 +16,7 @@ from gptlab.config.typed import Config
 from gptlab.data.batches import Epochs
 from gptlab.engines.engine import Session, State, trained
 from gptlab.errors import UserError
+from gptlab.exchange.loading import restored
 from gptlab.finetuning.start import Start, beginning_of
 from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.gpt import GPT
@@ -175,6 +177,18 @@ class Experiment:
         digests = {f"plugin {owner}": self.registry.digest(owner) for owner in brought.values()}
         return brought | {name: digest for name, digest in digests.items() if digest}
 
+    @cached_property
     def tokenizer_state(self) -> dict[str, Any]:
-        """The vocabulary, as it is kept."""
-        return {"name": self.config.tokenizer.name, **self.data.tokenizer.state()}
+        """The vocabulary, as it is kept. Raises UserError for one that cannot be had back from that."""
+        tokenizer, name = self.data.tokenizer, self.config.tokenizer.name
+        state = {"name": name, **tokenizer.state()}
+        must = f"a tokenizer must read back what its state() gives, as JSON: {name} does not"
+        try:
+            kept = strict_json.loads(strict_json.dumps(state))
+            again = restored(kept, self.registry)
+            agrees = again.vocabSize == tokenizer.vocabSize and again.state() == tokenizer.state()
+        except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            raise UserError(f"{must} ({type(error).__name__}: {error}).") from None
+        if not agrees:
+            raise UserError(f"{must}: it is another one then.")
+        return state

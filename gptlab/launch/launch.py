@@ -90,7 +90,7 @@ def launch(
     watch = watch_of(experiment, run, listeners, in_sweep)
     brought = experiment.brought_by_plugins()
     if checkpoint is None:
-        RunFolder(folder).begin(run, experiment.tokenizer_state(), brought)
+        RunFolder(folder).begin(run, experiment.tokenizer_state, brought)
     else:
         take_up(run, checkpoint, brought)
     saver = saver_of(experiment, run, listeners, brought, checkpoint)
@@ -176,7 +176,7 @@ def saver_of(
     facts = {
         "random": {"seed": config.seed},
         "config": run.config,
-        "tokenizer": experiment.tokenizer_state(),
+        "tokenizer": experiment.tokenizer_state,
         "plugins": brought,
         "start": data.start,
         "dataset": {"digest": data.facts.digest, "documents": data.facts.documents, "split": data.split},

@@ -74,3 +74,20 @@ def test_what_a_file_says_ends_in_one_line(
     status = main(["summary", "+experiment=odd"])
     told = capsys.readouterr().err
     assert status == 2 and told.startswith("gptlab: ") and told.count("\n") == 1 and len(told) < 6000
+
+
+@pytest.mark.parametrize("typed", ["1e8", "1.5", "a", "'b c'"])
+def test_what_is_typed_is_not_laid_to_a_file(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary", "+experiment=tiny", f"train.batchSize={typed}"]) == 2
+    assert ".yaml" not in capsys.readouterr().err
+
+
+def test_what_a_file_says_is_laid_to_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "experiments/odd.yaml").write_text("train:\n  batchSize: 1e8\n")
+    assert main(["summary", "+experiment=odd", "train.batchSize=3"]) == 2
+    assert "odd.yaml, line 2" in capsys.readouterr().err
+
+
+def test_a_name_longer_than_any_file_s(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary", f"data={'a' * 10000}"]) == 2
+    assert capsys.readouterr().err.startswith("gptlab: no config has a name so long: aaa")

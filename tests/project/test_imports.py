@@ -175,7 +175,7 @@ ROOMS = {
     "optim": {"engines"},
     "plugins": {"autograd", "data", "engines", "model", "optim"},
     "runs": {"data", "engines", "model", "plugins", "training"},
-    "signals": set(),
+    "signals": {"calling"},
     "streams": set(),
     "strict_json": set(),
     "sweeps": {
