@@ -25,7 +25,7 @@ def check_names(registry: Registry, names: Sequence[str] = ()) -> list[Check]:
     known = {entry.name for entry in entries} | {entry.owner for entry in entries}
     for name in names:
         if name not in known:
-            raise unknown_name("op, component or plugin", name, known)
+            raise unknown_name("op, component or plugin", name, known, registry.hint("name", name))
     chosen = [e for e in entries if not names or e.name in names or e.owner in names]
     return [check for entry in chosen for check in check_entry(registry, entry)]
 

@@ -39,13 +39,17 @@ def experiments() -> str:
 
 
 def names() -> str:
-    from gptlab.plugins.loading import load_plugins
+    from gptlab.plugins.reading import UNREAD, read_plugins
     from gptlab.plugins.registry import GROUPS
 
-    registry = load_plugins().registry
+    plugins = read_plugins()
+    registry = plugins.registry
     rows = {f"{group}=": "  ".join(registry.names(kind)) for kind, group in GROUPS.items()}
     rows["ops.NAME="] = "  ".join(registry.names("op"))
-    return "Components (their fields are keys, e.g. optimizer.beta1=0.9):\n" + table(rows)
+    said = "Components (their fields are keys, e.g. optimizer.beta1=0.9):\n" + table(rows)
+    if unread := [plugin.source.name for plugin in plugins.found if plugin.failure == UNREAD]:
+        said += f"\nand more, which python -m gptlab plugins tells, of {', '.join(unread)}"
+    return said
 
 
 def table(rows: dict[str, str]) -> str:

@@ -42,18 +42,23 @@ if TYPE_CHECKING:
 
 
 class VerbKeys:
-    """The keys of a verb, and the plugins that add to them, loaded at the first question that needs them."""
+    """The keys of a verb, and the plugins that add to them, loaded at the first question that needs them.
+
+    runs: whether the plugins in folders may run for it; else their names are read, which is not all that there is.
+    """
 
     def __init__(self, name: str, single: bool | None = None):
         self.name = name
+        self.runs = True
         self.single = name != "train" if single is None else single  # one value for each key, never a sweep
         self.schema = Schema(ROOTS[name], lambda: self.plugins.registry)
 
     @cached_property
     def plugins(self) -> Plugins:
         from gptlab.plugins.loading import load_plugins
+        from gptlab.plugins.reading import read_plugins
 
-        return load_plugins()
+        return load_plugins() if self.runs else read_plugins()
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ def read_command_line(arguments: list[str], verb: str = "train", single: bool | 
     """
     of = VerbKeys(verb, single)
     flags = read_flags(arguments, of)
+    of.runs = not (flags.shell_completion or flags.hydra_help)
     if flags.shell_completion:
         return CommandLine(arguments, flags, [], of)
     refuse_config_name(flags.config_name)

@@ -22,7 +22,11 @@ def folder_of(name: str) -> Path:
 
 def experiment_files() -> dict[str, Path]:
     """Every experiment by name: gptlab's own, those of plugins, then those in ./experiments, which win."""
-    folders = [folder_of("experiments"), *brought_folders("experiments"), Path.cwd() / "experiments"]
+    folders = [
+        folder_of("experiments"),
+        *brought_folders("experiments", of_all=True),
+        Path.cwd() / "experiments",
+    ]
     files = [file for folder in folders for file in sorted(folder.glob("[!.]*.y*ml"))]
     return {file.stem: file for file in files if file.suffix in (".yaml", ".yml")}
 

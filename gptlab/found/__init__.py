@@ -4,6 +4,6 @@ Where a launcher starts another process for jobs of a sweep, the config comes th
 plugin's types (an Enum that a field is annotated with) are names in its module: here they can be imported by.
 """
 
-from gptlab.plugins.discovery import plugin_folders
+from gptlab.plugins.folders import plugin_folders
 
-__path__ = [str(folder.resolve()) for folder in plugin_folders()]
+__path__ = [str(folder.path.resolve()) for folder in plugin_folders() if not folder.refusal]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from gptlab.plugins.folders import PluginFolder, checkout_folder, plugin_folders
+
 ENTRY_POINTS = "gptlab"
-FOLDER = "plugins"
-VARIABLE = "GPTLAB_PLUGINS"
 LOADED = "loaded by gptlab"
 
 
@@ -23,7 +22,8 @@ class Source:
     """A plugin that is there, not yet loaded.
 
     name: of the entry point, the file or the folder. where: for a person to find it. folder: what
-    may hold `conf/` and `experiments/` of its own, if it is one.
+    may hold `conf/` and `experiments/` of its own, if it is one. home: the folder named plugins that it is in,
+    if it is not installed. refusal: why it may not run.
     """
 
     name: str
@@ -32,6 +32,8 @@ class Source:
     load: Callable[[], Any]
     folder: Path | None = None
     file: Path | None = None
+    home: PluginFolder | None = None
+    refusal: str = ""
 
 
 def sources() -> Iterator[Source]:
@@ -46,16 +48,17 @@ def sources() -> Iterator[Source]:
         installed.add(point.name)
         yield Source(point.name, where, distribution.version if distribution else "", point.load)
     seen: set[Path] = set()
-    for folder in plugin_folders():
-        for path in sorted(folder.iterdir()):
+    for home in plugin_folders():
+        for path in home.plugins():
             resolved = path.resolve()
             example = resolved.parent == checkout_folder() and path.stem in installed
-            if resolved not in seen and is_plugin(path) and not example:
+            if resolved not in seen and not example:
                 seen.add(resolved)
                 package = path if path.is_dir() else None
                 file = path if package is None else package / "__init__.py"
                 load = partial(load_file, path.stem, file)
-                yield Source(path.stem, shown(path), "", load, package, file)
+                refusal = home.refusal_of(path)
+                yield Source(path.stem, shown(path), "", load, package, file, home, refusal)
 
 
 @cache
@@ -64,39 +67,22 @@ def installed_plugins(path: tuple[str, ...]) -> list[EntryPoint]:
     return sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
 
 
-def plugin_folders() -> list[Path]:
-    """The checkout's plugins/, ./plugins, and what GPTLAB_PLUGINS names; those that are there, once each."""
-    named = [
-        Path(os.path.expanduser(name)) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name
-    ]
-    # An installed package has no pyproject.toml beside it: what is called plugins there is not ours.
-    checkout = [checkout_folder()] if (checkout_folder().parent / "pyproject.toml").is_file() else []
-    folders = {folder.resolve(): folder for folder in [*checkout, Path.cwd() / FOLDER, *named]}
-    return [folder for folder in folders.values() if folder.is_dir()]
-
-
-def checkout_folder() -> Path:
-    """plugins/ beside the package."""
-    return Path(__file__).resolve().parents[2] / FOLDER
-
-
-def brought_folders(name: str) -> list[Path]:
+def brought_folders(name: str, of_all: bool = False) -> list[Path]:
     """The folders called `name` (`experiments`, `conf`) that plugins bring: beside files, or of their own.
 
-    Nothing is loaded for it, so that a plugin which cannot be imported still has its experiments.
+    Nothing is loaded for it, so that a plugin which cannot be imported still has its experiments. of_all: also
+    those of plugins that may not run.
     """
-    homes = plugin_folders()
-    homes += [path for folder in plugin_folders() for path in sorted(folder.iterdir()) if is_plugin(path)]
+    found = []
+    for folder in plugin_folders():
+        for home in [folder.path, *folder.plugins()]:
+            if (home / name).is_dir() and (of_all or not folder.refusal_of(home)):
+                found.append(home / name)
     for point in installed_plugins(tuple(sys.path)):
         spec = importlib.util.find_spec(point.module.partition(".")[0])
-        homes += [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
-    return [home / name for home in homes if (home / name).is_dir()]
-
-
-def is_plugin(path: Path) -> bool:
-    if path.name.startswith(("_", ".", "test_")):
-        return False
-    return path.suffix == ".py" if path.is_file() else (path / "__init__.py").is_file()
+        homes = map(Path, spec.submodule_search_locations or ()) if spec else ()
+        found += [home / name for home in homes if (home / name).is_dir()]
+    return found
 
 
 def load_file(name: str, file: Path) -> Any:

@@ -18,6 +18,8 @@ from gptlab.errors import UserError, nearest, unknown_name
 from gptlab.plugins import discovery, hookspecs
 from gptlab.plugins.code import digest_of
 from gptlab.plugins.discovery import Source
+from gptlab.plugins.first_runs import say_first_runs
+from gptlab.plugins.folders import OFF, VARIABLE, is_off, named_folders
 from gptlab.plugins.registry import OWN, Entry, Registry
 from gptlab.signals import reraise_if_stopped
 
@@ -77,7 +79,8 @@ class Plugins:
 def load_plugins(extra: Iterable[Source] = (), discover: bool = True, quiet: bool = False) -> Plugins:
     """gptlab's own names and those of every plugin that can be found, through the hooks.
 
-    A plugin that fails to import is left out, with one line on stderr (unless `quiet`) that names it.
+    A plugin that fails to import is left out, with one line on stderr (unless `quiet`) that names it, and so is one
+    that somebody else could have written. Before those of a folder run for the first time a line says so.
 
     Raises UserError for two plugins of one name, two that register one name, a misspelt hook, or a
     hook with arguments that its specification has not.
@@ -89,17 +92,40 @@ def load_plugins(extra: Iterable[Source] = (), discover: bool = True, quiet: boo
         own = Source(OWN, "built in", "", partial(import_module, name))
         add_plugin(plugins, own, own.load(), name)
     by_name = {OWN: own}
-    for source in [*(discovery.sources() if discover else ()), *extra]:
+    sources = [*(discovery.sources() if discover else ()), *extra]
+    if not quiet:
+        say_left_out(sources)
+        say_first_runs(sources, warn)
+    for source in sources:
         if source.name in by_name:
             raise UserError(
                 f"two plugins are named '{source.name}': {by_name[source.name].where} and {source.where}. "
                 "Rename or remove one of them."
             )
         by_name[source.name] = source
-        load_one(plugins, source, silently if quiet else warn)
+        if source.refusal:
+            plugins.found.append(Plugin(source, failure=source.refusal))
+        else:
+            load_one(plugins, source, silently if quiet else warn)
     plugins.registry.hint = partial(hint_from_failures, plugins.found)
     plugins.registry.digest = plugins.digest
     return plugins
+
+
+def say_left_out(sources: Iterable[Source]) -> None:
+    """A line for each folder, or for each plugin in it, that may not run; none if nothing in folders is to."""
+    if unknown := [name for name in named_folders() if not Path(name).is_dir()]:
+        warn(f"{VARIABLE} names folders, or is {OFF}: there is no folder {', '.join(unknown)}")
+    if is_off():
+        return
+    lines: dict[str, None] = {}
+    for source in sources:
+        if source.home is not None and source.home.refusal:
+            lines[f"the plugins of {source.home.path.absolute()} are left out: {source.refusal}"] = None
+        elif source.refusal:
+            lines[f"the plugin '{source.name}' ({source.where}) is left out: {source.refusal}"] = None
+    for line in lines:
+        warn(line)
 
 
 def load_one(plugins: Plugins, source: Source, warn: Callable[[str], None]) -> None:
@@ -184,7 +210,8 @@ def hint_from_failures(found: Iterable[Plugin], kind: str, name: str) -> str:
     """For a name that is not there: the plugin that would have had it, if one that failed mentions it."""
     for plugin in found:
         if plugin.failure and mentions(plugin.source.file, name):
-            return f"The plugin '{plugin.source.name}' may have it, but is left out: {plugin.failure}."
+            end = "" if plugin.source.refusal else "."  # a path may be copied
+            return f"The plugin '{plugin.source.name}' may have it, but is left out: {plugin.failure}{end}"
     return ""
 
 

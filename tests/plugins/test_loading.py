@@ -109,7 +109,7 @@ def test_the_listing_says_where_what_and_why_not(folder, capsys):
     assert "broken (plugins/broken.py)\n  left out: ModuleNotFoundError: No module named 'there_is_no" in out
     assert "printer" in out
     assert "listener: listeners=[printer]" in out
-    assert err == ""
+    assert "there_is_no_such_module" not in err
 
 
 def test_a_swapped_op_trains_and_the_run_remembers_whose_it_was(folder, capsys):
@@ -186,6 +186,8 @@ def test_a_listener_that_is_none_is_refused(folder, capsys):
 
 def test_a_plugin_that_fails_to_import_costs_one_line_and_its_reason_comes_back(folder, capsys):
     write(folder, "broken.py", "import there_is_no_such_module\n" + HALF)
+    assert main(["plugins"]) == 0
+    capsys.readouterr()
     assert main(SMALL) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if line]
     assert len(lines) == 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from gptlab.calling import as_called
+from gptlab.calling import as_called, warn
 from gptlab.errors import UserError
+from gptlab.plugins.discovery import sources
+from gptlab.plugins.first_runs import say_first_runs
 from gptlab.plugins.loading import Plugin, Plugins, load_plugins
 from gptlab.plugins.registry import OWN, Registry
 
@@ -15,7 +17,8 @@ List the plugins that were found: where, their versions, the names that each reg
   python -m gptlab plugins
 
 They are looked for in plugins/ of gptlab's checkout, ./plugins, the folders in GPTLAB_PLUGINS (separated
-by :), and installed packages with an entry point in the group gptlab. docs/plugins.md says how to write one.\
+by :), and installed packages with an entry point in the group gptlab. GPTLAB_PLUGINS=off runs none of a folder.
+docs/plugins.md says how to write one.\
 """
 
 
@@ -24,6 +27,7 @@ def run(arguments: list[str]) -> int:
         raise UserError(
             f"plugins takes nothing more: got '{' '.join(arguments)}'. Type python -m gptlab plugins."
         )
+    say_first_runs(sources(), warn)
     print(as_called(listing(load_plugins(quiet=True))))
     return 0
 
