@@ -67,7 +67,9 @@ def as_called(text: str) -> str:
 
 def warn(message: str) -> None:
     """A line for the person, beside what the command prints."""
-    print(as_called(f"gptlab: {message}"), file=sys.stderr, flush=True)
+    from gptlab.streams import show  # which an older Python cannot read
+
+    show(as_called(f"gptlab: {message}"), sys.stderr)
 
 
 @lru_cache(maxsize=1)

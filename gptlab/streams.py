@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from typing import IO, Any, TextIO, cast
 
 GONE = (OSError, ValueError)  # ValueError: somebody has closed the stream
+# What a terminal obeys instead of showing it, or shows in another order: control characters but tabs and line ends,
+# what turns the direction of writing, and halves of letters.
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def show(text: object = "", stream: TextIO | None = None, drawn: bool = False) -> None:
+    """Print a line, on standard output by default: on a terminal `visible`, into a file or a pipe as it is.
+
+    drawn: it has escape codes of gptlab's own, and what is in it from elsewhere is visible already.
+    """
+    stream = stream or sys.stdout
+    obeys = not drawn and stream is not None and stream.isatty()
+    print(visible(str(text)) if obeys else text, file=stream, flush=True)
+
+
+def visible(text: str) -> str:
+    r"""The text with `\x1b` in place of what a terminal would obey."""
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+@contextmanager
+def shown_at_last() -> Iterator[None]:
+    """What others print meanwhile on a terminal is shown as by `show`."""
+    if not sys.stdout.isatty():
+        yield
+        return
+    with redirect_stdout(io.StringIO()) as printed:
+        try:
+            yield
+        finally:
+            text = printed.getvalue()
+    show(text.removesuffix("\n"))
 
 
 class Guarded:

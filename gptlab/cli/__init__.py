@@ -14,7 +14,7 @@ from gptlab.command.verbs import VERBS
 from gptlab.config.addresses import hide_in_arguments
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.signals import ending_at_once
-from gptlab.streams import guarded
+from gptlab.streams import guarded, show
 
 USER_ERROR = 2
 FAILED = 1
@@ -67,16 +67,16 @@ def complain(message: str, status: int) -> int:
 
 def dispatch(arguments: list[str]) -> int:
     if not arguments or arguments == ["--"]:
-        print(as_called(overview()))
+        show(as_called(overview()))
         return 0
     verb, rest = verb_of(arguments)
     if "--help" in rest or "-h" in rest:
-        print(as_called(help_of(verb)))
+        show(as_called(help_of(verb)))
         return 0
     if "--version" in rest:
         from importlib.metadata import version
 
-        print(f"gptlab {version('gptlab')}")
+        show(f"gptlab {version('gptlab')}")
         return 0
     if any(word.lstrip("+-").startswith("experiment") for word in rest):
         from gptlab.command.slips import refuse_experiment

@@ -12,16 +12,17 @@ from gptlab.command.verbs import ROOTS, VERBS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.keys import PLACES, Schema
 from gptlab.plugins.registry import Registry
+from gptlab.streams import show
 
 TAKE_A_WORD = ("export", "import", "compare")  # in front of the overrides
 
 
 def complete(flags: Namespace, registry: Registry) -> int:
     """`-sc install=bash` and the like; what a shell asks with `-sc query=bash` is in COMP_LINE."""
-    from gptlab.command.hydra_insides import show
+    from gptlab.command import hydra_insides
 
     if not any(word.startswith("query=") for word in flags.overrides):
-        show("train", flags)
+        hydra_insides.show("train", flags)
         return 0
     line = os.environ.get("COMP_LINE", "")
     verb, rest, choices = understood(line, registry)
@@ -31,11 +32,11 @@ def complete(flags: Namespace, registry: Registry) -> int:
         os.environ["COMP_LINE"] = f"gptlab {rest}"
         # A line that is not finished may be wrong in any way, and an error would be printed into it.
         with suppress(Exception, SystemExit), redirect_stdout(hydras), redirect_stderr(StringIO()):
-            show(root, flags)
+            hydra_insides.show(root, flags)
         os.environ["COMP_LINE"] = line
         choices += taken(hydras.getvalue().split(), verb, Schema(ROOTS[root], lambda: registry))
-    for choice in choices:
-        print(choice)
+    if choices:
+        show("\n".join(choices))
     return 0
 
 

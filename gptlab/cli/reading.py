@@ -12,6 +12,7 @@ from gptlab.command.composing import explained, prepared, settings_of
 from gptlab.command.line import CommandLine, read_command_line
 from gptlab.command.verbs import ROOTS
 from gptlab.config.typed import typed
+from gptlab.streams import shown_at_last
 
 
 def with_line(
@@ -19,7 +20,7 @@ def with_line(
 ) -> int:
     """`run` what is typed, unless Hydra is only to show something. single: as in `read_command_line`."""
     line = read_command_line(arguments, verb, single)
-    return show(verb, line) if line.shows else run(line)
+    return show_hydras(verb, line) if line.shows else run(line)
 
 
 def with_settings(verb: str, arguments: list[str], run: Callable[[Any, CommandLine], int]) -> int:
@@ -31,7 +32,7 @@ def with_settings(verb: str, arguments: list[str], run: Callable[[Any, CommandLi
     return with_line(verb, arguments, configured)
 
 
-def show(verb: str, line: CommandLine) -> int:
+def show_hydras(verb: str, line: CommandLine) -> int:
     """What Hydra itself shows: --cfg, --info, --hydra-help, and completion in the shell."""
     from gptlab.command import hydra_insides
 
@@ -42,7 +43,7 @@ def show(verb: str, line: CommandLine) -> int:
         False  # Hydra shows some of it by logging, and `| head` is no reason for tracebacks
     )
     try:
-        with explained(plugins, line.flags.overrides, verb):
+        with explained(plugins, line.flags.overrides, verb), shown_at_last():
             hydra_insides.show(verb, line.flags)
     except SystemExit as done:
         return int(done.code or 0)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from gptlab.data.reading import unwatched
+from gptlab.streams import show, visible
 
 QUIET = 2.0  # seconds of a reading that need no word
 INTERVAL = 10.0  # seconds between two plain lines
@@ -63,7 +64,7 @@ class PlainWatch(Watch):
             )
 
     def note(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        show(text, sys.stderr)
 
 
 class LiveWatch(PlainWatch):
@@ -86,7 +87,7 @@ class LiveWatch(PlainWatch):
                 console=Console(stderr=True),
                 transient=True,
             )
-            self._task = self._bar.add_task(self._what, total=self._total)
+            self._task = self._bar.add_task(visible(self._what), total=self._total)
             self._bar.start()
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done)

@@ -20,9 +20,9 @@ NARROW, WIDEST = 24, 10_000
 
 def console_here(piped: int = PIPED) -> Console:
     """As wide as the terminal; `piped` columns where there is none."""
-    from rich.console import Console
+    from gptlab.drawing.console import VisibleConsole
 
-    return Console(width=None if sys.stdout.isatty() else piped, highlight=False, markup=False)
+    return VisibleConsole(width=None if sys.stdout.isatty() else piped, highlight=False, markup=False)
 
 
 def new_table(headers: Sequence[str], left: Collection[int] = (0,), **how: Any) -> Table:

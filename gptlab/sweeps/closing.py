@@ -16,6 +16,7 @@ from gptlab.engines.xla_compilations import compilations
 from gptlab.runs.claiming import remove_empty
 from gptlab.runs.files import HYDRAS, LOCK, SWEEP
 from gptlab.runs.folder import SweepFolder
+from gptlab.streams import show
 from gptlab.sweeps.plan import Plan
 from gptlab.sweeps.record import FAILED, FINISHED, KILLED, PRUNED, RECORD, RUNNING, JobRecord, read_records
 from gptlab.sweeps.sweep import STOP, Sweep
@@ -53,19 +54,19 @@ def close_sweep(sweep: OpenSweep, status: str) -> None:
     records = read_records(folder)
     summary = shown_summary(folder, records, sweep.told.name) if records else None
     if count := compilations():
-        print(
+        show(
             f"programs compiled: {count} for {len(records)} jobs, which share them where their shapes are the same"
         )
-    print(f"sweep folder: {os.path.relpath(folder)}", flush=True)
+    show(f"sweep folder: {os.path.relpath(folder)}")
     if sweep.parent is None:
         return
     SweepFolder(folder).update(shown=shown_in_mlflow(records, summary))
     if refusal := sweep.parent.close():
         later = as_called(f"python -m gptlab sync {shlex.quote(os.path.relpath(folder))}")
         told = f"mlflow: the summary is not on the parent run: {refusal} To have it there later: {later}"
-        print(told, file=sys.stderr, flush=True)
+        show(told, sys.stderr)
     else:
-        print(f"MLflow parent run: {sweep.parent.id}", flush=True)
+        show(f"MLflow parent run: {sweep.parent.id}")
 
 
 def shown_summary(folder: Path, records: list[JobRecord], name: str) -> Summary | None:
@@ -75,7 +76,7 @@ def shown_summary(folder: Path, records: list[JobRecord], name: str) -> Summary 
         from gptlab.sweeps.trial import study_summary
 
         summary = summarize(folder, records, name)
-        print("\n".join(filter(None, [summary.text, study_summary(folder)])), flush=True)
+        show("\n".join(filter(None, [summary.text, study_summary(folder)])))
         return summary
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
@@ -123,7 +124,7 @@ def take_back_sweep(sweep: OpenSweep) -> None:
     records = read_records(folder, running=True)
     runs = [record.runId for record in records if record.runId]
     if sweep.parent is not None and (error := sweep.parent.delete(runs)):
-        print(f"mlflow: the run of the sweep stays there: {error}", file=sys.stderr, flush=True)
+        show(f"mlflow: the run of the sweep stays there: {error}", sys.stderr)
     for record in records:
         place = folder / record.folder
         (place / RECORD).unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from gptlab.runs.folder import RunFolder
 from gptlab.runs.resuming import newest_of
 from gptlab.runs.run import Run
 from gptlab.signals import Stopped
-from gptlab.streams import guarded
+from gptlab.streams import guarded, show
 from gptlab.sweeps.naming import run_name
 from gptlab.sweeps.plan import config_of_job
 from gptlab.sweeps.record import (
@@ -141,7 +141,7 @@ class Job:
         if self.folder != self.output:
             self._remove_output()
         if self.earlier is not None and self.earlier.status in DONE:
-            print(f"{self.record.name}: finished before", flush=True)
+            show(f"{self.record.name}: finished before")
             if self.trial is not None:
                 self.trial.replay(self.earlier)
             return self.earlier
@@ -210,7 +210,7 @@ class Job:
             self._train(config)
             record = replace(self.record, status=FINISHED)
         except Pruned as reason:
-            print(f"{self.record.name}: {reason}", flush=True)
+            show(f"{self.record.name}: {reason}")
             record = replace(self.record, status=PRUNED, reason=str(reason))
         except (UserError, TrainingStopped) as error:
             self._say(str(error))
@@ -246,7 +246,7 @@ class Job:
         name = self.record.name
         run = launch(checked, plugins, self.folder, name, checkpoint, requested, job, held=True)
         if checked.progress != "none":
-            print(closing(run, in_sweep=True), flush=True)
+            show(closing(run, in_sweep=True))
 
     def _restart(self) -> tuple[Checkpoint | None, str]:
         """The checkpoint to go on from; without one the folder is cleared, and the MLflow run to begin again is told.

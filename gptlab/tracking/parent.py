@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gptlab.errors import UserError
 from gptlab.runs.folder import OVER, RunFolder, SweepFolder
 from gptlab.runs.run import FAILED
+from gptlab.streams import show
 from gptlab.tracking.connection import connections
 from gptlab.tracking.facts import (
     TAG_LENGTH,
@@ -98,7 +99,7 @@ def note_child(
     except UserError as refusal:
         found, error = "", str(refusal)
     if error:
-        print(f"mlflow: {name} is not noted there: {error}", file=sys.stderr, flush=True)
+        show(f"mlflow: {name} is not noted there: {error}", sys.stderr)
     return found
 
 

@@ -23,6 +23,7 @@ from gptlab.plugins.hookspecs import hookimpl
 from gptlab.runs.files import INSPECTIONS
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import Run, end_of
+from gptlab.streams import show
 from gptlab.tracking import MLflowTracking
 from gptlab.tracking.connection import Connection, connections
 from gptlab.tracking.facts import begun_facts
@@ -205,7 +206,7 @@ class Tracker:
             self._keep_process()
             if reply["registered"] and self._run.config.get("progress") != "none":
                 with suppress(OSError):  # nobody reads any more
-                    print(f"registered as {reply['registered']}", flush=True)
+                    show(f"registered as {reply['registered']}")
             if reply["message"]:
                 self._reported = False  # That it was being tried again is not the last word.
                 self._report(f"the run could not be written whole: {reply['message']}{self._rest()}")
@@ -247,7 +248,7 @@ class Tracker:
     def _report(self, message: str) -> None:
         """Say once that something is wrong: a store that stays away would fill the screen."""
         if not self._reported:
-            print(as_called(f"mlflow: {self._store.shown}: {message}"), file=sys.stderr)
+            show(as_called(f"mlflow: {self._store.shown}: {message}"), sys.stderr)
         self._reported = True
 
 

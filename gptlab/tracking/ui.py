@@ -19,6 +19,7 @@ from typing import IO
 
 from gptlab.errors import UserError
 from gptlab.signals import handled
+from gptlab.streams import show
 from gptlab.tracking.connection import Connection, environment
 from gptlab.tracking.store import Store, check_store, find_store, glance
 from gptlab.tracking.ui_page import MARK, MARK_PAGE
@@ -38,7 +39,7 @@ def serve_ui(
     """
     store = find_store(uri)
     if store.is_server:
-        print(f"A server keeps these runs and shows them itself: {store.shown}")
+        show(f"A server keeps these runs and shows them itself: {store.shown}")
         return 0
     if store.database is not None and not os.path.lexists(store.database):
         raise UserError(
@@ -78,7 +79,7 @@ def serve_ui(
                 return _died(server, log)
             runs = f"experiments/{experiment}/runs" if experiment else "experiments"
             page = f"{address}#/{runs}?{MODE}"
-            print(f"MLflow shows the runs of {store.shown} at\n\n    {page}\n\nCtrl-C ends it.", flush=True)
+            show(f"MLflow shows the runs of {store.shown} at\n\n    {page}\n\nCtrl-C ends it.")
             if open_browser:
                 webbrowser.open(page)
             server.wait()
@@ -171,7 +172,8 @@ def _has_app() -> bool:
 def _died(server: "subprocess.Popen[bytes]", log: IO[bytes]) -> int:
     log.seek(0)
     last = log.read().decode(errors="replace").splitlines()[-20:]
-    print(f"MLflow's server ended by itself (exit status {server.poll()}):", *last, sep="\n", file=sys.stderr)
+    said = [f"MLflow's server ended by itself (exit status {server.poll()}):", *last]
+    show("\n".join(said), sys.stderr)
     return 1
 
 

@@ -102,7 +102,7 @@ ROOMS = {
     "__main__": {"cli"},
     "assembly": {"autograd", "config", "data", "model", "optim", "plugins"},
     "autograd": {"drawing"},
-    "calling": set(),
+    "calling": {"streams"},
     "checks": {"autograd", "engines", "model", "optim", "plugins"},
     "cli": {
         "autograd",

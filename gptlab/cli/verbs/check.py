@@ -1,6 +1,7 @@
 """The verb `check`: everything that can go wrong with what is registered is tried."""
 
 from gptlab.errors import UserError
+from gptlab.streams import show
 
 HELP = """\
 Try what is registered: gradients against central differences on both engines, that the engines agree, that
@@ -25,7 +26,7 @@ def run(arguments: list[str]) -> int:
     from gptlab.checks.report import check_names, table
 
     checks = check_names(registry, arguments)
-    print(table(checks))
+    show(table(checks))
     failed = [c for c in checks if not c.passed]
-    print(f"{len(checks) - len(failed)} passed, {len(failed)} failed")
+    show(f"{len(checks) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed else 0

@@ -13,6 +13,7 @@ from gptlab.cli.reading import with_settings
 from gptlab.command.line import CommandLine, bare_words
 from gptlab.config.schema import CompareConfig
 from gptlab.errors import UserError
+from gptlab.streams import show
 
 if TYPE_CHECKING:
     from gptlab.sweeps.compared import Compared
@@ -49,13 +50,13 @@ def compare(words: Sequence[str], settings: CompareConfig, line: CommandLine) ->
     runs = found_runs(words, settings.tracking)
     from gptlab.sweeps.comparison import comparison, picture
 
-    print(comparison(runs))
+    show(comparison(runs))
     content = picture(runs)
     if not content:
-        print("no picture: none of these runs has logged a loss")
+        show("no picture: none of these runs has logged a loss")
         return 0
     write_output(output, content)
-    print(f"curves: {output}")
+    show(f"curves: {output}")
     return 0
 
 

@@ -7,6 +7,7 @@ from gptlab.cli.reading import with_settings
 from gptlab.command.line import CommandLine, with_bare_word
 from gptlab.config.schema import ExportConfig
 from gptlab.errors import UserError
+from gptlab.streams import show
 
 FORMAT = "--format"
 
@@ -41,7 +42,7 @@ def export(settings: ExportConfig, line: CommandLine) -> int:
     with find_run(settings.run, settings.tracking) as found:
         saved, _ = with_model(with_corpus(found, settings.tokenizer, registry), registry)
         export_weights(saved, registry, chosen, path)
-    print(path)
+    show(path)
     return 0
 
 

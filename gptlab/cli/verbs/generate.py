@@ -5,6 +5,7 @@ from __future__ import annotations
 from gptlab.cli.reading import with_line_ends, with_settings
 from gptlab.command.line import CommandLine
 from gptlab.config.schema import GenerateConfig
+from gptlab.streams import show
 
 HELP = """\
 Sample from a finished run.
@@ -51,5 +52,5 @@ def generate(settings: GenerateConfig, line: CommandLine) -> int:
         run = Loaded(with_corpus(found, settings.tokenizer, registry), registry, settings.engine)
     texts = run.generate(**vars(how))
     if texts:
-        print(*texts, sep="\n\n" if any("\n" in text for text in texts) else "\n")
+        show(("\n\n" if any("\n" in text for text in texts) else "\n").join(texts))
     return 0

@@ -8,6 +8,7 @@ from gptlab.command.composing import requested_of
 from gptlab.command.line import CommandLine
 from gptlab.config.schema import GraphConfig
 from gptlab.errors import UserError, nearest
+from gptlab.streams import show
 
 EXPR = "expr="
 PICTURE = "graph.svg"
@@ -85,7 +86,7 @@ def expression(arguments: list[str]) -> int:
         step = 1e-6 * max(1.0, abs(leaf.data))
         rows[name] = (leaf.data, leaf.grad, (at(name, step) - at(name, -step)) / (2 * step))
     print_expression(console_here(), rows, made.result.data)
-    print(f"picture: {output}")
+    show(f"picture: {output}")
     return 0
 
 
@@ -143,7 +144,7 @@ def model(config: GraphConfig, line: CommandLine) -> int:
     )
     if trace.uses:
         write_output(output, f"{path_picture(trace)}\n".encode())
-        print(f"picture of that way: {output}")
+        show(f"picture of that way: {output}")
     return 0
 
 

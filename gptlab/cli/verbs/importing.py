@@ -9,6 +9,7 @@ from gptlab.cli.reading import with_settings
 from gptlab.command.composing import compose
 from gptlab.command.line import CommandLine, with_bare_word
 from gptlab.config.schema import ImportConfig, plain
+from gptlab.streams import show
 
 HELP = """\
 Make a run below ./runs of a file of weights, so that generate, initFrom and export know it; print its folder.
@@ -37,7 +38,7 @@ def import_file(settings: ImportConfig, line: CommandLine) -> int:
     saved, _ = with_model(with_corpus(found, settings.tokenizer, registry), registry)
     check_vocabulary(saved, registry)
     config = saved.config or config_of(saved.sizes, settings.tokenizer)
-    print(import_weights(saved, config, Path(RUNS)))
+    show(import_weights(saved, config, Path(RUNS)))
     return 0
 
 

@@ -7,6 +7,7 @@ from gptlab.cli.reading import with_line_ends, with_settings
 from gptlab.command.line import CommandLine
 from gptlab.config.schema import InspectConfig
 from gptlab.errors import UserError
+from gptlab.streams import show
 
 FORMS = ("terminal", "html")
 
@@ -53,12 +54,12 @@ def inspect(settings: InspectConfig, line: CommandLine) -> int:
     if output is None:
         from gptlab.inspection.table import table
 
-        print(table(inspection, settings.candidates, title))
+        show(table(inspection, settings.candidates, title), drawn=True)
         return 0
     from gptlab.inspection.page import page
 
     write_output(output, page(inspection, title).encode())
-    print(output)
+    show(output)
     return 0
 
 

@@ -10,6 +10,7 @@ from gptlab.plugins.discovery import sources
 from gptlab.plugins.first_runs import say_first_runs
 from gptlab.plugins.loading import Plugin, Plugins, load_plugins
 from gptlab.plugins.registry import OWN, Registry
+from gptlab.streams import show
 
 HELP = """\
 List the plugins that were found: where, their versions, the names that each registers, and why one was left out.
@@ -28,7 +29,7 @@ def run(arguments: list[str]) -> int:
             f"plugins takes nothing more: got '{' '.join(arguments)}'. Type python -m gptlab plugins."
         )
     say_first_runs(sources(), warn)
-    print(as_called(listing(load_plugins(quiet=True))))
+    show(as_called(listing(load_plugins(quiet=True))))
     return 0
 
 

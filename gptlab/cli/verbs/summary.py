@@ -10,6 +10,7 @@ from gptlab.command.composing import prepared, settings_of
 from gptlab.command.line import read_command_line
 from gptlab.config.typed import Config, as_dict, flatten, typed
 from gptlab.errors import UserError
+from gptlab.streams import show
 
 if TYPE_CHECKING:
     from gptlab.launch.experiment import Experiment
@@ -58,7 +59,7 @@ def summary(described: list[list[str]], plugins: Plugins) -> int:
     if len(summaries) == 1:
         console.print(summary_table(summaries[0], experiments[0].plan.numSteps))
         if experiments[0].config.engine.name == "scalar":
-            print(
+            show(
                 "engine=scalar keeps a Value for each number and operation, which is far more memory than that"
             )
     else:

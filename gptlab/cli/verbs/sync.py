@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gptlab.command.verbs import VERBS
 from gptlab.errors import UserError
+from gptlab.streams import show
 
 HELP = """\
 Write to MLflow what a run could not: its server was away, or the disk was full.
@@ -32,5 +33,5 @@ def run(arguments: list[str]) -> int:
     folder = Path(os.path.expanduser(arguments[0]))
     if lacks_its_end(folder):
         return VERBS["train"].run([quoted("resume", str(folder))])
-    print(sync_folder(folder))
+    show(sync_folder(folder))
     return 0

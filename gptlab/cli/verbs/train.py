@@ -19,7 +19,7 @@ from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
-from gptlab.streams import guarded
+from gptlab.streams import guarded, show
 from gptlab.sweeps.naming import run_name
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class OneRun:
             run = launch(checked, self.plugins, folder, name, requested=requested, held=held)
         if checked.progress != "none":
             lines = [closing(run, in_sweep=False), *next_steps(run, overrides)]
-            print("\n".join(lines[:1] + [as_called(line) for line in lines[1:]]))
+            show("\n".join(lines[:1] + [as_called(line) for line in lines[1:]]))
 
     def _resumed(self, config: Config, reference: str, overrides: list[str]) -> Run:
         """Go on with the run that `reference` names, which nobody else may do meanwhile, its checkpoint being read."""

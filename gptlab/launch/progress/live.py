@@ -15,6 +15,7 @@ from rich.text import Text
 from gptlab.launch.progress.curve import ASCII, BLOCKS, Curve, sparkline
 from gptlab.launch.progress.echo import set_echo
 from gptlab.launch.progress.plain import Pace, Progress, rate
+from gptlab.streams import visible
 from gptlab.training.metric_rows import loss_text
 from gptlab.training.smoothing import SMOOTHED
 
@@ -62,7 +63,7 @@ class LivePanel(Progress):
         self._pace.add(step, seconds)
 
     def note(self, text: str) -> None:
-        self._console.print(self._writable(text), markup=False, soft_wrap=True)
+        self._console.print(self._writable(visible(text)), markup=False, soft_wrap=True)
 
     def close(self) -> None:
         try:

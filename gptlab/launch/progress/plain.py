@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+from gptlab.streams import show
 from gptlab.training.metric_rows import loss_text
 
 
@@ -47,10 +48,10 @@ class PlainLines(Progress):
             shown = f"smoothed loss {loss_text(loss)}"
             words = [f"step {step}/{self._total}", shown, rate(tokens_per_second)]
             words += [] if math.isnan(left) else [f"{left:.0f} s left"]
-            print("  ".join(filter(None, words)), flush=True)
+            show("  ".join(filter(None, words)))
 
     def note(self, text: str) -> None:
-        print(text, flush=True)
+        show(text)
 
 
 def rate(tokens_per_second: float) -> str:
