@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
 
+LONGEST_FOLDER = 200  # letters of a name; most disks take 255
+
 
 def open_run(
     client: "MlflowClient", store: Store, folder: ToldFolder, fresh: bool = False
@@ -136,8 +138,9 @@ def experiment_id(client: "MlflowClient", store: Store, name: str) -> str:
 def _artifact_location(store: Store, name: str) -> str | None:
     if store.artifacts is None:
         return None
-    # MLflow's own folders are numbers; a readable name serves whoever looks into the folder.
-    return f"{store.artifacts}/{re.sub(r'[^A-Za-z0-9._-]', '_', name)}"
+    # MLflow's own folders are numbers; a readable name serves whoever looks into the folder. One that begins with
+    # dots would be hidden, or lead out of it.
+    return f"{store.artifacts}/{re.sub(r'^[.]+|[^A-Za-z0-9._-]', '_', name)[:LONGEST_FOLDER]}"
 
 
 def end_of(told: dict[str, Any]) -> dict[str, Any]:
