@@ -90,7 +90,7 @@ def load_file(name: str, file: Path) -> Any:
 
     Not if reading a pickle has just imported it by that name: there must not be two of its types.
     """
-    module_name = f"gptlab.found.{name}"
+    module_name = module_of(name)
     imported = sys.modules.get(module_name)
     if imported is not None and imported.__spec__ is not None:
         by_us = imported.__spec__.loader_state == LOADED
@@ -109,6 +109,15 @@ def load_file(name: str, file: Path) -> Any:
         del sys.modules[module_name]
         raise
     return module
+
+
+def block_file(name: str) -> None:
+    """Have no other plugin import it."""
+    sys.modules[module_of(name)] = None  # type: ignore[assignment]
+
+
+def module_of(name: str) -> str:
+    return f"gptlab.found.{name}"
 
 
 def shown(path: Path) -> str:

@@ -59,7 +59,8 @@ class PluginFolder:
 
     @cached_property
     def _owners(self) -> frozenset[int]:
-        return ownership.owners() | ({package_folder().stat().st_uid} if self.own else set())
+        owners = ownership.owners()
+        return owners | {package_folder().stat().st_uid} if owners and self.own else owners
 
     def _with_way_out(self, said: str) -> str:
         # Who can write to gptlab itself needs no plugin to run code.

@@ -97,6 +97,9 @@ def load_plugins(extra: Iterable[Source] = (), discover: bool = True, quiet: boo
         say_left_out(sources)
         say_first_runs(sources, warn)
     for source in sources:
+        if source.refusal:  # before one that may run asks for it
+            discovery.block_file(source.name)
+    for source in sources:
         if source.name in by_name:
             raise UserError(
                 f"two plugins are named '{source.name}': {by_name[source.name].where} and {source.where}. "

@@ -16,7 +16,9 @@ BY_GROUP = "system.posix_acl_access"  # more users than those of the group may b
 
 
 def owners() -> frozenset[int]:
-    """Whose files may run: one's own, root's, and those of whoever owns all files."""
+    """Whose files may run: one's own, root's, and those of whoever owns `/`; empty where files have no owners."""
+    if not hasattr(os, "geteuid"):
+        return frozenset()
     return frozenset({os.geteuid(), ROOT, Path("/").stat().st_uid})
 
 
@@ -25,8 +27,6 @@ def stranger_at(path: Path, owners: frozenset[int]) -> str:
 
     "" if nobody could. In a folder like /tmp, where one can remove only what is one's own, what is one's own is safe.
     """
-    if not hasattr(os, "geteuid"):
-        return ""
     on_the_way = list(way_to(path))
     for place in on_the_way:
         if said := stranger_of(place, owners, above=place != on_the_way[-1]):
@@ -39,8 +39,6 @@ def stranger_in(entry: Path, owners: frozenset[int]) -> str:
 
     What a link in it leads to is looked at, and not what is below that, which may be a disk of data.
     """
-    if not hasattr(os, "geteuid"):
-        return ""
     found = [entry]
     if not entry.is_symlink() or (entry / "__init__.py").is_file():
         for place, folders, files in os.walk(entry):
@@ -77,6 +75,8 @@ def stranger_of(place: Path, owners: frozenset[int], above: bool = False) -> str
         found = place.lstat()
     except OSError:
         return ""  # then nothing can be run there, either
+    if not owners:
+        return ""
     shown = shlex.quote(str(place))
     if found.st_uid not in owners:
         mend = (

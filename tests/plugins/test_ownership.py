@@ -108,6 +108,21 @@ def test_the_reason_comes_back_where_a_name_of_it_is_asked_for(folder: Path, cap
     assert "half (plugins/half.py)\n  left out: everybody can write to" in out
 
 
+def test_another_plugin_cannot_run_it_either(folder: Path, capsys) -> None:
+    (folder / "plugins/half.py").write_text("raise SystemExit('was run')")
+    opened(folder / "plugins/half.py")
+    for name, text in {"absolute": "import gptlab.found.half", "beside": "from .half import halfmul"}.items():
+        (folder / f"plugins/a{name}.py").write_text(text)
+    failures = {plugin.source.name: plugin.failure for plugin in load_plugins().found}
+    assert failures["aabsolute"].startswith(
+        stopped := "ModuleNotFoundError: import of gptlab.found.half halted"
+    )
+    assert failures["abeside"].startswith(stopped)
+    (folder / "plugins/half.py").write_text(HALF)
+    (folder / "plugins/half.py").chmod(0o600)
+    assert "halfmul" in load_plugins().registry.names("op")
+
+
 def test_completion_and_help_leave_its_names_out_and_say_nothing(folder: Path, capsys) -> None:
     opened(folder / "plugins")
     assert main(["--help"]) == 0

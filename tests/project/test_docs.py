@@ -9,7 +9,7 @@ import pytest
 from gptlab.cli import main
 from gptlab.config.experiments import experiment_files
 from gptlab.plugins import hookspecs
-from gptlab.plugins.discovery import is_plugin
+from gptlab.plugins.folders import is_plugin
 from gptlab.plugins.loading import load_plugins
 from tests.repository import ROOT
 
