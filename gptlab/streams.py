@@ -37,12 +37,13 @@ def shown_at_last() -> Iterator[None]:
     if not sys.stdout.isatty():
         yield
         return
-    with redirect_stdout(io.StringIO()) as printed:
-        try:
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
             yield
-        finally:
-            text = printed.getvalue()
-    show(text.removesuffix("\n"))
+    finally:
+        if text := printed.getvalue():
+            show(text.removesuffix("\n"))
 
 
 class Guarded:

@@ -100,11 +100,15 @@ def test_a_terminal_obeys_nothing_of_what_is_there(folder: Path, on_terminal: On
         "all experiments": ["--help"],
         "plugins": ["plugins"],
         "a config": ["+experiment=even", "--cfg", "job"],
+        "Hydra's help": ["--hydra-help"],
+        "what a config is made of": ["+experiment=even", "--info", "config"],
         "a key": [f"{HARMFUL}=1"],
         "a name": ["check", HARMFUL],
     }
     said = check(on_terminal, commands)
     assert r"\x1b]0" in said["all experiments"] and r"\x1b]52" in said["plugins"]
+    assert r"\x1b]52" in said["a config"] and "inspect:" in said["what a config is made of"]
+    assert "Overrides" in said["Hydra's help"]
 
 
 @pytest.mark.slow
@@ -119,7 +123,6 @@ def test_a_terminal_obeys_nothing_of_a_run(runs: None, on_terminal: OnTerminal) 
         "an expression": ["graph", f"expr='a{HARMFUL}'"],
         "a picture": ["graph", *RUN, "text=what"],
         "counts": ["summary", *RUN],
-        "what a config is made of": ["+experiment=even", "--info", "config"],
     }
     said = check(on_terminal, commands)
     assert r"\x1b]52;c;z" in said["samples"] and r"\x1b]52" in said["runs"]

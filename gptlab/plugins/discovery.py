@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def brought_folders(name: str, of_all: bool = False) -> list[Path]:
     found = []
     for folder in plugin_folders():
         for home in [folder.path, *folder.plugins()]:
-            if (home / name).is_dir() and (of_all or not folder.refusal_of(home)):
+            if os.path.isdir(home / name) and (of_all or not folder.refusal_of(home)):
                 found.append(home / name)
     for point in installed_plugins(tuple(sys.path)):
         spec = importlib.util.find_spec(point.module.partition(".")[0])

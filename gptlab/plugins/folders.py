@@ -74,13 +74,18 @@ def plugin_folders() -> list[PluginFolder]:
     # An installed package has no pyproject.toml beside it: what is called plugins there is not ours.
     own = [checkout_folder()] if (checkout_folder().parent / "pyproject.toml").is_file() else []
     here = Path(os.environ.get(HERE) or Path.cwd()) / NAME
-    folders = {path.resolve(): path for path in [*own, here, *map(Path, named_folders())]}
-    named = {Path(name).resolve() for name in named_folders() if os.path.isabs(name)}
+    folders = {real_path(path): path for path in [*own, here, *map(Path, named_folders())]}
+    named = {real_path(Path(name)) for name in named_folders() if os.path.isabs(name)}
     return [
         PluginFolder(path, real == checkout_folder(), real in named)
         for real, path in folders.items()
-        if path.is_dir()
+        if os.path.isdir(path)
     ]
+
+
+def real_path(path: Path) -> Path:
+    """Without links; unlike `resolve`, also for one that leads to itself."""
+    return Path(os.path.realpath(path))
 
 
 def named_folders() -> list[str]:
@@ -107,9 +112,9 @@ def checkout_folder() -> Path:
 def is_plugin(path: Path) -> bool:
     if path.name.startswith(("_", ".", "test_")):
         return False
-    return path.suffix == ".py" if path.is_file() else (path / "__init__.py").is_file()
+    return path.suffix == ".py" if os.path.isfile(path) else os.path.isfile(path / "__init__.py")
 
 
 def is_importable(path: Path) -> bool:
     """Whether a plugin beside it may import it, or Python what was compiled of the plugin."""
-    return ownership.is_code(path.name) or path.is_dir()
+    return ownership.is_code(path.name) or os.path.isdir(path)

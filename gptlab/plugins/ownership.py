@@ -40,10 +40,12 @@ def stranger_in(entry: Path, owners: frozenset[int]) -> str:
     What a link in it leads to is looked at, and not what is below that, which may be a disk of data.
     """
     found = [entry]
-    if not entry.is_symlink() or (entry / "__init__.py").is_file():
+    if not os.path.islink(entry) or os.path.isfile(entry / "__init__.py"):
         for place, folders, files in os.walk(entry):
             found += [Path(place, name) for name in [*folders, *filter(is_code, files)]]
-    said = (stranger_at(path, owners) if path.is_symlink() else stranger_of(path, owners) for path in found)
+    said = (
+        stranger_at(path, owners) if os.path.islink(path) else stranger_of(path, owners) for path in found
+    )
     return next(filter(None, said), "")
 
 
@@ -60,7 +62,7 @@ def way_to(path: Path) -> Iterator[Path]:
         name = waiting.pop()
         there = here.parent if name == ".." else here / name
         yield there
-        if there.is_symlink() and links < LINKS:
+        if os.path.islink(there) and links < LINKS:
             links += 1
             target = there.readlink()
             here = Path("/") if target.is_absolute() else here

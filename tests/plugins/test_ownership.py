@@ -154,6 +154,28 @@ def test_where_only_ones_own_can_be_removed_ones_own_is_safe(folder: Path) -> No
     assert "halfmul" in load_plugins().registry.names("op")
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_has_none(folder: Path) -> None:
+    for mode in (0o000, 0o400, 0o100):
+        (folder / "plugins").chmod(mode)
+        assert "halfmul" not in load_plugins().registry.names("op")
+    (folder / "plugins").chmod(0o700)
+
+
+def test_a_folder_that_is_a_link_to_itself_has_none(folder: Path) -> None:
+    (folder / "plugins").rename(folder / "others")
+    (folder / "plugins").symlink_to("plugins")
+    assert "halfmul" not in load_plugins().registry.names("op")
+
+
+def test_processes_that_began_elsewhere_are_told_whose_plugins_run(folder: Path, monkeypatch) -> None:
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("GPTLAB_PLUGINS_OF", str(folder))
+    assert "halfmul" in load_plugins().registry.names("op")
+    opened(folder / "plugins")
+    assert "halfmul" not in load_plugins().registry.names("op")
+
+
 def test_links_without_end_are_no_plugins(folder: Path) -> None:
     (folder / "plugins/a.py").symlink_to("b.py")
     (folder / "plugins/b.py").symlink_to("a.py")
