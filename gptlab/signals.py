@@ -128,21 +128,20 @@ class Watch(threading.Thread):
     def __init__(self, received: Received) -> None:
         super().__init__(name="signals", daemon=True)
         self.received = received
-        self.reader, self.writer = socket.socketpair()
-        self.writer.setblocking(False)
 
     def run(self) -> None:
-        while number := self.wait(None):
-            if not self.follow(number):
+        while (number := self.wait(None)) != 0:
+            if number is not None and not self.follow(number):
                 return
 
     def wait(self, seconds: float | None) -> int | None:
-        """The next signal; 0 once the command has ended; None if there was none in this time."""
+        """The next of SIGNALS; 0 once the command has ended; None if there was none in this time, or another signal."""
         self.reader.settimeout(seconds)
         try:
-            return ord(self.reader.recv(1) or b"\0")
+            number = ord(self.reader.recv(1) or b"\0")
         except TimeoutError:
             return None
+        return number if number in (0, *SIGNALS) else None
 
     def follow(self, number: int) -> bool:
         """From a signal until Python is told of it, or the process ends; False if the command ended before."""
@@ -172,13 +171,15 @@ class Watch(threading.Thread):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.set_wakeup_fd(self.writer.fileno(), warn_on_full_buffer=False)
+        self.reader, writer = socket.socketpair()
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         self.start()
         try:
             yield
         finally:
             signal.set_wakeup_fd(before)
-            self.writer.close()
+            writer.close()
             self.join()
             self.reader.close()
 

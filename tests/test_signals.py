@@ -322,9 +322,10 @@ def test_handlers_are_put_back() -> None:
 
 # Compiled code that Python waits for, as for a step of minutes: the main thread is told of no signal meanwhile.
 WITHIN_COMPILED_CODE = """
-import hashlib, sys
+import hashlib, signal, sys
 from gptlab import cli, signals
 
+signal.signal(signal.SIGUSR1, lambda *_: None)
 signals.PATIENCE, signals.GRACE = 0.3, 1.5
 
 def dispatch(arguments):
@@ -343,8 +344,9 @@ sys.exit(cli.main(["train"]))
         (10**9, [signal.SIGTERM], 143, "stopped by SIGTERM within a step"),
         (10**9, [signal.SIGINT, signal.SIGINT], 130, "stopped by Ctrl-C within a step"),
         (3 * 10**6, [signal.SIGINT], 130, "stopped by Ctrl-C\n"),
+        (8 * 10**6, [signal.SIGUSR1, signal.SIGUSR1], 0, ""),
     ],
-    ids=["one-sigterm", "two-of-ctrl-c", "one-is-waited-for"],
+    ids=["one-sigterm", "two-of-ctrl-c", "one-is-waited-for", "another-s"],
 )
 def test_compiled_code_does_not_keep_a_signal_off(
     rounds: int, sent: list[signal.Signals], status: int, said: str
