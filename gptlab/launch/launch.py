@@ -27,7 +27,7 @@ from gptlab.runs.checkpoint.newest import remove_leftovers
 from gptlab.runs.claiming import claimed
 from gptlab.runs.files import PLUGINS
 from gptlab.runs.folder import RunFolder
-from gptlab.runs.recording import FolderListener, IdentityListener
+from gptlab.runs.recording import FolderListener, IdentityListener, keep_rows
 from gptlab.runs.run import Run
 from gptlab.runs.saving import Saver
 from gptlab.signals import ending_between_steps
@@ -196,7 +196,7 @@ def train(training: Training, saver: Saver) -> None:
     try:
         training.run()
     except BaseException as reason:
-        save_stopped(saver, training.state, training.plan, reason)
+        save_stopped(saver, training, reason)
         raise
     save_end(saver, training)
 
@@ -220,12 +220,14 @@ def save_end(saver: Saver, training: Training) -> None:
         saver.tell(state.step)
 
 
-def save_stopped(saver: Saver, state: State, plan: Plan, reason: BaseException) -> None:
+def save_stopped(saver: Saver, training: Training, reason: BaseException) -> None:
     """Save what there is; the message of a signal, or of a fault, says where it is, or why it is not."""
-    run = saver.run
+    run, state, plan = saver.run, training.state, training.plan
     at = f"at step {state.step} of {plan.numSteps}"
     told = ""
     try:
+        # First: a checkpoint must not have a step of which the folder lacks the row.
+        keep_rows(run, *training.newest, state.step)
         if saver.save(state) is not None:
             told = f"{at}; kept in {shown(run.folder)}"
             if state.step < plan.numSteps:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from gptlab.calling import warn
+from gptlab.errors import UserError
 from gptlab.files import append_whole
 from gptlab.plugins.hookspecs import hookimpl
 from gptlab.runs.files import METRICS, SAMPLES
 from gptlab.runs.folder import RunFolder, facts_of
 from gptlab.runs.run import RUNNING, Run, end_of
-from gptlab.training.metric_rows import line_of
+from gptlab.training.metric_rows import Metrics, line_of
 
 
 class FolderListener:
@@ -37,6 +38,25 @@ class FolderListener:
         self._samples.append(
             run.folder, "".join(f"step {at}: {text}\n" for at, texts in new for text in texts)
         )
+
+
+def keep_rows(run: Run, end: int, rows: Metrics, step: int) -> None:
+    """Have run and folder hold the rows of the newest chunk of steps, also where a second signal cut off the telling.
+
+    end: where the chunk ends; step: how far the run is. Raises OSError if they cannot be written, and ValueError if the
+    rows of the last steps are not known.
+    """
+    if end != step:
+        raise ValueError("the losses of the last steps are not known")
+    told = {at for at, _ in run.metrics[-len(rows) :]}
+    run.metrics += [(at, row) for at, row in rows if at not in told]
+    path = run.folder / METRICS
+    known = RunFolder(run.folder).rows()[-1:]
+    lacking = "".join(line_of(at, row) for at, row in run.metrics if not known or at > known[0][0])
+    if lacking:
+        with suppress(FileNotFoundError):
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # what is left of a line that was cut off
+        append_whole(path, lacking.encode("utf-8"))
 
 
 class GrowingFile:
@@ -73,19 +93,29 @@ class IdentityListener:
 
     def __init__(self) -> None:
         self._status = ""
+        self._stepped = False
+        self._before: dict[str, Any] = {}  # what it told of the end of a run that is resumed
 
     @hookimpl
     def gptlab_run_started(self, run: Run) -> None:
         if run.resumed_from is not None:
+            told = RunFolder(run.folder).identity()
+            self._before = {
+                name: told[name] for name in ("status", "reason", "ended", "diverged") if name in told
+            }
             self._write(run, RUNNING, id=run.id, reason="", ended=None, diverged="", **facts_of(run))
 
     @hookimpl
     def gptlab_step_ended(self, run: Run) -> None:
+        self._stepped = True
         self._write(run, RUNNING)
 
     @hookimpl
     def gptlab_run_ended(self, run: Run, error: BaseException | None) -> None:
-        if run.metrics:
+        if isinstance(error, UserError) and self._before and not self._stepped:
+            with suppress(OSError):
+                RunFolder(run.folder).update(**self._before)  # it was not gone on with
+        elif run.metrics:
             status, reason = end_of(error)
             diverged = {"diverged": run.diverged} if run.diverged else {}
             self._write(run, status, reason=reason, ended=int(time.time() * 1000), **diverged)

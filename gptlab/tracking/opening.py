@@ -9,8 +9,9 @@ from gptlab.errors import UserError
 from gptlab.runs.folder import OVER, ToldFolder
 from gptlab.runs.run import INTERRUPTED, KILLED
 from gptlab.tracking import orphans
+from gptlab.tracking.beginning import check_experiment, check_run
 from gptlab.tracking.facts import KEY, TAG_LENGTH, tags_of
-from gptlab.tracking.store import Store
+from gptlab.tracking.store import Away, Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,7 +32,9 @@ def open_run(
     told = folder.identity()
     run_id = folder.id or ("" if fresh else find_made_before(client, store, told))
     found = find_run(client, store, run_id) if run_id else None
-    if found is None:
+    if found is None and run_id and told.get("status") not in OVER:
+        check_run(store, run_id, None)
+    if found is None:  # also of a run that is over, and that a store which was there before had
         run_id = make_run(client, store, folder.path, told)
     elif told.get("status") not in OVER:
         take_over(client, found, told["description"], told["process"])
@@ -45,6 +48,10 @@ def make_run(client: "MlflowClient", store: Store, folder: Path, told: dict[str,
     """A run as its folder tells of it; its id."""
     experiment, tags = experiment_id(client, store, told["experiment"]), tags_of(folder, told)
     made = client.create_run(experiment, start_time=told["began"], run_name=told["name"], tags=tags)
+    if not made.info.run_id:
+        raise Away(
+            f"{store.shown} must tell of the run that it has made, and does not: it is no MLflow server"
+        )
     return str(made.info.run_id)
 
 
@@ -57,8 +64,8 @@ def find_made_before(client: "MlflowClient", store: Store, told: dict[str, Any])
     return str(found[0].info.run_id) if found else ""
 
 
-def find_run(client: "MlflowClient", store: Store, run_id: str) -> "MlflowRun":
-    """What MLflow knows of a run. Raises UserError if it is not there, or deleted."""
+def find_run(client: "MlflowClient", store: Store, run_id: str) -> "MlflowRun | None":
+    """What MLflow knows of a run; None if it has none. Raises UserError if it is deleted, Away for an odd answer."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -66,15 +73,12 @@ def find_run(client: "MlflowClient", store: Store, run_id: str) -> "MlflowRun":
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        raise UserError(
-            f"the MLflow run {run_id} must be in {store.shown} to be continued, and is not. Give the store "
-            "that it was logged to with tracking.uri=, or go on without: tracking=none"
-        ) from None
-    if found.info.lifecycle_stage != "active":
-        raise UserError(
-            f"the MLflow run {run_id} must not be deleted to be continued, and is. Restore it: "
-            f"mlflow runs restore --run-id {run_id}"
+        return None
+    if found.info.run_id != run_id:
+        raise Away(
+            f"{store.shown} must tell of the run {run_id}, and tells of another: it is no MLflow server"
         )
+    check_run(store, run_id, found.info.lifecycle_stage)
     return found
 
 
@@ -121,11 +125,11 @@ def experiment_id(client: "MlflowClient", store: Store, name: str) -> str:
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
-    if experiment.lifecycle_stage != "active":
-        raise UserError(
-            f"the MLflow experiment '{name}' must not be deleted, and is. Restore it (mlflow experiments "
-            f"restore -x {experiment.experiment_id}) or name another with tracking.experimentName="
+    if experiment.name != name:
+        raise Away(
+            f"{store.shown} must tell of the experiment '{name}', and does not: it is no MLflow server"
         )
+    check_experiment(name, experiment.experiment_id, experiment.lifecycle_stage)
     if experiment.artifact_location.startswith("mlflow-artifacts:") and store.artifacts:
         raise UserError(
             f"the MLflow experiment '{name}' was made by an MLflow server and keeps its artifacts behind "
@@ -155,9 +159,14 @@ def end_of(told: dict[str, Any]) -> dict[str, Any]:
 def end_run(
     client: "MlflowClient", run_id: str, status: str, reason: str = "", ended: int | None = None
 ) -> None:
-    """Close a run, with the reason; one without was not killed, though its process may have seemed gone meanwhile."""
+    """Close a run, with the reason; one without was not killed, though its process may have seemed gone meanwhile.
+
+    Raises Away if the store does not say so then: something else may answer for it.
+    """
     if reason:
         client.set_tag(run_id, "error", reason[:TAG_LENGTH])
     elif client.get_run(run_id).data.tags.get("error") in (orphans.REASON, INTERRUPTED):
         client.delete_tag(run_id, "error")
     client.set_terminated(run_id, status, end_time=ended)
+    if client.get_run(run_id).info.status != status:
+        raise Away(f"it has not kept that the run is {status}: what answers is no MLflow server")

@@ -25,14 +25,8 @@ from gptlab.tracking.facts import (
     show_as_table,
 )
 from gptlab.tracking.opening import end_of, end_run, make_run, open_run
-from gptlab.tracking.store import (
-    WITHOUT,
-    Store,
-    check_server,
-    check_store,
-    find_store,
-    refusal_of,
-)
+from gptlab.tracking.server import check_server
+from gptlab.tracking.store import WITHOUT, Store, check_store, find_store, refusal_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -4,7 +4,6 @@ Everything but `create_store` and `open_store` works without loading MLflow, so 
 `tracking.uri` is reported in milliseconds and not after seconds of imports.
 """
 
-import base64
 import importlib.metadata
 import importlib.util
 import math
@@ -13,10 +12,7 @@ import re
 import shlex
 import shutil
 import sqlite3
-import ssl
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -43,6 +39,13 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 WITHOUT = "To go on without MLflow, add tracking=none."
+PAGE = re.compile(r"['\"]?\s*<(!doctype|html|head|body)\b", re.IGNORECASE)
+LOCKED_SECONDS = 10.0  # that another program may hold an SQLite file
+SHOWN = 300  # signs of an error of MLflow's
+
+
+class Away(UserError):
+    """A store that does not answer as one: it may later, and what it is to have is kept for it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def refusal_of(store: Store, reply: Message, what: str = "") -> str:
     """What MLflow's process has said in refusing `what`, for a person to read."""
     if reply["user"]:
         return str(reply["message"])
-    return f"the MLflow store {store.shown} refuses{what}: {reply['message']}. {WITHOUT}"
+    return f"the MLflow store {store.shown} refuses{what}: {str(reply['message']).rstrip('.')}. {WITHOUT}"
 
 
 def find_store(uri: str | None = None, folder: Path | None = None) -> Store:
@@ -165,9 +168,14 @@ def _check_schema(database: Path) -> None:
 def _schema_version(database: Path) -> str:
     try:
         address = f"file:{quote(str(database))}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True, timeout=10)) as connection:
+        with closing(sqlite3.connect(address, uri=True, timeout=LOCKED_SECONDS)) as connection:
             rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise Away(
+                f"the MLflow store {database} must be free within {LOCKED_SECONDS:g} s, and another program holds it. "
+                f"End that one. {WITHOUT}"
+            ) from None
         reason = str(error)
     else:
         if len(rows) == 1:
@@ -205,73 +213,20 @@ def _mlflow_version() -> str:
     return importlib.metadata.version("mlflow")
 
 
-def check_server(store: Store, timeout: float = 5.0) -> None:
-    """Raise UserError if nothing answers at the store's address within `timeout` seconds.
-
-    MLflow's own first call would retry for minutes.
-    """
-    request = urllib.request.Request(f"{store.uri.rstrip('/')}/health")
-    if given := credentials(store):
-        # Not to another host, if the answer sends us there.
-        request.add_unredirected_header("Authorization", given)
-    try:
-        urllib.request.urlopen(request, timeout=timeout).close()
-    except urllib.error.HTTPError as error:
-        error.close()  # Something answers; whether it is MLflow, the first real call will tell.
-        if error.code == 401:
-            _check_credentials(store, given)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, ssl.SSLError):
-            return  # Reachable; certificates are MLflow's business (MLFLOW_TRACKING_INSECURE_TLS ...).
-        raise UserError(
-            f"the MLflow server at {store.shown} must answer within {timeout:g} s, and does not ({reason}). "
-            f"Start it, or give another address with tracking.uri=. {WITHOUT}"
-        ) from None
-
-
-def credentials(store: Store) -> str:
-    """What the store's server is told of who asks, as MLflow would; empty if nothing is."""
-    user = store.user or os.environ.get("MLFLOW_TRACKING_USERNAME", "")
-    password = store.password if store.user else os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
-    if user and password:
-        return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode('ascii')}"
-    token = os.environ.get("MLFLOW_TRACKING_TOKEN", "")
-    return f"Bearer {token}" if token else ""
-
-
-def _check_credentials(store: Store, given: str) -> None:
-    """Raises UserError for a server that has refused those that were given, or wants some."""
-    from requests.utils import get_netrc_auth
-
-    if not given and get_netrc_auth(store.uri):  # as MLflow's own client does
-        return
-    scheme, _, host = store.uri.partition("://")
-    was = "refuses those that were given" if given else "was given none"
-    raise UserError(
-        f"the MLflow server at {store.shown} wants a user and a password, and {was}. Set MLFLOW_TRACKING_USERNAME "
-        f"and MLFLOW_TRACKING_PASSWORD, or type {KEY}={scheme}://USER:PASSWORD@{host}. {WITHOUT}"
-    )
-
-
 def said(error: Exception) -> str:
-    """The first line of an error: SQLAlchemy's go on with the statement and its thousand values."""
-    return str(error).strip().partition("\n")[0][:500] or type(error).__name__
-
-
-def answers(store: Store, timeout: float) -> bool:
-    """True if a server answers within `timeout` seconds."""
-    try:
-        check_server(store, timeout)
-    except UserError:
-        return False
-    return True
+    """An error in one line: SQLAlchemy's go on with the statement and its values, a server's with a whole page."""
+    line = str(error).strip().partition("\n")[0]
+    if page := PAGE.search(line):
+        line = f"{line[: page.start()]}a page of HTML"
+    # What another program has written must not act on the terminal.
+    line = "".join(sign if sign.isprintable() else " " for sign in line)
+    return f"{line[:SHOWN]}..." if len(line) > SHOWN else line or type(error).__name__
 
 
 def open_store(store: Store) -> "MlflowClient":
     """A client of the store, which is made first if it is a file that is not there yet.
 
-    Raises UserError if it cannot be made or opened.
+    Raises UserError if it cannot be made or opened; Away if that may be possible later.
     """
     check_store(store)
     if store.database is not None:
@@ -285,7 +240,7 @@ def open_store(store: Store) -> "MlflowClient":
         client = connect(store)
         client.search_experiments(max_results=1)
     except Exception as error:
-        raise UserError(f"the MLflow store {store.shown} cannot be opened: {error}. {WITHOUT}") from error
+        raise Away(f"the MLflow store {store.shown} cannot be opened: {said(error)}. {WITHOUT}") from error
     return client
 
 
@@ -325,7 +280,7 @@ def create_store(store: Store) -> None:
                     os.link(fresh, database)
                 sync(database.parent)
     except OSError as error:
-        raise UserError(f"the MLflow store {database} cannot be made: {error}. {WITHOUT}") from error
+        raise UserError(f"the MLflow store {database} cannot be made: {said(error)}. {WITHOUT}") from error
 
 
 def _migrate(fresh: Path, artifacts: str | None) -> None:

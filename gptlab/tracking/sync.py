@@ -20,7 +20,8 @@ from gptlab.runs.run import FINISHED, KILLED, RUNNING
 from gptlab.tracking.facts import COUNTS, TAG_LENGTH, clean_key, flat_params, log_params
 from gptlab.tracking.opening import end_of, end_run, open_run, steps_of
 from gptlab.tracking.orphans import REASON
-from gptlab.tracking.store import Store, answers
+from gptlab.tracking.server import answers
+from gptlab.tracking.store import Away, Store
 from gptlab.tracking.uploads import Uploads
 from gptlab.training.metric_rows import Metrics, rows_after
 
@@ -92,6 +93,8 @@ class Sync:
         ended = ended or int(time.time() * 1000)
         parts: list[Callable[[], object]] = [self.open, *self._parts()]
         parts += [lambda: self.uploads.results(status, self._newest())]
+        if self.store.is_server:
+            parts += [lambda: self._confirm(status)]
         parts += [lambda: self._close(status, reason, ended)]
         for part in parts:
             if part is not parts[-1] and part is not parts[0] and time.monotonic() > deadline:
@@ -138,17 +141,19 @@ class Sync:
             if self._in_doubt:
                 self._last |= steps_of(self.client.get_run(self.run.id))
                 self._in_doubt = False
-            points, best = self._points(rows)
+            points, best = self._points(rows, self._best, lambda key, step: step <= self._last.get(key, -1))
             while batch := list(islice(points, METRICS_A_BATCH)):
                 self._log(batch)
             self._read, self._best = end, best[0]
 
-    def _points(self, rows: Metrics) -> tuple[Iterator[Point], list[float]]:
+    def _points(
+        self, rows: Metrics, lowest: float, has: Callable[[str, int], bool]
+    ) -> tuple[Iterator[Point], list[float]]:
         """What the store has not of these rows, and, once that is read, the lowest validation loss up to them.
 
-        MLflow does not know the lowest so far: it is a metric of its own.
+        lowest: that of the rows before. MLflow does not know the lowest so far: it is a metric of its own.
         """
-        times, best = self._times(), [self._best]
+        times, best = self._times(), [lowest]
 
         def points() -> Iterator[Point]:
             for step, values in rows:
@@ -156,7 +161,7 @@ class Sync:
                 if math.isfinite(values.get(LOSS, math.nan)):
                     best[0] = named[BEST] = min(best[0], values[LOSS])
                 for key, value in named.items():
-                    if step > self._last.get(key, -1):
+                    if not has(key, step):
                         yield key, value, times(step), step
 
         return points(), best
@@ -210,6 +215,43 @@ class Sync:
             newest = self._newest()
             if newest is not None and newest.name.endswith(f"-{steps:06d}"):
                 self.uploads.results(FINISHED, newest)
+
+    def _confirm(self, status: str) -> None:
+        """Send again what a server has taken and has not: something else may have answered for it, with a 200.
+
+        Raises Away if it has not all of it then.
+        """
+        points = self._lost_points()
+        if not self._forget_lost() and not points:
+            return
+        for start in range(0, len(points), METRICS_A_BATCH):
+            self._log(points[start : start + METRICS_A_BATCH])
+        for part in self._parts():
+            part()
+        self.uploads.results(status, self._newest())
+        if self._lost_points() or self._forget_lost():
+            raise Away("it has not kept all that it has taken")
+
+    def _lost_points(self) -> list[Point]:
+        """What is in the rows of the folder and not in the store."""
+        there: dict[str, set[int]] = {}
+
+        def has(key: str, step: int) -> bool:
+            if key not in there:
+                there[key] = {metric.step for metric in self.client.get_metric_history(self.run.id, key)}
+                self.on_written()
+            return step in there[key]
+
+        return list(self._points(self.folder.rows(), math.inf, has)[0])
+
+    def _forget_lost(self) -> bool:
+        """Whether the store lacks something else that it has taken: that is to be sent again."""
+        found = self.client.get_run(self.run.id)
+        facts = flat_params(self.run.config).keys() <= found.data.params.keys()
+        if not facts or not found.inputs or not found.inputs.dataset_inputs:
+            self.fresh = self._facts_sent = False
+        behind_it = found.info.artifact_uri.startswith("mlflow-artifacts:")
+        return (behind_it and self.uploads.forget_lost()) or not self._facts_sent
 
     def _newest(self) -> Path | None:
         return next(reversed(self.folder.checkpoints()), None)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -25,17 +26,12 @@ from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import Run, end_of
 from gptlab.streams import show
 from gptlab.tracking import MLflowTracking
+from gptlab.tracking.beginning import check_database
 from gptlab.tracking.connection import Connection, connections
 from gptlab.tracking.facts import begun_facts
 from gptlab.tracking.parent import PARENT
-from gptlab.tracking.store import (
-    WITHOUT,
-    Store,
-    check_server,
-    check_store,
-    find_store,
-    refusal_of,
-)
+from gptlab.tracking.server import check_server
+from gptlab.tracking.store import WITHOUT, check_store, find_store, refusal_of
 
 STARTING_SECONDS = 20.0  # the longest that a run waits to exist, only to be closed
 CLOSING_SECONDS = 120.0  # the longest that a finished run waits for the next thing to be written
@@ -56,6 +52,7 @@ class Tracker:
         self._ready = False
         self._accepted = False  # MLflow's process has the run, though a server may not yet
         self._reported = False
+        self._refusal = ""  # why nothing more of the run is written
         self._restarts = 0
         self._end: dict[str, str] | None = None  # the message that ended the run, once it is over
 
@@ -67,15 +64,18 @@ class Tracker:
     def gptlab_run_started(self, run: Run) -> None:
         """Have the store, the experiment and the run made, or the run `run.id` opened again; returns at once.
 
-        Raises UserError if the store is a file that cannot be opened or made.
+        Raises UserError if the store is a file that cannot be opened or made, or in which the experiment or the run is
+        deleted.
         """
         store = find_store(self.config.uri)
         check_store(store)
         self._run = run
         self._store = store
+        check_database(store, self.config.experimentName, run.id)
         # That of a sweep's parent has answered; if it is away now, the job goes on, and is written later.
         if store.is_server and PARENT not in run.tags:
-            self._server = _in_thread(check_server, store)
+            check = partial(check_server, store, experiment=self.config.experimentName, run_id=run.id)
+            self._server = _in_thread(check)
         folder, fresh = RunFolder(run.folder), run.resumed_from is None and not run.id
         told = begun_facts({} if fresh else folder.identity())
         folder.update(**told, store=store.address, experiment=self.config.experimentName, synced=False)
@@ -87,10 +87,10 @@ class Tracker:
         self._connection.send(do="follow", store=asdict(self._store), folder=folder, fresh=fresh)
 
     def wait_until_reachable(self) -> None:
-        """Wait until a server, if the store is one, has answered: 5 s at most, and nothing for a file.
+        """Wait until a server, if the store is one, has answered: some seconds at most, and nothing for a file.
 
         With this the steps may begin before the run exists: what they report is queued, and the
-        first `gptlab_step_ended` after that sets `run.id`. Raises UserError if nothing answers.
+        first `gptlab_step_ended` after that sets `run.id`. Raises UserError if what answers does not take the run.
         """
         if self._server is not None:
             with self._giving_up():
@@ -108,14 +108,15 @@ class Tracker:
 
     @hookimpl
     def gptlab_step_ended(self, run: Run, step: int, metrics: dict[str, float]) -> None:
-        """Raises UserError if the run was not waited for and the store has refused it."""
+        """Of a run that MLflow refuses after all the folder keeps everything: training goes on."""
         if self._connection is None:
             return
         if _is_last(run, step):
             self._connection.send(do="now")
-        with self._giving_up():
-            while self._connection is not None and (reply := self._connection.receive(0.0)) is not None:
-                self._take(reply)
+        while self._connection is not None and (reply := self._connection.receive(0.0)) is not None:
+            self._take(reply)
+        if self._refusal:
+            self._report(f"{self._refusal}{self._rest()}")
 
     @hookimpl
     def gptlab_checkpoint_saved(self, run: Run, folder: Path, step: int, removed: list[Path]) -> None:
@@ -140,57 +141,68 @@ class Tracker:
 
         Within `connections.in_background` that is waited for only at its end.
         """
-        if self._connection is None:
+        if self._connection is None and not self._refusal:
             return
-        if not self._accepted and not self._started_late(error):
-            return
-        # Of a run that took no step its folder keeps nothing, and is gone in a moment.
-        self._end = {} if run.metrics else dict(zip(("status", "reason"), end_of(error), strict=True))
-        self._connection.send(do="end", **self._end)
         if run.metrics:
-            connections.end(self._finish)
+            connections.end(partial(self._finish, error))
         else:
-            self._finish()
+            self._finish(error)
 
-    def _finish(self) -> None:
-        """Wait until all is written."""
-        assert self._connection is not None
-        deadline = time.monotonic() + CLOSING_SECONDS
-        while self._connection is not None:
-            reply = self._connection.receive(deadline - time.monotonic())
-            if reply is None:
-                self._report(f"nothing more is written for {CLOSING_SECONDS:g} s; going on without")
-                return self._end_process()
-            self._take(reply)
-            deadline = time.monotonic() + CLOSING_SECONDS  # all is well; there is only much to write
-
-    def _started_late(self, error: BaseException | None) -> bool:
-        """Wait for a run that ended before it existed; False if it never comes."""
-        late = "the run ended before the store had answered, and is not logged"
+    def _finish(self, error: BaseException | None) -> None:
+        """Wait until all is written, or say what is to be done for that."""
         try:
-            self._wait(lambda: self._accepted, CLOSING_SECONDS if error is None else STARTING_SECONDS, late)
-        except UserError as refusal:
-            self._report(str(refusal))
-        return self._accepted
+            if self._connection is not None and not self._accepted:  # it ended before MLflow's process had it
+                late = "the run ended before the store had answered"
+                self._wait(
+                    lambda: self._accepted, CLOSING_SECONDS if error is None else STARTING_SECONDS, late
+                )
+            if self._connection is not None:
+                # Of a run that took no step its folder keeps nothing, and is gone in a moment.
+                told = (
+                    {} if self._run.metrics else dict(zip(("status", "reason"), end_of(error), strict=True))
+                )
+                self._end = told
+                self._connection.send(do="end", **told)
+            while self._connection is not None:
+                late = f"nothing more is written for {CLOSING_SECONDS:g} s"
+                # Each answer says that all is well, and that there is only much to write.
+                with self._giving_up():
+                    self._take_next(CLOSING_SECONDS, late)
+        except UserError:
+            pass  # it is kept
+        except KeyboardInterrupt:
+            self._refusal = "its end was not waited for"
+            raise
+        finally:
+            if self._refusal and self._run.metrics:
+                self._reported = False  # That it was being tried again is not the last word.
+                self._report(f"the run could not be written whole: {self._refusal}{self._rest()}")
 
     def _wait(self, until: Callable[[], bool], seconds: float, late: str) -> None:
         """Take answers. Raises UserError if MLflow refuses, or it takes longer than so many seconds."""
         deadline = time.monotonic() + seconds
         with self._giving_up():
             while not until() and self._connection is not None:
-                reply = self._connection.receive(deadline - time.monotonic())
-                if reply is None:
-                    raise UserError(late)
-                self._take(reply)
+                self._take_next(deadline - time.monotonic(), late)
+
+    def _take_next(self, seconds: float, late: str) -> None:
+        assert self._connection is not None
+        reply = self._connection.receive(seconds)
+        if reply is None:
+            self._refusal = late
+        else:
+            self._take(reply)
+        if self._refusal:
+            raise UserError(self._refusal)
 
     def _take(self, reply: dict[str, Any]) -> None:
-        """Act on an answer. Raises UserError if it is a refusal."""
+        """Act on an answer."""
         if reply["is"] == "started":
             self._run.id = reply["id"]
             self._ready = self._accepted = True
         elif reply["is"] == "refused":
             self._keep_process()
-            raise UserError(refusal_of(self._store, reply, " the run"))
+            self._refusal = refusal_of(self._store, reply, " the run").rstrip(".")
         elif reply["is"] == "failed":
             self._accepted = True
             self._report(f"not written, trying again until the run ends: {reply['message']}")
@@ -198,18 +210,15 @@ class Tracker:
             self._end_process()
             if self._restarts < RESTARTS and (self._accepted or reply["killed"]):
                 return self._go_on()
-            if not self._accepted:
-                raise UserError(f"the MLflow process ended before it began: {reply['message']}. {WITHOUT}")
-            self._reported = False
-            self._report(f"its process has ended. {reply['message']}{self._rest()}")
+            began = "has ended" if self._accepted else "ended before it began"
+            told = f": {reply['message']}" if reply["message"] else ""
+            self._reported, self._refusal = False, f"its process {began}{told}"
         elif reply["is"] == "ended":
             self._keep_process()
             if reply["registered"] and self._run.config.get("progress") != "none":
                 with suppress(OSError):  # nobody reads any more
                     show(f"registered as {reply['registered']}")
-            if reply["message"]:
-                self._reported = False  # That it was being tried again is not the last word.
-                self._report(f"the run could not be written whole: {reply['message']}{self._rest()}")
+            self._refusal = reply["message"]
 
     def _go_on(self) -> None:
         """Another process of MLflow's goes on with the run: what the first had not written is in the folder."""
@@ -256,13 +265,13 @@ def _is_last(run: Run, step: int) -> bool:
     return bool(step == run.config["train"]["numSteps"])
 
 
-def _in_thread(function: Callable[[Store], None], store: Store) -> "Future[None]":
-    """The result of `function(store)`, which a thread of its own works out: it must not hold the exit."""
+def _in_thread(function: Callable[[], None]) -> "Future[None]":
+    """The result of `function()`, which a thread of its own works out: it must not hold the exit."""
     future: Future[None] = Future()
 
     def work() -> None:
         try:
-            function(store)
+            function()
             future.set_result(None)
         except BaseException as error:
             future.set_exception(error)

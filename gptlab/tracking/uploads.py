@@ -40,12 +40,25 @@ class Uploads:
 
     def look(self) -> None:
         """Ask the store what it has of a run that others have written."""
-        self._sent |= self._listed(SAMPLES_FOLDER)
+        self._sent |= self._listed(SAMPLES_FOLDER) | self._whole_checkpoints()
+
+    def forget_lost(self) -> bool:
+        """Whether the store lacks something that it has taken: all of that is to be sent again."""
+        there = self._listed("") | self._listed(SAMPLES_FOLDER) | self._whole_checkpoints()
+        lost = self._sent - there - {MODEL} - ({CURVE} if not losses_of(self.folder.rows()) else set())
+        self._sent -= lost
+        self._samples_read = 0
+        return bool(lost)
+
+    def _whole_checkpoints(self) -> set[str]:
+        """Those in the store that have all files of the folder's, and those that are in the store only."""
+        whole = set()
         for step in self._listed(CHECKPOINTS):
             names = {path.rpartition("/")[2] for path in self._listed(step)}
             folder = self.run.folder / step
             if not folder.is_dir() or names == {file.name for file in folder.iterdir()}:
-                self._sent.add(step)
+                whole.add(step)
+        return whole
 
     def _listed(self, path: str) -> set[str]:
         return {file.path for file in self.client.list_artifacts(self.run.id, path)}
@@ -144,15 +157,20 @@ class Uploads:
             self._sent.add(MODEL)
 
 
-def log_curve(client: MlflowClient, run: Run, rows: Metrics) -> None:
-    """The losses as a picture; nothing if there are none."""
-    from gptlab.training.figures import loss_figure
-
+def losses_of(rows: Metrics) -> dict[str, list[tuple[int, float]]]:
+    """All that was logged, by name; nothing if there is no loss in it."""
     history: dict[str, list[tuple[int, float]]] = {}
     for step, values in rows:
         for name, value in values.items():
             history.setdefault(name, []).append((step, value))
-    if any(name.endswith("/loss") for name in history):
+    return history if any(name.endswith("/loss") for name in history) else {}
+
+
+def log_curve(client: MlflowClient, run: Run, rows: Metrics) -> None:
+    """The losses as a picture; nothing if there are none."""
+    from gptlab.training.figures import loss_figure
+
+    if history := losses_of(rows):
         with tempfile.TemporaryDirectory() as place:
             path = Path(place) / CURVE
             path.write_bytes(loss_figure(history, run.dataset.facts, run.name).png())

@@ -31,7 +31,7 @@ from gptlab.runs.folder import RunFolder, SweepFolder
 from gptlab.tracking.catch_up import catch_up_below, close_abandoned
 from gptlab.tracking.connection import Message
 from gptlab.tracking.parent import ParentSync, delete_runs, log_child
-from gptlab.tracking.store import Store, answers, connect, glance, open_store, said, settle
+from gptlab.tracking.store import Away, Store, connect, glance, open_store, said, settle
 from gptlab.tracking.sync import Sync, alone, end_killed
 
 if TYPE_CHECKING:
@@ -54,6 +54,10 @@ class Conversation:
         self._sync_at = float("inf")
         self._pause = 0.0
         self._lock: Lock | None = None
+        self._unopened: tuple[Store, Path, bool] | None = (
+            None  # what is to be followed, as long as the store is away
+        )
+        self._failure = ""
         self._reported_id = ""
         self.looking: threading.Thread | None = None
         self._looked: set[Path] = set()  # folders below which runs that are over were looked for
@@ -82,33 +86,41 @@ class Conversation:
 
     def _follow(self, store: Message, folder: str, fresh: bool) -> None:
         """Have the store follow what the folder of a run tells from now on."""
-        place, path = Store(**store), Path(folder)
-        self._sync_at, self._pause, self._reported_id = float("inf"), 0.0, ""
-        try:
-            # A server that has answered once may be away at any time; what then fails is tried again.
-            client = connect(place) if place.is_server else open_store(place)
-            self._lock = alone(path)
-            still = partial(self.reply, {"is": "writing"})
-            self.sync = Sync(client, place, RunFolder(path), fresh, on_written=still)
-            self.sync.open()
-        except Exception as error:
-            user = isinstance(error, UserError)
-            if self.sync is None or user or not place.is_server or answers(place, 2.0):
-                self.sync = None
-                self._unlock()
-                self.reply({"is": "refused", "message": str(error), "user": user})
-            else:
-                self._retry(error)
-            return
-        self._report_id(self.sync)
-        # A short run is over with the first sending: this goes on meanwhile.
-        self._look_for_folders(self.sync)
+        self._pause, self._reported_id, self.sync, self._failure = 0.0, "", None, ""
+        place = Store(**store)
+        self._unopened = (place, Path(folder), fresh)
+        # A short run is over with the first sending.
         self._send()
+        sync = self.sync
+        if sync is None or self._unopened is not None:
+            return
         try:
-            if glance(place, self.sync.run.id)[1]:
-                close_abandoned(client, place, [client.get_run(self.sync.run.id).info.experiment_id])
+            if glance(place, sync.run.id)[1]:
+                experiment = sync.client.get_run(sync.run.id).info.experiment_id
+                close_abandoned(sync.client, place, [experiment])
         except Exception as error:
             self._failed(error)
+
+    def _open(self, place: Store, path: Path, fresh: bool) -> None:
+        """Open the run of a folder, unless it is refused; a store that is away is asked again."""
+        try:
+            if self.sync is None:
+                client = connect(place) if place.is_server else open_store(place)
+                if self._lock is None:
+                    self._lock = alone(path)
+                still = partial(self.reply, {"is": "writing"})
+                self.sync = Sync(client, place, RunFolder(path), fresh, on_written=still)
+            self.sync.open()
+        except Exception as error:
+            if not isinstance(error, UserError) or isinstance(error, Away):
+                return self._retry(error)
+            self.sync = self._unopened = None
+            self._unlock()
+            self.reply({"is": "refused", "message": str(error), "user": True})
+        else:
+            self._unopened = None
+            self._report_id(self.sync)
+            self._look_for_folders(self.sync)
 
     def _look_for_folders(self, sync: Sync) -> None:
         """Of runs that are over, and that the processes which wrote them could not end."""
@@ -127,9 +139,16 @@ class Conversation:
 
     def _end(self, status: str = "", reason: str = "") -> None:
         """The run is over: as its folder says or, where that keeps nothing of it, as the message does."""
-        assert self.sync is not None
-        sync, self.sync = self.sync, None
+        if self.sync is None and self._unopened is not None:
+            self._send()
+            if self.sync is None and self._unopened is None:
+                return  # it is refused
+        sync, self.sync, self._unopened = self.sync, None, None
         self._sync_at = float("inf")
+        if sync is None:
+            self._unlock()
+            self.reply({"is": "ended", "message": self._failure, "registered": ""})
+            return
         self.reply({"is": "writing"})
         error = sync.close(status, reason) if status else sync.end()
         settle(sync.store)
@@ -184,7 +203,9 @@ class Conversation:
 
     def _send(self) -> None:
         self._sync_at = float("inf")
-        if self.sync is None:
+        if self._unopened is not None:
+            self._open(*self._unopened)
+        if self.sync is None or self._unopened is not None:
             return
         try:
             self.sync.send()
@@ -199,7 +220,8 @@ class Conversation:
         self._failed(error)
 
     def _failed(self, error: Exception) -> None:
-        self.reply({"is": "failed", "message": said(error)})
+        self._failure = said(error)
+        self.reply({"is": "failed", "message": self._failure})
 
     def _report_id(self, sync: Sync) -> None:
         """Tell of the run once it is made: at first the store may not have answered."""

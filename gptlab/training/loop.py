@@ -100,6 +100,8 @@ class Training:
     observers: told in this order. others: more held-out documents, by the name of the metric that their loss is.
     smoothed: the training loss of the steps that the state has behind it; like the state, it is whole between chunks.
     first: the metrics of step 1; none in what goes on with a run.
+    `newest`: the step at which the newest chunk has ended, and its rows: a second signal may keep the observers from
+    some of them, and the state may be ahead of it.
     """
 
     session: Session
@@ -112,6 +114,9 @@ class Training:
     others: Mapping[str, Documents] = field(default_factory=dict)
     smoothed: SmoothedLoss = field(default_factory=SmoothedLoss)
     first: dict[str, float] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.newest: tuple[int, list[tuple[int, dict[str, float]]]] = (self.state.step, [])
 
     def run(self) -> State:
         """Train to the end of the plan.
@@ -165,14 +170,15 @@ class Training:
     ) -> float | None:
         """The chunk's logged steps, one by one; the validation loss at its end, if it ends with an evaluation."""
         end = start + len(rates)
-        row: dict[str, float] = {}
+        rows: list[tuple[int, dict[str, float]]] = []
         losses, objectives = metrics.loss.tolist(), metrics.minimized.tolist()
         tokens = batches.lengths.sum(axis=1).tolist()
         smoothed = self.smoothed.add(start, losses, tokens)
+        finite = True
         for i in range(len(rates)):
             step = start + i + 1
             finite = math.isfinite(losses[i]) and math.isfinite(objectives[i])
-            evaluated = step == end and self.plan.is_evaluated(end) and finite
+            evaluated = step == end and self.plan.is_evaluated(end)
             if not (evaluated or not finite or step == 1 or step % self.plan.logEvery == 0):
                 continue
             row = {
@@ -188,17 +194,26 @@ class Training:
                 self.first = row
             if not math.isnan(tokens_per_second):
                 row["train/tokensPerSecond"] = tokens_per_second
+            rows.append((step, row))
+            if not finite:
+                break
+        self.newest = end, rows
+        for step, row in rows:
             try:
-                if evaluated:
+                if finite and step == end and self.plan.is_evaluated(end):
                     row |= self.evaluate()
             finally:
                 # Also if the evaluation fails: the step was taken, and what it gave is saved.
                 self.logged(step, row)
-            # The last update may break the weights with no step after it to show it in its loss.
-            for loss, name in NOT_FINITE.items():
-                if not math.isfinite(row.get(loss, 0.0)):
-                    raise TrainingStopped(f"the {name} became {row[loss]} at step {step}. {self.advice()}")
-        return row.get("val/loss") if self.plan.is_evaluated(end) else None
+            self.check_finite(step, row)
+        return row.get("val/loss") if rows and self.plan.is_evaluated(end) else None
+
+    def check_finite(self, step: int, row: dict[str, float]) -> None:
+        """Raises TrainingStopped for a loss that is no number."""
+        # The last update may break the weights with no step after it to show it in its loss.
+        for loss, name in NOT_FINITE.items():
+            if not math.isfinite(row.get(loss, 0.0)):
+                raise TrainingStopped(f"the {name} became {row[loss]} at step {step}. {self.advice()}")
 
     def advice(self) -> str:
         """What to try if a loss or a weight is not finite."""

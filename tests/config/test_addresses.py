@@ -26,7 +26,8 @@ from gptlab.config.addresses import (
 )
 from gptlab.errors import UserError
 from gptlab.tracking import MLflowTracking
-from gptlab.tracking.store import Store, check_server, credentials, find_store
+from gptlab.tracking.server import check_server, credentials
+from gptlab.tracking.store import Store, find_store
 from tests.resuming import TINY, write_corpus
 
 VARIABLES = (SECRET, "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
@@ -132,9 +133,11 @@ def guarded(user: str, password: str) -> Iterator[tuple[int, list[str]]]:
             right = self.headers.get("Authorization") == wanted
             if right:
                 asked.append(self.path)
+            content = b'{"experiment": {"experiment_id": "0"}}' if right else b""
             self.send_response(200 if right else 401)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
+            self.wfile.write(content)
 
         do_POST = do_GET
 
@@ -154,7 +157,7 @@ def guarded(user: str, password: str) -> Iterator[tuple[int, list[str]]]:
 def test_a_server_is_asked_with_the_password_and_refuses_another(monkeypatch: pytest.MonkeyPatch) -> None:
     with guarded("me", "p@ss/w%rd") as (port, asked):
         check_server(find_store(f"http://me:p@ss/w%25rd@127.0.0.1:{port}"))
-        assert asked == ["/health"]
+        assert asked == ["/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"]
         with pytest.raises(UserError, match="refuses those that were given") as refused:
             check_server(find_store(f"http://me:secret@127.0.0.1:{port}"))
         assert "secret" not in str(refused.value)

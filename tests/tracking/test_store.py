@@ -1,13 +1,9 @@
 """The MLflow store: found, made once whatever happens meanwhile, and refused when it does not fit."""
 
 import contextlib
-import socket
 import sqlite3
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,7 +11,6 @@ import pytest
 from gptlab.errors import UserError
 from gptlab.tracking.store import (
     Store,
-    check_server,
     check_store,
     find_store,
     glance,
@@ -187,40 +182,6 @@ def test_a_glance_tells_the_newest_experiment_and_whether_a_run_is_open(mlflow_f
     assert glance(store) == (experiment, True)
     client.set_terminated(run.info.run_id)
     assert glance(store) == (experiment, False)
-
-
-@contextlib.contextmanager
-def _silent_server() -> Iterator[int]:
-    """Accepts connections, and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
-
-
-def test_a_server_that_never_answers_is_given_up():
-    with _silent_server() as port, pytest.raises(UserError, match=r"within 0\.2 s.*timed out.*tracking=none"):
-        check_server(Store(f"http://127.0.0.1:{port}"), timeout=0.2)
-
-
-def test_a_server_that_is_not_there_is_given_up():
-    with _silent_server() as port:
-        pass
-    with pytest.raises(UserError, match="refused"):
-        check_server(Store(f"http://127.0.0.1:{port}"))
-
-
-def test_a_server_that_answers_anything_is_there():
-    class Forbidding(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_error(403)
-
-        def log_message(self, *args):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Forbidding) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        check_server(Store(f"http://127.0.0.1:{server.server_port}/"))
-        thread.join()
 
 
 # Both import MLflow once and fork, so that what is raced or killed is the making and not the import.

@@ -159,10 +159,8 @@ def test_an_unreachable_server_is_refused_in_time(tmp_path):
 def test_a_deleted_experiment_is_refused_with_the_command_that_restores_it(mlflow_folder):
     number = client().create_experiment("gptlab")
     client().delete_experiment(number)
-    tracker = MLflowTracking().start()
-    tracker.gptlab_run_started(make_run(mlflow_folder))
     with pytest.raises(UserError, match=f"restore -x {number}"):
-        tracker.wait_until_ready(120)
+        MLflowTracking().start().gptlab_run_started(make_run(mlflow_folder))
 
 
 def test_an_experiment_of_a_server_is_refused(mlflow_folder):
@@ -239,11 +237,11 @@ def test_the_training_goes_on_if_mlflow_s_process_dies_again_and_again(mlflow_fo
         go_on_until(lambda killed=killed: set(mlflow_processes()) - killed, tracker, run, step)
     log_step(listeners, run, 3)
     kill_mlflow()
-    told = "The rest is kept; to send it later: python -m gptlab sync run"
-    go_on_until(lambda: told in capsys.readouterr().err, tracker, run, 3)
+    told = "its process has ended. The rest is kept; to send it later: python -m gptlab sync run\n"
+    go_on_until(lambda: capsys.readouterr().err.endswith(told), tracker, run, 3)
     log_step(listeners, run, 4)
     listeners.run_ended(run, None)
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err.endswith(f"the run could not be written whole: {told}")
     assert run.id in sync_folder(run.folder)
     assert [m.step for m in client().get_metric_history(run.id, "train/loss")] == [1, 2, 3, 4]
     track(make_run(mlflow_folder))  # and the next one has a new process
