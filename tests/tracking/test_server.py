@@ -14,6 +14,7 @@ import pytest
 
 from gptlab.cli import main
 from gptlab.errors import UserError
+from gptlab.runs.folder import RunFolder
 from gptlab.tracking import store as stores
 from gptlab.tracking.server import answers, check_server
 from gptlab.tracking.store import Away, Store, said
@@ -167,7 +168,7 @@ def command(mlflow_folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[
 def test_a_server_that_refuses_keeps_step_1_from_being_taken(
     command: Callable[..., tuple[int, str]], mlflow_folder: Path, case: str
 ) -> None:
-    answer, told = (REFUSED | AWAY)[case]
+    answer = (REFUSED | AWAY)[case][0]
     with serving(answer) as server:
         status, error = command(f"tracking.uri={server.address}")
     assert status == 2 and error.count("\n") == 1 and error.startswith("gptlab: ")
@@ -224,8 +225,6 @@ def test_a_resumed_run_whose_store_is_gone_is_refused_and_left_as_it_was(
     assert command("hydra.run.dir=run", "train.numSteps=20", "checkpoint.every=5")[0] == 0
     # As if it had been stopped at step 15.
     shutil.rmtree(mlflow_folder / "run/checkpoints/step-000020")
-    from gptlab.runs.folder import RunFolder
-
     folder = RunFolder(mlflow_folder / "run")
     folder.update(status="KILLED", reason="interrupted", synced=False)
     before: dict[str, Any] = {key: folder.identity()[key] for key in ("status", "reason", "ended", "id")}
