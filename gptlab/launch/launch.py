@@ -10,7 +10,6 @@ from typing import Any
 
 from gptlab.calling import command_with, shown
 from gptlab.config.typed import Config, as_dict
-from gptlab.engines.engine import State
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.files import write_json
 from gptlab.launch import reports
@@ -32,7 +31,7 @@ from gptlab.runs.run import Run
 from gptlab.runs.saving import Saver
 from gptlab.signals import ending_between_steps
 from gptlab.training.divergence import divergence
-from gptlab.training.loop import Plan, Training
+from gptlab.training.loop import Training
 
 
 @dataclass(frozen=True)
