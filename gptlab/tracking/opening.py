@@ -168,5 +168,6 @@ def end_run(
     elif client.get_run(run_id).data.tags.get("error") in (orphans.REASON, INTERRUPTED):
         client.delete_tag(run_id, "error")
     client.set_terminated(run_id, status, end_time=ended)
-    if client.get_run(run_id).info.status != status:
+    now = client.get_run(run_id).info
+    if (now.run_id, now.status) != (run_id, status):
         raise Away(f"it has not kept that the run is {status}: what answers is no MLflow server")

@@ -18,7 +18,7 @@ from gptlab.runs.files import CONFIG, METRICS, PARAMETERS, PLUGINS, WRITING, che
 from gptlab.runs.folder import OVER, RunFolder, ToldFolder
 from gptlab.runs.run import FINISHED, KILLED, RUNNING
 from gptlab.tracking.facts import COUNTS, TAG_LENGTH, clean_key, flat_params, log_params
-from gptlab.tracking.opening import end_of, end_run, open_run, steps_of
+from gptlab.tracking.opening import end_of, end_run, find_run, open_run, steps_of
 from gptlab.tracking.orphans import REASON
 from gptlab.tracking.server import answers
 from gptlab.tracking.store import Away, Store
@@ -27,6 +27,7 @@ from gptlab.training.metric_rows import Metrics, rows_after
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
 
 LOSS, BEST = "val/loss", "val/best"
 METRICS_A_BATCH = 1000  # MLflow's limit
@@ -139,7 +140,7 @@ class Sync:
             if end == self._read:
                 return
             if self._in_doubt:
-                self._last |= steps_of(self.client.get_run(self.run.id))
+                self._last |= steps_of(self._found())
                 self._in_doubt = False
             points, best = self._points(rows, self._best, lambda key, step: step <= self._last.get(key, -1))
             while batch := list(islice(points, METRICS_A_BATCH)):
@@ -195,7 +196,7 @@ class Sync:
         """What is known at the start, but for what MLflow has already: it never lets that be changed."""
         if self._facts_sent:
             return
-        logged = {} if self.fresh else self.client.get_run(self.run.id).data.params
+        logged = {} if self.fresh else self._found().data.params
         params = {k: v for k, v in flat_params(self.run.config).items() if k not in logged}
         log_params(self.client, self.run.id, params)
         now = int(time.time() * 1000)
@@ -234,19 +235,28 @@ class Sync:
 
     def _lost_points(self) -> list[Point]:
         """What is in the rows of the folder and not in the store."""
-        there: dict[str, set[int]] = {}
+        latest, there = steps_of(self._found()), dict[str, set[int]]()
 
         def has(key: str, step: int) -> bool:
             if key not in there:
                 there[key] = {metric.step for metric in self.client.get_metric_history(self.run.id, key)}
+                if max(there[key], default=None) != latest.get(key):  # one of the two was not MLflow's
+                    raise Away("it tells now this and now that of the run: not all that answers is MLflow")
                 self.on_written()
             return step in there[key]
 
         return list(self._points(self.folder.rows(), math.inf, has)[0])
 
+    def _found(self) -> "MlflowRun":
+        """What MLflow knows of the run. Raises Away if it is not MLflow that answers."""
+        found = find_run(self.client, self.store, self.run.id)
+        if found is None:
+            raise Away("it does not know the run any more")
+        return found
+
     def _forget_lost(self) -> bool:
         """Whether the store lacks something else that it has taken: that is to be sent again."""
-        found = self.client.get_run(self.run.id)
+        found = self._found()
         facts = flat_params(self.run.config).keys() <= found.data.params.keys()
         if not facts or not found.inputs or not found.inputs.dataset_inputs:
             self.fresh = self._facts_sent = False

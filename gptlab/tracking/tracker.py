@@ -79,7 +79,9 @@ class Tracker:
         folder, fresh = RunFolder(run.folder), run.resumed_from is None and not run.id
         told = begun_facts({} if fresh else folder.identity())
         folder.update(**told, store=store.address, experiment=self.config.experimentName, synced=False)
-        self._follow(fresh)
+        self._fresh = fresh
+        if self._server is None:
+            self._follow(fresh)
 
     def _follow(self, fresh: bool) -> None:
         self._connection = connections.take()
@@ -92,16 +94,15 @@ class Tracker:
         With this the steps may begin before the run exists: what they report is queued, and the
         first `gptlab_step_ended` after that sets `run.id`. Raises UserError if what answers does not take the run.
         """
-        if self._server is not None:
-            with self._giving_up():
-                self._server.result()
+        if self._server is not None and self._connection is None:
+            self._server.result()
+            self._follow(self._fresh)  # not before: of a run that is refused nothing is made
 
     def wait_until_ready(self, timeout: float = 60.0) -> None:
         """Wait until the run exists; sets `run.id`.
 
         Raises UserError if the store cannot be reached or opened, or takes longer than `timeout` seconds.
         """
-        assert self._connection is not None, "gptlab_run_started comes first"
         self.wait_until_reachable()
         late = f"the MLflow store {self._store.shown} must answer within {timeout:g} s. {WITHOUT}"
         self._wait(lambda: self._ready, timeout, late)

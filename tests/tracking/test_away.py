@@ -1,7 +1,9 @@
 """A store that goes away, comes back, or never does; a disk that is full. The training goes on."""
 
 import json
+import os
 import shutil
+import signal
 import socket
 import time
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from gptlab.cli import main
 from gptlab.errors import UserError
 from gptlab.runs.folder import RunFolder
-from gptlab.tracking import catch_up, worker
+from gptlab.tracking import catch_up, sync, worker
 from gptlab.tracking.catch_up import UNSENT, sync_folder
 from gptlab.tracking.store import Store, find_store
 from tests.processes import wait_until
@@ -100,6 +102,64 @@ def test_what_is_still_refused_stays(
     flaky.down = False
     sync_folder(run.folder)
     assert steps(RunFolder(run.folder).id) == [1]
+
+
+def test_ctrl_c_in_sync_loses_nothing(
+    flaky: FlakyClient,
+    mlflow_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = make_run(mlflow_folder)
+    converse(flaky, run, TIME, True, rows(run, 2500), over(run), END)
+    flaky.down = False
+    written = flaky.real.log_batch
+
+    def log_batch(*arguments: Any, **more: Any) -> None:
+        written(*arguments, **more)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(catch_up, "open_here", lambda store: flaky)
+        patch.setattr(flaky.real, "log_batch", log_batch)
+        assert main(["sync", "run"]) == 130
+    assert capsys.readouterr().err == "gptlab: stopped by Ctrl-C\n"
+    assert main(["sync", "run"]) == 0
+    assert steps(RunFolder(run.folder).id) == list(range(1, 2501))
+
+
+def test_what_a_server_has_taken_and_not_kept_is_sent_again(
+    mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As something else may answer for it, with a 200 and nothing in it."""
+    real = FlakyClient(client())
+    monkeypatch.setattr(worker, "connect", lambda store: real)
+    monkeypatch.setattr(sync, "answers", lambda store, timeout: True)
+    run = make_run(mlflow_folder)
+    written, ended = real.real.log_batch, real.real.set_terminated
+    kept = iter([True, False, True])  # of the batches of rows; the first one is of params
+
+    def log_batch(run_id: str, metrics: Any = (), **more: Any) -> None:
+        if not metrics or metrics[0].key != "train/loss" or next(kept, True):
+            written(run_id, metrics=metrics, **more)
+
+    real.real.log_batch = log_batch
+    store = Store("http://127.0.0.1:9")
+    late = [row(run, 2), TIME, row(run, 3), TIME]
+    replies = converse(real, run, row(run, 1), TIME, *late, over(run), END, store=store)
+    assert replies[-1]["message"] == ""
+    run_id = RunFolder(run.folder).id
+    assert steps(run_id) == [1, 2, 3]
+
+    # And an end that it does not keep is none.
+    real.real.set_terminated = lambda *rest, **more: None
+    RunFolder(run.folder).update(synced=False, status="FAILED")
+    replies = converse(real, run, over(run, "FAILED"), END, fresh=False, store=store)
+    assert "has not kept that the run is FAILED" in replies[-1]["message"]
+    assert RunFolder(run.folder).identity()["synced"] is False
+    real.real.set_terminated = ended
+    converse(real, run, over(run, "FAILED"), END, fresh=False, store=store)
+    assert client().get_run(run_id).info.status == "FAILED"
 
 
 def test_a_batch_whose_answer_is_lost_is_not_written_again(flaky: FlakyClient, mlflow_folder: Path) -> None:

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ import pytest
 
 from gptlab.errors import UserError
 from gptlab.plugins.listeners import Listeners
+from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import Run
 from gptlab.tracking import MLflowTracking, NoTracking
 from gptlab.tracking.catch_up import sync_folder
@@ -224,6 +226,44 @@ def test_a_process_of_mlflow_s_killed_at_the_end_is_followed_by_one_that_ends_th
     listeners.run_ended(run, ValueError("why"))
     found = client().get_run(run.id)
     assert (found.info.status, found.data.tags["error"]) == ("FAILED", "why")
+
+
+def test_ctrl_c_while_the_end_is_written_says_what_is_left_to_do(mlflow_folder, capsys):
+    run = make_run(mlflow_folder)
+    tracker = MLflowTracking().start()
+    listeners = followed(run, tracker)
+    tracker.wait_until_ready(120)
+    log_step(listeners, run, 1)
+    (mlflow,) = mlflow_processes()
+    os.kill(mlflow, signal.SIGSTOP)
+    try:
+        threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT]).start()
+        with pytest.raises(KeyboardInterrupt):
+            listeners.run_ended(run, None)
+    finally:
+        os.kill(mlflow, signal.SIGCONT)
+    told = "its end was not waited for. The rest is kept; to send it later: python -m gptlab sync run\n"
+    assert capsys.readouterr().err.endswith(told)
+    sync_folder(run.folder)  # whoever comes first
+    assert client().get_run(run.id).info.status == "FINISHED"
+
+
+def test_what_is_refused_after_step_1_is_kept_and_said_with_the_command_that_sends_it(mlflow_folder, capsys):
+    run = make_run(mlflow_folder)
+    tracker = MLflowTracking().start()
+    listeners = followed(run, tracker)
+    number = client().create_experiment("gptlab")
+    client().delete_experiment(number)  # before MLflow's process, which is being loaded, has asked for it
+    log_step(listeners, run, 1)
+    go_on_until(lambda: "must not be deleted" in capsys.readouterr().err, tracker, run, 1)
+    log_step(listeners, run, 2)
+    listeners.run_ended(run, None)
+    told = capsys.readouterr().err
+    assert "could not be written whole: the MLflow experiment 'gptlab' must not be deleted" in told
+    assert told.endswith("python -m gptlab sync run\n") and told.count("\n") == 1
+    client().restore_experiment(number)
+    assert sync_folder(run.folder).startswith("sent to ")
+    assert [m.step for m in client().get_metric_history(RunFolder(run.folder).id, "train/loss")] == [1, 2]
 
 
 def test_the_training_goes_on_if_mlflow_s_process_dies_again_and_again(mlflow_folder, capsys):
