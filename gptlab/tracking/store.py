@@ -216,6 +216,7 @@ def _mlflow_version() -> str:
 def said(error: Exception) -> str:
     """An error in one line: SQLAlchemy's go on with the statement and its values, a server's with a whole page."""
     line = str(error).strip().partition("\n")[0]
+    line = line.partition("[SQL")[0].removesuffix("\\n").rstrip() or line  # of an error within another
     if page := PAGE.search(line):
         line = f"{line[: page.start()]}a page of HTML"
     # What another program has written must not act on the terminal.

@@ -138,6 +138,10 @@ def test_what_mlflow_s_client_asks_with_in_its_own_way_is_not_judged(monkeypatch
             "database is locked\n[SQL: INSERT INTO metrics VALUES (?)]\n[parameters: (1, 2)]",
             "database is locked",
         ),
+        (
+            '418 Client Error. Response text: {"message": "Error\\n[SQL: SELECT 1]"}',
+            '418 Client Error. Response text: {"message": "Error',
+        ),
         ("a" * 5000, "a" * 300 + "..."),
         ("\x1b]52;c;aGk=\x07 hm", " ]52;c;aGk=  hm"),
         ("", "ValueError"),
