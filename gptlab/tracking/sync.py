@@ -115,7 +115,9 @@ class Sync:
     def open(self) -> str:
         """Find the run in the store, or make it; its id. Raises UserError as `open_run`."""
         if not self._opened:
-            self.run.id, found = open_run(self.client, self.store, self.folder, self.fresh)
+            fresh, self.fresh = self.fresh, False  # the next time it may be there, though no answer said so
+            self.run.id, found = open_run(self.client, self.store, self.folder, fresh)
+            self.fresh = fresh
             if found is not None:
                 self._last = steps_of(found)
                 self._at = max([self._at, *((m.step, m.timestamp) for m in found.data._metric_objs)])

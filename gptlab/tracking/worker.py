@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SYNC_SECONDS = 0.5
+ALONE_SECONDS = 1800.0  # that it may write without the process that trains
 LONGEST_PAUSE = 30.0  # between attempts while the store does not answer
 
 
@@ -296,4 +297,8 @@ def _read(lines: TextIO, inbox: "queue.SimpleQueue[Message | None]", busy: threa
         inbox.put(strict_json.loads(line))
     if not busy.is_set():
         os._exit(0)  # at once, also in the midst of the import
+    # A server that answers a byte now and then would keep this process for ever.
+    last = threading.Timer(ALONE_SECONDS, os._exit, [1])
+    last.daemon = True
+    last.start()
     inbox.put(None)

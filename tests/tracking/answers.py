@@ -158,7 +158,8 @@ def lacking(folder: Path, port: int) -> list[str]:
             wrong.append(f"{run.path.name} has {sorted(root)}, {sorted(files ^ wanted)}")
         if "train.numSteps" not in client.get_run(run.id).data.params:
             wrong.append(f"{run.path.name} has no params")
-    return wrong
+    # Of a run whose making was not answered there is no second one, nor one of a run that was refused.
+    return wrong + [f"{run.name} {run.status} is nobody's" for run in stored.values() if run.id not in ids]
 
 
 def main_of_answers(folder: Path, cases: int, seed: int) -> None:

@@ -100,6 +100,23 @@ def test_a_run_that_was_made_by_a_process_killed_before_it_could_say_so_is_found
     assert len(flaky.search_runs(["1"])) == 1
 
 
+def test_a_run_whose_making_was_not_answered_is_made_once(flaky, mlflow_folder):
+    made, lost = flaky.real.create_run, iter([True])
+
+    def create_run(*arguments, **more):
+        found = made(*arguments, **more)
+        if next(lost, False):
+            raise ConnectionError("the answer was lost")
+        return found
+
+    flaky.real.create_run = create_run
+    run = make_run(mlflow_folder)
+    replies = converse(flaky, run, row(run, 1), TIME, over(run), END)
+    assert [r["is"] for r in replies if r["is"] != "writing"] == ["failed", "started", "ended"]
+    (found,) = flaky.search_runs(["1"])
+    assert found.info.status == "FINISHED" and found.data.metrics["train/loss"] == 1.0
+
+
 def test_messages_carry_a_store_unchanged(tmp_path):
     store = find_store(None, tmp_path)
     assert Store(**json.loads(json.dumps(asdict(store)))) == store
