@@ -21,6 +21,7 @@ from gptlab.runs.run import KILLED, STARTING
 from gptlab.tracking import orphans
 from gptlab.tracking.download import open_here
 from gptlab.tracking.parent import ParentSync
+from gptlab.tracking.server import in_thread
 from gptlab.tracking.store import Store, find_store, said
 from gptlab.tracking.sync import Sync, alone, end_killed
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 UNSENT = "unsent.jsonl"
+SENDING_SECONDS = 3600.0  # that the verb `sync` waits for a store
 FORMAT = 1
 
 
@@ -62,8 +64,20 @@ def sync_told(folder: RunFolder | SweepFolder) -> str:
             return f"{os.path.relpath(path)} has nothing left to send"
         end_killed(folder, process)
         store = find_store(told["store"])
-        sync = sync_of(open_here(store), store, folder)
-        if error := sync.end(math.inf):
+
+        def send() -> tuple[Sync | ParentSync, Exception | None]:
+            sync = sync_of(open_here(store), store, folder)
+            return sync, sync.end(math.inf)
+
+        try:
+            # A server may answer a byte now and then, for ever; what is there by then is not sent again.
+            sync, error = in_thread(send).result(SENDING_SECONDS)
+        except TimeoutError:
+            raise UserError(
+                f"{store.shown} must take all within {SENDING_SECONDS:g} s, and did not. The rest stays in {path}: "
+                "type the same again later."
+            ) from None
+        if error:
             raise UserError(
                 f"{store.shown} must take all that is sent, and did not ({said(error)}). The rest stays in {path}: "
                 "type the same again later."

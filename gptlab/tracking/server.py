@@ -8,7 +8,9 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from gptlab.config.addresses import KEY
@@ -22,6 +24,7 @@ LONGEST = 1 << 20  # bytes of an answer that are read: MLflow's have a few thous
 OWN_WAYS = ("MLFLOW_TRACKING_AUTH", "MLFLOW_TRACKING_AWS_SIGV4", "MLFLOW_TRACKING_CLIENT_CERT_PATH")
 SECONDS = 5.0
 Answer = dict[str, Any]
+T = TypeVar("T")
 
 
 def check_server(store: Store, timeout: float = SECONDS, experiment: str = "", run_id: str = "") -> None:
@@ -52,6 +55,20 @@ def answers(store: Store, timeout: float) -> bool:
     return True
 
 
+def in_thread(work: Callable[[], T]) -> "Future[T]":
+    """What comes of it, in a thread of its own, which does not hold the exit."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="mlflow-server", daemon=True).start()
+    return future
+
+
 def _part(store: Store, found: Answer, name: str, has: str) -> Answer:
     """What MLflow tells of something; nothing if there is none. Raises Away for what MLflow would not answer."""
     if not found or found.get("error_code") == NOT_THERE:
@@ -64,23 +81,11 @@ def _part(store: Store, found: Answer, name: str, has: str) -> Answer:
 
 def _ask(store: Store, what: str, timeout: float) -> Answer | None:
     """What MLflow answers; None if only its own client can ask. Raises as `check_server`."""
-    answer: list[Answer | UserError | None] = []
-
-    def work() -> None:
-        try:
-            answer.append(_answer(store, what, timeout))
-        except UserError as error:
-            answer.append(error)
-
-    # A server may send a byte now and then, for ever.
-    thread = threading.Thread(target=work, name="mlflow-server", daemon=True)
-    thread.start()
-    thread.join(timeout + 0.5)
-    if not answer:
-        raise _silent(store, timeout, "it never comes to an end")
-    if isinstance(answer[0], UserError):
-        raise answer[0]
-    return answer[0]
+    try:
+        # A server may send a byte now and then, for ever.
+        return in_thread(lambda: _answer(store, what, timeout)).result(timeout + 0.5)
+    except TimeoutError:
+        raise _silent(store, timeout, "its answer does not come to an end") from None
 
 
 def _answer(store: Store, what: str, timeout: float) -> Answer | None:

@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from gptlab.calling import as_called
@@ -30,7 +29,7 @@ from gptlab.tracking.beginning import check_database
 from gptlab.tracking.connection import Connection, connections
 from gptlab.tracking.facts import begun_facts
 from gptlab.tracking.parent import PARENT
-from gptlab.tracking.server import check_server
+from gptlab.tracking.server import check_server, in_thread
 from gptlab.tracking.store import WITHOUT, check_store, find_store, refusal_of
 
 STARTING_SECONDS = 20.0  # the longest that a run waits to exist, only to be closed
@@ -75,7 +74,7 @@ class Tracker:
         # That of a sweep's parent has answered; if it is away now, the job goes on, and is written later.
         if store.is_server and PARENT not in run.tags:
             check = partial(check_server, store, experiment=self.config.experimentName, run_id=run.id)
-            self._server = _in_thread(check)
+            self._server = in_thread(check)
         folder, fresh = RunFolder(run.folder), run.resumed_from is None and not run.id
         told = begun_facts({} if fresh else folder.identity())
         folder.update(**told, store=store.address, experiment=self.config.experimentName, synced=False)
@@ -264,18 +263,3 @@ class Tracker:
 
 def _is_last(run: Run, step: int) -> bool:
     return bool(step == run.config["train"]["numSteps"])
-
-
-def _in_thread(function: Callable[[], None]) -> "Future[None]":
-    """The result of `function()`, which a thread of its own works out: it must not hold the exit."""
-    future: Future[None] = Future()
-
-    def work() -> None:
-        try:
-            function()
-            future.set_result(None)
-        except BaseException as error:
-            future.set_exception(error)
-
-    Thread(target=work, name="mlflow-server-check", daemon=True).start()
-    return future

@@ -113,11 +113,12 @@ def test_ctrl_c_in_sync_loses_nothing(
     run = make_run(mlflow_folder)
     converse(flaky, run, TIME, True, rows(run, 2500), over(run), END)
     flaky.down = False
-    written = flaky.real.log_batch
+    written, pressed = flaky.real.log_batch, iter([signal.SIGINT])
 
     def log_batch(*arguments: Any, **more: Any) -> None:
         written(*arguments, **more)
-        os.kill(os.getpid(), signal.SIGINT)
+        for number in pressed:
+            os.kill(os.getpid(), number)
 
     with monkeypatch.context() as patch:
         patch.setattr(catch_up, "open_here", lambda store: flaky)

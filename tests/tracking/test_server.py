@@ -15,11 +15,13 @@ import pytest
 from gptlab.cli import main
 from gptlab.errors import UserError
 from gptlab.runs.folder import RunFolder
+from gptlab.tracking import catch_up
 from gptlab.tracking import store as stores
 from gptlab.tracking.server import answers, check_server
 from gptlab.tracking.store import Away, Store, said
 from tests.resuming import TINY, write_corpus
-from tests.tracked import client
+from tests.tracked import client, make_run
+from tests.tracking.conversing import over, tell_start
 from tests.tracking.serving import Handler, saying, serving
 
 HTML = "<!DOCTYPE html>\n<html><body>" + "log in " * 500 + "</body></html>"
@@ -109,6 +111,21 @@ def test_nobody_is_waited_for_longer_than_is_said() -> None:
         check_server(Store(address))
     with pytest.raises(Away, match="does not"):
         check_server(Store("http://no-such-host.invalid:5000"))
+
+
+def test_sync_gives_up_a_server_that_never_comes_to_an_end(
+    mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(catch_up, "SENDING_SECONDS", 2.0)
+    run = make_run(mlflow_folder)
+    known = saying(200, THERE)
+    with serving(lambda handler: (known if "get-by-name" in handler.path else drip)(handler)) as server:
+        tell_start(run, Store(server.address))
+        over(run)()
+        assert main(["sync", "run"]) == 2
+    error = capsys.readouterr().err
+    assert "must take all within 2 s" in error and error.count("\n") == 1
+    assert RunFolder(run.folder).identity()["synced"] is False
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
