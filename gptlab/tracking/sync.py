@@ -259,11 +259,13 @@ class Sync:
     def _forget_lost(self) -> bool:
         """Whether the store lacks something else that it has taken: that is to be sent again."""
         found = self._found()
-        facts = flat_params(self.run.config).keys() <= found.data.params.keys()
-        if not facts or not found.inputs or not found.inputs.dataset_inputs:
+        lost = not flat_params(self.run.config).keys() <= found.data.params.keys()
+        lost |= not found.inputs or not found.inputs.dataset_inputs
+        if found.info.artifact_uri.startswith("mlflow-artifacts:"):  # files go through the server, too
+            lost |= self.uploads.forget_lost()
+        if lost:
             self.fresh = self._facts_sent = False
-        behind_it = found.info.artifact_uri.startswith("mlflow-artifacts:")
-        return (behind_it and self.uploads.forget_lost()) or not self._facts_sent
+        return lost
 
     def _newest(self) -> Path | None:
         return next(reversed(self.folder.checkpoints()), None)

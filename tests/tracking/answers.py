@@ -71,9 +71,15 @@ def swallow(handler: Handler) -> None:
     handler.server.ended.wait(30)
 
 
-def kinds(elsewhere: str) -> dict[str, Callable[[random.Random], Answer]]:
+def kinds(true: Answer, elsewhere: str) -> dict[str, Callable[[random.Random], Answer]]:
     """What a server may answer that is no MLflow, or in trouble."""
+
+    def no_file(handler: Handler) -> None:
+        """A file is taken, and gone; all else is true."""
+        (saying(200) if handler.command == "PUT" else true)(handler)
+
     return {
+        "no file": lambda chance: no_file,
         "status": lambda chance: saying(chance.choice(STATUSES), chance.choice(["", PAGE, "no", "{}", "[]"])),
         "error": lambda chance: saying(chance.choice(STATUSES), ERROR),
         "truncated": lambda chance: lambda handler: handler.reply(200, b'{"run": {"in', length=10_000),
@@ -174,7 +180,7 @@ def main_of_answers(folder: Path, cases: int, seed: int) -> None:
     wrong: dict[str, list[str]] = {}
     seconds: dict[str, float] = {}
     with server(port), serving(saying(200)) as other:
-        drawn = kinds(other.address)
+        drawn = kinds(passing_on(port), other.address)
         names = list(drawn)
         for number in range(cases):
             kind = names[number % len(names)]
