@@ -7,11 +7,11 @@ import pytest
 
 from tests.processes import run_program
 
-CASES = int(os.environ.get("GPTLAB_SERVER_CASES", "8"))  # by hand: python -m tests.tracking.answers FOLDER 50
+CASES = int(os.environ.get("GPTLAB_SERVER_CASES", "8"))  # by hand: python -m tests.tracking.answers FOLDER 50 4
 
 
 @pytest.mark.slow
 def test_whatever_a_server_answers_sync_brings_all_once_it_is_true_again(mlflow_folder: Path) -> None:
-    seen = run_program("tests.tracking.answers", mlflow_folder, CASES, 2, timeout=120 * CASES)
+    seen = run_program("tests.tracking.answers", mlflow_folder, CASES, 4, timeout=120 * CASES)
     assert (seen["wrong"], seen["lost"]) == ({}, [])
     assert sum(seen["ends"].values()) == CASES
