@@ -7,7 +7,8 @@ import pytest
 
 from tests.processes import run_program
 
-CASES = int(os.environ.get("GPTLAB_SERVER_CASES", "8"))  # by hand: python -m tests.tracking.answers FOLDER 50 4
+# All of them by hand: python -m tests.tracking.answers FOLDER 50 4
+CASES = int(os.environ.get("GPTLAB_SERVER_CASES", "8"))
 
 
 @pytest.mark.slow
