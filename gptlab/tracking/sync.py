@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gptlab.errors import UserError
 from gptlab.files import Busy, Lock, lock
-from gptlab.runs.files import CONFIG, METRICS, PARAMETERS, PLUGINS, WRITING, check_leads_nowhere
+from gptlab.runs.files import METRICS, WRITING, check_leads_nowhere
 from gptlab.runs.folder import OVER, RunFolder, ToldFolder
 from gptlab.runs.run import FINISHED, KILLED, RUNNING
 from gptlab.tracking.facts import COUNTS, TAG_LENGTH, clean_key, flat_params, log_params
@@ -22,7 +22,7 @@ from gptlab.tracking.opening import end_of, end_run, find_run, open_run, steps_o
 from gptlab.tracking.orphans import REASON
 from gptlab.tracking.server import answers
 from gptlab.tracking.store import Away, Store
-from gptlab.tracking.uploads import Uploads
+from gptlab.tracking.uploads import FILES, Uploads
 from gptlab.training.metric_rows import Metrics, rows_after
 
 if TYPE_CHECKING:
@@ -121,8 +121,9 @@ class Sync:
             if found is not None:
                 self._last = steps_of(found)
                 self._at = max([self._at, *((m.step, m.timestamp) for m in found.data._metric_objs)])
-                self._facts_sent = bool(found.inputs and found.inputs.dataset_inputs)
                 self.uploads.look()
+                known = bool(found.inputs and found.inputs.dataset_inputs)
+                self._facts_sent = known and self.uploads.has_files
             self._opened = True
         return self.run.id
 
@@ -205,7 +206,7 @@ class Sync:
         counts = self.folder.identity().get("parameters", {})
         points = [(clean_key(f"{COUNTS}.{part}"), float(count), now, 0) for part, count in counts.items()]
         self._log([point for point in points if point[0] not in self._last])
-        for name in (CONFIG, PLUGINS, PARAMETERS):
+        for name in FILES:
             self.uploads.file(name)
         self.uploads.dataset()  # last: where it is, the others are
         self._facts_sent = True

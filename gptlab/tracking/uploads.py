@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gptlab.inspection.inspection import read_inspection
 from gptlab.runs.checkpoint.folder import CHECKPOINTS
 from gptlab.runs.checkpoint.newest import name_run
-from gptlab.runs.files import INSPECTIONS, PARAMETERS, SAMPLES, TOKENIZER
+from gptlab.runs.files import CONFIG, INSPECTIONS, PARAMETERS, PLUGINS, SAMPLES, TOKENIZER
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import FINISHED, Run
 from gptlab.tracking.facts import dataset_input, show_as_table
@@ -21,6 +21,7 @@ from gptlab.training.metric_rows import Metrics
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+FILES = (CONFIG, PLUGINS, PARAMETERS)  # that a run has from its start
 CURVE, MODEL = "loss.png", "model"
 SAMPLES_FOLDER = "samples"  # of a run in MLflow
 PAGE, PICTURE, FAILURE = "inspect.html", "attention.png", "failed.txt"  # of an inspection
@@ -40,7 +41,14 @@ class Uploads:
 
     def look(self) -> None:
         """Ask the store what it has of a run that others have written."""
-        self._sent |= self._listed(SAMPLES_FOLDER) | self._whole_checkpoints()
+        # What else is there may be of a run that has gone on since, and is sent anew.
+        there = self._listed("") & {*FILES}
+        self._sent |= there | self._listed(SAMPLES_FOLDER) | self._whole_checkpoints()
+
+    @property
+    def has_files(self) -> bool:
+        """Whether the files of the start are in the store, those of them that there are."""
+        return all(name in self._sent or not (self.run.folder / name).exists() for name in FILES)
 
     def forget_lost(self) -> bool:
         """Whether the store lacks something that it has taken: all of that is to be sent again."""

@@ -152,6 +152,12 @@ def test_what_a_server_has_taken_and_not_kept_is_sent_again(
     run_id = RunFolder(run.folder).id
     assert steps(run_id) == [1, 2, 3]
 
+    # A file of the start, of which only another process sees that it is not there.
+    artifacts = Path(client().get_run(run_id).info.artifact_uri.removeprefix("file://"))
+    (artifacts / "config.yaml").unlink()
+    converse(real, run, over(run), END, fresh=False, store=store)
+    assert (artifacts / "config.yaml").read_bytes() == (run.folder / "config.yaml").read_bytes()
+
     # And an end that it does not keep is none.
     real.real.set_terminated = lambda *rest, **more: None
     RunFolder(run.folder).update(synced=False, status="FAILED")
