@@ -14,9 +14,9 @@ from gptlab.assembly.data import Data, data_of
 from gptlab.config.schema import check_values
 from gptlab.config.typed import Config
 from gptlab.data.batches import Epochs
+from gptlab.data.fixed_vocabulary import FixedVocabulary
 from gptlab.engines.engine import Session, State, trained
 from gptlab.errors import UserError
-from gptlab.exchange.loading import restored
 from gptlab.finetuning.start import Start, beginning_of
 from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.gpt import GPT
@@ -185,7 +185,11 @@ class Experiment:
         must = f"a tokenizer must read back what its state() gives, as JSON: {name} does not"
         try:
             kept = strict_json.loads(strict_json.dumps(state))
-            again = restored(kept, self.registry)
+            # As whoever reads the run will: with the fields that the component has by itself.
+            component = (
+                self._tokenizer if isinstance(self._tokenizer, FixedVocabulary) else type(self._tokenizer)()
+            )
+            again = component.restore(kept)
             agrees = again.vocabSize == tokenizer.vocabSize and again.state() == tokenizer.state()
         except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise UserError(f"{must} ({type(error).__name__}: {error}).") from None
