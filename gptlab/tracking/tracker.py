@@ -76,8 +76,11 @@ class Tracker:
         # That of a sweep's parent has answered; if it is away now, the job goes on, and is written later.
         if store.is_server and PARENT not in run.tags:
             self._server = _in_thread(check_server, store)
-        folder, fresh = RunFolder(run.folder), run.resumed_from is None and not run.id
-        told = begun_facts({} if fresh else folder.identity())
+        folder = RunFolder(run.folder)
+        known = folder.identity()
+        # A job that was killed before it knew of its run has a key, by which that is found.
+        fresh = run.resumed_from is None and not run.id and "key" not in known
+        told = begun_facts({} if fresh else known)
         folder.update(**told, store=store.address, experiment=self.config.experimentName, synced=False)
         self._follow(fresh)
 
