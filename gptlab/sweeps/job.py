@@ -310,7 +310,7 @@ class Job:
             total = self.run.parameter_counts()["total"]
             record = replace(record, runId=self.run.id or record.runId, diverged=self.run.diverged)
             record = replace(record, parameters=total, **losses_in(self.run.metrics))
-        record.write(self.folder)
+        record.write(self.folder if self.run is None else self.run.folder)  # which may have been moved
         return record
 
 
