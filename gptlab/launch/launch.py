@@ -165,7 +165,8 @@ def take_up(run: Run, checkpoint: Checkpoint, brought: dict[str, str]) -> None:
     resuming.cut_back(checkpoint, run)
     if brought != checkpoint.state["plugins"]:
         write_json(run.folder / PLUGINS, brought)
-    run.id = checkpoint.state["run"]["id"] or RunFolder(run.folder).id
+    # Of its folder first: the store that had the other may be gone.
+    run.id = RunFolder(run.folder).id or checkpoint.state["run"]["id"]
     run.resumed_from = checkpoint.step
 
 

@@ -76,8 +76,8 @@ class Foothold:
     def put_back(self, run: Run, tokenizer: dict[str, Any], brought: dict[str, str]) -> None:
         """Have a run that has lost its folder one again: where it was moved to, or a new one of what is in memory.
 
-        That are its numbers, its samples and what it is of, and no earlier checkpoint. Where another has taken its name,
-        it lies beside that. Raises OSError and UserError if it cannot be written.
+        That are its numbers, its samples and what it is of, and no earlier checkpoint. Where another has taken its
+        name, it lies beside that. Raises OSError and UserError if it cannot be written.
         """
         if self.is_there() or not run.metrics:
             return

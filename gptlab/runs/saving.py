@@ -35,7 +35,8 @@ class Saver(Observer):
 
     facts: what state.json says that is the same for all of them: seed, config, tokenizer, plugins, dataset.
     losses: the whole checkpoints that are there, with their validation losses. on_saved(folder, step,
-    removed) is called once a checkpoint is in place. has_folder: whether the run still has it. smoothed: the training loss up to the state that is saved.
+    removed) is called once a checkpoint is in place. has_folder: whether the run still has its own. smoothed: the
+    training loss up to the state that is saved.
     """
 
     run: Run

@@ -120,6 +120,15 @@ def find_store(uri: str | None = None, folder: Path | None = None) -> Store:
     return Store(sqlite_address(prefix, str(database)), (database.parent / "mlartifacts").as_uri())
 
 
+def file_of(store: Store) -> tuple[int, int] | None:
+    """Which file an SQLite store is, whatever its name; None if there is none, and for other stores."""
+    try:
+        found = None if store.database is None else store.database.stat()
+    except OSError:
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
+
+
 def check_store(store: Store) -> None:
     """Raise UserError if the store could not be opened or made; changes nothing, loads no MLflow.
 

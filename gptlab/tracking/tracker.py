@@ -86,7 +86,14 @@ class Tracker:
 
     def _follow(self, fresh: bool) -> None:
         self._connection = connections.take()
-        folder = str(self._run.folder.absolute())
+        self._tell(fresh)
+
+    def _tell(self, fresh: bool) -> None:
+        """Tell MLflow's process which folder it is to follow."""
+        assert self._connection is not None
+        self._folder = self._run.folder.absolute()
+        self._place = self._folder.stat().st_ino
+        folder = str(self._folder)
         self._connection.send(do="follow", store=asdict(self._store), folder=folder, fresh=fresh)
 
     def wait_until_reachable(self) -> None:
@@ -147,6 +154,8 @@ class Tracker:
             return
         if not self._accepted and not self._started_late(error):
             return
+        if run.folder.absolute() != self._folder or run.folder.stat().st_ino != self._place:
+            self._tell(fresh=False)  # it was removed or moved meanwhile
         # Of a run that took no step its folder keeps nothing, and is gone in a moment.
         self._end = {} if run.metrics else dict(zip(("status", "reason"), end_of(error), strict=True))
         self._connection.send(do="end", **self._end)

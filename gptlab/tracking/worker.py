@@ -31,7 +31,7 @@ from gptlab.runs.folder import RunFolder, SweepFolder
 from gptlab.tracking.catch_up import catch_up_below, close_abandoned
 from gptlab.tracking.connection import Message
 from gptlab.tracking.parent import ParentSync, delete_runs, log_child
-from gptlab.tracking.store import Store, answers, connect, glance, open_store, said, settle
+from gptlab.tracking.store import Store, answers, connect, file_of, glance, open_store, said, settle
 from gptlab.tracking.sync import Sync, alone, end_killed
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Conversation:
         self._lock: Lock | None = None
         self._reported_id = ""
         self.looking: threading.Thread | None = None
+        self._file: tuple[int, int] | None = None  # that the store is, see store.file_of
         self._looked: set[Path] = set()  # folders below which runs that are over were looked for
         self.parent: ParentSync | None = None  # of a sweep that goes on
 
@@ -87,6 +88,8 @@ class Conversation:
         try:
             # A server that has answered once may be away at any time; what then fails is tried again.
             client = connect(place) if place.is_server else open_store(place)
+            self._file = file_of(place)
+            self._unlock()
             self._lock = alone(path)
             still = partial(self.reply, {"is": "writing"})
             self.sync = Sync(client, place, RunFolder(path), fresh, on_written=still)
@@ -128,6 +131,7 @@ class Conversation:
     def _end(self, status: str = "", reason: str = "") -> None:
         """The run is over: as its folder says or, where that keeps nothing of it, as the message does."""
         assert self.sync is not None
+        self._check_file(self.sync)
         sync, self.sync = self.sync, None
         self._sync_at = float("inf")
         self.reply({"is": "writing"})
@@ -186,12 +190,26 @@ class Conversation:
         self._sync_at = float("inf")
         if self.sync is None:
             return
+        self._check_file(self.sync)
         try:
             self.sync.send()
             self._pause, self._sync_at = 0.0, time.monotonic() + SYNC_SECONDS
         except Exception as error:
             self._retry(error)
         self._report_id(self.sync)
+
+    def _check_file(self, sync: Sync) -> None:
+        """End this process if the file of the store was removed or replaced: it would write to what nobody can open.
+
+        The next one makes the run again, in the store that has that name by then; its folder has all of it.
+        """
+        if file_of(sync.store) != self._file:
+            with suppress(OSError):
+                sync.folder.update_if({"process": sync.process}, id="")
+            self.reply(
+                {"is": "failed", "message": "the store was removed or replaced while it was written to"}
+            )
+            raise SystemExit("the store is gone")
 
     def _retry(self, error: Exception) -> None:
         self._pause = min(LONGEST_PAUSE, 2 * self._pause or SYNC_SECONDS)

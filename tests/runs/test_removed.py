@@ -1,4 +1,4 @@
-"""A run whose folder, or what is in it, is removed or moved while it is trained: it is said, and nothing trained is lost."""
+"""A run whose folder, or what is in it, is removed while it is trained: it is said, and nothing trained is lost."""
 
 import json
 import os
@@ -68,7 +68,7 @@ def test_without_its_folder_a_run_ends_and_keeps_what_it_has(
     with pytest.MonkeyPatch.context() as patch:
         at_step(patch, job=1, step=7, act=act)
         assert main([*COMMAND, "hydra.run.dir=some/run", f"checkpoint.every={every}"]) == 2
-    out, error = capfd.readouterr()
+    error = capfd.readouterr().err
     assert error.startswith(
         f"gptlab: a run's folder must stay where it is while it is trained: {said} Training ended at step "
     )
