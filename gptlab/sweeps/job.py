@@ -219,8 +219,8 @@ class Job:
         return self._leave(record, config)
 
     def _run(self, config: DictConfig) -> JobRecord:
-        self.record.write(self.folder)
         try:
+            self.record.write(self.folder)
             self._train(config)
             record = replace(self.record, status=FINISHED)
         except Pruned as reason:
@@ -310,7 +310,13 @@ class Job:
             total = self.run.parameter_counts()["total"]
             record = replace(record, runId=self.run.id or record.runId, diverged=self.run.diverged)
             record = replace(record, parameters=total, **losses_in(self.run.metrics))
-        record.write(self.folder if self.run is None else self.run.folder)  # which may have been moved
+        try:
+            record.write(self.folder if self.run is None else self.run.folder)  # which may have been moved
+        except OSError as error:
+            self._say(
+                f"its record could not be written ({error.strerror}): the sweep does not know of its end."
+            )
+            return replace(record, status=FAILED, reason=f"its record could not be written: {error.strerror}")
         return record
 
 
