@@ -39,7 +39,7 @@ class FolderListener:
         try:
             if not os.path.samestat(self._folder, os.stat(run.folder)):
                 return
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         self._metrics.append(run.folder, line_of(step, metrics), lambda: metrics_text(run))
         new = run.samples[self._samples_written :]
