@@ -55,7 +55,8 @@ def refused_by_system(error: OSError) -> str:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return "more files must be open at once than this shell allows. Type ulimit -n 256, and the command again."
     file = f"{error.filename}: " if isinstance(error.filename, str) else ""
-    return f"{file}{error.strerror or error}. Set {TRACEBACK}=1 to see where."
+    notes = getattr(error, "__notes__", [])  # what was saved of a run that it ended
+    return " ".join([f"{file}{error.strerror or error}. Set {TRACEBACK}=1 to see where.", *notes])
 
 
 def complain(message: str, status: int) -> int:

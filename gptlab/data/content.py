@@ -52,25 +52,31 @@ def content_of(texts: Iterable[str]) -> Content:
     return Content(documents, joined.hexdigest(), lengths.hexdigest())
 
 
-def known_content(texts: Iterable[str], folder: Path, watch: Watch) -> Content:
-    """`content_of`, remembered in `folder` for files whose names, sizes and times are the same."""
+def known_content(
+    texts: Iterable[str], folder: Path, watch: Watch, anew: bool = False
+) -> tuple[Content, bool]:
+    """`content_of`, and whether it was remembered, in `folder`: for files of which nothing says that they have changed.
+
+    anew: read them in any case.
+    """
     if not isinstance(texts, FileTexts):
         with watch.reading("reading", texts):
-            return content_of(texts)
+            return content_of(texts), False
     stamp = [type(texts).__name__, texts.stamp()]
-    newest = max((time_ns for _, _, time_ns in texts.stamp()), default=0)
+    newest = max((max(times) for _, _, *times, _ in texts.stamp()), default=0)
     note = folder / f"{sha256(strict_json.dumps(stamp))}.content"
-    try:
-        return Content(**strict_json.loads(note.read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        pass
+    sample = hashlib.sha256(texts.sample()).hexdigest()
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        told = strict_json.loads(note.read_text("utf-8"))
+        if not anew and told["sample"] == sample:
+            return Content(**told["content"]), True
     now = time.time_ns()
     with watch.reading("reading", texts):
         content = content_of(texts)
     if [type(texts).__name__, texts.stamp()] == stamp and now - newest > SETTLED * 1e9:
         with suppress(OSError):  # it would have to be read again, that is all
-            write_text(note, strict_json.dumps(asdict(content)))
-    return content
+            write_text(note, strict_json.dumps({"sample": sample, "content": asdict(content)}))
+    return content, False
 
 
 NO_FILE = "no file"  # in a field's metadata: no file that ids depend on, even if there is one of that name

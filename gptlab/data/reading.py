@@ -5,17 +5,20 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import random
 import re
 import unicodedata
+from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import accumulate, chain
 from pathlib import Path
 
 from gptlab.errors import UserError, nearest
 
 BLOCK = 1 << 20  # bytes read at a time
 START = 1 << 10  # bytes that show what is no text
+LOOKS, LOOK = 64, 4 << 10  # places, and bytes at each, that are read to see whether a text is still the same
 IN_MEMORY = 16 << 20  # bytes of text that are simply read; of more, a block at a time is in memory
 REACH = 1 << 12  # characters from the end that are searched first
 WORD_END = re.compile(r"(?<=\S)(?: |\s*\n\s*)(?=\S)")
@@ -36,13 +39,30 @@ class FileTexts:
         self.files = files
         self.key = key
         self.advance: Callable[[int], None] = unwatched
-        self.size = sum(count for _, count, _ in self.stamp())
+        self.size = sum(count for _, count, *_ in self.stamp())
 
-    def stamp(self) -> list[tuple[str, int, int]]:
-        """(path, bytes, time of the last change in ns) of each file: equal as long as nobody writes to them."""
+    def stamp(self) -> list[tuple[str, int, int, int, int]]:
+        """(path, bytes, two times in ns, inode) of each file: equal as long as nobody writes to them.
+
+        The time of the last change of what is in a file can be set to any; that of the last change of anything cannot.
+        """
         with self._reading(self.path):
-            stats = [(file, file.stat()) for file in self.files]
-        return [(str(file.absolute()), stat.st_size, stat.st_mtime_ns) for file, stat in stats]
+            stats = [(str(file.absolute()), file.stat()) for file in self.files]
+        return [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in stats]
+
+    def sample(self) -> bytes:
+        """The beginning, the end and some places in between: not every disk tells when a file has changed."""
+        ends = list(accumulate(count for _, count, *_ in self.stamp()))
+        chance = random.Random(self.size)
+        places = {0, max(0, self.size - LOOK), *(chance.randrange(self.size or 1) for _ in range(LOOKS))}
+        found = []
+        for place in sorted(places):
+            number = min(bisect(ends, place), len(ends) - 1)
+            file, begin = self.files[number], ends[number - 1] if number else 0
+            with self._reading(file), file.open("rb", buffering=0) as source:
+                source.seek(place - begin)
+                found.append(source.read(LOOK))
+        return b"".join(found)
 
     @contextmanager
     def _reading(self, file: Path) -> Iterator[None]:

@@ -18,7 +18,7 @@ import numpy as np
 from gptlab import strict_json
 from gptlab.data import reading, store
 from gptlab.data.arrays import open_array
-from gptlab.data.content import content_of, identity_of, known_content, sha256
+from gptlab.data.content import Content, content_of, identity_of, known_content, sha256
 from gptlab.data.documents import Cuts, TokenStream, encoded, stream_in_memory
 from gptlab.data.reading import FileTexts, RunningText, in_lists
 from gptlab.data.splitting import document_keys
@@ -94,17 +94,17 @@ def tokenize(texts: Iterable[str], factory: Any, settings: dict[str, Any], watch
     with store.lasting(folder):
         folder.mkdir(parents=True, exist_ok=True)
     stamp = texts.stamp() if isinstance(texts, FileTexts) else None
-    content = known_content(texts, folder, watch)
-    key = sha256(
-        strict_json.dumps(
-            [FORMAT, asdict(content), type(texts).__name__, identity_of(factory, settings)], default=str
-        )
-    )
+    content, remembered = known_content(texts, folder, watch)
+    identity = identity_of(factory, settings)
+    key = key_of(texts, content, identity)
     found = kept(folder / key, factory, watch)
     if found is not None:
         return found
+    if remembered:  # what is made anew is of what is there now, whatever was there once
+        content, _ = known_content(texts, folder, watch, anew=True)
+        key = key_of(texts, content, identity)
     with store.locked(folder, key, watch):
-        found = kept(folder / key, factory, watch)  # made by the one that we waited for
+        found = kept(folder / key, factory, Watch())  # made by the one that we waited for
         if found is not None:
             return found
         store.clean(folder)
@@ -120,6 +120,12 @@ def tokenize(texts: Iterable[str], factory: Any, settings: dict[str, Any], watch
             raise UserError(f"what has just been kept in {folder / key} must be readable: {error}.") from None
         store.clean(folder)
         return found
+
+
+def key_of(texts: Iterable[str], content: Content, identity: dict[str, Any]) -> str:
+    """What an entry is called."""
+    parts = [FORMAT, asdict(content), type(texts).__name__, identity]
+    return sha256(strict_json.dumps(parts, default=str))
 
 
 def in_memory(texts: list[str], factory: Any, settings: dict[str, Any]) -> Tokenized:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from gptlab.runs.checkpoint.newest import remove_leftovers
 from gptlab.runs.claiming import claimed
 from gptlab.runs.files import PLUGINS
 from gptlab.runs.folder import RunFolder
+from gptlab.runs.foothold import Foothold
 from gptlab.runs.recording import FolderListener, IdentityListener, keep_rows
 from gptlab.runs.run import Run
 from gptlab.runs.saving import Saver
@@ -96,10 +98,12 @@ def launch(
     error: BaseException | None = None
     plan, data = experiment.plan, experiment.data
     # Until the run is closed: a signal must not cut off what is being written.
-    with ending_between_steps() as signalled:
+    with ending_between_steps() as signalled, Foothold(folder) as foothold:
         progress = make_progress(config.progress, plan.numSteps, run.resumed_from or 0)
         try:
             listeners.run_started(run)
+            foothold.note()
+            saver.has_folder = foothold.is_there
             tracker.wait_until_reachable()
             progress.note(reports.opening(run, data.tokenizer.vocabSize))
             if checkpoint is not None:
@@ -107,7 +111,7 @@ def launch(
             for note in experiment.notes:
                 progress.note(note)
             observers = [
-                Poller(signalled, job.stop),
+                Poller(signalled, foothold.check, job.stop),
                 Recorder(run, experiment),
                 Reporter(run, progress, plan.numSteps),
                 Notifier(run, listeners),
@@ -120,7 +124,7 @@ def launch(
                 run.metrics.append((0, first))
                 progress.note(reports.before(first))
                 listeners.step_ended(run, 0, first)
-            train(training, saver)
+            train(training, saver, foothold)
             watch.ended(training.state)
             run.diverged = divergence(run.metrics, data.tokenizer.vocabSize, plan.learningRate)
             return run
@@ -160,7 +164,8 @@ def take_up(run: Run, checkpoint: Checkpoint, brought: dict[str, str]) -> None:
     resuming.cut_back(checkpoint, run)
     if brought != checkpoint.state["plugins"]:
         write_json(run.folder / PLUGINS, brought)
-    run.id = checkpoint.state["run"]["id"] or RunFolder(run.folder).id
+    # Of its folder first: the store that had the other may be gone.
+    run.id = RunFolder(run.folder).id or checkpoint.state["run"]["id"]
     run.resumed_from = checkpoint.step
 
 
@@ -187,14 +192,17 @@ def saver_of(
     return Saver(run, experiment.session, facts, batchSize, every, keep, on_saved, losses, smoothed=smoothed)
 
 
-def train(training: Training, saver: Saver) -> None:
+def train(training: Training, saver: Saver, foothold: Foothold) -> None:
     """Train to the end of the plan, and save what there is then, or what there is of a run that ends before it.
 
     Raises TrainingStopped besides what ended it, where that cannot be saved or is of no use.
     """
     try:
         training.run()
+        foothold.check()
     except BaseException as reason:
+        with suppress(OSError, UserError):  # what cannot be written is said when it is saved
+            foothold.put_back(saver.run, saver.facts["tokenizer"], saver.facts["plugins"])
         save_stopped(saver, training, reason)
         raise
     save_end(saver, training)

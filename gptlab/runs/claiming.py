@@ -147,15 +147,20 @@ def made(folder: Path) -> Iterator[None]:
 
     Raises UserError if it cannot be made.
     """
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    mine: list[Path] = []
     try:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            for place in reversed([folder, *folder.parents]):
+                if not place.exists():
+                    with suppress(FileExistsError):  # somebody else has just made it, and it is theirs
+                        place.mkdir()
+                        mine.insert(0, place)
+            folder.mkdir(exist_ok=True)
         except OSError as error:
             raise UserError(f"the folder must be writable: {folder}: {error.strerror}.") from None
         yield
     finally:
-        remove_empty(missing)
+        remove_empty(mine)
 
 
 def remove_empty(folders: list[Path]) -> None:

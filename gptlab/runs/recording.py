@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gptlab.calling import warn
 from gptlab.errors import UserError
-from gptlab.files import append_whole
+from gptlab.files import append_whole, write_text
 from gptlab.plugins.hookspecs import hookimpl
 from gptlab.runs.files import METRICS, SAMPLES
-from gptlab.runs.folder import RunFolder, facts_of
+from gptlab.runs.folder import RunFolder, Samples, facts_of
 from gptlab.runs.run import RUNNING, Run, end_of
 from gptlab.training.metric_rows import Metrics, line_of
 
 
 class FolderListener:
-    """Keeps metrics.jsonl and samples.txt in the run's folder, a line as soon as it is known."""
+    """Keeps metrics.jsonl and samples.txt in the run's folder, a line as soon as it is known.
+
+    In that folder, and in no other one that has its name by then: whoever polls for it tells that.
+    """
 
     def __init__(self) -> None:
         self._samples_written = 0
@@ -29,15 +33,33 @@ class FolderListener:
     @hookimpl
     def gptlab_run_started(self, run: Run) -> None:
         self._samples_written = len(run.samples)  # a resumed run has some already
+        self._folder = os.stat(run.folder)
 
     @hookimpl
     def gptlab_step_ended(self, run: Run, step: int, metrics: dict[str, float]) -> None:
-        self._metrics.append(run.folder, line_of(step, metrics))
+        try:
+            if not os.path.samestat(self._folder, os.stat(run.folder)):
+                return
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        self._metrics.append(run.folder, line_of(step, metrics), lambda: metrics_text(run))
         new = run.samples[self._samples_written :]
         self._samples_written += len(new)
-        self._samples.append(
-            run.folder, "".join(f"step {at}: {text}\n" for at, texts in new for text in texts)
-        )
+        self._samples.append(run.folder, lines_of_samples(new), lambda: samples_text(run))
+
+
+def metrics_text(run: Run) -> str:
+    """metrics.jsonl as it is to be by now."""
+    return "".join(line_of(step, row) for step, row in run.metrics)
+
+
+def samples_text(run: Run) -> str:
+    """samples.txt as it is to be by now."""
+    return lines_of_samples(run.samples)
+
+
+def lines_of_samples(samples: Samples) -> str:
+    return "".join(f"step {at}: {text}\n" for at, texts in samples for text in texts)
 
 
 def keep_rows(run: Run, end: int, rows: Metrics, step: int) -> None:
@@ -66,23 +88,39 @@ class GrowingFile:
         self.name = name
         self._waiting = b""
         self._failed = False
+        self._size = 0  # that it must have at least: nobody else is to make it shorter
 
-    def append(self, folder: Path, text: str) -> None:
-        """Raises OSError if there is no such folder; what else goes wrong is said, once, and tried again."""
+    def append(self, folder: Path, text: str, whole: Callable[[], str]) -> None:
+        """What goes wrong is said, once, and tried again.
+
+        whole: all that the file is to hold, for one that was removed or cut meanwhile.
+        """
         self._waiting += text.encode("utf-8")
         if not self._waiting:
             return
+        path = folder / self.name
         try:
-            append_whole(folder / self.name, self._waiting)
-        except FileNotFoundError:
-            raise
+            if size_of(path) < self._size:
+                write_text(path, whole())
+                warn(f"{os.path.relpath(path)} was removed or cut while the run went on: it is written anew.")
+            else:
+                append_whole(path, self._waiting)
+            self._size = size_of(path)
         except OSError as error:
             if not self._failed:
-                message = f"{os.path.relpath(folder / self.name)} could not be written ({error.strerror})"
+                message = f"{os.path.relpath(path)} could not be written ({error.strerror})"
                 warn(f"{message}; tried again with each line.")
             self._failed = True
         else:
             self._waiting, self._failed = b"", False
+
+
+def size_of(path: Path) -> int:
+    """In bytes; 0 for what is not there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 class IdentityListener:

@@ -35,7 +35,8 @@ class Saver(Observer):
 
     facts: what state.json says that is the same for all of them: seed, config, tokenizer, plugins, dataset.
     losses: the whole checkpoints that are there, with their validation losses. on_saved(folder, step,
-    removed) is called once a checkpoint is in place. smoothed: the training loss up to the state that is saved.
+    removed) is called once a checkpoint is in place. has_folder: whether the run still has its own. smoothed: the
+    training loss up to the state that is saved.
     """
 
     run: Run
@@ -47,6 +48,7 @@ class Saver(Observer):
     on_saved: Callable[[Path, int, list[Path]], None]
     losses: dict[int, float | None]
     clock: Callable[[], float] = time.monotonic
+    has_folder: Callable[[], bool] = lambda: True
     smoothed: SmoothedLoss = field(default_factory=SmoothedLoss)
 
     def __post_init__(self) -> None:
@@ -60,8 +62,8 @@ class Saver(Observer):
         self._evaluated = (state.step, chunk.val_loss)
         if self._seconds is None:
             self._seconds = bytes_of(state) / WRITING
-        if not self.is_due(state.step, chunk.val_loss is not None):
-            return
+        if not self.is_due(state.step, chunk.val_loss is not None) or not self.has_folder():
+            return  # without it the run is about to end
         try:
             self.save(state)
             self._failing = False
@@ -83,6 +85,7 @@ class Saver(Observer):
         """
         step = state.step
         folder = step_folder(self.run.folder, step)
+        self._forget_removed()
         if not step or step in self.losses:
             return folder if step else None
         began = self.clock()
@@ -100,6 +103,11 @@ class Saver(Observer):
     def tell(self, step: int) -> None:
         """Tell of a checkpoint that is there: whoever wrote it was killed before it could, or before others went."""
         self.on_saved(step_folder(self.run.folder, step), step, self._removed())
+
+    def _forget_removed(self) -> None:
+        """Somebody may have made room meanwhile: what is not there is no checkpoint to name, or to go on from."""
+        for step in [step for step in self.losses if not step_folder(self.run.folder, step).exists()]:
+            del self.losses[step]
 
     def _removed(self) -> list[Path]:
         """Delete what need not stay; what cannot be deleted is tried again the next time."""

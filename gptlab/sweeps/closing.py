@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,12 +31,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OpenSweep:
-    """A sweep that goes on: where, and in which MLflow run, if any. there: the names in its folder before it."""
+    """A sweep that goes on: where, and in which MLflow run, if any.
+
+    there: the names in its folder before it. identity: all that its sweep.json told once it was open.
+    """
 
     plan: Plan
     told: Sweep
     parent: ParentRun | None
     there: tuple[str, ...]
+    identity: dict[str, Any]
 
 
 def mark_unfinished(folder: Path, reason: str = "the process that ran it was killed") -> list[JobRecord]:
@@ -43,13 +48,24 @@ def mark_unfinished(folder: Path, reason: str = "the process that ran it was kil
     (folder / STOP).unlink(missing_ok=True)
     for record in read_records(folder, running=True):
         if record.status == RUNNING:
-            replace(record, status=KILLED, reason=reason).write(folder / record.folder)
+            with suppress(OSError):  # a full disk: it is no less over
+                replace(record, status=KILLED, reason=reason).write(folder / record.folder)
     return read_records(folder)
 
 
-def close_sweep(sweep: OpenSweep, status: str) -> None:
-    """Print the summary, log it, and close the sweep as `status`. What MLflow does not take is in the folder."""
+def close_sweep(sweep: OpenSweep, status: str) -> str:
+    """Print the summary, log it, and close the sweep as `status`; as what it is closed in the end.
+
+    What MLflow does not take is in the folder. A sweep whose folder was removed while it went on has not finished:
+    nobody knows what was in there.
+    """
     folder = sweep.plan.folder
+    if not SweepFolder(folder).identity():
+        folder.mkdir(parents=True, exist_ok=True)
+        SweepFolder(folder).update(**sweep.identity)
+        again = f"{os.path.relpath(folder)} was removed or moved while the sweep went on"
+        warn(f"{again}: jobs that had ended there are not in its summary.")
+        status = FAILED if status == FINISHED else status
     SweepFolder(folder).update(status=status, reason="", ended=int(time.time() * 1000))
     records = read_records(folder)
     summary = shown_summary(folder, records, sweep.told.name) if records else None
@@ -59,7 +75,7 @@ def close_sweep(sweep: OpenSweep, status: str) -> None:
         )
     show(f"sweep folder: {os.path.relpath(folder)}")
     if sweep.parent is None:
-        return
+        return status
     SweepFolder(folder).update(shown=shown_in_mlflow(records, summary))
     if refusal := sweep.parent.close():
         later = as_called(f"python -m gptlab sync {shlex.quote(os.path.relpath(folder))}")
@@ -67,6 +83,7 @@ def close_sweep(sweep: OpenSweep, status: str) -> None:
         show(told, sys.stderr)
     else:
         show(f"MLflow parent run: {sweep.parent.id}")
+    return status
 
 
 def shown_summary(folder: Path, records: list[JobRecord], name: str) -> Summary | None:

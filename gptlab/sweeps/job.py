@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
-from signal import SIGINT
 from typing import TYPE_CHECKING, Any
 
 from gptlab.calling import warn
@@ -20,14 +19,15 @@ from gptlab.command.composing import plugins_here
 from gptlab.config.addresses import hide_in_config
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.errors import TrainingStopped, UserError
+from gptlab.files import Lock
 from gptlab.plugins.hookspecs import hookimpl
 from gptlab.runs.checkpoint.folder import CHECKPOINTS, Checkpoint
 from gptlab.runs.files import METRICS, SAMPLES
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.resuming import newest_of
 from gptlab.runs.run import Run
-from gptlab.signals import Stopped
 from gptlab.streams import guarded, show
+from gptlab.sweeps.launcher import Launcher, leave
 from gptlab.sweeps.naming import run_name
 from gptlab.sweeps.plan import config_of_job
 from gptlab.sweeps.record import (
@@ -41,16 +41,15 @@ from gptlab.sweeps.record import (
     JobRecord,
     earlier_of,
     losses_in,
+    read_record,
 )
-from gptlab.sweeps.sweep import STOP
 from gptlab.sweeps.trial import Pruned, Trial, objective, trial_of
-from gptlab.tracking.orphans import own_process
+from gptlab.tracking.orphans import is_gone, own_process
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 Settings = dict[str, Any]
-POLLING_SECONDS = 0.2  # a file system may be far away
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,10 @@ class SweepJob:
             os.chdir(self.cwd)
         # In another process, too, what a run prints is no reason to end it.
         with guarded(forgives=True):
-            return objective(self._record(config, here))
+            score = objective(self._record(config, here))
+        if not here and is_gone(self.process):
+            leave()
+        return score
 
     def _record(self, config: DictConfig, here: bool) -> JobRecord | None:
         from hydra.core.hydra_config import HydraConfig
@@ -90,6 +92,8 @@ class SweepJob:
         overrides = typing.cast("list[str]", OmegaConf.to_container(hydra.overrides.task))
         output = Path(hydra.runtime.output_dir)
         number = int(hydra.job.num)
+        if not here and is_gone(self.process):
+            return None  # it was still in the queue
         job = Job(self, overrides, number, output, trial_of(hydra.sweeper, Path(self.folder), number))
         try:
             return job.do(config)
@@ -123,7 +127,7 @@ class Job:
         self.output = output
         self.run: Run | None = None  # once it begins
         self._began = time.monotonic()
-        self._looked = 0.0
+        self.launcher = Launcher(self.root, sweep.process)
         differing = sweep.differing(overrides)
         self.earlier = earlier_of(self.root, sweep.resumed, differing, output) if sweep.resumed else None
         self.folder = output if self.earlier is None else self.root / self.earlier.folder
@@ -141,11 +145,8 @@ class Job:
         if self.folder != self.output:
             self._remove_output()
         if self.earlier is not None and self.earlier.status in DONE:
-            show(f"{self.record.name}: finished before")
-            if self.trial is not None:
-                self.trial.replay(self.earlier)
-            return self.earlier
-        if (self.root / STOP).exists():
+            return self._finished_before(self.earlier)
+        if self.launcher.asks_to_stop:
             if self.earlier is None:
                 self._remove_output()
             return None
@@ -154,16 +155,20 @@ class Job:
                 place.enter_context(self._hold_folder())
             except UserError as error:
                 return self._refuse_folder(error, config)
+            if self.earlier is not None and self.earlier.status in DONE:  # by now
+                return self._finished_before(self.earlier)
             return self._run(config)
 
+    def _finished_before(self, record: JobRecord) -> JobRecord:
+        show(f"{self.record.name}: finished before")
+        if self.trial is not None:
+            self.trial.replay(record)
+        return record
+
     def stop(self) -> None:
-        """Polled between steps: raises Stopped once the process that launched the sweep asks for it, Pruned for a run
-        that is poor."""
-        now = time.monotonic()
-        if now >= self._looked + POLLING_SECONDS:
-            self._looked = now
-            if (self.root / STOP).exists():
-                raise Stopped(SIGINT)
+        """Polled between steps: raises Stopped once the process that launched the sweep asks for it, or is gone, Pruned
+        for a run that is poor."""
+        self.launcher.poll()
         if self.trial is not None:
             self.trial.stop()
 
@@ -181,16 +186,25 @@ class Job:
 
     def _hold_folder(self) -> AbstractContextManager[object]:
         """The job's folder, claimed for its run; or held, if it is to go on there."""
-        from gptlab.runs.claiming import check_free_for_run, claimed, held
+        from gptlab.runs.claiming import check_free_for_run, claimed
 
         if self.earlier is not None:
-            return held(self.folder)
+            return self._wait_for_folder(self.earlier)
         if self.root not in self.folder.parents:
             raise UserError(
                 f"a job's folder must lie in its sweep's, {os.path.relpath(self.root)}: "
                 f"{os.path.relpath(self.folder)} does not. Leave hydra.sweep.subdir out, or choose another"
             )
         return claimed(self.folder, partial(check_free_for_run, key="hydra.sweep.subdir="))
+
+    def _wait_for_folder(self, earlier: JobRecord) -> Lock:
+        """The folder of a job that has begun before, with the record that whoever was last at it has left."""
+        place = self.launcher.wait_for(self.folder, self.record.name)
+        with suppress(UserError, OSError, ValueError, LookupError, TypeError):
+            found = read_record(self.folder / RECORD)
+            self.earlier = replace(found, folder=earlier.folder)
+            self.record = replace(self.record, runId=found.runId)
+        return place
 
     def _refuse_folder(self, error: UserError, config: DictConfig) -> JobRecord:
         """The record of a job whose folder is another's, or not to be had: in one that is nobody's."""
@@ -205,8 +219,8 @@ class Job:
         return self._leave(record, config)
 
     def _run(self, config: DictConfig) -> JobRecord:
-        self.record.write(self.folder)
         try:
+            self.record.write(self.folder)
             self._train(config)
             record = replace(self.record, status=FINISHED)
         except Pruned as reason:
@@ -296,7 +310,13 @@ class Job:
             total = self.run.parameter_counts()["total"]
             record = replace(record, runId=self.run.id or record.runId, diverged=self.run.diverged)
             record = replace(record, parameters=total, **losses_in(self.run.metrics))
-        record.write(self.folder)
+        try:
+            record.write(self.folder if self.run is None else self.run.folder)  # which may have been moved
+        except OSError as error:
+            self._say(
+                f"its record could not be written ({error.strerror}): the sweep does not know of its end."
+            )
+            return replace(record, status=FAILED, reason=f"its record could not be written: {error.strerror}")
         return record
 
 

@@ -83,7 +83,7 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
             take_back_sweep(sweep)
             raise UserError(f"none of the jobs can be trained. The first: {records[0].reason}")
         status = FINISHED if all(record.status in DONE for record in records) else FAILED
-        close_sweep(sweep, status)
+        status = close_sweep(sweep, status)
     return 1 if status == FAILED else 0
 
 
@@ -141,7 +141,7 @@ def open_sweep(plan: Plan, tracked: bool) -> OpenSweep:
                 for name in (LOCK, SWEEP):
                     (folder / name).unlink(missing_ok=True)
             raise
-    return OpenSweep(plan, read_sweep(folder), parent, there)
+    return OpenSweep(plan, read_sweep(folder), parent, there, told.identity())
 
 
 def run_jobs(sweep: OpenSweep, arguments: list[str], choices: list[str], plugins: Plugins) -> None:

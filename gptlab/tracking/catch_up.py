@@ -15,6 +15,7 @@ import yaml
 from gptlab import strict_json
 from gptlab.config.addresses import join_address
 from gptlab.errors import UserError
+from gptlab.files import Busy, lock
 from gptlab.runs.files import CONFIG, METRICS, RUN, SWEEP
 from gptlab.runs.folder import OVER, RunFolder, SweepFolder, ToldFolder
 from gptlab.runs.run import KILLED, STARTING
@@ -56,7 +57,7 @@ def sync_told(folder: RunFolder | SweepFolder) -> str:
         take_in_unsent(folder)
         told = folder.identity()
         process = str(told.get("process", ""))
-        if told.get("status") not in OVER and orphans.lives(process):
+        if told.get("status") not in OVER and (orphans.lives(process) or is_held(path)):
             raise UserError(f"{os.path.relpath(path)} is being trained: MLflow has it once it ends.")
         if told.get("synced", True) or "store" not in told:
             if isinstance(folder, RunFolder):
@@ -87,6 +88,15 @@ def sync_told(folder: RunFolder | SweepFolder) -> str:
     return f"sent to {store.shown}: MLflow run {folder.id}{registered}"
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process trains the run of this folder, or runs its sweep, be it in another container."""
+    try:
+        lock(folder, 0.0).release()
+    except Busy:
+        return True
+    return False
+
+
 def refuse_unknown(folder: RunFolder) -> None:
     """Raises UserError for a run of an earlier gptlab that was killed before its store had a run for it."""
     told = folder.identity()
@@ -115,7 +125,7 @@ def close_abandoned(client: "MlflowClient", store: Store, experiment_ids: list[s
     for run in client.search_runs(experiment_ids, here):
         tags, run_id = run.data.tags, run.info.run_id
         trains, writes = (tags.get(name, "") for name in (orphans.PROCESS, orphans.WRITER))
-        if not trains or orphans.lives(trains) or orphans.lives(writes):
+        if not trains or not orphans.is_gone(trains) or not orphans.is_gone(writes):
             continue
         place = Path(tags.get(orphans.FOLDER, ""))
         folder = next((each for each in (RunFolder(place), SweepFolder(place)) if each.id == run_id), None)
@@ -148,12 +158,14 @@ def end_later(client: "MlflowClient", store: Store, folder: RunFolder | SweepFol
     """Send what is left of a run that nobody trains any more; whether all of it is there."""
     try:
         with alone(folder.path, 0.0):
+            with lock(folder.path, 0.0) as trained:
+                free = trained.holds
             process = str(folder.identity().get("process", ""))
-            if orphans.lives(process):  # it was taken up again meanwhile
+            if not orphans.is_gone(process, free):  # it was taken up again meanwhile, or nobody knows
                 return False
             end_killed(folder, process)
             return folder.status in OVER and sync_of(client, store, folder).end() is None
-    except (UserError, OSError):
+    except (UserError, OSError, Busy):
         return False
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
 
 from gptlab.errors import UserError
 from gptlab.runs.folder import OVER, RunFolder, SweepFolder
@@ -24,7 +25,7 @@ from gptlab.tracking.facts import (
     log_params,
     show_as_table,
 )
-from gptlab.tracking.opening import end_of, end_run, make_run, open_run
+from gptlab.tracking.opening import end_of, end_run, find_made_before, make_run, open_run
 from gptlab.tracking.server import check_server
 from gptlab.tracking.store import WITHOUT, Store, check_store, find_store, refusal_of
 
@@ -86,7 +87,11 @@ def note_child(
     """
     try:
         store = find_store(tracking["uri"])
-        told = begun_facts({}) | {"description": reason, "reason": reason, "id": run_id, "config": config}
+        known = {"key": uuid5(NAMESPACE_URL, f"{parent} {folder.absolute()}").hex} | RunFolder(
+            folder
+        ).identity()
+        told = begun_facts({"key": known["key"]}) | {"description": reason, "reason": reason}
+        told |= {"id": run_id or known.get("id", ""), "config": config}
         told |= {"name": name, "folder": str(folder.absolute()), "tags": {PARENT: parent} if parent else {}}
         told["experiment"] = tracking["experimentName"]
         found, error = _ask(store, ASKING_SECONDS, do="note_child", told=told)
@@ -180,7 +185,7 @@ def delete_runs(client: "MlflowClient", run_ids: list[str]) -> str:
 
 def log_child(client: "MlflowClient", store: Store, told: dict[str, Any]) -> str:
     """Have the run of a job that failed before it began: made and closed as told, with the reason; its id."""
-    run_id = str(told["id"])
+    run_id = str(told["id"]) or find_made_before(client, store, told)
     if not run_id:
         run_id = make_run(client, store, Path(told["folder"]), told)
         log_params(client, run_id, flat_params(told["config"]))

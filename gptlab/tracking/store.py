@@ -123,6 +123,15 @@ def find_store(uri: str | None = None, folder: Path | None = None) -> Store:
     return Store(sqlite_address(prefix, str(database)), (database.parent / "mlartifacts").as_uri())
 
 
+def file_of(store: Store) -> tuple[int, int] | None:
+    """Which file an SQLite store is, whatever its name; None if there is none, and for other stores."""
+    try:
+        found = None if store.database is None else store.database.stat()
+    except OSError:
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
+
+
 def check_store(store: Store) -> None:
     """Raise UserError if the store could not be opened or made; changes nothing, loads no MLflow.
 
@@ -165,10 +174,14 @@ def _check_schema(database: Path) -> None:
     )
 
 
+def _opened(database: Path, mode: str, seconds: float) -> sqlite3.Connection:
+    """To a file that is there: SQLite would make an empty one, which is no store."""
+    return sqlite3.connect(f"file:{quote(str(database))}?mode={mode}", uri=True, timeout=seconds)
+
+
 def _schema_version(database: Path) -> str:
     try:
-        address = f"file:{quote(str(database))}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True, timeout=LOCKED_SECONDS)) as connection:
+        with closing(_opened(database, "ro", LOCKED_SECONDS)) as connection:
             rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -298,7 +311,7 @@ def _migrate(fresh: Path, artifacts: str | None) -> None:
 def settle(store: Store) -> None:
     """Move what is in SQLite's write-ahead log into the file itself, so that a copy of it is whole."""
     if store.database is not None:
-        with suppress(sqlite3.Error), closing(sqlite3.connect(store.database, timeout=1)) as connection:
+        with suppress(sqlite3.Error), closing(_opened(store.database, "rw", 1)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
@@ -308,7 +321,7 @@ def glance(store: Store, but: str = "") -> tuple[str | None, bool]:
         return None, True
     # Queries this plain outlive changes of the schema; if not, MLflow can still be asked.
     try:
-        with closing(sqlite3.connect(store.database, timeout=5)) as connection:
+        with closing(_opened(store.database, "rw", 5)) as connection:
             newest = connection.execute("SELECT experiment_id FROM runs ORDER BY start_time DESC LIMIT 1")
             experiment = newest.fetchone()
             others = "SELECT 1 FROM runs WHERE status = 'RUNNING' AND run_uuid != ? LIMIT 1"

@@ -75,8 +75,11 @@ class Tracker:
         if store.is_server and PARENT not in run.tags:
             check = partial(check_server, store, experiment=self.config.experimentName, run_id=run.id)
             self._server = in_thread(check)
-        folder, fresh = RunFolder(run.folder), run.resumed_from is None and not run.id
-        told = begun_facts({} if fresh else folder.identity())
+        folder = RunFolder(run.folder)
+        known = folder.identity()
+        # A job that was killed before it knew of its run has a key, by which that is found.
+        fresh = run.resumed_from is None and not run.id and "key" not in known
+        told = begun_facts({} if fresh else known)
         folder.update(**told, store=store.address, experiment=self.config.experimentName, synced=False)
         self._fresh = fresh
         if self._server is None:
@@ -84,8 +87,19 @@ class Tracker:
 
     def _follow(self, fresh: bool) -> None:
         self._connection = connections.take()
-        folder = str(self._run.folder.absolute())
+        self._tell(fresh)
+
+    def _tell(self, fresh: bool) -> None:
+        """Tell MLflow's process which folder it is to follow."""
+        assert self._connection is not None
+        self._folder = self._run.folder.absolute()
+        self._place = self._folder.stat().st_ino
+        folder = str(self._folder)
         self._connection.send(do="follow", store=asdict(self._store), folder=folder, fresh=fresh)
+
+    def _is_elsewhere(self, folder: Path) -> bool:
+        """Whether a run's folder was removed or moved, and made again, since MLflow's process was told of it."""
+        return folder.absolute() != self._folder or folder.stat().st_ino != self._place
 
     def wait_until_reachable(self) -> None:
         """Wait until a server, if the store is one, has answered: some seconds at most, and nothing for a file.
@@ -157,6 +171,8 @@ class Tracker:
                     lambda: self._accepted, CLOSING_SECONDS if error is None else STARTING_SECONDS, late
                 )
             if self._connection is not None:
+                if self._run.metrics and self._is_elsewhere(self._run.folder):
+                    self._tell(fresh=False)
                 # Of a run that took no step its folder keeps nothing, and is gone in a moment.
                 told = (
                     {} if self._run.metrics else dict(zip(("status", "reason"), end_of(error), strict=True))

@@ -31,7 +31,7 @@ from gptlab.runs.folder import RunFolder, SweepFolder
 from gptlab.tracking.catch_up import catch_up_below, close_abandoned
 from gptlab.tracking.connection import Message
 from gptlab.tracking.parent import ParentSync, delete_runs, log_child
-from gptlab.tracking.store import Away, Store, connect, glance, open_store, said, settle
+from gptlab.tracking.store import Away, Store, connect, file_of, glance, open_store, said, settle
 from gptlab.tracking.sync import Sync, alone, end_killed
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ class Conversation:
         self._sync_at = float("inf")
         self._pause = 0.0
         self._lock: Lock | None = None
-        self._unopened: tuple[Store, Path, bool] | None = (
-            None  # what is to be followed, as long as the store is away
-        )
+        # What is to be followed, as long as the store is away.
+        self._unopened: tuple[Store, Path, bool] | None = None
         self._failure = ""
         self._reported_id = ""
         self.looking: threading.Thread | None = None
+        self._file: tuple[int, int] | None = None  # that the store is, see store.file_of
         self._looked: set[Path] = set()  # folders below which runs that are over were looked for
         self.parent: ParentSync | None = None  # of a sweep that goes on
 
@@ -88,6 +88,7 @@ class Conversation:
     def _follow(self, store: Message, folder: str, fresh: bool) -> None:
         """Have the store follow what the folder of a run tells from now on."""
         self._pause, self._reported_id, self.sync, self._failure = 0.0, "", None, ""
+        self._unlock()
         place = Store(**store)
         self._unopened = (place, Path(folder), fresh)
         # A short run is over with the first sending.
@@ -107,6 +108,7 @@ class Conversation:
         try:
             if self.sync is None:
                 client = connect(place) if place.is_server else open_store(place)
+                self._file = file_of(place)
                 if self._lock is None:
                     self._lock = alone(path)
                 still = partial(self.reply, {"is": "writing"})
@@ -144,6 +146,8 @@ class Conversation:
             self._send()
             if self.sync is None and self._unopened is None:
                 return  # it is refused
+        if self.sync is not None:
+            self._check_file(self.sync)
         sync, self.sync, self._unopened = self.sync, None, None
         self._sync_at = float("inf")
         if sync is None:
@@ -208,12 +212,26 @@ class Conversation:
             self._open(*self._unopened)
         if self.sync is None or self._unopened is not None:
             return
+        self._check_file(self.sync)
         try:
             self.sync.send()
             self._pause, self._sync_at = 0.0, time.monotonic() + SYNC_SECONDS
         except Exception as error:
             self._retry(error)
         self._report_id(self.sync)
+
+    def _check_file(self, sync: Sync) -> None:
+        """End this process if the file of the store was removed or replaced: it would write to what nobody can open.
+
+        The next one makes the run again, in the store that has that name by then; its folder has all of it.
+        """
+        if file_of(sync.store) != self._file:
+            with suppress(OSError):
+                sync.folder.update_if({"process": sync.process}, id="")
+            self.reply(
+                {"is": "failed", "message": "the store was removed or replaced while it was written to"}
+            )
+            raise SystemExit("the store is gone")
 
     def _retry(self, error: Exception) -> None:
         self._pause = min(LONGEST_PAUSE, 2 * self._pause or SYNC_SECONDS)

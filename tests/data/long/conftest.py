@@ -1,13 +1,11 @@
 """Long data that is small: everything counts as long, and is read in small pieces."""
 
-import os
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gptlab.data import arrays, documents, reading, store
+from gptlab.data import arrays, content, documents, reading, store
 from tests.data.long.setting import sample_text
 
 
@@ -15,8 +13,6 @@ from tests.data.long.setting import sample_text
 def text(tmp_path: Path) -> Path:
     path = tmp_path / "data.txt"
     path.write_bytes(b"\xef\xbb\xbf  " + sample_text().encode())
-    old = time.time() - 60  # a file that has just been changed is read again to be sure
-    os.utime(path, (old, old))
     return path
 
 
@@ -29,6 +25,7 @@ def long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(documents, "AT_ONCE", 97)
     monkeypatch.setattr(documents, "TABLE", 0)
     monkeypatch.setattr(arrays, "MAPPED", 0)
+    monkeypatch.setattr(content, "SETTLED", 0.0)  # a file that has just been changed is read again to be sure
     return store.tokens_folder()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gptlab.data import reading, store, tokenized
+from gptlab.data import content, reading, store, tokenized
 from gptlab.data.datasets import Text
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary
 from gptlab.data.watching import Watch
@@ -54,12 +54,81 @@ def test_a_changed_text_is_tokenized_anew(text, long):
     assert len(entries(long)) == 2
 
 
-def test_a_text_that_has_just_been_written_is_not_known_by_its_time(text, long, readings):
-    os.utime(text)
+def test_a_text_that_has_just_been_written_is_not_known_by_its_time(text, long, readings, monkeypatch):
+    monkeypatch.setattr(content, "SETTLED", 2.0)
     for _ in range(2):
         readings.count = 0
         data(text)
         assert readings.count >= 1
+
+
+def replace_unseen(path, old, new):
+    """Other data of the same size and time."""
+    stat = path.stat()
+    path.write_bytes(path.read_bytes().replace(old, new))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+
+
+def of_a_disk_that_tells_no_change(monkeypatch):
+    stamp = reading.FileTexts.stamp
+    monkeypatch.setattr(
+        reading.FileTexts, "stamp", lambda texts: [(*facts[:3], facts[2], 0) for facts in stamp(texts)]
+    )
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["told by the disk", "told by a sample"])
+def test_other_data_of_the_same_size_and_time_is_other_data(text, long, monkeypatch, tells):
+    if not tells:
+        of_a_disk_that_tells_no_change(monkeypatch)
+    first = data(text)
+    replace_unseen(text, b"cat", b"dog")
+    second = data(text)
+    assert second.facts.digest != first.facts.digest and "dog" in second.tokenizer.state()["pieces"]
+    replace_unseen(text, b"dog", b"cat")
+    assert_same_data(data(text), first)
+    assert len(entries(long)) == 2
+
+
+def test_what_is_moved_or_copied_is_read_once_and_known_again(text, long, readings):
+    first = data(text)
+    moved = text.rename(text.with_name("moved.txt"))
+    shutil.copy2(moved, text)
+    for path in (moved, text):
+        readings.count = 0
+        assert data(path).facts.digest == first.facts.digest
+        assert readings.count == 1
+        data(path)
+        assert readings.count == 1
+    assert len(entries(long)) == 1
+
+
+def test_an_entry_is_not_made_again_of_other_data_under_the_old_digest(text, long, monkeypatch):
+    """Where neither the disk nor a sample tells that it is other data: the reading does that it is made of."""
+    of_a_disk_that_tells_no_change(monkeypatch)
+    monkeypatch.setattr(reading.FileTexts, "sample", lambda texts: b"")
+    first = data(text)
+    replace_unseen(text, b"cat", b"dog")
+    assert data(text).facts.digest == first.facts.digest, "it is all that is known"
+    (entry,) = entries(long)
+    (entry / "tokens.bin").write_bytes(b"")
+    second = data(text)
+    assert second.facts.digest != first.facts.digest
+    assert [kept.name for kept in entries(long) if kept != entry] != []
+    assert_same_data(data(text), second)
+
+
+def test_a_sample_sees_every_file(tmp_path, long):
+    for name, size in (("a", 5), ("b", 0), ("c", 300_000)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    texts = reading.TextLines(tmp_path, [tmp_path / name for name in "abc"], "data.path")
+    assert len(texts.sample()) > reading.LOOK * 50 and set(texts.sample()) == {ord("x")}
+    for name, at in (("a", 0), ("c", 299_999)):
+        before = texts.sample()
+        with (tmp_path / name).open("r+b") as file:
+            file.seek(at)
+            file.write(b"y")
+        assert texts.sample() != before
 
 
 def test_another_vocabulary_s_tokens_are_others(text, long):
