@@ -34,6 +34,7 @@ WEIGHTS = "weights.safetensors"
 TRAINING = "training.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
+FILES = (WEIGHTS, TRAINING, OPTIMIZER, STATE, SUMS)
 FORMAT = 1  # of the checkpoint's folder; a reader refuses a higher one
 NAME = re.compile(r"step-(\d{6,})")
 
