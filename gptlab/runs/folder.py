@@ -43,9 +43,10 @@ class ToldFolder:
     FILE: ClassVar[str]
 
     def identity(self) -> dict[str, Any]:
-        """What the file tells."""
+        """What the file tells. One that leads elsewhere tells nothing."""
+        file = self.path / self.FILE
         try:
-            found = read_json(self.path / self.FILE)
+            found = {} if file.is_symlink() else read_json(file)
         except UserError:
             return {}
         return found if isinstance(found, dict) else {}

@@ -67,6 +67,8 @@ def sync_told(folder: RunFolder | SweepFolder, uri: str) -> str:
                 refuse_unknown(folder)
             return f"{os.path.relpath(path)} has nothing left to send"
         check_kinds(told, SENT, path / folder.FILE)
+        if isinstance(folder, RunFolder):
+            folder.run()  # what is damaged is told before a store is opened, or made
         store = find_store(uri or told["store"])
         check_named(store)
         end_killed(folder, process)

@@ -193,6 +193,8 @@ def check_state(state: Any, path: Path) -> dict[str, Any]:
         "config": is_dict(state, "config") and is_dict(state["config"], "model"),
         "tokenizer": is_dict(state, "tokenizer") and isinstance(state["tokenizer"].get("name"), str),
         "plugins": is_dict(state, "plugins"),
+        "dataset": "dataset" not in state or is_dict(state, "dataset"),
+        "start": state.get("start") is None or is_count(state["start"]),
         "files": is_dict(state, "files") and all(is_count(size) for size in state["files"].values()),
     }
     wrong = [key for key, good in holds.items() if not good]
