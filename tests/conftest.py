@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +21,6 @@ absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 # As if the environment were active: messages then name `python -m gptlab` (tests/test_calling.py has the others).
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
-
-# What gptlab remembers of its user is not that of the person who runs the tests.
-STATE = tempfile.TemporaryDirectory(prefix="gptlab-state-")
-os.environ["XDG_STATE_HOME"] = STATE.name
 
 # What runs behind a shell, or under nohup, ignores these, and so would all that the tests start and send them to.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
