@@ -118,8 +118,7 @@ def close_abandoned(client: "MlflowClient", store: Store, experiment_ids: list[s
         place = Path(tags.get(orphans.FOLDER, ""))
         folder = next((each for each in (RunFolder(place), SweepFolder(place)) if each.id == run_id), None)
         if folder is not None and folder.status not in ("", STARTING):
-            # A server says where the folder is; what it may have is what was written to it anyway.
-            if folder.identity().get("store") == store.address and end_later(client, store, folder):
+            if end_later(client, store, folder):
                 closed.append(run_id)
         elif close_untold(client, run_id, trains):  # nothing tells of its end
             closed.append(run_id)

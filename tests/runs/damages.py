@@ -37,9 +37,9 @@ def damage(gift: Path, outside: Outside, chance: random.Random) -> str:
         place = chance.choice([*told, *(path for path in told if path.name in OFTEN for _ in range(3))])
         done = change_values(place, outside, chance)
     elif way == "swapped":
-        other = chance.choice(names)
-        content = place.read_bytes() if place.is_file() else b""
-        write(place, other.read_bytes())
+        place, other = chance.choice(names), chance.choice(names)
+        content = place.read_bytes()
+        place.write_bytes(other.read_bytes())
         other.write_bytes(content)
         done = f"with {other.relative_to(gift)}"
     else:

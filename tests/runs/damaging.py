@@ -1,6 +1,6 @@
 """Folders of runs and sweeps from somebody else, each with one thing in them that is wrong. A program of its own:
 
-python -m tests.runs.damaging FOLDER CASES [SEED]
+python -m tests.runs.damaging FOLDER CASES [SEED [FIRST]]
 
 A case is a copy of a run or a sweep, one damage to it, and one command that reads it. The command must end with status
 0, 1 or 2, say what is wrong in a line, and touch nothing of what lies outside. Prints what it saw as JSON.
@@ -263,13 +263,12 @@ def try_case(gifts: Gifts, number: int, chance: random.Random, found: Found) -> 
         shutil.rmtree(place, ignore_errors=True)
 
 
-def try_cases(folder: Path, cases: int, seed: int, only: int | None = None) -> Found:
-    """So many cases, in a folder that is empty; those of a seed are always the same."""
+def try_cases(folder: Path, cases: int, seed: int, first: int = 0) -> Found:
+    """So many cases, in a folder that is empty; those of a seed, by their numbers, are always the same."""
     gifts, found = Gifts(folder), Found()
     try:
-        for number in range(cases):
-            if only is None or number == only:
-                try_case(gifts, number, random.Random(f"{seed} {number}"), found)
+        for number in range(first, first + cases):
+            try_case(gifts, number, random.Random(f"{seed} {number}"), found)
     finally:
         gifts.server.shutdown()
     return found
@@ -282,9 +281,9 @@ if __name__ == "__main__":
     os.environ |= {"GPTLAB_PLUGINS": "", "XDG_STATE_HOME": str(place / "state")}
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else 0
-    only = int(sys.argv[4]) if len(sys.argv) > 4 else None
+    first = int(sys.argv[4]) if len(sys.argv) > 4 else 0
     began = time.monotonic()
-    result = try_cases(place, int(sys.argv[2]), seed, only)
+    result = try_cases(place, int(sys.argv[2]), seed, first)
     seconds = f"{time.monotonic() - began:.0f} s, the slowest {result.slowest:.1f} s"
     print(f"tried {result.tried}, failed {result.failed.total()}, {seconds}")
     for what, count in result.failed.most_common():
