@@ -31,7 +31,7 @@ DATASET_KINDS = {
 }
 NAMED = {str: "a text", int: "a whole number", dict: "an object"}
 OVER = (FINISHED, FAILED, KILLED)
-SAMPLE = re.compile(r"step (\d+): (.*)")
+SAMPLE = re.compile(r"step (\d{1,18}): (.*)")
 Samples = list[tuple[int, list[str]]]
 
 

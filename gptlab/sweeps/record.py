@@ -103,16 +103,12 @@ def is_of_kind(value: object, kind: str) -> bool:
     plain, _, none = kind.partition(" | ")
     if none and value is None:
         return True
+    if isinstance(value, bool) or plain == "bool":
+        return isinstance(value, bool) and plain == "bool"
     if plain == "float":
-        return is_number(value) and abs(float(value)) < math.inf  # type: ignore[arg-type]
-    kinds = {"int": int, "str": str, "bool": bool}
-    return plain not in kinds or (
-        isinstance(value, kinds[plain]) and isinstance(value, bool) == (plain == "bool")
-    )
-
-
-def is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    kinds = {"int": int, "str": str}
+    return plain not in kinds or isinstance(value, kinds[plain])
 
 
 def read_records(sweep_folder: Path, running: bool = False) -> list[JobRecord]:

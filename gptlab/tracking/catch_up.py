@@ -201,5 +201,5 @@ def facts_in(path: Path) -> dict[str, Any]:
             "reason": reasons[0] if reasons else "",
             "synced": False,
         }
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} must be as gptlab wrote it, and is not ({error}). Move it away.") from None

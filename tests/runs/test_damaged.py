@@ -15,6 +15,7 @@ from gptlab.errors import UserError
 from gptlab.runs.checkpoint.digests import SUMS
 from gptlab.runs.config_file import read_config
 from gptlab.runs.folder import RunFolder
+from gptlab.sweeps.record import read_records
 from gptlab.training.metric_rows import rows_after
 from tests.resuming import TINY, as_killed, assert_same_end, write_corpus
 
@@ -65,6 +66,37 @@ def test_a_row_that_is_none_is_left_out(gift: Path, line: bytes) -> None:
     metrics.write_bytes(line + metrics.read_bytes())
     assert [step for step, _ in RunFolder(gift).rows()] == [1, 2, 3, 4]
     assert [step for step, _ in rows_after(metrics, 0)[0]] == [1, 2, 3, 4]
+
+
+def test_a_sample_whose_step_is_no_number_is_a_line_of_the_one_before(gift: Path) -> None:
+    (gift / "samples.txt").write_text(f"step 1: a\nstep {HUGE}: b\n")
+    assert RunFolder(gift).samples() == [(1, [f"a\nstep {HUGE}: b"])]
+
+
+RECORD: dict[str, Any] = {
+    "number": 0,
+    "name": "a",
+    "overrides": {},
+    "folder": "0",
+    "status": "FINISHED",
+    "curves": {},
+}
+WRONG = [{"number": {}}, {"valLoss": "x"}, {"valLoss": 10**400}, {"steps": True}, {"overrides": {"a": 1}}]
+WRONG += [
+    {"curves": []},
+    {"curves": {"val/loss": [[1]]}},
+    {"status": None},
+    {"refused": 1},
+    {"seconds": None},
+]
+
+
+@pytest.mark.parametrize("change", WRONG, ids=str)
+def test_a_record_of_a_job_that_is_none_is_left_out(tmp_path: Path, change: dict[str, Any]) -> None:
+    (tmp_path / "0").mkdir()
+    for record, there in ((RECORD, 1), ({**RECORD, **change}, 0)):
+        (tmp_path / "0/job.json").write_text(json.dumps(record))
+        assert len(read_records(tmp_path)) == there
 
 
 def test_a_run_goes_on_without_its_damaged_rows_and_says_so(
