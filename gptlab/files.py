@@ -39,8 +39,11 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, strict_json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
-def read_regular(path: Path) -> bytes:
-    """The content of a file. Raises OSError, also for a pipe or a device, which would be read for ever."""
+def read_regular(path: Path, offset: int = 0, size: int = -1) -> bytes:
+    """The content of a file, or so many bytes of it from `offset` on.
+
+    Raises OSError, also for a pipe or a device, which would be read for ever.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
@@ -49,7 +52,8 @@ def read_regular(path: Path) -> bytes:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise OSError(errno.EINVAL, "a pipe or a device", str(path))
     with open(descriptor, "rb") as file:
-        return file.read()
+        file.seek(offset)
+        return file.read(size)
 
 
 def read_json(path: Path) -> Any:

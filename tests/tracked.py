@@ -116,7 +116,10 @@ SCRIPT = """
 import time
 from pathlib import Path
 from gptlab.tracking import MLflowTracking
+from gptlab.tracking.named_stores import name_store
 from tests.tracked import followed, log, make_run
+if {uri!r}:
+    name_store({uri!r})
 tracker = MLflowTracking({uri!r}).start()
 tracker.prepare()
 run = make_run(Path.cwd())

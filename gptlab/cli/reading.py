@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from gptlab.cli.completion import complete
+from gptlab.command.as_typed import unquoted
 from gptlab.command.composing import explained, prepared, settings_of
-from gptlab.command.line import CommandLine, read_command_line
+from gptlab.command.line import CommandLine, choices_of, read_command_line
 from gptlab.command.verbs import ROOTS
+from gptlab.config.addresses import KEY
 from gptlab.config.typed import typed
 from gptlab.streams import shown_at_last
 
@@ -20,7 +22,18 @@ def with_line(
 ) -> int:
     """`run` what is typed, unless Hydra is only to show something. single: as in `read_command_line`."""
     line = read_command_line(arguments, verb, single)
+    name_typed_stores(line)
     return show_hydras(verb, line) if line.shows else run(line)
+
+
+def name_typed_stores(line: CommandLine) -> None:
+    """Whoever types an address trusts it: a store that a run's folder names is asked for once."""
+    for override in line.overrides:
+        if override.get_key_element().lstrip("+") == KEY:
+            from gptlab.tracking.named_stores import name_store
+
+            for choice in choices_of(override):
+                name_store(unquoted(choice.partition("=")[2]))
 
 
 def with_settings(verb: str, arguments: list[str], run: Callable[[Any, CommandLine], int]) -> int:

@@ -43,7 +43,10 @@ def find_run(reference: str, tracking: Settings, tokenizer_path: str | None = No
             saved = with_vocabulary(saved, "word", WordTokenizer(tokenizer_path).build([]))
         yield saved
     elif any(os.path.isfile(path / name) for name in (STATE, SUMS)):
-        yield from_checkpoint(read_checkpoint(path), run_of(path))
+        run = run_of(path)
+        if run is not None:
+            check_leads_nowhere(run)
+        yield from_checkpoint(read_checkpoint(path), run)
     else:
         with find_folder(reference, tracking) as folder:
             yield from_checkpoint(newest_or_refuse(folder), folder)

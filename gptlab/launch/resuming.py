@@ -16,6 +16,7 @@ from gptlab.runs.checkpoint.folder import STATE, Checkpoint
 
 Settings = dict[str, Any]
 # What may differ from one part of a run to the next: it changes nothing of what is learnt.
+MISSING = object()  # in place of a part that the saved config has not
 FREE = ("progress", "checkpoint", "inspect", "tracking", "listeners")
 
 
@@ -49,10 +50,18 @@ def check_saved(checkpoint: Checkpoint, registry: Registry) -> Settings:
     config = checkpoint.state["config"]
     choices = []
     for kind, group in GROUPS.items():
-        part = flatten(config).get(f"{group.replace('/', '.')}.name")
-        if isinstance(part, str):
-            registry.get(kind, part)  # an unknown name has its own words
-            choices.append(f"{group}={part}")
+        part: Any = config
+        for name in group.split("/"):
+            part = part.get(name, MISSING) if isinstance(part, dict) else part
+        if part is MISSING:  # one that came later
+            continue
+        if not isinstance(part, dict) or not isinstance(part.get("name"), str):
+            raise UserError(
+                f"{checkpoint.folder / STATE} must hold a config that this gptlab knows: {group} must be a {kind} with "
+                f"its name, and is {str(part)[:60]!r}."
+            )
+        registry.get(kind, part["name"])  # an unknown name has its own words
+        choices.append(f"{group}={part['name']}")
     try:
         merged = OmegaConf.merge(compose("train", choices), OmegaConf.create(without_interpolations(config)))
         settings = with_texts_of(config, plain(merged))  # type: ignore[arg-type]

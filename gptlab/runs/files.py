@@ -2,6 +2,7 @@
 
 import os
 import stat
+from fnmatch import fnmatch
 from pathlib import Path
 
 from gptlab.errors import UserError
@@ -30,24 +31,38 @@ SWEEP_FILES = (
     *("trials.csv", "importance.csv", "importance.png"),
 )
 PICTURES = "by-*.png"
+FOLDERS = (CHECKPOINTS, INSPECTIONS)
+FILE, FOLDER = "a file", "a folder"
 
 
 def check_leads_nowhere(folder: Path) -> None:
-    """Raises UserError for a link, a pipe or a device among the files of a run or a sweep.
+    """Raises UserError for a link, a pipe or a device among the files of a run or a sweep, and a folder for a file.
 
     A folder that somebody else made would have what lies outside of it read, sent and written over.
     """
-    ours = [folder / name for name in (*RUN_FILES, *SWEEP_FILES)]
+    for name in (*RUN_FILES, *SWEEP_FILES):
+        check_kind(folder / name, FOLDER if name in FOLDERS else FILE)
     if (folder / SWEEP).is_file():
-        ours += folder.iterdir()  # the jobs' folders
-    for part in (CHECKPOINTS, INSPECTIONS):
-        walk = os.walk(folder / part)
-        ours += [Path(place, name) for place, folders, files in walk for name in (*folders, *files)]
-    for path in ours:
-        try:
-            mode = path.lstat().st_mode
-        except OSError:  # it is not there, or was replaced by the run that goes on
-            continue
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            what = "a link" if stat.S_ISLNK(mode) else "a pipe or a device"
-            raise UserError(f"a run's own files must be files, in its folder: {path} is {what}. Remove it.")
+        for path in folder.iterdir():  # the jobs' folders
+            check_kind(path)
+    for part in FOLDERS:
+        for place, folders, files in os.walk(folder / part):
+            for name in (*folders, *files):
+                check_kind(Path(place, name))
+
+
+def check_kind(path: Path, wanted: str = "") -> None:
+    """Raises UserError for what is there and neither a file nor a folder, or not the one that is wanted."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:  # it is not there, or was replaced by the run that goes on
+        return
+    what = FILE if stat.S_ISREG(mode) else FOLDER if stat.S_ISDIR(mode) else "a pipe or a device"
+    what = "a link" if stat.S_ISLNK(mode) else what
+    if what not in (FILE, FOLDER) or wanted not in ("", what):
+        raise UserError(f"a run's own files must be files, in its folder: {path} is {what}. Remove it.")
+
+
+def is_of_sweep(name: object) -> bool:
+    """Whether it is the name of a file that gptlab writes into a sweep's folder, and no way to another."""
+    return name in SWEEP_FILES or (isinstance(name, str) and "/" not in name and fnmatch(name, PICTURES))

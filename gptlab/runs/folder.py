@@ -7,6 +7,7 @@ each change is merged into what the file holds by then.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,12 +18,20 @@ from gptlab.data.facts import DatasetFacts
 from gptlab.errors import UserError
 from gptlab.files import lock, read_json, read_regular, write_json, write_text
 from gptlab.runs.checkpoint.folder import checkpoint_folders
+from gptlab.runs.config_file import read_config
 from gptlab.runs.files import CONFIG, LOCK, METRICS, PARAMETERS, PLUGINS, RUN, SAMPLES, SWEEP, TOKENIZER
 from gptlab.runs.run import FAILED, FINISHED, KILLED, STARTING, Run
 from gptlab.training.metric_rows import Metrics, rows_in
 
+RUN_KINDS = {"name": str, "description": str, "tags": dict, "dataset": dict}
+DATASET_KINDS = {
+    **dict.fromkeys(("name", "source", "digest"), str),
+    **dict.fromkeys(("documents", "train", "validation"), int),
+    "facts": dict,
+}
+NAMED = {str: "a text", int: "a whole number", dict: "an object"}
 OVER = (FINISHED, FAILED, KILLED)
-SAMPLE = re.compile(r"step (\d+): (.*)")
+SAMPLE = re.compile(r"step (\d{1,18}): (.*)")
 Samples = list[tuple[int, list[str]]]
 
 
@@ -34,9 +43,10 @@ class ToldFolder:
     FILE: ClassVar[str]
 
     def identity(self) -> dict[str, Any]:
-        """What the file tells."""
+        """What the file tells. One that leads elsewhere tells nothing."""
+        file = self.path / self.FILE
         try:
-            found = read_json(self.path / self.FILE)
+            found = {} if file.is_symlink() else read_json(file)
         except UserError:
             return {}
         return found if isinstance(found, dict) else {}
@@ -97,24 +107,16 @@ class RunFolder(ToldFolder):
 
         Raises UserError if run.json or config.yaml does not tell enough.
         """
-        told = self.identity()
+        told, config = self.identity(), read_config(self.path)
+        check_kinds(told, RUN_KINDS, self.path / RUN)
         try:
-            config = yaml.safe_load(read_regular(self.path / CONFIG))
-            return Run(
-                told["name"],
-                told["description"],
-                self.path,
-                dict(config),
-                [],
-                DatasetFacts(**told["dataset"]),
-                told["tags"],
-                id=self.id,
-            )
-        except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise UserError(
-                f"{self.path} must tell of a run as gptlab wrote it, and does not ({reason})."
-            ) from None
+            dataset = DatasetFacts(**told["dataset"])
+        except TypeError as error:
+            raise UserError(f"{self.path / RUN} must be as gptlab wrote it, and is not ({error}).") from None
+        check_kinds(vars(dataset), DATASET_KINDS, self.path / RUN)
+        return Run(
+            told["name"], told["description"], self.path, config, [], dataset, told["tags"], id=self.id
+        )
 
     def rows(self) -> Metrics:
         """What was logged, a row a step."""
@@ -136,6 +138,17 @@ class RunFolder(ToldFolder):
     def checkpoints(self) -> list[Path]:
         """The checkpoints that are in place, oldest first."""
         return checkpoint_folders(self.path)
+
+
+def check_kinds(told: dict[str, Any], kinds: Mapping[str, type], path: Path) -> None:
+    """Raises UserError if one of these facts is missing, or of another kind."""
+    for key, kind in kinds.items():
+        value = told.get(key)
+        texts = [*value, *value.values()] if key == "tags" and isinstance(value, dict) else []
+        if not isinstance(value, kind) or not all(isinstance(text, str) for text in texts):
+            raise UserError(
+                f"{path} must be as gptlab wrote it, and is not: {key} must be {NAMED[kind]}: got {str(value)[:60]!r}."
+            )
 
 
 def facts_of(run: Run) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from gptlab import strict_json
 from gptlab.calling import command_with, warn
 from gptlab.engines.engine import NamedArrays, OptState
 from gptlab.errors import UserError
+from gptlab.files import read_regular
 from gptlab.runs.checkpoint.arrays import check_shapes, flattened
 from gptlab.runs.checkpoint.digests import SUMS
 from gptlab.runs.checkpoint.folder import (
@@ -189,13 +190,26 @@ def smoothed_of(checkpoint: Checkpoint | None) -> SmoothedLoss:
 
 
 def cut_back(checkpoint: Checkpoint, run: Run) -> None:
-    """metrics.jsonl and samples.txt as they were at the checkpoint; the run gets what they hold."""
-    sizes = checkpoint.state["files"]
-    for name in (METRICS, SAMPLES):
-        path = run.folder / name
-        if path.exists() and path.stat().st_size > sizes.get(name, 0):
-            os.truncate(path, sizes.get(name, 0))
+    """metrics.jsonl and samples.txt as they were at the checkpoint; the run gets what they hold.
+
+    Warns of what is lost of them, since they were damaged.
+    """
     folder = RunFolder(run.folder)
+    for name in (METRICS, SAMPLES):
+        path, wanted = run.folder / name, checkpoint.state["files"].get(name, 0)
+        try:
+            content = read_regular(path)[:wanted] if path.exists() else b""
+            whole = content[: content.rfind(b"\n") + 1]  # what is written next begins a line of its own
+            if path.exists():
+                os.truncate(path, len(whole))
+        except OSError as error:
+            raise UserError(
+                f"the run's files must be writable to go on with it: {path}: {error.strerror}."
+            ) from None
+        if len(whole) < wanted or (name == METRICS and whole.count(b"\n") > len(folder.rows())):
+            warn(
+                f"{os.path.relpath(path)} is damaged: what it told of the first {checkpoint.step} steps is not whole"
+            )
     run.metrics += folder.rows()
     run.samples += folder.samples()
 

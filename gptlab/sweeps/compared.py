@@ -10,14 +10,21 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from gptlab.errors import UserError
 from gptlab.files import read_json
 from gptlab.plugins.code import DIGEST
 from gptlab.runs.checkpoint.folder import WEIGHTS, checkpoint_folders
-from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN
-from gptlab.sweeps.record import RECORD, RUNNING, JobRecord, losses_in, read_record, read_records
+from gptlab.runs.config_file import read_config
+from gptlab.runs.files import CONFIG, METRICS, PLUGINS, RUN, check_leads_nowhere
+from gptlab.sweeps.record import (
+    RECORD,
+    RUNNING,
+    JobRecord,
+    losses_in,
+    read_record,
+    read_records,
+    record_files,
+)
 from gptlab.sweeps.values import ranked
 from gptlab.training.metric_rows import Metrics, rows_in
 from gptlab.training.smoothing import LOSS, SMOOTHED
@@ -27,8 +34,6 @@ if TYPE_CHECKING:
 
 CURVES = 100  # children in the store whose histories are read: of the others the last values do
 NAMES = (LOSS, SMOOTHED, "val/loss")
-# The same reader with the same restrictions, in C where PyYAML was built with it: a sweep has a thousand of them.
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,14 @@ class Compared:
 
 
 def sweep_in(folder: Path) -> list[Compared]:
-    """The jobs of a sweep's folder, best first, those that still run included."""
+    """The jobs of a sweep's folder, best first, those that still run included.
+
+    Raises UserError for files that are broken, or lead elsewhere.
+    """
     found = []
+    check_leads_nowhere(folder)
+    for file in record_files(folder):
+        check_leads_nowhere(file.parent)
     for record in ranked(read_records(folder, running=True)):
         inner = folder / record.folder
         # A job whose config was refused has none.
@@ -63,9 +74,11 @@ def run_in(folder: Path) -> Compared:
     config = config_in(folder)
     if config is None:
         raise UserError(f"a run's folder must hold {CONFIG}: {folder} does not.")
-    with suppress(UserError, OSError, LookupError, TypeError, ValueError):  # not a sweep's job
+    with suppress(UserError):  # not a sweep's job
         return Compared(up_to_now(read_record(folder / RECORD), folder), config)
     identity = read_json(folder / RUN) if (folder / RUN).is_file() else {}
+    if not isinstance(identity, dict):
+        raise UserError(f"{folder / RUN} must tell what the run is, and does not.")
     record = JobRecord(
         number=0,
         name=str(identity.get("name") or folder.name),
@@ -84,16 +97,9 @@ def config_in(folder: Path) -> dict[str, str] | None:
     """None if there is no config. Raises UserError for one that cannot be read."""
     from gptlab.tracking.facts import flat_params
 
-    path = folder / CONFIG
-    try:
-        config = yaml.load(path.read_bytes(), Loader=Loader)
-    except FileNotFoundError:
+    if not (folder / CONFIG).exists():
         return None
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{path} must be YAML: {str(error).splitlines()[0]}.") from None
-    if not isinstance(config, dict):
-        raise UserError(f"{path} must hold a config's keys, and does not.")
-    return flat_params(config) | plugins_in(folder)
+    return flat_params(read_config(folder)) | plugins_in(folder)
 
 
 def plugins_in(folder: Path) -> dict[str, str]:

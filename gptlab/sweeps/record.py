@@ -24,6 +24,7 @@ from gptlab.training.smoothing import LOSS, SMOOTHED, smoothed_points, with_smoo
 RECORD = "job.json"
 POINTS = 200  # that a curve keeps at most
 FINISHED, FAILED, KILLED, PRUNED = "FINISHED", "FAILED", "KILLED", "PRUNED"
+NONE = object()  # in place of what a record does not tell
 DONE = (FINISHED, PRUNED)  # not to be done again
 RUNNING = "RUNNING"  # while it goes on; stays if its process is killed
 
@@ -76,22 +77,45 @@ def state_of(record: JobRecord) -> str:
 
 
 def read_record(file: Path) -> JobRecord:
-    """Raises UserError, LookupError or TypeError for a file that is no record."""
+    """Raises UserError for a file that is no record."""
     told = read_json(file)
-    known = {f.name for f in fields(JobRecord)}
-    curves = {name: [(int(s), float(v)) for s, v in points] for name, points in told["curves"].items()}
-    if "trainLoss" in told:  # an earlier gptlab's
-        told.setdefault("smoothedTrainLoss", told["trainLoss"])
-    if LOSS in curves:
-        curves.setdefault(SMOOTHED, smoothed_points(curves.pop(LOSS)))
-    return JobRecord(**{**{key: value for key, value in told.items() if key in known}, "curves": curves})
+    try:
+        curves = {name: [(int(s), float(v)) for s, v in points] for name, points in told["curves"].items()}
+        if "trainLoss" in told:  # an earlier gptlab's
+            told.setdefault("smoothedTrainLoss", told["trainLoss"])
+        if LOSS in curves:
+            curves.setdefault(SMOOTHED, smoothed_points(curves.pop(LOSS)))
+        known = {f.name: told[f.name] for f in fields(JobRecord) if f.name in told}
+        wrong = [f.name for f in fields(JobRecord) if not is_of_kind(known.get(f.name, NONE), str(f.type))]
+        if wrong:
+            raise ValueError(f"of another kind: {', '.join(wrong)}")
+        return JobRecord(**{**known, "curves": curves})
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        raise UserError(f"{file} must be as gptlab wrote it, and is not ({error}).") from None
+
+
+def is_of_kind(value: object, kind: str) -> bool:
+    """Whether it is what a field of a record may hold; what is not there has the field's default."""
+    if value is NONE:
+        return True
+    if kind == "dict[str, str]":
+        return isinstance(value, dict) and all(isinstance(text, str) for text in [*value, *value.values()])
+    plain, _, none = kind.partition(" | ")
+    if none and value is None:
+        return True
+    if isinstance(value, bool) or plain == "bool":
+        return isinstance(value, bool) and plain == "bool"
+    if plain == "float":
+        return isinstance(value, (int, float)) and math.isfinite(value)
+    kinds = {"int": int, "str": str}
+    return plain not in kinds or isinstance(value, kinds[plain])
 
 
 def read_records(sweep_folder: Path, running: bool = False) -> list[JobRecord]:
     """Those of a sweep that are over, by number; unreadable ones are left out. running: those that are not, too."""
     found = []
     for file in record_files(sweep_folder):
-        with suppress(UserError, OSError, ValueError, KeyError, TypeError):
+        with suppress(UserError):
             # Where it was found, whatever it says of that: a sweep reads and writes in its own folder only.
             record = replace(read_record(file), folder=os.path.relpath(file.parent, sweep_folder))
             if running or record.status != RUNNING:

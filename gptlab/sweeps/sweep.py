@@ -15,7 +15,7 @@ from gptlab.runs import claiming
 from gptlab.runs.files import SWEEP, check_leads_nowhere
 from gptlab.runs.finding import RUNS
 from gptlab.runs.folder import SweepFolder
-from gptlab.sweeps.record import RUNNING
+from gptlab.sweeps.record import RUNNING, record_files
 
 STOP = "stop"  # there while jobs are asked to end
 FORMAT = 1
@@ -98,7 +98,8 @@ def hold_sweep(folder: Path, new: bool = False) -> AbstractContextManager[object
     )
     if new:
         return claiming.claimed(folder, claiming.check_free_for_sweep, refusal)
-    check_leads_nowhere(folder)
+    for place in (folder, *(file.parent for file in record_files(folder))):
+        check_leads_nowhere(place)
     return claiming.held(folder, refusal)
 
 

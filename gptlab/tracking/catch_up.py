@@ -10,17 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from gptlab import strict_json
 from gptlab.config.addresses import join_address
 from gptlab.errors import UserError
 from gptlab.files import Busy, lock
-from gptlab.runs.files import CONFIG, METRICS, RUN, SWEEP
-from gptlab.runs.folder import OVER, RunFolder, SweepFolder, ToldFolder
+from gptlab.runs.config_file import read_config
+from gptlab.runs.files import CONFIG, METRICS, RUN, SWEEP, check_leads_nowhere
+from gptlab.runs.folder import OVER, RunFolder, SweepFolder, ToldFolder, check_kinds, lines_of
 from gptlab.runs.run import KILLED, STARTING
 from gptlab.tracking import orphans
 from gptlab.tracking.download import open_here
+from gptlab.tracking.named_stores import check_named
 from gptlab.tracking.parent import ParentSync
 from gptlab.tracking.server import in_thread
 from gptlab.tracking.store import Store, find_store, said
@@ -32,26 +32,32 @@ if TYPE_CHECKING:
 UNSENT = "unsent.jsonl"
 SENDING_SECONDS = 3600.0  # that the verb `sync` waits for a store
 FORMAT = 1
+# What a folder must tell of itself to be sent.
+SENT = {
+    **dict.fromkeys(("store", "experiment", "process", "typed", "description", "name"), str),
+    "began": int,
+}
 
 
-def sync_folder(path: Path) -> str:
+def sync_folder(path: Path, uri: str = "") -> str:
     """Send what an MLflow store lacks of a run that is over, or of a sweep and its runs; what to tell.
 
-    Raises UserError for a folder that is neither's, one that is being trained, a store that does not answer, and
-    what is refused: all of it stays in the folder.
+    uri: the store, if it is not to be the one that the folder names. Raises UserError for a folder that is neither's,
+    one that is being trained, a store that does not answer, or that only the folder names, and what is refused: all of
+    it stays in the folder.
     """
     if (path / SWEEP).is_file():
         runs = [RunFolder(file.parent) for file in sorted(path.rglob(RUN))]
-        told = [sync_told(run) for run in runs if not run.identity().get("synced", True)]
-        return "\n".join([*told, sync_told(SweepFolder(path))])
+        told = [sync_told(run, uri) for run in runs if not run.identity().get("synced", True)]
+        return "\n".join([*told, sync_told(SweepFolder(path), uri)])
     if not (path / CONFIG).is_file():
         raise UserError(
             f"sync needs a run's folder, or a sweep's: {path} has no {CONFIG}. Try python -m gptlab sync runs/..."
         )
-    return sync_told(RunFolder(path))
+    return sync_told(RunFolder(path), uri)
 
 
-def sync_told(folder: RunFolder | SweepFolder) -> str:
+def sync_told(folder: RunFolder | SweepFolder, uri: str) -> str:
     path = folder.path
     with alone(path):
         take_in_unsent(folder)
@@ -63,8 +69,12 @@ def sync_told(folder: RunFolder | SweepFolder) -> str:
             if isinstance(folder, RunFolder):
                 refuse_unknown(folder)
             return f"{os.path.relpath(path)} has nothing left to send"
+        check_kinds(told, SENT, path / folder.FILE)
+        if isinstance(folder, RunFolder):
+            folder.run()  # what is damaged is told before a store is opened, or made
+        store = find_store(uri or told["store"])
+        check_named(store)
         end_killed(folder, process)
-        store = find_store(told["store"])
 
         def send() -> tuple[Sync | ParentSync, Exception | None]:
             sync = sync_of(open_here(store), store, folder)
@@ -84,6 +94,8 @@ def sync_told(folder: RunFolder | SweepFolder) -> str:
                 "type the same again later."
             )
         (path / UNSENT).unlink(missing_ok=True)
+        if uri:
+            folder.update(store=store.address)
     registered = f"; registered as {sync.registered}" if sync.registered else ""
     return f"sent to {store.shown}: MLflow run {folder.id}{registered}"
 
@@ -111,8 +123,8 @@ def refuse_unknown(folder: RunFolder) -> None:
 def is_tracked(folder: Path) -> bool:
     """Whether the run's config has it written to MLflow."""
     try:
-        return bool(yaml.safe_load((folder / CONFIG).read_bytes())["tracking"]["name"] == "mlflow")
-    except (yaml.YAMLError, LookupError, TypeError):
+        return bool(read_config(folder)["tracking"]["name"] == "mlflow")
+    except (UserError, LookupError, TypeError):
         return False
 
 
@@ -173,11 +185,12 @@ def catch_up_below(client: "MlflowClient", store: Store, root: Path) -> None:
     """Send what is left of the runs and sweeps below `root` that are over and belong in this store."""
     folders: list[RunFolder | SweepFolder] = [RunFolder(file.parent) for file in root.rglob(RUN)]
     for folder in [*folders, *(SweepFolder(file.parent) for file in root.rglob(SWEEP))]:
-        told = folder.identity()
-        if told.get("synced", True) or told.get("store") != store.address:
-            continue
-        if not orphans.lives(str(told.get("process", ""))):
-            with suppress(Exception):  # it stays in the folder, for the next one that looks
+        with suppress(Exception):  # it stays in the folder, for the next one that looks
+            check_leads_nowhere(folder.path)
+            told = folder.identity()
+            if told.get("synced", True) or told.get("store") != store.address:
+                continue
+            if not orphans.lives(str(told.get("process", ""))):
                 end_later(client, store, folder)
 
 
@@ -190,7 +203,7 @@ def take_in_unsent(folder: ToldFolder) -> None:
 
 def facts_in(path: Path) -> dict[str, Any]:
     try:
-        first, *rest = [strict_json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        first, *rest = [strict_json.loads(line) for line in lines_of(path)]
         if first["format"] != FORMAT:
             raise ValueError("its format is another")
         run, store = first["run"], first["store"]
@@ -214,5 +227,5 @@ def facts_in(path: Path) -> dict[str, Any]:
             "reason": reasons[0] if reasons else "",
             "synced": False,
         }
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} must be as gptlab wrote it, and is not ({error}). Move it away.") from None

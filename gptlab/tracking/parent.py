@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
 from gptlab.errors import UserError
+from gptlab.runs.files import is_of_sweep
 from gptlab.runs.folder import OVER, RunFolder, SweepFolder
 from gptlab.runs.run import FAILED
 from gptlab.streams import show
@@ -25,6 +26,7 @@ from gptlab.tracking.facts import (
     log_params,
     show_as_table,
 )
+from gptlab.tracking.named_stores import check_named
 from gptlab.tracking.opening import end_of, end_run, find_made_before, make_run, open_run
 from gptlab.tracking.server import check_server
 from gptlab.tracking.store import WITHOUT, Store, check_store, find_store, refusal_of
@@ -58,9 +60,10 @@ class ParentRun:
 
 
 def open_parent(tracking: Settings, description: str, folder: SweepFolder) -> ParentRun:
-    """Make the parent run of the sweep in `folder`, or open it again. Raises UserError if the store refuses, or does
-    not answer."""
+    """Make the parent run of the sweep in `folder`, or open it again. Raises UserError if the store refuses, does not
+    answer, or is not one that the user has named."""
     store = find_store(tracking["uri"])
+    check_named(store)
     check_store(store)
     if store.is_server:
         check_server(store)
@@ -162,12 +165,12 @@ def close_parent(client: "MlflowClient", run_id: str, folder: Path, told: dict[s
     # Always step 0: of two points at one step MLflow shows the later, whichever job was best before.
     metrics = [Metric(clean_key(name), value, now, 0) for name, value in shown.get("metrics", {}).items()]
     tags = dict(shown.get("tags", {}))
-    if best := shown.get("best"):
-        tags["bestRun"] = RunFolder(folder / best).id  # it may have one only by now
+    if (best := shown.get("best")) and folder.resolve() in (place := (folder / best).resolve()).parents:
+        tags["bestRun"] = RunFolder(place).id  # it may have one only by now
     made = [RunTag(clean_key(name), text[:TAG_LENGTH]) for name, text in tags.items() if text]
     client.log_batch(run_id, metrics=metrics, tags=made, synchronous=True)
     for name in shown.get("files", ()):
-        if (file := folder / name).is_file():
+        if is_of_sweep(name) and (file := folder / name).is_file():
             client.log_artifact(run_id, str(file))
     if shown.get("table"):
         client.log_dict(run_id, shown["table"], TABLE)

@@ -30,6 +30,7 @@ from gptlab.config.addresses import (
     sqlite_address,
     sqlite_path,
     with_password,
+    without_password,
 )
 from gptlab.errors import UserError
 from gptlab.files import Busy, lock, sync
@@ -70,7 +71,7 @@ class Store:
     @property
     def address(self) -> str:
         """The URI as it may be kept: with the user, without the password."""
-        return join_address(self.uri, self.user, "")
+        return without_password(join_address(self.uri, self.user, ""))  # a database's is in its uri
 
     @property
     def is_server(self) -> bool:

@@ -28,6 +28,7 @@ from gptlab.tracking import MLflowTracking
 from gptlab.tracking.beginning import check_database
 from gptlab.tracking.connection import Connection, connections
 from gptlab.tracking.facts import begun_facts
+from gptlab.tracking.named_stores import check_named
 from gptlab.tracking.parent import PARENT
 from gptlab.tracking.server import check_server, in_thread
 from gptlab.tracking.store import WITHOUT, check_store, find_store, refusal_of
@@ -56,7 +57,11 @@ class Tracker:
         self._end: dict[str, str] | None = None  # the message that ended the run, once it is over
 
     def prepare(self) -> None:
-        """Begin to load MLflow, in another process; touches no disk. Best called first of all."""
+        """Begin to load MLflow, in another process. Best called first of all.
+
+        Raises UserError for a store that only the run's folder or an experiment's file names.
+        """
+        check_named(find_store(self.config.uri))
         connections.warm_up()
 
     @hookimpl

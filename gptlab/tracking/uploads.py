@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptlab.inspection.inspection import read_inspection
-from gptlab.runs.checkpoint.folder import CHECKPOINTS
+from gptlab.runs.checkpoint.folder import CHECKPOINTS, step_of
+from gptlab.runs.checkpoint.folder import FILES as OF_CHECKPOINT
 from gptlab.runs.checkpoint.newest import name_run
 from gptlab.runs.files import CONFIG, INSPECTIONS, PARAMETERS, PLUGINS, SAMPLES, TOKENIZER
 from gptlab.runs.folder import RunFolder
@@ -64,7 +65,7 @@ class Uploads:
         for step in self._listed(CHECKPOINTS):
             names = {path.rpartition("/")[2] for path in self._listed(step)}
             folder = self.run.folder / step
-            if not folder.is_dir() or names == {file.name for file in folder.iterdir()}:
+            if not folder.is_dir() or names == {file.name for file in files_of(folder)}:
                 whole.add(step)
         return whole
 
@@ -125,8 +126,7 @@ class Uploads:
             name_run(folder, self.run.id)
         self._sent.add(path)
         try:
-            if folder.is_dir():
-                self.client.log_artifacts(self.run.id, str(folder), path)
+            log_known(self.client, self.run.id, files_of(folder), path)
         except Exception:
             if folder.is_dir():
                 self._sent.discard(path)
@@ -143,7 +143,9 @@ class Uploads:
     def inspections(self) -> None:
         """What is to be drawn lies in a file; it is gone once that is done."""
         for file in sorted((self.run.folder / INSPECTIONS).glob("step-*.npz")):
-            step = int(file.stem.removeprefix("step-"))
+            step = step_of(file.with_suffix(""))
+            if step is None or not file.is_file():
+                continue
             log_inspection(self.client, self.run, f"{INSPECTIONS}/{file.name}", step)
 
     def curve(self) -> None:
@@ -163,6 +165,26 @@ class Uploads:
 
             self.registered = logged_model.log_model(self.client, self.run, newest)
             self._sent.add(MODEL)
+
+
+def files_of(checkpoint: Path) -> list[Path]:
+    """Of a checkpoint's folder, what gptlab has written; none if it is gone."""
+    return [file for name in OF_CHECKPOINT if (file := checkpoint / name).is_file()]
+
+
+def log_known(client: MlflowClient, run_id: str, files: list[Path], path: str) -> None:
+    """Log these files, which lie in one folder, and nothing else that may be there.
+
+    In one go, if they are all that is there: MLflow looks up the run for each time something is logged.
+    """
+    if not files:
+        return
+    folder = files[0].parent
+    if {file.name for file in files} == {file.name for file in folder.iterdir()}:
+        client.log_artifacts(run_id, str(folder), path)
+        return
+    for file in files:
+        client.log_artifact(run_id, str(file), path)
 
 
 def losses_of(rows: Metrics) -> dict[str, list[tuple[int, float]]]:
@@ -210,7 +232,8 @@ def log_inspection(client: MlflowClient, run: Run, path: str, step: int) -> None
         (folder / PAGE).write_text(page(inspection, title), encoding="utf-8")
     except Exception:
         (folder / FAILURE).write_text(traceback.format_exc(), encoding="utf-8")
-    client.log_artifacts(run.id, str(folder), f"{INSPECTIONS}/{folder.name}")
+    made = [folder / name for name in (PAGE, PICTURE, FAILURE)]
+    log_known(client, run.id, [file for file in made if file.is_file()], f"{INSPECTIONS}/{folder.name}")
     if picture:
         log_picture(client, run.id, picture, step)
     file.unlink(missing_ok=True)

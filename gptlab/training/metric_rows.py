@@ -7,9 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+from gptlab.files import read_regular
 from gptlab.strict_json import name_of
 
 Metrics = list[tuple[int, dict[str, float]]]
+MOST_STEPS = (1 << 63) - 1  # that MLflow's stores have room for
 AT_ONCE = 1 << 18  # bytes; a row has a few hundred
 
 
@@ -25,9 +27,7 @@ def rows_after(path: Path, offset: int) -> tuple[Metrics, int]:
     A line that has no end yet is left for the next time: it is being written, or was cut off.
     """
     try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            whole = file.read(AT_ONCE).rpartition(b"\n")
+        whole = read_regular(path, offset, AT_ONCE).rpartition(b"\n")
     except OSError:
         return [], offset
     return rows_of(whole[0].decode("utf-8", "replace")), offset + len(whole[0]) + len(whole[1])
@@ -39,7 +39,7 @@ def rows_in(path: Path) -> Metrics:
     What is no row is left out: a last line may have been cut off.
     """
     try:
-        return rows_of(path.read_text(encoding="utf-8", errors="replace"))
+        return rows_of(read_regular(path).decode("utf-8", "replace"))
     except OSError:
         return []
 
@@ -49,9 +49,12 @@ def rows_of(text: str) -> Metrics:
     for line in text.split("\n"):
         try:
             row: dict[str, Any] = json.loads(line)
-            rows.append((int(row.pop("step")), {name: float(value) for name, value in row.items()}))
-        except (ValueError, LookupError, TypeError, AttributeError):
+            step = int(row.pop("step"))
+            values = {name: float(value) for name, value in row.items()}
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
             continue
+        if 0 <= step <= MOST_STEPS:
+            rows.append((step, values))
     return rows
 
 

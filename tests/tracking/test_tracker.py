@@ -18,6 +18,7 @@ from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import Run
 from gptlab.tracking import MLflowTracking, NoTracking
 from gptlab.tracking.catch_up import sync_folder
+from gptlab.tracking.named_stores import name_store
 from gptlab.tracking.store import find_store, open_store
 from gptlab.tracking.tracker import Tracker
 from tests.processes import wait_until
@@ -148,6 +149,7 @@ def test_an_unreachable_server_is_refused_in_time(tmp_path):
     run = make_run(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
+        name_store(f"http://127.0.0.1:{port}")
         tracker = MLflowTracking(uri=f"http://127.0.0.1:{port}").start()
         tracker.prepare()
         began = time.monotonic()

@@ -34,6 +34,7 @@ WEIGHTS = "weights.safetensors"
 TRAINING = "training.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
+FILES = (WEIGHTS, TRAINING, OPTIMIZER, STATE, SUMS)
 FORMAT = 1  # of the checkpoint's folder; a reader refuses a higher one
 NAME = re.compile(r"step-(\d{6,})")
 
@@ -192,6 +193,8 @@ def check_state(state: Any, path: Path) -> dict[str, Any]:
         "config": is_dict(state, "config") and is_dict(state["config"], "model"),
         "tokenizer": is_dict(state, "tokenizer") and isinstance(state["tokenizer"].get("name"), str),
         "plugins": is_dict(state, "plugins"),
+        "dataset": "dataset" not in state or is_dict(state, "dataset"),
+        "start": state.get("start") is None or is_count(state["start"]),
         "files": is_dict(state, "files") and all(is_count(size) for size in state["files"].values()),
     }
     wrong = [key for key, good in holds.items() if not good]

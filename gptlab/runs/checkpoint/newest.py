@@ -89,7 +89,7 @@ def name_run(folder: Path, run_id: str) -> None:
     try:
         state = json.loads(old)
         named = state["run"]["id"] != ""
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return
     if named or digest not in sums:
         return
