@@ -1,10 +1,40 @@
 """What a store must have, or must not have deleted, for a run to be written: asked before step 1, without MLflow."""
 
+import os
+import re
 import sqlite3
 from contextlib import closing
+from urllib.parse import unquote, urlsplit
 
 from gptlab.errors import UserError
 from gptlab.tracking.store import Store
+
+SHARED = "GPTLAB_ARTIFACTS"  # a folder of this machine in which a server elsewhere may have files put
+HERE = re.compile(r"localhost|127(\.\d+){3}|::1")
+
+
+def check_place(store: Store, place: str) -> None:
+    """Raises UserError for a server of another machine that has a run's files put into a folder of this one.
+
+    MLflow's client would write them to any path that the answer names. Where both machines share a folder, the user
+    names it.
+    """
+    address = urlsplit(place)
+    is_folder = address.scheme in ("", "file") or len(address.scheme) == 1  # a drive of Windows
+    if (
+        not store.is_server
+        or not place
+        or not is_folder
+        or HERE.fullmatch(urlsplit(store.uri).hostname or "")
+    ):
+        return
+    folder, shared = os.path.realpath(unquote(address.path)), os.environ.get(SHARED, "")
+    if shared and os.path.commonpath([os.path.realpath(shared), folder]) == os.path.realpath(shared):
+        return
+    raise UserError(
+        f"the MLflow server at {store.shown} must take a run's files itself, and wants them put into {folder} of this "
+        f"machine. Start it with --serve-artifacts; if it shares that folder, set {SHARED}={folder}"
+    )
 
 
 def check_experiment(name: str, number: object, stage: object) -> None:

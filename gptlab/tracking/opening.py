@@ -9,7 +9,7 @@ from gptlab.errors import UserError
 from gptlab.runs.folder import OVER, ToldFolder
 from gptlab.runs.run import INTERRUPTED, KILLED
 from gptlab.tracking import orphans
-from gptlab.tracking.beginning import check_experiment, check_run
+from gptlab.tracking.beginning import check_experiment, check_place, check_run
 from gptlab.tracking.facts import KEY, TAG_LENGTH, tags_of
 from gptlab.tracking.store import Away, Store
 
@@ -52,6 +52,7 @@ def make_run(client: "MlflowClient", store: Store, folder: Path, told: dict[str,
         raise Away(
             f"{store.shown} must tell of the run that it has made, and does not: it is no MLflow server"
         )
+    check_place(store, made.info.artifact_uri)
     return str(made.info.run_id)
 
 
@@ -79,6 +80,7 @@ def find_run(client: "MlflowClient", store: Store, run_id: str) -> "MlflowRun | 
             f"{store.shown} must tell of the run {run_id}, and tells of another: it is no MLflow server"
         )
     check_run(store, run_id, found.info.lifecycle_stage)
+    check_place(store, found.info.artifact_uri)
     return found
 
 

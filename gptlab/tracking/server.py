@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from gptlab.config.addresses import KEY
 from gptlab.errors import UserError
-from gptlab.tracking.beginning import check_experiment, check_run
+from gptlab.tracking.beginning import check_experiment, check_place, check_run
 from gptlab.tracking.store import WITHOUT, Away, Store, said
 
 NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
@@ -41,6 +41,7 @@ def check_server(store: Store, timeout: float = SECONDS, experiment: str = "", r
     known = _part(store, found, "experiment", "experiment_id")
     if known and experiment:
         check_experiment(experiment, known["experiment_id"], known.get("lifecycle_stage", "active"))
+        check_place(store, str(known.get("artifact_location", "")))
     if run_id and (found := _ask(store, f"runs/get?run_id={quote(run_id, safe='')}", timeout)) is not None:
         run = _part(store, _part(store, found, "run", "info"), "info", "run_id")
         check_run(store, run_id, run.get("lifecycle_stage", "active") if run else None)
