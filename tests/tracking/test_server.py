@@ -122,7 +122,7 @@ def test_sync_gives_up_a_server_that_never_comes_to_an_end(
     with serving(lambda handler: (known if "get-by-name" in handler.path else drip)(handler)) as server:
         tell_start(run, Store(server.address))
         over(run)()
-        assert main(["sync", "run"]) == 2
+        assert main(["sync", "run", f"tracking.uri={server.address}"]) == 2
     error = capsys.readouterr().err
     assert "must take all within 2 s" in error and error.count("\n") == 1
     assert RunFolder(run.folder).identity()["synced"] is False

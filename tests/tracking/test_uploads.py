@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import pytest
@@ -11,6 +12,13 @@ from gptlab.runs.checkpoint.folder import FILES
 from gptlab.tracking.parent import close_parent
 from gptlab.tracking.uploads import Uploads
 from tests.tracked import make_run
+
+
+def finished() -> MagicMock:
+    """A client of a store that tells of the run "id" as it was told."""
+    client = MagicMock()
+    client.get_run.return_value.info = SimpleNamespace(run_id="id", status="FINISHED")
+    return client
 
 
 def sent_by(client: MagicMock) -> set[str]:
@@ -47,7 +55,7 @@ def test_of_a_sweep_s_folder_only_files_of_sweeps_are_sent(place: Path) -> None:
         3,
         [],
     ]
-    client = MagicMock()
+    client = finished()
     shown = {"files": [*names, "summary.csv", "by-nEmbd.png"]}
     close_parent(client, "id", sweep, {"status": "FINISHED", "shown": shown})
     assert sent_by(client) == {"summary.csv", "by-nEmbd.png"}
@@ -55,7 +63,7 @@ def test_of_a_sweep_s_folder_only_files_of_sweeps_are_sent(place: Path) -> None:
 
 @pytest.mark.parametrize("best", ["../precious", "{place}/precious", ".", "..", "0/../../precious"])
 def test_the_best_run_of_a_sweep_lies_in_it(place: Path, best: str) -> None:
-    client = MagicMock()
+    client = finished()
     shown = {"best": best.format(place=place), "tags": {}}
     close_parent(client, "id", place / "sweep", {"status": "FINISHED", "shown": shown})
     assert client.log_batch.call_args.kwargs["tags"] == []
