@@ -5,11 +5,12 @@ import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gptlab.sweeps.record import JobRecord, read_records
-from gptlab.training.loop import Training
+from gptlab.training.loop import Rows, Training
 from tests.resuming import TINY
 
 QUICK = [
@@ -43,15 +44,21 @@ def typical(records: dict[str, JobRecord]) -> JobRecord:
 def at_step(monkeypatch: pytest.MonkeyPatch, job: int, step: int, act: Callable[[], object]) -> None:
     """Have something happen once the `job`-th that trains has taken `step` steps, before it reports them."""
     begun: list[Training] = []
-    report = Training.report
+    starts: list[int] = []
+    report, rows_of = Training.report, Training.rows_of
 
-    def reporting(self: Training, start: int, *rest: object) -> float | None:
+    def of_chunk(self: Training, start: int, *rest: Any) -> Rows:
+        starts[:] = [start]
+        return rows_of(self, start, *rest)
+
+    def reporting(self: Training, rows: Rows) -> float | None:
         if self not in begun:
             begun.append(self)
-        if len(begun) == job and start < step <= self.state.step:
+        if len(begun) == job and starts[0] < step <= self.state.step:
             act()
-        return report(self, start, *rest)  # type: ignore[arg-type]
+        return report(self, rows)
 
+    monkeypatch.setattr(Training, "rows_of", of_chunk)
     monkeypatch.setattr(Training, "report", reporting)
 
 

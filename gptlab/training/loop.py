@@ -93,6 +93,9 @@ class Observer:
         """A chunk has ended, and all of it is told: its state may be saved."""
 
 
+Rows = list[tuple[int, dict[str, float]]]  # the metrics of logged steps
+
+
 @dataclass
 class Training:
     """A run of the loop. `state` is whole between any two chunks, also when `run` ends with an error.
@@ -100,8 +103,7 @@ class Training:
     observers: told in this order. others: more held-out documents, by the name of the metric that their loss is.
     smoothed: the training loss of the steps that the state has behind it; like the state, it is whole between chunks.
     first: the metrics of step 1; none in what goes on with a run.
-    `newest`: the step at which the newest chunk has ended, and its rows: a second signal may keep the observers from
-    some of them, and the state may be ahead of it.
+    newest: the rows of the newest chunk: a second signal may keep the observers from some of them.
     """
 
     session: Session
@@ -114,9 +116,7 @@ class Training:
     others: Mapping[str, Documents] = field(default_factory=dict)
     smoothed: SmoothedLoss = field(default_factory=SmoothedLoss)
     first: dict[str, float] = field(default_factory=dict, init=False)
-
-    def __post_init__(self) -> None:
-        self.newest: tuple[int, list[tuple[int, dict[str, float]]]] = (self.state.step, [])
+    newest: Rows = field(default_factory=list, init=False)
 
     def run(self) -> State:
         """Train to the end of the plan.
@@ -141,10 +141,12 @@ class Training:
             end = start + steps
             ahead.begin(end, self.steps_from(end, size_after(size, a_step * steps)))
             began = time.perf_counter()
-            self.state, metrics = self.session.train(self.state, batches, rates)
+            state, metrics = self.session.train(self.state, batches, rates)
             seconds = time.perf_counter() - began
             tokens_per_second = float(batches.lengths.sum()) / seconds if compiled else math.nan
-            val_loss = self.report(start, batches, rates, metrics, tokens_per_second)
+            rows = self.rows_of(start, batches, rates, metrics, tokens_per_second)
+            self.state, self.newest = state, rows
+            val_loss = self.report(rows)
             evaluated = self.plan.is_evaluated(end)
             known = compiled and (evaluation_compiled or not evaluated)
             took = (time.perf_counter() - began) / steps if known else math.nan
@@ -165,16 +167,15 @@ class Training:
         intervals = (self.plan.evalEvery, self.plan.saveEvery, self.plan.inspectEvery)
         return min([size, self.plan.numSteps - step, *(n - step % n for n in intervals if n)])
 
-    def report(
+    def rows_of(
         self, start: int, batches: Batches, rates: np.ndarray, metrics: Metrics, tokens_per_second: float
-    ) -> float | None:
-        """The chunk's logged steps, one by one; the validation loss at its end, if it ends with an evaluation."""
+    ) -> Rows:
+        """The chunk's logged steps, up to the first that is not finite."""
         end = start + len(rates)
-        rows: list[tuple[int, dict[str, float]]] = []
+        rows: Rows = []
         losses, objectives = metrics.loss.tolist(), metrics.minimized.tolist()
         tokens = batches.lengths.sum(axis=1).tolist()
         smoothed = self.smoothed.add(start, losses, tokens)
-        finite = True
         for i in range(len(rates)):
             step = start + i + 1
             finite = math.isfinite(losses[i]) and math.isfinite(objectives[i])
@@ -197,16 +198,25 @@ class Training:
             rows.append((step, row))
             if not finite:
                 break
-        self.newest = end, rows
+        return rows
+
+    def report(self, rows: Rows) -> float | None:
+        """Tell of a chunk's logged steps, one by one; the validation loss at its end, if it ends with an evaluation."""
+        end = self.state.step
+        evaluated = self.plan.is_evaluated(end)
         for step, row in rows:
             try:
-                if finite and step == end and self.plan.is_evaluated(end):
+                if (
+                    evaluated
+                    and step == end
+                    and all(math.isfinite(row.get(loss, 0.0)) for loss in NOT_FINITE)
+                ):
                     row |= self.evaluate()
             finally:
                 # Also if the evaluation fails: the step was taken, and what it gave is saved.
                 self.logged(step, row)
             self.check_finite(step, row)
-        return row.get("val/loss") if rows and self.plan.is_evaluated(end) else None
+        return row.get("val/loss") if rows and evaluated else None
 
     def check_finite(self, step: int, row: dict[str, float]) -> None:
         """Raises TrainingStopped for a loss that is no number."""
