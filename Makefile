@@ -37,7 +37,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tiny test core slow ray check bench outputs notebook lock clean
+.PHONY: help setup tiny test core slow fuzz ray check bench outputs notebook lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,13 @@ core: setup ## those of the core, the command and signals: what .ci/run asks of 
 
 slow: setup ## the slow tests: the wheel in a fresh environment, whole experiments, the browser
 	@$(PYTEST) -m slow
+
+SEED ?= 0
+fuzz: setup ## the fuzzers to the end: 5,000 commands and files, 2,000 damaged folders, 50 servers, 100 kills (an hour; SEED=1)
+	@place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && export XDG_STATE_HOME="$$place/state" && failed= && \
+	for of in command.fuzzing/5000 runs.damaging/2000 tracking.answers/50 tracking.killing/100; do \
+	    echo "tests.$${of%/*}" && $(PY) -m tests.$${of%/*} "$$place/$${of%/*}" $${of#*/} $(SEED) || failed="$$failed $$of"; \
+	done; test -z "$$failed"
 
 ray: setup .venv-ray/.ready ## the tests of sweeps on Ray, which has an environment of its own beside .venv
 	@$(RAY) -m pytest -q tests/sweeps/test_ray.py

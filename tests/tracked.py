@@ -17,9 +17,16 @@ from gptlab.runs.recording import FolderListener, IdentityListener
 from gptlab.runs.run import Run
 from gptlab.tracking import MLflowTracking
 from gptlab.tracking.connection import environment
-from gptlab.tracking.store import find_store, open_store
+from gptlab.tracking.store import create_store, find_store, open_store
 from gptlab.tracking.tracker import Tracker
 from tests.processes import children, start_python, wait_until
+
+
+def make_store(folder: Path) -> None:
+    """An empty MLflow store in a folder, which may be new; one that is there stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "mlflow.db").exists():
+        create_store(find_store(f"sqlite:///{folder}/mlflow.db"))
 
 
 def make_run(folder: Path, **changes) -> Run:

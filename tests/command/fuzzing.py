@@ -171,7 +171,7 @@ def fuzz(folder: Path, cases: int, seed: int = 0) -> dict[str, list[str]]:
     keys += [*GROUPS.values(), "ops.mul", "ops.add", *OF_HYDRA, *OTHERS]
     texts = [file.read_text() for file in sorted(folder_of("experiments").glob("*.yaml"))]
     odd = folder / "experiments/odd.yaml"
-    odd.parent.mkdir(exist_ok=True)
+    odd.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[str]] = {}
     times, counts, begun = [], Counter[str](), time.monotonic()
     with contextlib.chdir(folder):

@@ -276,8 +276,7 @@ def try_cases(folder: Path, cases: int, seed: int, first: int = 0) -> Found:
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
+    place.mkdir(parents=True)  # a new one: all in it is this program's
     os.environ |= {"GPTLAB_PLUGINS": "", "XDG_STATE_HOME": str(place / "state")}
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     seed = int(sys.argv[3]) if len(sys.argv) > 3 else 0
@@ -288,3 +287,4 @@ if __name__ == "__main__":
     print(f"tried {result.tried}, failed {result.failed.total()}, {seconds}")
     for what, count in result.failed.most_common():
         print(f"{count} x {what}\n    {result.first[what]}")
+    sys.exit(bool(result.failed))

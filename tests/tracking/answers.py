@@ -3,7 +3,7 @@
 python -m tests.tracking.answers FOLDER CASES [SEED]
 
 Each case trains a run: it ends with status 0, or 2 before step 1, with no traceback and in good time. Once the server
-is true again `sync` brings all that was kept. FOLDER has an empty store, which a true server serves.
+is true again `sync` brings all that was kept. A true server serves the store of FOLDER.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from gptlab.tracking import tracker
 from gptlab.tracking.connection import connections
 from tests.resuming import TINY, write_corpus
 from tests.statuses import stored_runs
-from tests.tracked import server
+from tests.tracked import make_store, server
 from tests.tracking.killing import different_rows
 from tests.tracking.serving import Handler, passing_on, saying, serving
 
@@ -205,4 +205,5 @@ def main_of_answers(folder: Path, cases: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
+    make_store(Path(sys.argv[1]))
     main_of_answers(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0)

@@ -3,7 +3,7 @@
 python -m tests.tracking.killing FOLDER KILLS [SEED]
 
 After each kill the next command: it goes on with the run or the sweep, or begins another. In the end every folder
-and the store must tell the same: status, id, and every row. FOLDER has an empty store.
+and the store must tell the same: status, id, and every row.
 """
 
 import json
@@ -22,6 +22,7 @@ from gptlab.runs.folder import RunFolder
 from tests.processes import children, start_python
 from tests.resuming import TINY, write_corpus
 from tests.statuses import check_statuses, stored_runs
+from tests.tracked import make_store
 
 SIZES = [word for word in TINY if not word.startswith("tracking=")]
 SIZES += [
@@ -124,4 +125,5 @@ def main(folder: Path, kills: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
+    make_store(Path(sys.argv[1]))
     main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0)
