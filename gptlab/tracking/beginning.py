@@ -9,32 +9,43 @@ from urllib.parse import unquote, urlsplit
 from gptlab.errors import UserError
 from gptlab.tracking.store import Store
 
-SHARED = "GPTLAB_ARTIFACTS"  # a folder of this machine in which a server elsewhere may have files put
+SHARED = "GPTLAB_ARTIFACTS"  # a folder in which any store may have files put
 HERE = re.compile(r"localhost|127(\.\d+){3}|::1")
 
 
 def check_place(store: Store, place: str) -> None:
-    """Raises UserError for a server of another machine that has a run's files put into a folder of this one.
+    """Raises UserError for a store that has a run's files put where they do not belong.
 
-    MLflow's client would write them to any path that the answer names. Where both machines share a folder, the user
-    names it.
+    MLflow's client writes them to any path that the store names. Of a database that is beside it, or below the current
+    folder; of a server on this machine anywhere; of another server nowhere here. Where it is to be otherwise, the user
+    names the folder.
     """
     address = urlsplit(place)
     is_folder = address.scheme in ("", "file") or len(address.scheme) == 1  # a drive of Windows
-    if (
-        not store.is_server
-        or not place
-        or not is_folder
-        or HERE.fullmatch(urlsplit(store.uri).hostname or "")
-    ):
+    if not place or not is_folder or HERE.fullmatch(urlsplit(store.uri).hostname or ""):
         return
-    folder, shared = os.path.realpath(unquote(address.path)), os.environ.get(SHARED, "")
-    if shared and os.path.commonpath([os.path.realpath(shared), folder]) == os.path.realpath(shared):
+    folder = os.path.realpath(unquote(address.path))
+    own = [] if store.is_server else [os.getcwd(), os.path.dirname(store.database or os.getcwd())]
+    if any(is_below(folder, home) for home in (*own, os.environ.get(SHARED, "")) if home):
         return
+    if store.is_server:
+        raise UserError(
+            f"the MLflow server at {store.shown} must take a run's files itself, and wants them put into {folder} of "
+            f"this machine. Start it with --serve-artifacts; if it shares that folder, set {SHARED}={folder}"
+        )
     raise UserError(
-        f"the MLflow server at {store.shown} must take a run's files itself, and wants them put into {folder} of this "
-        f"machine. Start it with --serve-artifacts; if it shares that folder, set {SHARED}={folder}"
+        f"the files of an experiment must lie beside the MLflow store: {store.shown} wants them put into {folder}, as "
+        "where it was moved, or is somebody else's. Name another experiment with tracking.experimentName=; if that "
+        f"folder is yours, set {SHARED}={folder}"
     )
+
+
+def is_below(folder: str, home: str) -> bool:
+    home = os.path.realpath(home)
+    try:
+        return os.path.commonpath([home, folder]) == home
+    except ValueError:  # on another drive
+        return False
 
 
 def check_experiment(name: str, number: object, stage: object) -> None:
@@ -74,7 +85,9 @@ def check_database(store: Store, experiment: str, run_id: str) -> None:
     # Queries this plain outlive changes of the schema; if not, MLflow says later what is wrong.
     try:
         with closing(sqlite3.connect(store.database, timeout=5)) as connection:
-            wanted = "SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = ?"
+            wanted = (
+                "SELECT experiment_id, lifecycle_stage, artifact_location FROM experiments WHERE name = ?"
+            )
             known = connection.execute(wanted, [experiment]).fetchone()
             run = connection.execute(
                 "SELECT lifecycle_stage FROM runs WHERE run_uuid = ?", [run_id]
@@ -82,6 +95,7 @@ def check_database(store: Store, experiment: str, run_id: str) -> None:
     except sqlite3.Error:
         return
     if known is not None:
-        check_experiment(experiment, *known)
+        check_experiment(experiment, *known[:2])
+        check_place(store, known[2] or "")
     if run_id:
         check_run(store, run_id, None if run is None else run[0])

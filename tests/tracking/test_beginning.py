@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from gptlab.cli import main
 from gptlab.errors import UserError
 from gptlab.tracking.beginning import SHARED, check_place
-from gptlab.tracking.store import find_store
+from gptlab.tracking.store import find_store, open_store
+from tests.resuming import TINY, write_corpus
 
 ELSEWHERE = "https://mlflow.example.org"
 
@@ -30,7 +32,26 @@ def test_a_server_of_this_machine_names_its_folder(uri: str) -> None:
 
 
 def test_a_file_s_store_keeps_its_folder(tmp_path: Path) -> None:
-    check_place(find_store(f"sqlite:///{tmp_path}/mlflow.db"), str(tmp_path / "mlartifacts"))
+    store = find_store(f"sqlite:///{tmp_path}/mlflow.db")
+    check_place(store, str(tmp_path / "mlartifacts"))
+    check_place(store, "./mlruns/0")  # below the current folder, as MLflow itself does
+    for place in ("/home/me/.config", str(tmp_path / "../other"), f"file://{tmp_path}2"):
+        with pytest.raises(UserError, match="must lie beside the MLflow store"):
+            check_place(store, place)
+
+
+def test_a_gift_s_store_puts_nothing_elsewhere(
+    mlflow_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An experiment in a mlflow.db that came with a folder, or was moved with it."""
+    write_corpus(mlflow_folder)
+    precious = mlflow_folder.parent / f"{mlflow_folder.name}-precious"
+    client = open_store(find_store())
+    client.create_experiment("gptlab", artifact_location=precious.as_uri())
+    assert main([*TINY, "train.numSteps=1", "tracking=mlflow", "hydra.run.dir=run"]) == 2
+    said = capsys.readouterr().err
+    assert "must lie beside the MLflow store" in said and said.count("\n") == 1
+    assert not precious.exists() and not (mlflow_folder / "run").exists()
 
 
 def test_a_shared_folder_is_agreed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
