@@ -129,15 +129,12 @@ class IdentityListener:
     def __init__(self) -> None:
         self._status = ""
         self._stepped = False
-        self._before: dict[str, Any] = {}  # what it told of the end of a run that is resumed
+        self._before: dict[str, Any] = {}  # what it told of a run that is resumed
 
     @hookimpl
     def gptlab_run_started(self, run: Run) -> None:
         if run.resumed_from is not None:
-            told = RunFolder(run.folder).identity()
-            self._before = {
-                name: told[name] for name in ("status", "reason", "ended", "diverged") if name in told
-            }
+            self._before = RunFolder(run.folder).identity()
             self._write(run, RUNNING, id=run.id, reason="", ended=None, diverged="", **facts_of(run))
 
     @hookimpl

@@ -200,7 +200,7 @@ def cut_back(checkpoint: Checkpoint, run: Run) -> None:
         try:
             content = read_regular(path)[:wanted] if path.exists() else b""
             whole = content[: content.rfind(b"\n") + 1]  # what is written next begins a line of its own
-            if path.exists():
+            if path.exists() and path.stat().st_size != len(whole):
                 os.truncate(path, len(whole))
         except OSError as error:
             raise UserError(

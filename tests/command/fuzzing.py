@@ -31,7 +31,7 @@ LONGEST = 6000  # signs of what is said
 OWN_MEMORY = "of memory"
 VALUES = [
     *("1", "0", "-1", "1e400", "nan", "inf", "null", "true", "[]", "{}", "[a]", "[a,[b]]", "{a:1}", "???"),
-    *("${model.nEmbd}", '${oc.decode:"[1]"}', "${x}", "${", "}", "${hydra:runtime.cwd}", "${now:%Y}"),
+    *("${model.nEmbd}", '${oc.decode:"[1]"}', "${x}", "${", "}", "${hydra:runtime.cwd}", "${now:%H-%M}"),
     *("9" * 5000, "a" * 10000, "[" * 300 + "]" * 300, "1e8", "100000000", "1" * 20, str(2**70), "2**70"),
     *('""', "''", '"', "a b", "\\", "é", "\x01", "\x1b]0;t\x07", "\u202e", "[1,2", "{a:{b:{c:1}}}", "1,2"),
     *("choice(1,2)", "range(1,3)", "range(1,1e9)", "interval(0,1)", "sort(3,2)", "int(x)", "float(1)"),

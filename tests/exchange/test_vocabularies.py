@@ -86,7 +86,7 @@ def test_what_is_not_read_back_is_refused_before_step_1(
     write_plugin(folder, state, restored)
     assert main([*TRAIN, "hydra.run.dir=run"]) == 2
     said = capsys.readouterr().err
-    assert "a tokenizer must read back what its state() gives" in said and said.count("\n") == 1
+    assert said.splitlines()[-1].startswith("gptlab: a tokenizer must read back what its state() gives")
     assert not (folder / "run/checkpoints").exists()
 
 

@@ -144,4 +144,4 @@ def test_a_folder_that_went_away_does_not_stop_the_run(tmp_path, capsys):
     listeners.add("other", recorder)
     expected = fire(listeners, make_run(tmp_path / "gone"))
     assert recorder.calls == expected
-    assert capsys.readouterr().err.startswith("gptlab: the listener 'folder' failed in gptlab_step_ended")
+    assert capsys.readouterr().err.startswith("gptlab: the listener 'folder' failed in gptlab_run_started")

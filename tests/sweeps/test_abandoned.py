@@ -10,6 +10,7 @@ import pytest
 
 from gptlab.cli import main
 from gptlab.files import lock, write_json
+from gptlab.runs.folder import RunFolder
 from gptlab.sweeps.launcher import Launcher
 from gptlab.sweeps.record import FINISHED, RUNNING, JobRecord, read_record
 from gptlab.tracking.orphans import process
@@ -125,7 +126,7 @@ def test_waiting_for_it_ends_with_a_signal(
 
 
 def test_a_job_killed_before_it_knew_its_run_gets_no_second_one(
-    mlflow_folder: Path, capfd: pytest.CaptureFixture[str]
+    mlflow_folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither if it is trained, nor if it fails before."""
     write_corpus(mlflow_folder)
@@ -145,12 +146,15 @@ def test_a_job_killed_before_it_knew_its_run_gets_no_second_one(
             file.rmdir() if file.is_dir() else file.unlink()
 
     forget()
-    (place / "config.yaml").unlink()
-    (place / "config.yaml").mkdir()  # it cannot begin
-    assert main([*seeds, "sweep.resume=latest"]) == 1
+
+    def begin(*_: object) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "begin", begin)
+        assert main([*seeds, "sweep.resume=latest"]) == 1
     assert record_in(mlflow_folder, "1").status == "FAILED"
     assert {run.info.run_id for run in client().search_runs(["1"])} == known
-    (place / "config.yaml").rmdir()
     forget()
     assert main([*seeds, "sweep.resume=latest"]) == 0
     assert {run.info.run_id for run in client().search_runs(["1"])} == known

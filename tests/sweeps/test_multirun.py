@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
+from gptlab.runs.foothold import Foothold
 from gptlab.runs.saving import Saver
 from gptlab.sweeps.record import read_records
 from gptlab.sweeps.sweep import hold_sweep, read_sweep
@@ -117,10 +118,10 @@ def test_an_error_that_nobody_expected_does_not_stop_the_others(
 
     train = launch.train
 
-    def failing(training: Training, saver: Saver) -> None:
+    def failing(training: Training, saver: Saver, foothold: Foothold) -> None:
         if saver.run.config["seed"] == 1:
             raise MemoryError("no room")
-        train(training, saver)
+        train(training, saver, foothold)
 
     monkeypatch.setattr(launch, "train", failing)
     assert main(["-m", *QUICK, "seed=1,2"]) == 1

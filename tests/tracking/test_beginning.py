@@ -14,7 +14,7 @@ ELSEWHERE = "https://mlflow.example.org"
 
 
 @pytest.mark.parametrize(
-    "place", ["/home/me", "file:///home/me/.config", "file:/a%20b", "C:/Users", "./mlruns"]
+    "place", ["/elsewhere", "file:///elsewhere/.config", "file:/a%20b", "C:/Users", "./mlruns"]
 )
 def test_a_server_elsewhere_names_no_folder_here(place: str) -> None:
     with pytest.raises(UserError, match="must take a run's files itself"):
@@ -28,14 +28,14 @@ def test_it_may_take_them_itself_or_name_a_store_of_files(place: str) -> None:
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:5000", "http://localhost:5000", "http://[::1]:5000"])
 def test_a_server_of_this_machine_names_its_folder(uri: str) -> None:
-    check_place(find_store(uri), "/home/me/mlruns/1")
+    check_place(find_store(uri), "/elsewhere/mlruns/1")
 
 
 def test_a_file_s_store_keeps_its_folder(tmp_path: Path) -> None:
     store = find_store(f"sqlite:///{tmp_path}/mlflow.db")
     check_place(store, str(tmp_path / "mlartifacts"))
     check_place(store, "./mlruns/0")  # below the current folder, as MLflow itself does
-    for place in ("/home/me/.config", str(tmp_path / "../other"), f"file://{tmp_path}2"):
+    for place in ("/elsewhere/.config", str(tmp_path / "../other"), f"file://{tmp_path}2"):
         with pytest.raises(UserError, match="must lie beside the MLflow store"):
             check_place(store, place)
 
