@@ -257,7 +257,6 @@ def try_case(gifts: Gifts, number: int, chance: random.Random, found: Found) -> 
     harm = check_outside(gifts, place, before, mine, said)
     for what in filter(None, [failure, harm]):
         found.add(what, [*case, said[-300:]])
-        print(what, *case, file=sys.stderr, flush=True)  # at once: who stops the program has seen it
     found.tried += 1
     os.chdir(gifts.folder)
     if os.environ.get("KEEP") != str(number):
