@@ -234,7 +234,7 @@ def save_stopped(saver: Saver, training: Training, reason: BaseException) -> Non
     told = ""
     try:
         # First: a checkpoint must not have a step of which the folder lacks the row.
-        keep_rows(run, training.newest)
+        keep_rows(run, *training.newest, state.step)
         if saver.save(state) is not None:
             told = f"{at}; kept in {shown(run.folder)}"
             if state.step < plan.numSteps:

@@ -62,11 +62,14 @@ def lines_of_samples(samples: Samples) -> str:
     return "".join(f"step {at}: {text}\n" for at, texts in samples for text in texts)
 
 
-def keep_rows(run: Run, rows: Metrics) -> None:
+def keep_rows(run: Run, end: int, rows: Metrics, step: int) -> None:
     """Have run and folder hold the rows of the newest chunk of steps, also where a second signal cut off the telling.
 
-    Raises OSError if they cannot be written.
+    end: where the chunk ends; step: how far the run is. Raises OSError if they cannot be written, and ValueError if the
+    rows of the last steps are not known.
     """
+    if end != step:
+        raise ValueError("the losses of the last steps are not known")
     told = {at for at, _ in run.metrics[-len(rows) :]}
     run.metrics += [(at, row) for at, row in rows if at not in told]
     path = run.folder / METRICS

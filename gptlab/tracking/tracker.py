@@ -162,35 +162,44 @@ class Tracker:
         """
         if self._connection is None and not self._refusal:
             return
+        with self._telling_what_is_left():
+            self._ask_for_end(error)
+        if self._connection is None:
+            return
         if run.metrics:
-            connections.end(partial(self._finish, error))
+            connections.end(self._finish)
         else:
-            self._finish(error)
+            self._finish()
 
-    def _finish(self, error: BaseException | None) -> None:
-        """Wait until all is written, or say what is to be done for that."""
-        try:
-            if self._connection is not None and not self._accepted:  # it ended before MLflow's process had it
-                late = "the run ended before the store had answered"
-                self._wait(
-                    lambda: self._accepted, CLOSING_SECONDS if error is None else STARTING_SECONDS, late
-                )
-            if self._connection is not None:
-                if self._run.metrics and self._is_elsewhere(self._run.folder):
-                    self._tell(fresh=False)
-                # Of a run that took no step its folder keeps nothing, and is gone in a moment.
-                told = (
-                    {} if self._run.metrics else dict(zip(("status", "reason"), end_of(error), strict=True))
-                )
-                self._end = told
-                self._connection.send(do="end", **told)
+    def _ask_for_end(self, error: BaseException | None) -> None:
+        if self._connection is not None and not self._accepted:
+            # It ended before MLflow's process had it. Waited for here: a sweep notes the id of each job.
+            late = "the run ended before the store had answered"
+            self._wait(lambda: self._accepted, CLOSING_SECONDS if error is None else STARTING_SECONDS, late)
+        if self._connection is not None:
+            if self._run.metrics and self._is_elsewhere(self._run.folder):
+                self._tell(fresh=False)
+            # Of a run that took no step its folder keeps nothing, and is gone in a moment.
+            told = {} if self._run.metrics else dict(zip(("status", "reason"), end_of(error), strict=True))
+            self._end = told
+            self._connection.send(do="end", **told)
+
+    def _finish(self) -> None:
+        """Wait until all is written."""
+        with self._telling_what_is_left():
             while self._connection is not None:
                 late = f"nothing more is written for {CLOSING_SECONDS:g} s"
                 # Each answer says that all is well, and that there is only much to write.
                 with self._giving_up():
                     self._take_next(CLOSING_SECONDS, late)
+
+    @contextmanager
+    def _telling_what_is_left(self) -> Iterator[None]:
+        """What cannot be written is kept, and what is to be done for it is said."""
+        try:
+            yield
         except UserError:
-            pass  # it is kept
+            pass
         except KeyboardInterrupt:
             self._refusal = "its end was not waited for"
             raise

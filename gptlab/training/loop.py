@@ -103,7 +103,8 @@ class Training:
     observers: told in this order. others: more held-out documents, by the name of the metric that their loss is.
     smoothed: the training loss of the steps that the state has behind it; like the state, it is whole between chunks.
     first: the metrics of step 1; none in what goes on with a run.
-    newest: the rows of the newest chunk: a second signal may keep the observers from some of them.
+    `newest`: the step at which the newest chunk has ended, and its rows: a second signal may keep the observers from
+    some of them; one that comes before the rows are known leaves a state that is ahead of them.
     """
 
     session: Session
@@ -116,7 +117,9 @@ class Training:
     others: Mapping[str, Documents] = field(default_factory=dict)
     smoothed: SmoothedLoss = field(default_factory=SmoothedLoss)
     first: dict[str, float] = field(default_factory=dict, init=False)
-    newest: Rows = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.newest: tuple[int, Rows] = (self.state.step, [])
 
     def run(self) -> State:
         """Train to the end of the plan.
@@ -145,7 +148,7 @@ class Training:
             seconds = time.perf_counter() - began
             tokens_per_second = float(batches.lengths.sum()) / seconds if compiled else math.nan
             rows = self.rows_of(start, batches, rates, metrics, tokens_per_second)
-            self.state, self.newest = state, rows
+            self.state, self.newest = state, (end, rows)
             val_loss = self.report(rows)
             evaluated = self.plan.is_evaluated(end)
             known = compiled and (evaluation_compiled or not evaluated)
