@@ -179,6 +179,10 @@ STATES: dict[str, Damage] = {
     "plugins that are a list": says(plugins=[]),
     "a step beyond its name": says(step=10**30),
     "a new key": says(config__new=1),
+    "an original that is a number": says(config__original=float("nan")),
+    "an original that is empty": says(config__original={}),
+    "an original of a list": says(config__original={"run": "a", "data": ["text"]}),
+    "an original whose original is a word": says(config__original={"run": "a", "original": "b"}),
 }
 
 

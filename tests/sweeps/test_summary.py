@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -87,7 +86,7 @@ def test_the_text_says_what_happened_best_first(tmp_path: Path) -> None:
 
 def test_in_a_narrow_terminal_words_go_below_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((40, 20)))
+    monkeypatch.setenv("COLUMNS", "40")
     text = aligned(["a long name", "last val"], [["these words are wrapped at last", "1234567890"]], left={0})
     lines = [line.split() for line in text.splitlines()]
     assert lines[:3] == [["a"], ["long", "last"], ["name", "val"]]

@@ -190,7 +190,9 @@ def check_state(state: Any, path: Path) -> dict[str, Any]:
         "smoothedLoss": "smoothedLoss" not in state or is_smoothed(state["smoothedLoss"]),
         "run": is_dict(state, "run")
         and all(isinstance(state["run"].get(key), str) for key in ("id", "name")),
-        "config": is_dict(state, "config") and is_dict(state["config"], "model"),
+        "config": is_dict(state, "config")
+        and is_dict(state["config"], "model")
+        and is_origin(state["config"].get("original")),
         "tokenizer": is_dict(state, "tokenizer") and isinstance(state["tokenizer"].get("name"), str),
         "plugins": is_dict(state, "plugins"),
         "dataset": "dataset" not in state or is_dict(state, "dataset"),
@@ -201,6 +203,20 @@ def check_state(state: Any, path: Path) -> dict[str, Any]:
     if wrong:
         raise UserError(f"{path} must be as gptlab wrote it, and is not: {', '.join(wrong)}.")
     return state
+
+
+def is_origin(saved: Any) -> bool:
+    """Whether it can be what config.original says of the run that weights come from: that, or nothing."""
+    if not isinstance(saved, dict):
+        return saved is None
+    data = saved.get("data")
+    return (
+        isinstance(saved.get("run"), str)
+        and all(saved.get(key) is None or is_count(saved[key]) for key in ("step", "seed"))
+        and all(saved.get(key) is None or isinstance(saved[key], str) for key in ("digest", "split"))
+        and (data is None or (isinstance(data, dict) and isinstance(data.get("name"), str)))
+        and is_origin(saved.get("original"))
+    )
 
 
 def is_smoothed(saved: Any) -> bool:
