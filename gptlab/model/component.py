@@ -103,11 +103,11 @@ def declared(prefix: str, weights: Declared) -> dict[str, Weight]:
 
 
 def drawn(weights: Mapping[str, Weight], initStd: float, seed: tuple[int, int]) -> dict[str, np.ndarray]:
-    """float64 arrays by name, drawn in order from one stream, so that a name's numbers depend on
-    what is declared before it and on nothing after it."""
-    generator = np.random.default_rng(seed)
+    """float64 arrays by name, each drawn from a stream of its own, keyed by seed and full name: two models that
+    differ in one part begin alike in all others, and what differs in their losses is not the luck of the draw."""
     return {
         name: weight.mean
-        + generator.standard_normal(weight.shape) * (initStd if weight.std is None else weight.std)
+        + np.random.default_rng([*seed, int.from_bytes(name.encode(), "big")]).standard_normal(weight.shape)
+        * (initStd if weight.std is None else weight.std)
         for name, weight in weights.items()
     }

@@ -90,6 +90,37 @@ def test_initial_weights_are_normal_with_the_given_deviation_and_seeded():
     assert not (numbers == other).any()
 
 
+CHANGED = {
+    "nope": {"position": "none"},
+    "swiglu": {"mlp": "swiglu"},
+    "layernorm": {"norm": ("layernorm", {"scale": True})},
+    "grouped-queries": {"attention": ("causal", {"nKVHead": 1})},
+    "tied": {"tieEmbeddings": True},
+    "final-norm": {"finalNorm": True, "norm": ("rmsnorm", {"scale": True})},
+}
+
+
+@pytest.mark.parametrize("changes", CHANGED.values(), ids=CHANGED.keys())
+def test_models_that_differ_in_a_part_begin_alike_in_all_others(changes):
+    one, other = make_gpt().initial_weights(5), make_gpt(**changes).initial_weights(5)
+    shared = [name for name in one if name in other and one[name].shape == other[name].shape]
+    assert len(shared) >= 5 and (len(shared) < len(one) or len(other) > len(one))
+    for name in shared:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_a_deeper_model_begins_as_the_shallow_one_with_more_layers():
+    one = make_gpt().initial_weights(5)
+    other = make_gpt({**SMALL, "nLayer": SMALL["nLayer"] + 2}).initial_weights(5)
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_no_two_weights_begin_alike():
+    weights = [array.ravel()[:4] for array in make_gpt().initial_weights(0).values()]
+    assert len({tuple(first) for first in weights}) == len(weights)
+
+
 def test_a_scale_starts_at_one():
     weights = make_gpt(norm=("rmsnorm", {"scale": True}), finalNorm=True).initial_weights(0)
     scales = [name for name in weights if name.endswith(".scale")]

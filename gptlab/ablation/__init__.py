@@ -1,0 +1,1 @@
+"""Comparisons that hold: arms against a baseline, paired by seed."""
