@@ -121,5 +121,7 @@ def seeds_needed(difference: float, deviation: float, power: float = POWER, alph
     low, high = fewest - 1, MOST
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power_of(middle, abs(difference) / deviation, alpha) >= power else (middle, high)
+        low, high = (
+            (low, middle) if power_of(middle, abs(difference) / deviation, alpha) >= power else (middle, high)
+        )
     return high

@@ -67,3 +67,16 @@ class CausalAttention:
             blocks_THD.append(scores_HTS.attend(value_SHD[keys], part.mask))
         heads_THD = blocks_THD[0].concatenate(*blocks_THD[1:], axis=0)
         return heads_THD.reshape(-1, config.nHead * dim) @ weights["output"].T
+
+
+@dataclass(frozen=True)
+class NoAttention:
+    """Adds nothing: each position sees its own token alone, which makes a bigram model."""
+
+    def weights(self, config: Sizes) -> Declared:
+        return {}
+
+    def __call__(
+        self, weights: Weights, x: Tensor, position: Position, context: Context, config: Sizes
+    ) -> Tensor:
+        return x.constant(np.zeros(x.shape))

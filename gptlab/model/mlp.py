@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from gptlab.autograd.tensor import Tensor
 from gptlab.errors import UserError
 from gptlab.model.component import Declared, Sizes, Weights
@@ -52,6 +54,17 @@ class SwiGLU:
     def __call__(self, weights: Weights, x: Tensor, activation: Activation) -> Tensor:
         gate, hidden = x.products(weights["gate"], weights["hidden"])
         return (activation(gate) * hidden) @ weights["output"].T
+
+
+@dataclass(frozen=True)
+class NoMLP:
+    """Adds nothing: a block of attention alone (Elhage et al. 2021, "attention-only transformers")."""
+
+    def weights(self, config: Sizes) -> Declared:
+        return {}
+
+    def __call__(self, weights: Weights, x: Tensor, activation: Activation) -> Tensor:
+        return x.constant(np.zeros(x.shape))
 
 
 def check_width(key: str, value: int) -> None:

@@ -7,11 +7,11 @@ from gptlab.data.datasets import Names, Questions, Sentences, Text
 from gptlab.data.tokenizers import CharTokenizer, WordTokenizer
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
-from gptlab.model.activation import Gelu, Relu, Silu, Tanh
+from gptlab.model.activation import Gelu, Identity, Relu, Silu, Tanh
 from gptlab.model.adapter import LoRA, NoAdapter
-from gptlab.model.attention import CausalAttention
+from gptlab.model.attention import CausalAttention, NoAttention
 from gptlab.model.block import PreNorm
-from gptlab.model.mlp import MLP, SwiGLU
+from gptlab.model.mlp import MLP, NoMLP, SwiGLU
 from gptlab.model.norm import LayerNorm, NoNorm, RMSNorm
 from gptlab.model.position import Learned, NoPosition, Rope
 from gptlab.optim.optimizers import SGD, Adam, AdamW
@@ -33,15 +33,18 @@ def gptlab_register_components(register: Register) -> None:
     register("activation", "gelu", Gelu)
     register("activation", "silu", Silu)
     register("activation", "tanh", Tanh)
+    register("activation", "none", Identity)
     register("norm", "rmsnorm", RMSNorm)
     register("norm", "layernorm", LayerNorm)
     register("norm", "none", NoNorm)
     register("mlp", "mlp", MLP)
     register("mlp", "swiglu", SwiGLU)
+    register("mlp", "none", NoMLP)
     register("position", "learned", Learned)
     register("position", "rope", Rope)
     register("position", "none", NoPosition)
     register("attention", "causal", CausalAttention)
+    register("attention", "none", NoAttention)
     register("block", "prenorm", PreNorm)
     register("adapter", "none", NoAdapter)
     register("adapter", "lora", LoRA)
