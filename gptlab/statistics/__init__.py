@@ -1,0 +1,1 @@
+"""Statistics that know nothing of runs: numbers in, what they say out."""
