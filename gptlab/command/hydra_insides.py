@@ -5,6 +5,7 @@ sweeps nor shows anything. So this file calls what those two call:
 
 hydra._internal.utils     get_args_parser: Hydra's flags; create_config_search_path: where configs are looked for
 hydra._internal.hydra     Hydra: composes, runs, sweeps, and shows, what it is given
+hydra.core.plugins       Plugins: makes the launcher that a config asks for
 hydra._internal.config_loader_impl, .callbacks: what Hydra and its jobs are made with
 hydra.grammar.gen, hydra.core.override_parser.overrides_visitor, create_functions: the grammar of an override
 sys.argv[0], HYDRA_FULL_ERROR: the name that completion is installed for, and that errors are raised, which Hydra
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -31,6 +32,7 @@ from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import create_functions
 from hydra.core.override_parser.overrides_visitor import HydraErrorListener
+from hydra.core.plugins import Plugins
 from hydra.core.utils import configure_log, run_job
 from hydra.errors import HydraException, SearchPathException
 from hydra.grammar.gen.OverrideLexer import OverrideLexer as OverrideLexer
@@ -54,9 +56,10 @@ class ComposedOnce(ConfigLoaderImpl):
     A tenth of a second a job, which is a good part of a small one's time.
     """
 
-    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+    def __init__(self, config_search_path: ConfigSearchPath, keeps: bool) -> None:
         super().__init__(config_search_path)
         self._kept: dict[tuple[str, ...], DictConfig] = {}
+        self._keeps = keeps  # whether the same will be asked for again
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": {}}  # what a launcher's processes get
@@ -68,7 +71,9 @@ class ComposedOnce(ConfigLoaderImpl):
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """What is composed for the same overrides a second time is what was composed first; not a third time."""
-        if master_config.hydra.sweeper._target_ != BASIC:  # only that one composes before it runs
+        if (
+            not self._keeps or master_config.hydra.sweeper._target_ != BASIC
+        ):  # only that one composes before it runs
             return super().load_sweep_config(master_config, sweep_overrides)
         key = tuple(sweep_overrides)
         found = self._kept.pop(key, None)
@@ -81,8 +86,11 @@ class ComposedOnce(ConfigLoaderImpl):
 
 
 @contextmanager
-def hydra_for(flags: argparse.Namespace) -> Iterator[Hydra]:
-    """A Hydra that looks for configs where the flags say. Raises SearchPathException for a folder that is not there."""
+def hydra_for(flags: argparse.Namespace, keeps: bool = True) -> Iterator[Hydra]:
+    """A Hydra that looks for configs where the flags say. keeps: see ComposedOnce.
+
+    Raises SearchPathException for a folder that is not there.
+    """
     version.setbase("1.3")
     search_path = create_config_search_path(os.path.abspath(flags.config_path or folder_of("conf")))
     if flags.config_dir:
@@ -90,7 +98,7 @@ def hydra_for(flags: argparse.Namespace) -> Iterator[Hydra]:
         if not os.path.isdir(place):
             raise SearchPathException(f"Additional config directory '{place}' not found")
         search_path.prepend("command-line", f"file://{place}", SearchPathQuery(provider="schema"))
-    hydra = Hydra("gptlab", ComposedOnce(search_path))
+    hydra = Hydra("gptlab", ComposedOnce(search_path, keeps))
     GlobalHydra.instance().initialize(hydra)
     try:
         yield hydra
@@ -132,6 +140,29 @@ def multirun(arguments: list[str], job: TaskFunction) -> None:
     flags = get_args_parser().parse_args(arguments)
     with hydra_for(flags) as hydra:
         hydra.multirun(flags.config_name or "train", job, [*flags.overrides, "hydra.mode=MULTIRUN"])
+
+
+def run_batches(
+    flags: argparse.Namespace, job: TaskFunction, batches: Iterable[Sequence[Sequence[str]]], begun: int
+) -> None:
+    """Have the launcher that the flags ask for run jobs, batch after batch: what is in the next may depend on the last.
+
+    batches: of each job its overrides, whole. begun: how many jobs there were before, which the next are counted from.
+    """
+    with hydra_for(flags, keeps=False) as hydra:
+        config = hydra.compose_config(
+            flags.config_name or "train", [*flags.overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN
+        )
+        context = HydraContext(hydra.config_loader, Callbacks())
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=job, config=config
+        )
+        for batch in batches:
+            if not batch:
+                continue
+            for done in launcher.launch([list(overrides) for overrides in batch], begun):
+                done.return_value  # noqa: B018 - raises what the job raised
+            begun += len(batch)
 
 
 def show(name: str, flags: argparse.Namespace) -> None:

@@ -105,6 +105,30 @@ class GraphConfig(Config):
 
 
 @dataclass
+class AblateConfig(Config):
+    """The config of `python -m gptlab ablate`: the baseline's, a training run's, and what is asked of it.
+
+    arms, plus: what is put in, one at a time; minus: parts that are taken out; each a list in brackets. stack: an arm
+    with all that were better, at once. seeds: the most of them; the first is `seed`. tune: keys with the values to
+    choose from, for each arm by itself. sizes: the overrides that make each size. match: what arms have in common
+    with the baseline: steps, params, flops, or seconds. epsilon: the difference, in nats, that is none. budget: of
+    time, `90s`, `2m`, `1h`. again: train anew what has been trained before.
+    """
+
+    arms: str = ""
+    minus: str = ""
+    plus: str = ""
+    stack: bool = False
+    seeds: int = 12
+    tune: str = ""
+    sizes: str = ""
+    match: str = "steps"
+    epsilon: float = 0.01
+    budget: str | None = None
+    again: bool = False
+
+
+@dataclass
 class UiConfig:
     """The config of `python -m gptlab ui`."""
 

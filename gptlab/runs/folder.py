@@ -19,6 +19,7 @@ from gptlab.errors import UserError
 from gptlab.files import lock, read_json, read_regular, write_json, write_text
 from gptlab.runs.checkpoint.folder import checkpoint_folders
 from gptlab.runs.config_file import read_config
+from gptlab.runs.equality import equality_key
 from gptlab.runs.files import CONFIG, LOCK, METRICS, PARAMETERS, PLUGINS, RUN, SAMPLES, SWEEP, TOKENIZER
 from gptlab.runs.run import FAILED, FINISHED, KILLED, STARTING, Run
 from gptlab.training.metric_rows import Metrics, rows_in
@@ -89,7 +90,8 @@ class RunFolder(ToldFolder):
     def begin(self, run: Run, tokenizer: dict[str, Any], brought: dict[str, str]) -> None:
         """The first files of a run, in a folder that is claimed for it. Raises UserError if they cannot be written."""
         try:
-            self.update(id=run.id, status=STARTING, **facts_of(run))
+            key = equality_key(run.config, run.dataset.digest, brought, run.tags)
+            self.update(id=run.id, status=STARTING, key=key, **facts_of(run))
             self.describe(run.config, tokenizer, brought)
             write_json(self.path / PARAMETERS, parameter_table(run))
         except OSError as error:

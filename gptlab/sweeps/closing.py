@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +26,10 @@ from gptlab.sweeps.trial import JOURNAL, STUDY_FILES
 from gptlab.tracking.facts import COUNTS, JOBS
 
 if TYPE_CHECKING:
-    from gptlab.sweeps.summary import Summary
     from gptlab.tracking.parent import ParentRun
+
+# What the records of the jobs in a folder show, of a sweep of this name: in words, and for its parent run.
+Conclude = Callable[[Path, list[JobRecord], str], tuple[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ def mark_unfinished(folder: Path, reason: str = "the process that ran it was kil
     return read_records(folder)
 
 
-def close_sweep(sweep: OpenSweep, status: str) -> str:
-    """Print the summary, log it, and close the sweep as `status`; as what it is closed in the end.
+def close_sweep(sweep: OpenSweep, status: str, conclude: Conclude) -> str:
+    """Print what the jobs show, log it, and close the sweep as `status`; as what it is closed in the end.
 
     What MLflow does not take is in the folder. A sweep whose folder was removed while it went on has not finished:
     nobody knows what was in there.
@@ -68,7 +71,7 @@ def close_sweep(sweep: OpenSweep, status: str) -> str:
         status = FAILED if status == FINISHED else status
     SweepFolder(folder).update(status=status, reason="", ended=int(time.time() * 1000))
     records = read_records(folder)
-    summary = shown_summary(folder, records, sweep.told.name) if records else None
+    found = concluded(folder, records, sweep.told.name, conclude) if records else None
     if count := compilations():
         show(
             f"programs compiled: {count} for {len(records)} jobs, which share them where their shapes are the same"
@@ -76,7 +79,7 @@ def close_sweep(sweep: OpenSweep, status: str) -> str:
     show(f"sweep folder: {os.path.relpath(folder)}")
     if sweep.parent is None:
         return status
-    SweepFolder(folder).update(shown=shown_in_mlflow(records, summary))
+    SweepFolder(folder).update(shown=with_counts(records, found or {}))
     if refusal := sweep.parent.close():
         later = as_called(f"python -m gptlab sync {shlex.quote(os.path.relpath(folder))}")
         told = f"mlflow: the summary is not on the parent run: {refusal} To have it there later: {later}"
@@ -86,24 +89,47 @@ def close_sweep(sweep: OpenSweep, status: str) -> str:
     return status
 
 
-def shown_summary(folder: Path, records: list[JobRecord], name: str) -> Summary | None:
-    """The summary, printed; None if it cannot be made, which is said: the sweep must be closed all the same."""
+def concluded(folder: Path, records: list[JobRecord], name: str, conclude: Conclude) -> dict[str, Any] | None:
+    """What the jobs show, printed; None if it cannot be made, which is said: the sweep must be closed all the same."""
     try:
-        from gptlab.sweeps.summary import summarize
-        from gptlab.sweeps.trial import study_summary
-
-        summary = summarize(folder, records, name)
-        show("\n".join(filter(None, [summary.text, study_summary(folder)])))
-        return summary
+        text, found = conclude(folder, records, name)
+        show(text)
+        return found
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         warn(f"the sweep's summary could not be made: {reason}")
         return None
 
 
-def shown_in_mlflow(records: list[JobRecord], summary: Summary | None) -> dict[str, Any]:
-    """What the parent run shows, see tracking.parent.close_parent."""
-    best = None if summary is None else summary.best
+def summed_up(folder: Path, records: list[JobRecord], name: str) -> tuple[str, dict[str, Any]]:
+    """What a sweep's jobs show: in words, and as its parent run shows it, see tracking.parent.close_parent."""
+    from gptlab.sweeps.summary import summarize
+    from gptlab.sweeps.trial import study_summary
+
+    summary = summarize(folder, records, name)
+    text = "\n".join(filter(None, [summary.text, study_summary(folder)]))
+    metrics, tags, best = {}, {}, summary.best
+    if best is not None:
+        losses = {
+            "val/loss": best.run.bestValLoss,
+            "val/best": best.run.bestValLoss,
+            "train/smoothedLoss": best.run.smoothedTrainLoss,
+            f"{COUNTS}.total": best.run.parameters,
+        }
+        metrics = {key: float(value) for key, value in losses.items() if value is not None}
+        overrides = " ".join(f"{key}={value}" for key, value in best.overrides.items())
+        tags = {"best": summary.said, "bestOverrides": overrides}
+    return text, {
+        "metrics": metrics,
+        "tags": {key: value for key, value in tags.items() if value},
+        "best": "" if best is None else best.run.folder,
+        "files": sorted({*summary.files, *STUDY_FILES}),
+        "table": summary.table,
+    }
+
+
+def with_counts(records: list[JobRecord], found: dict[str, Any]) -> dict[str, Any]:
+    """What the parent run shows: what was found, and how many jobs ended how."""
     counts = Counter(record.status for record in records)
     numbers = {status.lower(): counts[status] for status in (FINISHED, FAILED)}
     others = {status.lower(): counts[status] for status in (KILLED, PRUNED)}
@@ -111,25 +137,8 @@ def shown_in_mlflow(records: list[JobRecord], summary: Summary | None) -> dict[s
     others["programsCompiled"] = compilations()
     numbers |= {name: count for name, count in others.items() if count}
     metrics = {f"{JOBS}.{name}": float(count) for name, count in numbers.items()}
-    tags = {}
-    if summary is not None and best is not None:
-        losses = {
-            "val/loss": best.run.bestValLoss,
-            "val/best": best.run.bestValLoss,
-            "train/smoothedLoss": best.run.smoothedTrainLoss,
-            f"{COUNTS}.total": best.run.parameters,
-        }
-        metrics |= {key: float(value) for key, value in losses.items() if value is not None}
-        overrides = " ".join(f"{key}={value}" for key, value in best.overrides.items())
-        tags = {"best": summary.said, "bestOverrides": overrides}
-    files = [] if summary is None else sorted({*summary.files, *STUDY_FILES})
-    return {
-        "metrics": metrics,
-        "tags": {key: value for key, value in tags.items() if value},
-        "best": "" if best is None else best.run.folder,
-        "files": files,
-        "table": None if summary is None else summary.table,
-    }
+    empty: dict[str, Any] = {"tags": {}, "best": "", "files": [], "table": None}
+    return {**empty, **found, "metrics": {**found.get("metrics", {}), **metrics}}
 
 
 def take_back_sweep(sweep: OpenSweep) -> None:

@@ -6,6 +6,7 @@ import os
 import time
 import traceback
 import typing
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -102,11 +103,6 @@ class SweepJob:
                 raise
             return None  # the launching process has been asked to stop, too, and says so
 
-    def differing(self, overrides: list[str]) -> dict[str, str]:
-        """What sets a job apart: `{"model.nEmbd": "16"}`."""
-        parts = [text.partition("=") for text in overrides]
-        return {key.lstrip("+"): unquoted(value) for key, _, value in parts if key in self.swept}
-
     def name(self, overrides: list[str]) -> str:
         """What its run is called: what differs from run to run, the seed last, since a list cuts long names."""
         differing = [text for text in overrides if text.partition("=")[0] in self.swept]
@@ -114,6 +110,12 @@ class SweepJob:
         if not differing:
             return run_name(overrides, in_sweep=True)
         return run_name(differing, in_sweep=f"+{EXPERIMENT}" not in self.swept)
+
+
+def differing(overrides: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
+    """What sets a job apart: `{"model.nEmbd": "16"}`. swept: the keys that do."""
+    parts = [text.partition("=") for text in overrides]
+    return {key.lstrip("+"): unquoted(value) for key, _, value in parts if key in swept}
 
 
 class Job:
@@ -128,13 +130,13 @@ class Job:
         self.run: Run | None = None  # once it begins
         self._began = time.monotonic()
         self.launcher = Launcher(self.root, sweep.process)
-        differing = sweep.differing(overrides)
-        self.earlier = earlier_of(self.root, sweep.resumed, differing, output) if sweep.resumed else None
+        apart = differing(overrides, sweep.swept)
+        self.earlier = earlier_of(self.root, sweep.resumed, apart, output) if sweep.resumed else None
         self.folder = output if self.earlier is None else self.root / self.earlier.folder
         self.record = JobRecord(
             number,
             sweep.name(overrides),
-            differing,
+            apart,
             os.path.relpath(self.folder, self.root),
             RUNNING,
             runId="" if self.earlier is None else self.earlier.runId,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,14 @@ from gptlab.runs.checkpoint.folder import checkpoint_folders
 from gptlab.runs.files import LOCK, PLUGINS, SWEEP
 from gptlab.runs.folder import SweepFolder
 from gptlab.signals import Stopped, handled, received_so_far
-from gptlab.sweeps.closing import OpenSweep, close_sweep, mark_unfinished, take_back_sweep
+from gptlab.sweeps.closing import (
+    Conclude,
+    OpenSweep,
+    close_sweep,
+    mark_unfinished,
+    summed_up,
+    take_back_sweep,
+)
 from gptlab.sweeps.job import SweepJob
 from gptlab.sweeps.plan import Plan, plan_sweep
 from gptlab.sweeps.record import DONE, FAILED, FINISHED, KILLED, RUNNING, read_records, record_files
@@ -39,12 +46,31 @@ from gptlab.tracking.orphans import own_process
 
 
 def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
-    """Run it; 0, or 1 if a job failed.
+    """Run it; 0, or 1 if a job failed. Raises what `carry_out` does."""
+    plan = plan_sweep(line, plugins)
+    choices = [text for override in line.overrides for text in choices_of(override)]
+
+    def jobs(sweep: OpenSweep) -> None:
+        from gptlab.command.hydra_insides import multirun
+
+        with running_jobs(sweep, choices, plugins) as job:
+            multirun(with_folder(line, arguments, plan.folder), job)
+
+    return carry_out(plan, plugins, arguments, jobs)
+
+
+def carry_out(
+    plan: Plan,
+    plugins: Plugins,
+    arguments: list[str],
+    jobs: Callable[[OpenSweep], None],
+    conclude: Conclude = summed_up,
+) -> int:
+    """Open the sweep, have its `jobs` done, close it; 0, or 1 if a job failed. conclude: what its jobs' records show.
 
     Raises UserError if no job can be trained, and leaves nothing then; Stopped, with the command that goes
     on, once the sweep is closed.
     """
-    plan = plan_sweep(line, plugins)
     tracked = plan.tracking["name"] == "mlflow"
     if tracked:
         connections.warm_up()  # MLflow loads meanwhile, in a process of its own
@@ -53,11 +79,10 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
             refuse_other_plugins(plan, plugins)
         sweep = open_sweep(plan, tracked)
         try:
-            choices = [text for override in line.overrides for text in choices_of(override)]
-            run_jobs(sweep, with_folder(line, arguments, plan.folder), choices, plugins)
+            jobs(sweep)
         except KeyboardInterrupt as stop:
             records = mark_unfinished(plan.folder, "stopped with the sweep")
-            close_sweep(sweep, KILLED)
+            close_sweep(sweep, KILLED, conclude)
             again = command_to_go_on(arguments, sweep.told, plan.folder)
             if isinstance(stop, Stopped):
                 done = sum(record.status in DONE for record in records)
@@ -65,13 +90,13 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
             raise
         except UserError:
             if mark_unfinished(plan.folder) or plan.resume:
-                close_sweep(sweep, FAILED)
+                close_sweep(sweep, FAILED, conclude)
             else:
                 take_back_sweep(sweep)
             raise
         except BaseException as error:
             mark_unfinished(plan.folder)
-            close_sweep(sweep, FAILED)
+            close_sweep(sweep, FAILED, conclude)
             if plan.in_process or not isinstance(error, Exception):
                 raise
             again = command_to_go_on(arguments, sweep.told, plan.folder)
@@ -83,7 +108,7 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
             take_back_sweep(sweep)
             raise UserError(f"none of the jobs can be trained. The first: {records[0].reason}")
         status = FINISHED if all(record.status in DONE for record in records) else FAILED
-        status = close_sweep(sweep, status)
+        status = close_sweep(sweep, status, conclude)
     return 1 if status == FAILED else 0
 
 
@@ -144,10 +169,12 @@ def open_sweep(plan: Plan, tracked: bool) -> OpenSweep:
     return OpenSweep(plan, read_sweep(folder), parent, there, told.identity())
 
 
-def run_jobs(sweep: OpenSweep, arguments: list[str], choices: list[str], plugins: Plugins) -> None:
-    """Have Hydra run the jobs. Raises Stopped, UserError, or whatever the launcher raises."""
-    from gptlab.command.hydra_insides import multirun
+@contextmanager
+def running_jobs(sweep: OpenSweep, choices: list[str], plugins: Plugins) -> Iterator[SweepJob]:
+    """What a launcher is to call for each job, while it does. choices: the overrides, for what Hydra says of them.
 
+    Raises Stopped, UserError, or whatever the launcher raises.
+    """
     plan = sweep.plan
     job = SweepJob(
         str(plan.folder),
@@ -162,7 +189,7 @@ def run_jobs(sweep: OpenSweep, arguments: list[str], choices: list[str], plugins
     try:
         explaining = explained(plugins, choices, runs_jobs=True)
         with stopping(plan), connections.in_background(), explaining:
-            multirun(arguments, job)
+            yield job
     except (OSError, ValueError) as error:
         # Of a job it would be a fault of gptlab's; before the first it is what Hydra could not read or write.
         if read_records(plan.folder, running=True):

@@ -1,0 +1,217 @@
+"""The runs of an ablation as they are to be: an arm at one size and one setting of what is tuned, whatever its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from gptlab.ablation.arms import key_of, merged
+from gptlab.ablation.question import Question
+from gptlab.ablation.result import Costs
+from gptlab.command.composing import compose_job, explained
+from gptlab.command.line import CommandLine
+from gptlab.config.typed import Config, as_dict
+from gptlab.errors import UserError
+from gptlab.launch.experiment import Experiment
+from gptlab.launch.provenance import tags_of
+from gptlab.plugins.loading import Plugins
+from gptlab.runs.equality import equality_key
+from gptlab.sweeps.plan import config_of_job
+
+if TYPE_CHECKING:
+    from gptlab.model.summary import Summary
+
+SEED = "seed"
+EVALUATIONS = 20  # of a run, at least: a curve must show when a loss is reached
+WIDTH = "model.nEmbd"
+CLOSE = 0.05  # how far the parameters of matched arms may be apart, as a share
+
+
+@dataclass(frozen=True)
+class Cell:
+    """name: of its arm, empty for the baseline. size, setting: the overrides that make them. overrides: all of a job's but
+    the seed."""
+
+    name: str
+    size: tuple[str, ...]
+    setting: tuple[str, ...]
+    overrides: tuple[str, ...]
+    config: Config
+    parts: Parts
+
+    def job(self, seed: int) -> list[str]:
+        return [*self.overrides, f"{SEED}={seed}"]
+
+    @property
+    def costs(self) -> Costs:
+        steps = self.config.train.numSteps
+        return Costs(self.parts.summary.parameters, steps, self.parts.summary.step * steps, 0.0)
+
+    def key(self, seed: int) -> str:
+        """What an equal run that there is already is known by; empty if none can be known."""
+        config = {**as_dict(self.config), SEED: seed}
+        return equality_key(config, self.parts.data, self.parts.brought, self.parts.versions)
+
+
+class Parts:
+    """What is known of a run before it: of its data, its code, its costs."""
+
+    def __init__(self, config: Config, plugins: Plugins):
+        experiment = Experiment.of(config, plugins.registry)
+        self._experiment = experiment
+        data = experiment.data
+        if not len(data.held_out):
+            raise UserError(
+                "an ablation compares losses on held-out documents, and there are none: data.valFraction must be above "
+                f"0, got {config.data.get('valFraction')}. Try data.valFraction=0.1"
+            )
+        self.data = data.facts.digest
+        self.split = data.split
+        self.tokenizer = experiment.tokenizer_state
+        self.blockSize = config.model.blockSize
+        self.brought = experiment.brought_by_plugins()
+        self.versions = tags_of(config)
+
+    @cached_property
+    def summary(self) -> Summary:
+        from gptlab.model.summary import summarize
+
+        of = self._experiment
+        return summarize(
+            of.definition,
+            of.model.ops,
+            of.optimizer,
+            frozen=of.frozen,
+            batchSize=of.config.train.batchSize,
+            dtype=of.engine.dtype,
+        )
+
+
+class Cells:
+    """Composes each cell once, and refuses those whose losses say nothing beside the baseline's."""
+
+    def __init__(self, question: Question, line: CommandLine, plugins: Plugins):
+        self.question = question
+        self._line = line
+        self._plugins = plugins
+        self._composed: dict[tuple[str, ...], Cell] = {}
+
+    def baseline(self, size: tuple[str, ...] = (), setting: tuple[str, ...] = ()) -> Cell:
+        return self._cell("", (), size, setting)
+
+    def of(
+        self, name: str, overrides: Sequence[str], size: tuple[str, ...] = (), setting: tuple[str, ...] = ()
+    ) -> Cell:
+        """The cell of an arm. Raises UserError, which names the arm, for one that cannot be trained, or compared."""
+        try:
+            baseline = self.baseline(size)
+            cell = self._cell(name, overrides, size, setting)
+            check_comparable(cell, baseline)
+            if not setting and differing(cell.config, baseline.config) == set():
+                raise UserError(
+                    f"it changes nothing: the baseline has {' '.join(overrides)} already. Leave it out."
+                )
+            return self._matched(cell, overrides, baseline)
+        except UserError as error:
+            raise UserError(f"the arm '{name}' must be one that can be compared: {error}") from None
+
+    def _cell(
+        self, name: str, overrides: Sequence[str], size: tuple[str, ...], setting: tuple[str, ...]
+    ) -> Cell:
+        words = merged(self.question.base, size, overrides, setting)
+        if "progress" not in map(key_of, words):
+            words.append("progress=none")
+        key = tuple(words)
+        if key not in self._composed:
+            config = self._config(words)
+            if "train.evalEvery" not in map(key_of, words):
+                every = max(1, config.train.numSteps // EVALUATIONS)
+                words.append(f"train.evalEvery={every}")
+                config = replace(config, train=replace(config.train, evalEvery=every))
+            self._composed[key] = Cell(
+                name, size, setting, tuple(words), config, Parts(config, self._plugins)
+            )
+        return replace(self._composed[key], name=name, size=size, setting=setting)
+
+    def _config(self, words: list[str]) -> Config:
+        whole = [*words, f"{SEED}={self.question.seeds[0]}"]
+        with explained(self._plugins, whole):
+            config = compose_job(self._line.flags, whole)
+            del config._content["hydra"]  # type: ignore[union-attr]
+        return config_of_job(config, self._plugins, whole)
+
+    def _matched(self, cell: Cell, overrides: Sequence[str], baseline: Cell) -> Cell:
+        """The cell with as many parameters, or operations, as the baseline has."""
+        match = self.question.match
+        if match == "params":
+            return self._with_width(cell, overrides, baseline)
+        if match == "flops":
+            return self.with_steps(cell, baseline.costs.flops / (cell.costs.flops / cell.costs.steps))
+        return cell
+
+    def with_steps(self, cell: Cell, steps: float) -> Cell:
+        """The cell with another number of steps, of at least one."""
+        count = max(1, round(steps))
+        if count == cell.config.train.numSteps:
+            return cell
+        every = max(1, count // EVALUATIONS)
+        config = replace(cell.config, train=replace(cell.config.train, numSteps=count, evalEvery=every))
+        words = merged(cell.overrides, [f"train.numSteps={count}", f"train.evalEvery={every}"])
+        return replace(cell, overrides=tuple(words), config=config)
+
+    def _with_width(self, cell: Cell, overrides: Sequence[str], baseline: Cell) -> Cell:
+        """The width, a multiple of what the heads need, whose parameters are nearest to the baseline's."""
+        wanted = baseline.costs.parameters
+        if cell.costs.parameters == wanted:
+            return cell
+        step = 2 * cell.config.model.nHead
+        low, high = 1, max(2, 4 * cell.config.model.nEmbd // step)
+
+        def made(count: int) -> Cell:
+            return self._cell(cell.name, [*overrides, f"{WIDTH}={count * step}"], cell.size, cell.setting)
+
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if made(middle).costs.parameters > wanted else (middle, high)
+        best = min(made(low), made(high), cell, key=lambda one: abs(one.costs.parameters - wanted))
+        if abs(best.costs.parameters - wanted) > CLOSE * wanted:
+            raise UserError(
+                f"no width has the baseline's {wanted:,} parameters within {CLOSE:.0%}: the nearest, {WIDTH}="
+                f"{best.config.model.nEmbd}, has {best.costs.parameters:,}. Take match=flops, or a larger baseline"
+            )
+        return best
+
+
+def differing(one: Config, other: Config) -> set[str]:
+    """The keys of a config in which two differ."""
+    mine, its = as_dict(one), as_dict(other)
+    return {key for key in mine if key != "description" and mine[key] != its[key]}
+
+
+def check_comparable(cell: Cell, baseline: Cell) -> None:
+    """Raises UserError where losses are of other quantities: nats a token of other tokens, or of other texts."""
+    mine, its = cell.parts, baseline.parts
+    if (mine.data, mine.split) != (its.data, its.split):
+        raise UserError(
+            "its data, or what of it is held out, is not the baseline's: losses compare on the same texts only"
+        )
+    if mine.tokenizer != its.tokenizer:
+        raise UserError(
+            "its tokens are not the baseline's, and a loss in nats a token says nothing about other tokens: a longer "
+            "token is harder to foresee. Compare what both cost a character: python -m gptlab compare"
+        )
+    if mine.blockSize != its.blockSize:
+        raise UserError(
+            f"its blockSize, {mine.blockSize}, is not the baseline's, {its.blockSize}: it is judged on other tokens of "
+            "each document"
+        )
+
+
+def swept_keys(cells: Mapping[Any, Cell] | Sequence[Cell]) -> tuple[str, ...]:
+    """The keys, as typed, that tell these cells and their seeds apart."""
+    found = list(cells.values()) if isinstance(cells, Mapping) else list(cells)
+    texts = [dict((text.partition("=")[0], text) for text in cell.overrides) for cell in found]
+    keys = dict.fromkeys(key for some in texts for key in some)
+    return (*(key for key in keys if len({some.get(key) for some in texts}) > 1), SEED)

@@ -1,0 +1,71 @@
+"""What an ablation has found by now, as an `Ablation`."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+from gptlab.ablation.ablating import Ablating, Table
+from gptlab.ablation.arms import Arm
+from gptlab.ablation.noise import noise_of
+from gptlab.ablation.result import Ablation, ArmResult, AtSize, Setting
+from gptlab.ablation.speedup import speedup_of
+from gptlab.runs.equality import code_digest
+
+
+def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str]) -> Ablation:
+    question, main = ablating.question, ablating.main
+    tunes = question.tunes
+    tables = {(table.size, table.tuned, arm.name): table for table in ablating.tables for arm, _ in table.arms}
+    baseline = ablating.setting_of(None, main, tunes)
+    losses = list(baseline.losses.values())
+    arms = [arm for table in ablating.tables if (table.size, table.tuned) == (main, tunes) for arm, _ in table.arms]
+    parts = ablating.cells.baseline(main).parts
+    return Ablation(
+        question=name,
+        command=command,
+        date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        folder=os.path.relpath(folder),
+        baseline=baseline,
+        noise=noise_of(losses, len(question.seeds)) if len(losses) > 1 else None,
+        arms=[arm_result(ablating, arm, tables, baseline) for arm in arms],
+        seeds=len(question.seeds),
+        looks=list(ablating.looks),
+        epsilon=question.epsilon,
+        match=question.match,
+        notes=list(ablating.notes),
+        baselineOverrides=list(question.base),
+        baselineTuning=ablating.tunings.get(("", main)),
+        versions={key: text for key, text in parts.versions.items() if text},
+        digests={"code": code_digest(), "data": parts.data, **parts.brought},
+    )
+
+
+def arm_result(
+    ablating: Ablating, arm: Arm, tables: dict[tuple[tuple[str, ...], bool, str], Table], baseline: Setting
+) -> ArmResult:
+    question, main = ablating.question, ablating.main
+    own = ablating.setting_of(arm, main, question.tunes)
+    sizes = []
+    if question.sizes != ((),):
+        for size in question.sizes:
+            at, there = ablating.setting_of(arm, size, question.tunes), ablating.setting_of(None, size, question.tunes)
+            comparison = ablating.comparison_of(tables[size, question.tunes, arm.name], arm)
+            sizes.append(AtSize(list(size), there.costs.parameters, mean(there), mean(at), comparison))
+    return ArmResult(
+        name=arm.name,
+        overrides=list(arm.overrides),
+        comparison=ablating.comparison_of(tables[main, question.tunes, arm.name], arm),
+        setting=own,
+        speedup=speedup_of(baseline, own),
+        untuned=ablating.comparison_of(tables[main, False, arm.name], arm) if question.tunes else None,
+        tuning=ablating.tunings.get((arm.name, main)),
+        sizes=sizes,
+    )
+
+
+def mean(setting: Setting) -> float | None:
+    return fmean(setting.losses.values()) if setting.losses else None
