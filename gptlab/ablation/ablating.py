@@ -1,4 +1,4 @@
-"""An ablation, batch by batch of runs: what is tuned, then the noise of the baseline, then seeds until it is decided."""
+"""An ablation, batch by batch: what is tuned, then the noise of the baseline, then seeds until each arm is decided."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gptlab.ablation.judging import Judged, judge
 from gptlab.ablation.question import Question
 from gptlab.ablation.result import Comparison, Setting, Tuning
 from gptlab.ablation.runs import Runs, Wanted
+from gptlab.ablation.sequential import looks_of
 from gptlab.ablation.tuning import tuning_of
 from gptlab.errors import UserError
-from gptlab.statistics.sequential import looks_of
 from gptlab.training.metric_rows import loss_text
 
 Batch = list[list[str]]
@@ -35,6 +35,10 @@ class Table:
     baseline: Cell
     arms: list[tuple[Arm, Cell]]
     judged: list[Judged] = field(default_factory=list)
+    seen: list[int] = field(default_factory=list)  # of each arm, the seeds that it is judged by
+
+    def is_open(self, arm: int) -> bool:
+        return not self.judged or not self.judged[arm].decided
 
 
 class Ablating:
@@ -118,7 +122,9 @@ class Ablating:
         for arm, size, short in pairs:
             seconds = self.runs.setting(short, [seed]).costs.seconds
             if not seconds:
-                raise UserError(f"the speed of {arm.name or 'the baseline'} could not be measured: its run failed")
+                raise UserError(
+                    f"the speed of {arm.name or 'the baseline'} could not be measured: its run failed"
+                )
             speeds[arm.name, size] = short.config.train.numSteps / seconds
         for (name, size), speed in speeds.items():
             steps = self.cells.baseline(size).config.train.numSteps
@@ -147,7 +153,10 @@ class Ablating:
         }
         yield from self._batch((cell, seed) for some in cells.values() for cell in some for seed in seeds)
         for (name, size), some in cells.items():
-            points = [(s.tuned, mean_of(s.losses, len(seeds))) for s in (self.runs.setting(cell, seeds) for cell in some)]
+            points = [
+                (s.tuned, mean_of(s.losses, len(seeds)))
+                for s in (self.runs.setting(cell, seeds) for cell in some)
+            ]
             found = tuning_of(points)
             self.tunings[name, size] = found
             at = " ".join(filter(None, [name or "baseline", *size]))
@@ -191,7 +200,9 @@ class Ablating:
             wanted = []
             for table in tables:
                 open_arms = [
-                    cell for i, (_, cell) in enumerate(table.arms) if not table.judged or not table.judged[i].decided
+                    cell
+                    for i, (_, cell) in enumerate(table.arms)
+                    if not table.judged or not table.judged[i].decided
                 ]
                 if open_arms:
                     wanted += [(cell, seed) for cell in (table.baseline, *open_arms) for seed in seeds]
@@ -206,18 +217,29 @@ class Ablating:
                 break
             yield from self._batch(wanted)
             for table in tables:
-                self._judge(table)
+                self._judge(table, seen)
             self._tell(tables, seen)
 
-    def _judge(self, table: Table) -> None:
-        seeds = self.question.seeds
-        baseline = self._losses(table.baseline)
-        arms = [self._losses(cell) for _, cell in table.arms]
-        table.judged = judge(baseline, arms, self.looks, self.question.epsilon, seeds)
+    def _judge(self, table: Table, seen: int) -> None:
+        """By the seeds that were looked at, whatever other runs there are: a decision is not taken twice."""
+        before = table.seen or [0] * len(table.arms)
+        table.seen = [seen if table.is_open(i) else before[i] for i in range(len(table.arms))]
+        baseline = self._losses(table.baseline, max(table.seen))
+        arms = [self._losses(cell, count) for (_, cell), count in zip(table.arms, table.seen, strict=True)]
+        table.judged = judge(baseline, arms, self.looks, self.question.epsilon)
 
     def setting_of(self, arm: Arm | None, size: Size, tuned: bool) -> Setting:
-        """The runs so far of an arm, or of the baseline, on the seeds of the question."""
-        return self.runs.setting(self._cell(arm or BASELINE, size, tuned), self.question.seeds)
+        """The runs that an arm is judged by; of the baseline those that any arm is."""
+        seen = self.looks[0]
+        for table in self.tables:
+            if (table.size, table.tuned) == (size, tuned):
+                mine = [
+                    count
+                    for (one, _), count in zip(table.arms, table.seen, strict=False)
+                    if arm in (None, one)
+                ]
+                seen = max([seen, *mine])
+        return self.runs.setting(self._cell(arm or BASELINE, size, tuned), self.question.seeds[:seen])
 
     def comparison_of(self, table: Table, arm: Arm) -> Comparison:
         """What is known of an arm by now; of one that has not been looked at, that it is undecided."""
@@ -226,16 +248,16 @@ class Ablating:
             return table.judged[at].comparison
         return Comparison(0, None, None, None, None, None, "undecided", len(self.question.seeds))
 
-    def _losses(self, cell: Cell) -> dict[int, float | None]:
-        return {run.seed: run.loss for run in self.runs.setting(cell, self.question.seeds).runs}
+    def _losses(self, cell: Cell, seen: int) -> dict[int, float | None]:
+        return {run.seed: run.loss for run in self.runs.setting(cell, self.question.seeds[:seen]).runs}
 
     def _tell(self, tables: list[Table], seen: int) -> None:
         for table in tables:
             if table.size != self.main or table.tuned != self.question.tunes:
                 continue
-            for (arm, _), judged in zip(table.arms, table.judged, strict=True):
+            for (arm, _), judged, count in zip(table.arms, table.judged, table.seen, strict=True):
                 found = judged.comparison
-                if found.seeds == seen or not judged.decided:
+                if count == seen:
                     size = "no loss" if found.difference is None else f"{loss_text(found.difference, 4)} nats"
                     self._say(f"{seen} seeds: {arm.name}: {size}, {found.verdict}")
 
@@ -243,13 +265,18 @@ class Ablating:
         """An arm with all that were better at once: gains need not add."""
         table = next(t for t in self.tables if t.size == self.main and t.tuned == self.question.tunes)
         better = [
-            arm for (arm, _), judged in zip(table.arms, table.judged, strict=True)
+            arm
+            for (arm, _), judged in zip(table.arms, table.judged, strict=True)
             if judged.comparison.verdict == "better"
         ]
         if len(better) < 2:
-            self.notes.append(f"stack: {len(better)} arm{'' if len(better) == 1 else 's'} better, nothing to stack")
+            self.notes.append(
+                f"stack: {len(better)} arm{'' if len(better) == 1 else 's'} better, nothing to stack"
+            )
             return
-        stack = Arm(f"stack: {' + '.join(arm.name for arm in better)}", tuple(merged(*(a.overrides for a in better))))
+        stack = Arm(
+            f"stack: {' + '.join(arm.name for arm in better)}", tuple(merged(*(a.overrides for a in better)))
+        )
         if self.question.tunes:
             yield from self._tuned([stack])
         yield from self._decided(self._tables_of([stack]))

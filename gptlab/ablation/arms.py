@@ -146,7 +146,7 @@ def values_in(key: str, value: Any) -> Iterable[str]:
 
 
 def without(text: str, registry: Registry) -> list[Arm]:
-    """The arms of `minus=`: the baseline without a part each. Raises UserError for what is no part that can be left out."""
+    """The arms of `minus=`: the baseline without a part each. Raises UserError for what cannot be left out."""
     found = []
     for part in elements(text, "minus") if text.strip() else []:
         group = next((group for kind, group in GROUPS.items() if part in (kind, group)), None)

@@ -31,8 +31,8 @@ CLOSE = 0.05  # how far the parameters of matched arms may be apart, as a share
 
 @dataclass(frozen=True)
 class Cell:
-    """name: of its arm, empty for the baseline. size, setting: the overrides that make them. overrides: all of a job's but
-    the seed."""
+    """name: of its arm, empty for the baseline. size, setting: the overrides that make them. overrides: all of a
+    job's but the seed."""
 
     name: str
     size: tuple[str, ...]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -19,15 +18,22 @@ from gptlab.runs.equality import code_digest
 def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str]) -> Ablation:
     question, main = ablating.question, ablating.main
     tunes = question.tunes
-    tables = {(table.size, table.tuned, arm.name): table for table in ablating.tables for arm, _ in table.arms}
+    tables = {
+        (table.size, table.tuned, arm.name): table for table in ablating.tables for arm, _ in table.arms
+    }
     baseline = ablating.setting_of(None, main, tunes)
     losses = list(baseline.losses.values())
-    arms = [arm for table in ablating.tables if (table.size, table.tuned) == (main, tunes) for arm, _ in table.arms]
+    arms = [
+        arm
+        for table in ablating.tables
+        if (table.size, table.tuned) == (main, tunes)
+        for arm, _ in table.arms
+    ]
     parts = ablating.cells.baseline(main).parts
     return Ablation(
         question=name,
         command=command,
-        date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         folder=os.path.relpath(folder),
         baseline=baseline,
         noise=noise_of(losses, len(question.seeds)) if len(losses) > 1 else None,
@@ -52,7 +58,10 @@ def arm_result(
     sizes = []
     if question.sizes != ((),):
         for size in question.sizes:
-            at, there = ablating.setting_of(arm, size, question.tunes), ablating.setting_of(None, size, question.tunes)
+            at, there = (
+                ablating.setting_of(arm, size, question.tunes),
+                ablating.setting_of(None, size, question.tunes),
+            )
             comparison = ablating.comparison_of(tables[size, question.tunes, arm.name], arm)
             sizes.append(AtSize(list(size), there.costs.parameters, mean(there), mean(at), comparison))
     return ArmResult(

@@ -28,9 +28,8 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True)
 class Question:
-    """base: the overrides of the baseline. seeds: the most there may be, in order. settings: what is tuned, each a choice of
-    values for the tuned keys; one without any if nothing is. sizes: likewise, of the overrides that make a size.
-    budget: seconds, None for as long as it takes.
+    """base: the overrides of the baseline. seeds: the most there may be, in order. settings: what is tuned, each a
+    choice of values for the tuned keys; one without any if nothing is. sizes: likewise, of what makes a size. budget: seconds, None for as long as it takes.
     """
 
     base: tuple[str, ...]
@@ -130,7 +129,8 @@ def grid(text: str, word: str) -> list[str]:
             raise ValueError
     except ValueError:
         raise UserError(
-            f"a grid must read log(low,high,n) or linear(low,high,n), low below high, and above 0 for log: got '{word}'."
+            "a grid must read log(low,high,n) or linear(low,high,n), low below high, and above 0 for log: got "
+            f"'{word}'."
         ) from None
     values = np.geomspace(low, high, count) if kind == "log" else np.linspace(low, high, count)
     return [f"{value:.4g}" for value in values]

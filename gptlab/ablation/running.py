@@ -20,13 +20,14 @@ from gptlab.command.composing import compose_job, explained
 from gptlab.command.line import CommandLine, read_command_line
 from gptlab.command.sweepers import check_launcher
 from gptlab.config.schema import AblateConfig
+from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.runs.equality import finished_runs
 from gptlab.runs.finding import RUNS
 from gptlab.sweeps.closing import OpenSweep
 from gptlab.sweeps.plan import BASIC, Plan, check_trainable, config_of_job, facts_of
 from gptlab.sweeps.record import JobRecord, read_records
-from gptlab.sweeps.running import carry_out, running_jobs
+from gptlab.sweeps.running import carry_out, running_jobs, with_folder
 from gptlab.sweeps.sweep import sweep_folder_of
 
 TAKEN = ("train.numSteps", "train.evalEvery")  # by `match`
@@ -65,9 +66,9 @@ class Ablate:
         for arm in question.arms:
             config = repr(self.cells.of(arm.name, arm.overrides, question.sizes[-1]).config)
             if config in seen:
-                from gptlab.errors import UserError
-
-                raise UserError(f"each arm must differ from the others: '{seen[config]}' and '{arm.name}' are the same.")
+                raise UserError(
+                    f"each arm must differ from the others: '{seen[config]}' and '{arm.name}' are the same."
+                )
             seen[config] = arm.name
 
     def _plan(self) -> Plan:
@@ -101,7 +102,8 @@ class Ablate:
         self.ablating = Ablating(self.question, self.cells, Runs(folder, swept, before), self.say)
         with running_jobs(sweep, self.jobs.flags.overrides, self.plugins) as job:
             begun = len(read_records(folder, running=True))
-            run_batches(self.jobs.flags, job, self.ablating.batches(), begun)
+            arguments = with_folder(self.jobs, self.jobs.arguments, folder)
+            run_batches(arguments, job, self.ablating.batches(), begun)
 
     def _conclude(self, folder: Path, records: list[JobRecord], name: str) -> tuple[str, dict[str, Any]]:
         self.found = ablation_of(self.ablating, folder, name, [command(), "ablate", *self.arguments])
@@ -113,7 +115,9 @@ class Ablate:
 
 def jobs_line(question: Question, overrides: list[str]) -> CommandLine:
     """The line that describes the baseline, as a sweep's launcher is to read it."""
-    hydras = [text for text in overrides if key_of(text).partition(".")[0].partition("/")[0] in ("hydra", "sweep")]
+    hydras = [
+        text for text in overrides if key_of(text).partition(".")[0].partition("/")[0] in ("hydra", "sweep")
+    ]
     hydras = [text for text in hydras if not text.startswith("sweep.")]
     return read_command_line(["-m", *question.base, *hydras], "train", single=True)
 
@@ -131,4 +135,6 @@ def name_of(question: Question) -> str:
     """`layernorm, gelu against tiny`: short, since a list of runs cuts names."""
     from gptlab.sweeps.naming import run_name
 
-    return f"{', '.join(arm.name for arm in question.arms)} against {run_name(list(question.base), in_sweep=False)}"[:250]
+    return f"{', '.join(arm.name for arm in question.arms)} against {run_name(list(question.base), in_sweep=False)}"[
+        :250
+    ]

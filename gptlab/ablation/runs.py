@@ -63,7 +63,9 @@ class Runs:
         """What there is of a cell for these seeds."""
         found = [self.get(cell, seed) for seed in seeds]
         there = [one for one in found if one is not None]
-        runs = [replace(one.run, seed=seed) for one, seed in zip(found, seeds, strict=True) if one is not None]
+        runs = [
+            replace(one.run, seed=seed) for one, seed in zip(found, seeds, strict=True) if one is not None
+        ]
         tuned = {text.partition("=")[0]: text.partition("=")[2] for text in cell.setting}
         timed = [one.seconds for one in there if one.seconds]
         costs: Costs = replace(cell.costs, seconds=fmean(timed) if timed else 0.0)

@@ -143,12 +143,13 @@ def multirun(arguments: list[str], job: TaskFunction) -> None:
 
 
 def run_batches(
-    flags: argparse.Namespace, job: TaskFunction, batches: Iterable[Sequence[Sequence[str]]], begun: int
+    arguments: list[str], job: TaskFunction, batches: Iterable[Sequence[Sequence[str]]], begun: int
 ) -> None:
-    """Have the launcher that the flags ask for run jobs, batch after batch: what is in the next may depend on the last.
+    """Have the launcher that the arguments ask for run jobs, batch after batch: what is in the next may depend on the last.
 
     batches: of each job its overrides, whole. begun: how many jobs there were before, which the next are counted from.
     """
+    flags = get_args_parser().parse_args(arguments)
     with hydra_for(flags, keeps=False) as hydra:
         config = hydra.compose_config(
             flags.config_name or "train", [*flags.overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN
