@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from gptlab.autograd.op import op as op
     from gptlab.autograd.tensor import Tensor as Tensor
     from gptlab.autograd.value import Value as Value
+    from gptlab.cli.calls import ablate as ablate
+    from gptlab.cli.calls import train as train
     from gptlab.data.datasets import Dataset as Dataset
     from gptlab.data.tokenizers import Tokenizer as Tokenizer
     from gptlab.data.tokenizers import Vocabulary as Vocabulary
@@ -52,7 +54,9 @@ _HOMES = {
     "hookimpl": "gptlab.plugins.hookspecs",
     "Run": "gptlab.runs.run",
     "Registry": "gptlab.plugins.registry",
-    # a finished run
+    # runs: one to be made, a comparison of some, a finished one
+    "train": "gptlab.cli.calls",
+    "ablate": "gptlab.cli.calls",
     "load": "gptlab.loaded.loaded",
     # by hand
     "Value": "gptlab.autograd.value",

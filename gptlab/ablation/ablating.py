@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import fmean
 
 from gptlab.ablation.arms import Arm, merged
@@ -58,7 +59,7 @@ class Ablating:
         self._seconds = 0.0  # of wall time, in which they were trained
         self._steps: dict[tuple[str, Size], float] = {}  # of an arm that is to take as long as the baseline
 
-    @property
+    @cached_property
     def main(self) -> Size:
         """The size of the question itself: the baseline's own, if it is among the sizes, or else the last."""
         own = self.cells.baseline().config

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from gptlab.calling import quoted
 from gptlab.command.as_typed import unquoted
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import content_of, experiment_files, experiment_named
-from gptlab.errors import UserError, nearest
+from gptlab.errors import UserError, unknown_name
 from gptlab.plugins.registry import GROUPS, Registry
 from gptlab.sweeps.naming import run_name
 
@@ -73,7 +74,14 @@ def is_bracketed(text: str) -> bool:
 
 def arms_of(text: str, key: str) -> list[Arm]:
     """The arms that `arms=` or `plus=` names. Raises UserError for what is no override, and no experiment."""
-    return [arm_of(element, key) for element in elements(text, key)] if text.strip() else []
+    words = elements(text, key) if text.strip() else []
+    for before, word in pairwise(words):
+        if "=" in before and "=" not in word and not is_bracketed(word):
+            name, _, value = before.partition("=")
+            raise UserError(
+                f"an arm has one value for each key: type {key}='[{name}={value}, {name}={word}]'."
+            )
+    return [arm_of(word, key) for word in words]
 
 
 def arm_of(text: str, key: str) -> Arm:
@@ -113,7 +121,7 @@ def expanded(word: str) -> list[str]:
         return [word]
     files = experiment_files()
     if name not in files:
-        raise UserError(f"there is no experiment '{name}'.{nearest(name, list(files))}")
+        raise unknown_name("experiment", name, files)
     found = changes_in(content_of(files[name]) or {})
     if not found:
         raise UserError(
@@ -149,13 +157,15 @@ def without(text: str, registry: Registry) -> list[Arm]:
     """The arms of `minus=`: the baseline without a part each. Raises UserError for what cannot be left out."""
     found = []
     for part in elements(text, "minus") if text.strip() else []:
-        group = next((group for kind, group in GROUPS.items() if part in (kind, group)), None)
-        kind = next((kind for kind, of in GROUPS.items() if of == group), None)
-        can = [kind for kind in GROUPS if NONE in registry.names(kind) and GROUPS[kind].startswith("model/")]
-        if kind is None or kind not in can:
-            reason = f"there is no {kind} that does nothing" if kind else f"there is no part '{part}'"
-            raise UserError(f"minus takes a part out, one of {', '.join(can)}: {reason}.{nearest(part, can)}")
-        found.append(Arm(f"without {kind}", (f"{group}={NONE}",)))
+        kind = next((kind for kind, group in GROUPS.items() if part in (kind, group)), part)
+        can = [k for k, g in GROUPS.items() if g.startswith("model/") and NONE in registry.names(k)]
+        if kind not in GROUPS:
+            raise unknown_name("part of a model that minus takes out", part, can)
+        if kind not in can:
+            raise UserError(
+                f"minus takes a part out, one of {', '.join(can)}: for {kind} there is nothing that does nothing."
+            )
+        found.append(Arm(f"without {kind}", (f"{GROUPS[kind]}={NONE}",)))
     return found
 
 

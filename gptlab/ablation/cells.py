@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gptlab.ablation.arms import key_of, merged
 from gptlab.ablation.question import Question
 from gptlab.ablation.result import Costs
-from gptlab.command.composing import compose_job, explained
-from gptlab.command.line import CommandLine
+from gptlab.command.composing import compose, explained
 from gptlab.config.typed import Config, as_dict
 from gptlab.errors import UserError
 from gptlab.launch.experiment import Experiment
 from gptlab.launch.provenance import tags_of
 from gptlab.plugins.loading import Plugins
-from gptlab.runs.equality import equality_key
+from gptlab.runs.equality import FREE, equality_key
 from gptlab.sweeps.plan import config_of_job
 
 if TYPE_CHECKING:
@@ -26,7 +25,10 @@ if TYPE_CHECKING:
 SEED = "seed"
 EVALUATIONS = 20  # of a run, at least: a curve must show when a loss is reached
 WIDTH = "model.nEmbd"
-CLOSE = 0.05  # how far the parameters of matched arms may be apart, as a share
+CLOSE, FAR = (
+    0.02,
+    0.25,
+)  # how far the parameters of matched arms are apart, as a share: to be told, to be refused
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,9 @@ class Parts:
 class Cells:
     """Composes each cell once, and refuses those whose losses say nothing beside the baseline's."""
 
-    def __init__(self, question: Question, line: CommandLine, plugins: Plugins):
+    def __init__(self, question: Question, plugins: Plugins):
         self.question = question
-        self._line = line
+        self.notes: list[str] = []
         self._plugins = plugins
         self._composed: dict[tuple[str, ...], Cell] = {}
 
@@ -138,8 +140,7 @@ class Cells:
     def _config(self, words: list[str]) -> Config:
         whole = [*words, f"{SEED}={self.question.seeds[0]}"]
         with explained(self._plugins, whole):
-            config = compose_job(self._line.flags, whole)
-            del config._content["hydra"]  # type: ignore[union-attr]
+            config = compose("train", whole)
         return config_of_job(config, self._plugins, whole)
 
     def _matched(self, cell: Cell, overrides: Sequence[str], baseline: Cell) -> Cell:
@@ -166,7 +167,8 @@ class Cells:
         wanted = baseline.costs.parameters
         if cell.costs.parameters == wanted:
             return cell
-        step = 2 * cell.config.model.nHead
+        heads = cell.config.model.nHead
+        step = heads if cell.config.model.nEmbd // heads % 2 else 2 * heads  # rotations turn pairs of numbers
         low, high = 1, max(2, 4 * cell.config.model.nEmbd // step)
 
         def made(count: int) -> Cell:
@@ -175,28 +177,29 @@ class Cells:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if made(middle).costs.parameters > wanted else (middle, high)
-        best = min(made(low), made(high), cell, key=lambda one: abs(one.costs.parameters - wanted))
-        if abs(best.costs.parameters - wanted) > CLOSE * wanted:
+        best = min(cell, made(low), made(high), key=lambda one: abs(one.costs.parameters - wanted))
+        apart = best.costs.parameters / wanted - 1
+        at = f"{WIDTH}={best.config.model.nEmbd}, which has {abs(apart):.0%} {'more' if apart > 0 else 'fewer'}"
+        if abs(apart) > FAR:
             raise UserError(
-                f"no width has the baseline's {wanted:,} parameters within {CLOSE:.0%}: the nearest, {WIDTH}="
-                f"{best.config.model.nEmbd}, has {best.costs.parameters:,}. Take match=flops, or a larger baseline"
+                f"no width has nearly the baseline's {wanted:,} parameters: the nearest is {at}. Take match=flops, or "
+                "a larger baseline"
             )
+        if abs(apart) > CLOSE:
+            note = f"{cell.name}: the width whose parameters are nearest to the baseline's is {at}"
+            self.notes += [] if note in self.notes else [note]
         return best
 
 
 def differing(one: Config, other: Config) -> set[str]:
-    """The keys of a config in which two differ."""
+    """The keys in which two configs differ, of those that matter to what is trained."""
     mine, its = as_dict(one), as_dict(other)
-    return {key for key in mine if key != "description" and mine[key] != its[key]}
+    return {key for key in mine if key not in (*FREE, SEED) and mine[key] != its[key]}
 
 
 def check_comparable(cell: Cell, baseline: Cell) -> None:
     """Raises UserError where losses are of other quantities: nats a token of other tokens, or of other texts."""
     mine, its = cell.parts, baseline.parts
-    if (mine.data, mine.split) != (its.data, its.split):
-        raise UserError(
-            "its data, or what of it is held out, is not the baseline's: losses compare on the same texts only"
-        )
     if mine.tokenizer != its.tokenizer:
         raise UserError(
             "its tokens are not the baseline's, and a loss in nats a token says nothing about other tokens: a longer "
@@ -207,11 +210,7 @@ def check_comparable(cell: Cell, baseline: Cell) -> None:
             f"its blockSize, {mine.blockSize}, is not the baseline's, {its.blockSize}: it is judged on other tokens of "
             "each document"
         )
-
-
-def swept_keys(cells: Mapping[Any, Cell] | Sequence[Cell]) -> tuple[str, ...]:
-    """The keys, as typed, that tell these cells and their seeds apart."""
-    found = list(cells.values()) if isinstance(cells, Mapping) else list(cells)
-    texts = [dict((text.partition("=")[0], text) for text in cell.overrides) for cell in found]
-    keys = dict.fromkeys(key for some in texts for key in some)
-    return (*(key for key in keys if len({some.get(key) for some in texts}) > 1), SEED)
+    if (mine.data, mine.split) != (its.data, its.split):
+        raise UserError(
+            "its data, or what of it is held out, is not the baseline's: losses compare on the same texts only"
+        )

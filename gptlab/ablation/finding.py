@@ -42,7 +42,7 @@ def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str])
         looks=list(ablating.looks),
         epsilon=question.epsilon,
         match=question.match,
-        notes=list(ablating.notes),
+        notes=[*ablating.cells.notes, *ablating.notes],
         baselineOverrides=list(question.base),
         baselineTuning=ablating.tunings.get(("", main)),
         versions={key: text for key, text in parts.versions.items() if text},

@@ -29,7 +29,8 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 @dataclass(frozen=True)
 class Question:
     """base: the overrides of the baseline. seeds: the most there may be, in order. settings: what is tuned, each a
-    choice of values for the tuned keys; one without any if nothing is. sizes: likewise, of what makes a size. budget: seconds, None for as long as it takes.
+    choice of values for the tuned keys; one without any if nothing is. sizes: likewise, of what makes a size.
+    budget: seconds; None for as long as it takes.
     """
 
     base: tuple[str, ...]

@@ -49,7 +49,7 @@ class Ablate:
         overrides = self.line.flags.overrides
         self.question = question_of(self.settings, overrides, self.plugins.registry)
         self.jobs = jobs_line(self.question, overrides)
-        self.cells = Cells(self.question, self.jobs, self.plugins)
+        self.cells = Cells(self.question, self.plugins)
         self._check_arms()
         plan = self._plan()
         return carry_out(plan, self.plugins, ["ablate", *self.arguments], self._jobs, self._conclude)

@@ -100,6 +100,7 @@ class OneRun:
         self.plugins = plugins
         self.begun = False
         self.error: Exception | None = None
+        self.trained: Run | None = None  # once it has ended well
         self._claimed: Path | None = None
 
     @contextmanager
@@ -160,6 +161,7 @@ class OneRun:
 
             held = folder == self._claimed
             run = launch(checked, self.plugins, folder, name, requested=requested, held=held)
+        self.trained = run
         if checked.progress != "none":
             lines = [closing(run, in_sweep=False), *next_steps(run, overrides)]
             show("\n".join(lines[:1] + [as_called(line) for line in lines[1:]]))
