@@ -1,7 +1,7 @@
 """Differences between an arm and its baseline, seed by seed: how large, and how sure.
 
-Paired, since both sides of a difference share what a seed draws: initial weights, the order of the data, held-out texts.
-Legend: n seeds; a difference is the arm's loss less the baseline's, in nats: below 0 the arm is better.
+Paired, since both sides of a difference share what a seed draws: initial weights, the order of the data, held-out
+texts. Legend: n seeds; a difference is the arm's loss less the baseline's, in nats: below 0 the arm is better.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Interval:
 
 @dataclass(frozen=True)
 class Paired:
-    """What n differences tell. interval: of their mean, by Student's t. bootstrap: the same by BCa, None where it has no
-    answer. p: of the exact sign-flip test; None if so few seeds could not reach ALPHA."""
+    """What n differences tell. interval: of their mean, by Student's t. bootstrap: the same by BCa, None where
+    it has no answer. p: of the exact sign-flip test; None if so few seeds could not reach ALPHA."""
 
     n: int
     mean: float
@@ -64,13 +64,14 @@ def sign_flip(differences: Sequence[float] | np.ndarray) -> float:
 
 
 def bootstrap(values: np.ndarray) -> Interval | None:
-    """The 95% interval of the mean by BCa (Efron 1987). None where all differences, or all but one, are alike: there is
-    nothing to draw from.
+    """The 95% interval of the mean by BCa (Efron 1987). None where all differences, or all but one, are alike:
+    there is nothing to draw from.
 
-    Of a few values it is too narrow (of 6 that are normal it holds the truth in 88% of the cases, of 24 in 93%), and so it
-    is asked for a higher level: the one that makes a percentile interval as wide as Student's t (Hesterberg 2015, "What
-    teachers should know about the bootstrap", 4.3). So it holds 95% +- 1.5% of normal differences from 6 seeds on, 92% at
-    5; of skewed ones (exponential) 89% at 6 and 94% at 24, where the t interval holds 88% and 93%.
+    Of a few values it is too narrow (of 6 that are normal it holds the truth in 88% of the cases, of 24 in
+    93%), and so it is asked for a higher level: the one that makes a percentile interval as wide as Student's t
+    (Hesterberg 2015, "What teachers should know about the bootstrap", 4.3). So it holds 95% +- 1.5% of normal
+    differences from 6 seeds on, 92% at 5; of skewed ones (exponential) 89% at 6 and 94% at 24, where the t
+    interval holds 88% and 93%.
     """
     n = len(values)
     if len(np.unique(values)) < 3:

@@ -15,7 +15,8 @@ MOST = 10_000  # seeds that are thought of
 
 def power_of(n: int, effect: float, alpha: float = ALPHA) -> float:
     """How often a two-sided paired t test of n seeds sees a difference of `effect` deviations."""
-    # Where nothing is left to tell, scipy's noncentral t has no answer: beyond 1,000 errors, and on the side not meant.
+    # Where nothing is left to tell, scipy's noncentral t has no answer: beyond 1,000 errors, and on the side
+    # not meant.
     critical, shift = stats.t.ppf(1 - alpha / 2, n - 1), min(effect * math.sqrt(n), 1000.0)
     other = stats.nct.cdf(-critical, n - 1, shift) if shift < 5 else 0.0
     return float(stats.nct.sf(critical, n - 1, shift) + other)
@@ -32,8 +33,10 @@ def seeds_needed(difference: float, deviation: float, power: float = POWER, alph
     fewest = fewest_seeds(alpha=alpha)
     if not difference:
         return MOST
-    low, high = fewest - 1, MOST
-    while deviation and high - low > 1:
+    if not deviation:
+        return fewest
+    low, high, effect = fewest - 1, MOST, abs(difference) / deviation
+    while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power_of(middle, abs(difference) / deviation, alpha) >= power else (middle, high)
-    return high if deviation else fewest
+        low, high = (low, middle) if power_of(middle, effect, alpha) >= power else (middle, high)
+    return high

@@ -1,11 +1,13 @@
 """When to stop: seeds are added look by look, and an arm is decided as soon as the error allows it.
 
-A group-sequential sign-flip test. Under no difference, the share of sign flips that would have decided is the chance of a
-false decision; each look may spend its own part of that error, after a power-family spending function (Lan and DeMets
-1983; Kim and DeMets 1987). To compare learners so is AdaStop's idea (Mathieu et al. 2023, arXiv 2306.10882).
+A group-sequential sign-flip test. Under no difference, the share of sign flips that would have decided is the
+chance of a false decision; each look may spend its own part of that error, after a power-family spending function
+(Lan and DeMets 1983; Kim and DeMets 1987). To compare learners so is AdaStop's idea (Mathieu et al. 2023, arXiv
+2306.10882).
 
-Legend: n seeds, S flips, K looks; a difference is the arm's loss less the baseline's of the same seed; of a seed that broke
-down it is +inf (the arm did) or -inf (the baseline did), and counts as the largest difference seen so far.
+Legend: n seeds, S flips, K looks; a difference is the arm's loss less the baseline's of the same seed; of a seed
+that broke down it is +inf (the arm did) or -inf (the baseline did), and counts as the largest difference seen so
+far.
 """
 
 from __future__ import annotations
@@ -26,15 +28,15 @@ STEP = 3  # seeds between two looks
 def spent(share: float) -> float:
     """The part of the error that may be spent once this share of all seeds is there.
 
-    Its cube: near O'Brien and Fleming's rule, which keeps most of the error for the last look. But linear in the error, so
-    that what is decided at one error rate is decided at each higher one too: that makes p values, and Holm's correction, valid.
+    Its cube: near O'Brien and Fleming's rule, which keeps most of the error for the last look. But linear in
+    the error, and what a look does not use of its part is not handed on: so what is decided at one error rate
+    is decided at each higher one too, and p values, with Holm's correction of them, are valid.
     """
     return share**3
 
 
 def looks_of(most: int, arms: int = 1, alpha: float = ALPHA) -> list[int]:
-    """After how many seeds it is looked: first where the best of the arms could be decided, then each STEP, and at the
-    end."""
+    """After how many seeds it is looked: first where the best arm could be decided, each STEP, and at the end."""
     first = next((n for n in range(2, most) if arms * least_p([n], most) <= alpha), most)
     return [*range(first, most - 1, STEP), most]
 
@@ -43,11 +45,11 @@ def least_p(looks: Sequence[int], most: int) -> float:
     """The smallest p that `sequential_p` can give; uncorrected for the number of arms."""
     shares = [spent(n / most) for n in looks]
     parts = np.diff(shares, prepend=0.0)
-    return float(min(1.0, *(2.0 ** (1 - n) / part for n, part in zip(looks, parts, strict=True))))
+    return float(min([1.0, *(2.0 ** (1 - n) / part for n, part in zip(looks, parts, strict=True))]))
 
 
 def fewest_seeds(arms: int = 1, alpha: float = ALPHA) -> int:
-    """How many seeds the best of the arms needs for a p of alpha, corrected for their number: 2 arms / 2^n <= alpha."""
+    """How many seeds give the best of the arms a p of alpha, corrected for their number: 2 arms / 2^n."""
     return math.ceil(math.log2(2 * arms / alpha))
 
 
@@ -57,34 +59,36 @@ def sequential_p(differences: Sequence[float], looks: Sequence[int], most: int) 
     looks: after how many seeds it was looked, growing, none beyond the differences there are. most: the largest
     number of seeds that there may be. With one look at the end: the p of the sign-flip test (Fisher 1935).
     """
-    return smallest_error(statistics(differences, looks, most, two_sided=True))
+    return smallest_error(looks_at(differences, looks, most, two_sided=True))
 
 
 def sequential_p_equivalent(
     differences: Sequence[float], looks: Sequence[int], most: int, epsilon: float
 ) -> float:
-    """The same for two one-sided tests (Schuirmann 1987) of a mean difference of -epsilon and of epsilon: small if it lies
-    between. 1 if a seed broke down, or for no epsilon."""
+    """The same for two one-sided tests (Schuirmann 1987) of a mean difference of -epsilon and of epsilon: small
+    if it lies between. 1 if a seed broke down, or for no epsilon."""
     values = np.asarray(differences, dtype=np.float64)
     if epsilon <= 0 or not np.isfinite(values).all():
         return 1.0
     sides = [epsilon - values, epsilon + values]
     if values.mean() < 0:
         sides.reverse()
-    harder, other = (statistics(side, looks, most, two_sided=False) for side in sides)
+    harder, other = (looks_at(side, looks, most, two_sided=False) for side in sides)
     p = smallest_error(harder)
     return p if p == 1.0 or decides(other, p) else smallest_error(other)
 
 
 @dataclass(frozen=True)
 class Look:
-    """part: of the error, that this look may spend. sums (S,): the differences' sum under each flip, the first as seen."""
+    """part: of the error, that it may spend. sums (S,): of the differences under each flip, first as seen."""
 
     part: float
     sums: np.ndarray
 
 
-def statistics(differences: Sequence[float], looks: Sequence[int], most: int, two_sided: bool) -> list[Look]:
+def looks_at(
+    differences: Sequence[float] | np.ndarray, looks: Sequence[int], most: int, two_sided: bool
+) -> list[Look]:
     if not looks:
         return []
     values = np.asarray(differences, dtype=np.float64)
