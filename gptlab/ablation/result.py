@@ -63,9 +63,11 @@ class Setting:
 class Comparison:
     """An arm against the baseline over the seeds of both.
 
-    low, high: the 95% interval of the difference by Student's t; bootstrap: the same by BCa. p: of the sign-flip test,
-    corrected for the looks and the arms; None where so few seeds cannot reach 0.05, or a run failed. lost: runs of the arm
-    that broke down. needs: about how many more seeds would decide; None where that is settled.
+    seeds: pairs, those too of which a run broke down; the difference and its intervals are of the others. low,
+    high: the 95% interval of the difference by Student's t; bootstrap: the same by BCa. p: of the sign-flip
+    test, corrected for the looks and the arms, a run that broke down counting as the largest difference there
+    is; None where so few seeds cannot reach 0.05. lost: runs of the arm that broke down. needs: about how many
+    more seeds would decide; None where that is settled, or no number would.
     """
 
     seeds: int
@@ -130,9 +132,12 @@ class ArmResult:
 
 @dataclass(frozen=True)
 class Noise:
-    """Of the baseline. deviation: of its loss over seeds. detectable: the difference that `seeds` seeds see with 80% power.
-    needed: how many seeds see 0.01 nats. sampling: the standard error that the choice of held-out documents leaves in
-    a mean loss; adjusted: the same with the data's own probabilities as a control variate, None without."""
+    """Of the baseline. deviation: of its loss over seeds; with `paired`, of the differences seed by seed.
+    detectable: the difference that `seeds` seeds see with 80% power. needed: how many seeds see 0.01 nats. Both
+    are of differences: their deviation is only known once an arm has run, and without `paired` taken to be
+    sqrt(2) times that of one side, as if pairing gained nothing. sampling: the standard error that the choice
+    of held-out documents leaves in a mean loss; adjusted: the same with the data's own probabilities as a
+    control variate, None without."""
 
     deviation: float
     seeds: int

@@ -1,7 +1,7 @@
-"""Differences between an arm and its baseline, seed by seed: how large, how sure, and what to call them.
+"""Differences between an arm and its baseline, seed by seed: how large, and how sure.
 
-Paired, since both sides of a difference share what a seed draws: initial weights, the order of the data, held-out texts.
-Legend: n seeds; a difference is the arm's loss less the baseline's, in nats: below 0 the arm is better.
+Paired, since both sides of a difference share what a seed draws: initial weights, the order of the data, held-out
+texts. Legend: n seeds; a difference is the arm's loss less the baseline's, in nats: below 0 the arm is better.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
+
+from gptlab.statistics.flips import flips
 
 ALPHA = 0.05
-POWER = 0.8
-EXACT = 14  # seeds up to which all 2^n signs are tried
-MOST = 10_000  # seeds that are thought of
+RESAMPLES = 9999
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Interval:
 
 @dataclass(frozen=True)
 class Paired:
-    """What n differences tell. interval: of their mean, by Student's t. bootstrap: the same by BCa (Efron 1987), None
-    where it has no answer. p: of the exact sign-flip test; None if so few seeds could not reach ALPHA."""
+    """What n differences tell. interval: of their mean, by Student's t. bootstrap: the same by BCa, None where
+    it has no answer. p: of the exact sign-flip test; None if so few seeds could not reach ALPHA."""
 
     n: int
     mean: float
@@ -44,50 +44,51 @@ def paired(differences: Sequence[float]) -> Paired:
     values = np.asarray(differences, dtype=np.float64)
     if len(values) < 2 or not np.isfinite(values).all():
         raise ValueError(f"two differences at least are needed, all finite: got {differences}")
-    deviation = float(values.std(ddof=1))
+    mean, deviation = float(values.mean()), deviation_of(values)
     half = deviation / math.sqrt(len(values)) * float(stats.t.ppf(1 - ALPHA / 2, len(values) - 1))
-    mean = float(values.mean())
-    p = sign_flip(values) if 2 / 2 ** len(values) < ALPHA else None
+    p = sign_flip(values) if 2 / 2 ** len(values) <= ALPHA else None
     return Paired(len(values), mean, deviation, Interval(mean - half, mean + half), bootstrap(values), p)
 
 
-def sign_flip(values: np.ndarray) -> float:
-    """The two-sided p of the sign-flip permutation test (Fisher 1935): exact to EXACT seeds, else of 2^14 random signs."""
-    if not values.any():
-        return 1.0
-    found = stats.permutation_test(
-        (values,),
-        lambda x, axis: np.mean(x, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=2 ** min(len(values), EXACT),
-        rng=np.random.default_rng(0),
-    )
-    return float(found.pvalue)
+def deviation_of(values: np.ndarray) -> float:
+    """The standard deviation; 0 and not the rounding error of a mean where all values are alike."""
+    return float(values.std(ddof=1)) if np.ptp(values) else 0.0
+
+
+def sign_flip(differences: Sequence[float] | np.ndarray) -> float:
+    """The two-sided p of the sign-flip permutation test of the mean (Fisher 1935)."""
+    values = np.asarray(differences, dtype=np.float64)
+    # Rounded, so that sums that are equal but for the order of adding are.
+    sums = np.abs(np.round(flips(len(values)) @ (values / (np.abs(values).sum() or 1.0)), 10))
+    return float(np.mean(sums >= sums[0]))
 
 
 def bootstrap(values: np.ndarray) -> Interval | None:
-    """Of the mean. None where all differences, or all but one, are alike: there is nothing to draw from."""
+    """The 95% interval of the mean by BCa (Efron 1987). None where all differences, or all but one, are alike:
+    there is nothing to draw from.
+
+    Of a few values it is too narrow (of 6 that are normal it holds the truth in 88% of the cases, of 24 in
+    93%), and so it is asked for a higher level: the one that makes a percentile interval as wide as Student's t
+    (Hesterberg 2015, "What teachers should know about the bootstrap", 4.3). So it holds 95% +- 1.5% of normal
+    differences from 6 seeds on, 92% at 5; of skewed ones (exponential) 89% at 6 and 94% at 24, where the t
+    interval holds 88% and 93%.
+    """
+    n = len(values)
     if len(np.unique(values)) < 3:
         return None
+    beyond = float(stats.norm.sf(stats.t.ppf(1 - ALPHA / 2, n - 1) * math.sqrt(n / (n - 1))))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         found = stats.bootstrap(
-            (values,), np.mean, method="BCa", n_resamples=9999, rng=np.random.default_rng(0), vectorized=True
+            (values,),
+            np.mean,
+            method="BCa",
+            confidence_level=1 - 2 * beyond,
+            n_resamples=RESAMPLES,
+            rng=np.random.default_rng(0),
+            vectorized=True,
         ).confidence_interval
     return Interval(float(found.low), float(found.high)) if np.isfinite(found.low + found.high) else None
-
-
-def equivalent(differences: Sequence[float], epsilon: float) -> float:
-    """The p of two one-sided t tests (Schuirmann 1987): small if the mean difference lies within -epsilon..epsilon."""
-    values = np.asarray(differences, dtype=np.float64)
-    mean, error = values.mean(), values.std(ddof=1) / math.sqrt(len(values))
-    if not error:
-        return 0.0 if abs(mean) < epsilon else 1.0
-    freedom = len(values) - 1
-    above = stats.t.sf((mean + epsilon) / error, freedom)
-    below = stats.t.cdf((mean - epsilon) / error, freedom)
-    return float(max(above, below))
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -97,31 +98,3 @@ def holm(ps: Sequence[float]) -> list[float]:
     corrected = np.empty(len(ps))
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(np.asarray(ps, dtype=float)[order] * factors))
     return corrected.tolist()
-
-
-def power_of(n: int, effect: float, alpha: float = ALPHA) -> float:
-    """How often a two-sided paired t test of n seeds sees a difference of `effect` deviations."""
-    critical, shift = stats.t.ppf(1 - alpha / 2, n - 1), effect * math.sqrt(n)
-    return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
-
-
-def detectable(n: int, deviation: float, power: float = POWER, alpha: float = ALPHA) -> float:
-    """The difference that n seeds see with this power. deviation: of the differences."""
-    found = optimize.brentq(lambda effect: power_of(n, effect, alpha) - power, 1e-6, 100.0)
-    return float(found) * deviation
-
-
-def seeds_needed(difference: float, deviation: float, power: float = POWER, alpha: float = ALPHA) -> int:
-    """How many seeds see a difference with this power, and could reach alpha in the sign-flip test; MOST at most."""
-    fewest = math.floor(math.log2(2 / alpha)) + 1
-    if not difference:
-        return MOST
-    if not deviation:
-        return fewest
-    low, high = fewest - 1, MOST
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (
-            (low, middle) if power_of(middle, abs(difference) / deviation, alpha) >= power else (middle, high)
-        )
-    return high

@@ -153,32 +153,50 @@ def without_floor(sizes: np.ndarray, losses: np.ndarray) -> PowerLaw | None:
 
 def with_floor(sizes: np.ndarray, losses: np.ndarray, start: PowerLaw) -> PowerLaw | None:
     """None where the points do not say how high the floor is."""
+    laws = with_shared_floor([(sizes, losses)], [start])
+    return laws[0] if laws else None
+
+
+def with_shared_floor(
+    lines: Sequence[tuple[np.ndarray, np.ndarray]], starts: Sequence[PowerLaw]
+) -> list[PowerLaw] | None:
+    """A law through each of the lines, of sizes and losses, all above one floor; None where the points do not say
+    how high it is. starts: the laws without."""
     from scipy.optimize import OptimizeWarning, curve_fit
 
     # In units of the lowest loss, and sizes around their geometric mean: a and b are then hardly correlated, and a
     # is no astronomic number.
-    middle = math.exp(float(np.log(sizes).mean()))
+    sizes, losses = (np.concatenate(column) for column in zip(*lines, strict=True))
+    which = np.repeat(np.arange(len(lines)), [len(line[0]) for line in lines])
+    middle, lowest = math.exp(float(np.log(sizes).mean())), float(losses.min())
 
-    def law(x: np.ndarray, log_a: float, b: float, c: float) -> np.ndarray:
+    def law(x: np.ndarray, c: float, *each: float) -> np.ndarray:
+        log_a, b = np.reshape(each, (2, -1))[:, which]
         return np.log(np.exp(log_a - b * x) + c)
 
-    lowest = float(losses.min())
-    begin = (math.log(0.5), min(2 * start.b, 4.0), 0.5)
+    count = len(lines)
+    begin = [0.5, *[math.log(0.5)] * count, *[min(2 * start.b, 4.0) for start in starts]]
+    bounds = ([0.0, *[-30.0] * count, *[0.0] * count], [1.0, *[100.0] * count, *[5.0] * count])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", OptimizeWarning)  # no covariance: c is anything
             found, covariance = curve_fit(
-                law,
-                np.log(sizes / middle),
-                np.log(losses / lowest),
-                p0=begin,
-                bounds=([-30.0, 0.0, 0.0], [100.0, 5.0, 1.0]),
+                law, np.log(sizes / middle), np.log(losses / lowest), p0=begin, bounds=bounds
             )
     except (RuntimeError, OptimizeWarning):
         return None
-    log_a, b, c = (float(value) for value in found)
-    errors = np.sqrt(np.diag(covariance))
-    if not np.isfinite(errors).all() or c <= 2 * errors[2] or c < 0.01:
+    c, errors = float(found[0]), np.sqrt(np.diag(covariance))
+    if not np.isfinite(errors).all() or c <= 2 * errors[0] or c < 0.01:
         return None
-    a = math.exp(log_a + b * math.log(middle))
-    return PowerLaw(a * lowest, b, c * lowest, (float(errors[1]), float(errors[2]) * lowest), len(sizes))
+    return [
+        PowerLaw(
+            math.exp(log_a + b * math.log(middle)) * lowest,
+            float(b),
+            c * lowest,
+            (float(error), float(errors[0]) * lowest),
+            len(line[0]),
+        )
+        for log_a, b, error, line in zip(
+            found[1 : count + 1], found[count + 1 :], errors[count + 1 :], lines, strict=True
+        )
+    ]
