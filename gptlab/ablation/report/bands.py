@@ -92,7 +92,9 @@ def curves(ablation: Ablation) -> Picture | None:
     style(right, "step", "", "paired difference to the baseline")
     _limit(left, list(losses.values()))
     _limit(right, list(apart.values()), zero=True)
-    figure.legend(loc="outside lower center", ncols=min(4, len(losses)), frameon=False, fontsize=9)
+    figure.legend(
+        loc="outside lower center", ncols=min(4, len(losses)), frameon=False, fontsize=9, labelcolor=INK
+    )
     return figure
 
 

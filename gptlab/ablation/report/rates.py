@@ -29,10 +29,12 @@ def rates(ablation: Ablation) -> Picture | None:
     if not keys:
         return None
     shown = keys[:PANELS]
-    figure = new_figure(10 if len(shown) > 1 else 8, 4.6)
+    figure = new_figure(10, 4.2)
     for axes, key in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         _draw_key(axes, key, tunings, colors, labelled=key == shown[0])
-    figure.legend(loc="outside lower center", ncols=min(4, len(tunings)), frameon=False, fontsize=9)
+    figure.legend(
+        loc="outside lower center", ncols=min(4, len(tunings)), frameon=False, fontsize=9, labelcolor=INK
+    )
     return figure
 
 

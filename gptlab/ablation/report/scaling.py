@@ -60,7 +60,9 @@ def scaling(ablation: Ablation, laws: Mapping[str, Laws] | None = None) -> Pictu
     for axes in (left, right):
         mark_sizes(axes.xaxis, sorted(baseline))
     few_log_marks(left.yaxis)
-    figure.legend(loc="outside lower center", ncols=min(4, len(arms) + 1), frameon=False, fontsize=9)
+    figure.legend(
+        loc="outside lower center", ncols=min(4, len(arms) + 1), frameon=False, fontsize=9, labelcolor=INK
+    )
     return figure
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from gptlab.ablation.result import Ablation, ArmResult, Comparison, Noise, SeedRun, Setting, Speedup
 from gptlab.streams import visible
@@ -73,25 +73,30 @@ def verdict_words(comparison: Comparison, epsilon: float) -> str:
     return comparison.verdict
 
 
-def sentence(ablation: Ablation, arm: ArmResult, name: str = "") -> str:
+def sentence(ablation: Ablation, arm: ArmResult, quote: Callable[[str], str] = str) -> str:
     """The verdict on an arm, at its own best and at the baseline's setting where the ablation tuned.
 
-    name: as the arm is called here; its own by default.
+    quote: how a stranger's text stands in it.
     """
-    digits, runs = digits_of(ablation), arm.setting.runs
-    called = name or one_line(arm.name)
+    digits, called = digits_of(ablation), quote(one_line(arm.name))
+    claimed = claim(arm.comparison, ablation.epsilon, digits, arm.setting.runs, quote)
     if arm.untuned is None:
-        return f"{called} {claim(arm.comparison, ablation.epsilon, runs, digits)}"
-    at_best = claim(arm.comparison, ablation.epsilon, runs, digits)
-    at_baseline = claim(arm.untuned, ablation.epsilon, [], digits)
-    return f"Each at its own best, {called} {at_best} At the baseline's setting it {at_baseline}"
+        return f"{called} {claimed}"
+    at_baseline = claim(arm.untuned, ablation.epsilon, digits)
+    return f"Each at its own best, {called} {claimed} At the baseline's setting it {at_baseline}"
 
 
-def claim(comparison: Comparison, epsilon: float, runs: list[SeedRun], digits: int = 3) -> str:
+def claim(
+    comparison: Comparison,
+    epsilon: float,
+    digits: int = 3,
+    runs: Sequence[SeedRun] = (),
+    quote: Callable[[str], str] = str,
+) -> str:
     """The sentence without its subject, with its full stop. runs: of the arm, for why it failed."""
     verdict = comparison.verdict
     if verdict == "failed":
-        return f"failed{why_failed(comparison, runs)}."
+        return f"failed{why_failed(comparison, runs, quote)}."
     size = None if comparison.difference is None else number_text(abs(comparison.difference), digits)
     what = {
         "better": f"is better than the baseline by {size} nats",
@@ -109,6 +114,20 @@ def claim(comparison: Comparison, epsilon: float, runs: list[SeedRun], digits: i
     return " ".join([f"{what} ({evidence(comparison, digits)}).", *rest])
 
 
+def why_failed(comparison: Comparison, runs: Sequence[SeedRun], quote: Callable[[str], str]) -> str:
+    """`: 2 of its 6 runs broke down (the loss is no longer finite)`."""
+    lost = comparison.lost
+    if not lost:
+        return ""
+    reason = next((run.reason for run in runs if run.loss is None and run.reason), "")
+    how_many = counted(lost, "run")
+    if lost < len(runs):
+        how_many = f"{lost:,} of its {len(runs):,} runs"
+    elif runs and lost > 1:
+        how_many = f"all its {lost:,} runs"
+    return f": {how_many} broke down" + (f" ({quote(one_line(reason, 90))})" if reason else "")
+
+
 def evidence(comparison: Comparison, digits: int = 3) -> str:
     """`95% interval 0.012 to 0.030, p = 0.0005, 12 seeds`."""
     low, high = comparison.low, comparison.high
@@ -120,17 +139,6 @@ def evidence(comparison: Comparison, digits: int = 3) -> str:
     if comparison.p is not None:
         found.append(f"p {'' if comparison.p < TINY else '= '}{p_text(comparison.p).replace('<', '< ')}")
     return ", ".join([*found, counted(comparison.seeds, "seed")])
-
-
-def why_failed(comparison: Comparison, runs: list[SeedRun]) -> str:
-    """`: 2 of its 6 runs broke down (the loss is no longer finite)`."""
-    if not comparison.lost:
-        return ""
-    reason = next((run.reason for run in runs if run.loss is None and run.reason), "")
-    all_of_them = (
-        f"{comparison.lost:,} of its {len(runs):,} runs" if runs else counted(comparison.lost, "run")
-    )
-    return f": {all_of_them} broke down" + (f" ({one_line(reason, 90)})" if reason else "")
 
 
 def speedup_sentence(speedup: Speedup) -> str:
