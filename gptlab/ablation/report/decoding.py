@@ -63,7 +63,8 @@ def checked(value: Any, kind: Any, where: str) -> Any:
 
 def plain(value: Any, kind: type, where: str) -> Any:
     if kind is bool or isinstance(value, bool):
-        return must(kind is bool and isinstance(value, bool), value, where, f"a {kind.__name__}")
+        said = "true or false" if kind is bool else "neither true nor false"
+        return must(kind is bool and isinstance(value, bool), value, where, said)
     if kind is float:
         if value is None:
             return math.nan
