@@ -38,7 +38,7 @@ def table_in(content: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content.decode("utf-8"))))
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", ["one_arm", "tuned", "with_sizes", "undecided"])
 def test_all_files_can_be_made(name: str) -> None:
     made = report_files(EXAMPLES[name]())
     assert set(made) <= set(FILES)

@@ -39,7 +39,7 @@ def test_the_object_has_the_keys_that_scripts_read() -> None:
     assert {"baseline", "noise", "arms"} <= told.keys()
     assert {"deviation", "detectable", "seeds"} <= told["noise"].keys()
     assert all(
-        ARM <= arm.keys() and {"parameters", "flops", "seconds"} <= arm["costs"].keys()
+        arm.keys() >= ARM and {"parameters", "flops", "seconds"} <= arm["costs"].keys()
         for arm in told["arms"]
     )
     squared = told["arms"][3]

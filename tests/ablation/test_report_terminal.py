@@ -169,8 +169,8 @@ def test_a_table_fits_its_screen_and_lacks_nothing(width: int) -> None:
     text = terminal(plain(), width)
     drawn = [line for line in text.split("\n") if set(line) & set(BAR)]
     assert drawn and max(map(len, drawn)) <= width
-    for arm in plain().arms:
-        assert arm.name in text and verdict_words(arm.comparison, 0.01) in text
+    for one in plain().arms:
+        assert one.name in text and verdict_words(one.comparison, 0.01) in text
     assert all(number in text for number in ("1.43×", "430M", "4,480", "2.1624"))
 
 
