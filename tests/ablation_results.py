@@ -3,7 +3,9 @@
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from gptlab.ablation.result import (
     Ablation,
@@ -24,6 +26,27 @@ HOSTILE = (
     "</td><script>alert('{{style}}')</script>|`$x$ \x1b[31m\u202e\ud800 [a](javascript:alert(1)) @all\nnext"
 )
 LONG = "experiment=" + "averyveryverylongnameofanarm" * 6
+
+
+@dataclass(frozen=True)
+class Line:
+    """A law by which every size has one loss."""
+
+    loss: float
+
+    @property
+    def formula(self) -> str:
+        return f"L = {self.loss}"
+
+    def __call__(self, parameters: np.ndarray) -> np.ndarray:
+        return np.full_like(parameters, self.loss)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    baseline: Line | None = None
+    arm: Line | None = None
+    refusal: str = ""
 
 
 def seed_runs(name: str, loss: float, seeds: int, lost: int = 0, reason: str = "") -> list[SeedRun]:

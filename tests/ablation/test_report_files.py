@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,17 +14,20 @@ from PIL import Image
 
 from gptlab.ablation.report.as_csv import arms_csv, runs_csv
 from gptlab.ablation.report.bands import band, by_seed, curves, differences, loss_bands
-from gptlab.ablation.report.files import FILES, report_files
+from gptlab.ablation.report.files import FILES, report_files, write_report
 from gptlab.ablation.report.in_mlflow import shown_in_mlflow
 from gptlab.ablation.report.markdown import markdown
+from gptlab.ablation.report.page import page
 from gptlab.ablation.report.pictures import pictures, png
 from gptlab.ablation.report.rates import lowest_by_value
-from gptlab.ablation.report.scaling import Laws
+from gptlab.ablation.report.terminal import terminal
 from gptlab.ablation.report.words import sentence
 from gptlab.statistics.paired import paired
 from gptlab.tracking.facts import clean_key
 from tests.ablation_results import (
     EXAMPLES,
+    Fitted,
+    Line,
     hostile,
     nine,
     one_arm,
@@ -55,6 +60,14 @@ def test_all_files_can_be_made(name: str) -> None:
     for file, content in made.items():
         if file.endswith(".png"):
             assert min(Image.open(io.BytesIO(content)).size) > 200
+
+
+def test_the_files_are_written_and_the_command_is_a_stranger_s(tmp_path: Path) -> None:
+    made = replace(plain(), command=["/some/where/bin/gptlab", "ablate", "+experiment=tiny", "seeds=12"])
+    names = write_report(made, tmp_path / "new")
+    assert {path.name for path in (tmp_path / "new").iterdir()} == set(names) <= set(FILES)
+    text = (tmp_path / "new/report.md").read_text(encoding="utf-8")
+    assert "\npython -m gptlab ablate +experiment=tiny seeds=12\n" in text and "/some/where" not in text
 
 
 def test_a_row_an_arm_and_a_row_a_run() -> None:
@@ -166,7 +179,7 @@ def test_the_rates_have_a_line_an_arm_and_their_best_is_ringed() -> None:
 
 
 def test_scaling_has_the_differences_and_the_laws() -> None:
-    laws = {"position=rope": Laws("L = ...", lambda x: 2 - 0 * x, lambda x: 1.9 - 0 * x)}
+    laws = {"position=rope": Fitted(Line(2.0), Line(1.9))}
     left, right = pictures(with_sizes(), laws)["scaling.png"].axes
     dashed = [line for line in left.lines if line.get_linestyle() == "--"]
     assert [float(line.get_ydata()[0]) for line in dashed] == [2.0, 1.9]
@@ -179,6 +192,17 @@ def test_scaling_has_the_differences_and_the_laws() -> None:
         if len(line.get_ydata()) == 4 and line.get_marker() == "o"
     ]
     assert drawn[0] == pytest.approx([-0.02, -0.03, -0.04, -0.05])
+
+
+def test_the_laws_are_told_everywhere() -> None:
+    laws = {
+        "position=rope": Fitted(Line(2.0), Line(1.9)),
+        "norm=layernorm": Fitted(refusal="the sign changes."),
+    }
+    found = with_sizes()
+    for text in (terminal(found, laws=laws), markdown(found, laws).replace("\\", ""), page(found, laws)):
+        assert "position=rope: baseline L = 2.0, arm L = 1.9." in text
+        assert "norm=layernorm: the sign changes." in text
 
 
 def test_no_curves_no_picture_of_them() -> None:

@@ -9,8 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from gptlab.ablation.report.page import page
-from gptlab.ablation.report.scaling import Laws
-from tests.ablation_results import EXAMPLES, HOSTILE, plain, with_sizes
+from tests.ablation_results import EXAMPLES, HOSTILE, Fitted, plain, with_sizes
 
 MEGABYTE = 1_000_000
 EMPTY = {"meta", "link", "br", "img"}
@@ -166,6 +165,6 @@ def test_failures_edges_and_what_cannot_be_extrapolated_are_told() -> None:
     assert "failed: norm=none, seeds 0, 1, 2, 3, 4 and 5: the loss is no longer finite at step 400" in failed
     assert "failed: the loss is no longer finite at step 400" in failed
     assert "Try tune='train.learningRate=log(0.0002,0.03,7)'" in Reader(page_of("tuned")).text
-    laws = {"norm=layernorm": Laws("the sign changes: nothing is extrapolated.")}
+    laws = {"norm=layernorm": Fitted(refusal="the sign changes: nothing is extrapolated.")}
     sized = Reader(page(with_sizes(), laws)).text
     assert "norm=layernorm: the sign changes: nothing is extrapolated." in sized and "nEmbd=128" in sized

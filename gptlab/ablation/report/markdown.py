@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
+from gptlab.ablation.report.laws import Laws, law_lines
 from gptlab.ablation.report.repeating import command, facts, method
 from gptlab.ablation.report.tables import Table, costs, failure_lines, ranked, sizes, tuned, verdicts
 from gptlab.ablation.report.terminal import state
@@ -13,7 +15,7 @@ from gptlab.ablation.result import Ablation
 LINE = 400
 
 
-def markdown(ablation: Ablation) -> str:
+def markdown(ablation: Ablation, laws: Mapping[str, Laws] | None = None) -> str:
     """The whole report, with an end of line."""
     arms = ranked(ablation.arms)
     said = [f"- {sentence(ablation, arm, code)} {speedup_sentence(arm.speedup)}".rstrip() for arm in arms]
@@ -35,6 +37,7 @@ def markdown(ablation: Ablation) -> str:
         table_of(verdicts(ablation).without_bars()),
         table_of(costs(ablation)),
         *others,
+        "\n".join(f"- {escaped(line)}" for line in law_lines(laws)),
         "\n".join(told),
         f"**Method.** {method(ablation)}",
         f"To repeat it:\n\n{fenced(command(ablation))}",

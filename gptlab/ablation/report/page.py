@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from gptlab.ablation.report.alternatives import alternative
+from gptlab.ablation.report.laws import Laws, law_lines
 from gptlab.ablation.report.markup import escaped, facts_list, note_list, run_tables, table_of
 from gptlab.ablation.report.pictures import CURVES, FOREST, RATES, SCALING, inline_svg, pictures
 from gptlab.ablation.report.repeating import command, facts, method
-from gptlab.ablation.report.scaling import Laws
 from gptlab.ablation.report.tables import costs, failure_lines, ranked, sizes, tuned, verdicts
 from gptlab.ablation.report.terminal import state
 from gptlab.ablation.report.words import (
@@ -48,7 +48,8 @@ def page(ablation: Ablation, laws: Mapping[str, Laws] | None = None) -> str:
     if (chosen := tuned(ablation)) is not None:
         sections.append(section("Each at its own best", "", drawn.get(RATES, "") + table_of(chosen)))
     if (grown := sizes(ablation)) is not None:
-        told = law_list(laws) + table_of(grown.without_bars())
+        told = "".join(f'<p class="soft">{escaped(line)}</p>' for line in law_lines(laws))
+        told += table_of(grown.without_bars())
         sections.append(section("At other sizes", "", drawn.get(SCALING, "") + told))
     if CURVES in drawn:
         sections.append(section("While they train", "", drawn[CURVES]))
@@ -105,11 +106,6 @@ def said(ablation: Ablation) -> str:
         rows.append(f"{badge}<p>{told}{small}</p>")
     notes = [state(ablation), *(one_line(note, LINE) for note in ablation.notes), *failure_lines(ablation)]
     return f'<div class="verdicts">{"".join(rows)}</div>{note_list(filter(None, notes))}'
-
-
-def law_list(laws: Mapping[str, Laws] | None) -> str:
-    told = [f"{one_line(name)}: {one_line(found.said, LINE)}" for name, found in (laws or {}).items()]
-    return "".join(f'<p class="soft">{escaped(line)}</p>' for line in told)
 
 
 def repeated(ablation: Ablation) -> str:

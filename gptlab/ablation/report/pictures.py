@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from gptlab.ablation.report.bands import curves
 from gptlab.ablation.report.forest import forest
+from gptlab.ablation.report.laws import Laws
 from gptlab.ablation.report.rates import rates
-from gptlab.ablation.report.scaling import Laws, scaling
+from gptlab.ablation.report.scaling import scaling
 from gptlab.ablation.result import Ablation
 from gptlab.drawing.colors import FAINT, INK
 from gptlab.sweeps.style import drawing

@@ -9,12 +9,16 @@ from gptlab.ablation.report.words import epsilon_text, one_line, values_text
 from gptlab.ablation.result import Ablation
 from gptlab.streams import visible
 
+VERB = "ablate"
 LONGEST = 2000  # characters of a fact
 
 
 def command(ablation: Ablation) -> str:
-    """The command line, for a shell."""
-    return visible(shlex.join(["python", "-m", "gptlab", "ablate", *ablation.command]))
+    """The command line, for a shell, as it works wherever gptlab is installed."""
+    typed = ablation.command
+    if VERB in typed[:2]:  # with the program's own name, which is that of this machine
+        typed = typed[typed.index(VERB) + 1 :]
+    return visible(shlex.join(["python", "-m", "gptlab", VERB, *typed]))
 
 
 def facts(ablation: Ablation) -> list[tuple[str, str]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gptlab.ablation.report.laws import Laws
 from gptlab.ablation.report.tables import BASELINE, ranked
 from gptlab.ablation.report.words import one_line
 from gptlab.ablation.result import Ablation, AtSize
@@ -17,17 +17,6 @@ from gptlab.sweeps.style import few_log_marks, new_figure, plain, shades, style
 
 if TYPE_CHECKING:
     from gptlab.drawing.picture import Picture
-
-Law = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Laws:
-    """Of one arm. said: the formulas, or why there are none. baseline, arm: the loss by number of parameters."""
-
-    said: str
-    baseline: Law | None = None
-    arm: Law | None = None
 
 
 def scaling(ablation: Ablation, laws: Mapping[str, Laws] | None = None) -> Picture | None:

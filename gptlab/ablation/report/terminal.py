@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 
 from gptlab.ablation.report.bars import bar, scale_of, spaced
+from gptlab.ablation.report.laws import Laws, law_lines
 from gptlab.ablation.report.tables import (
     BASELINE,
     Table,
@@ -34,8 +36,8 @@ NARROW = 15  # columns of a bar where there is little room
 LINE = 400  # characters of what is said beside the tables
 
 
-def terminal(ablation: Ablation, width: int = 0) -> str:
-    """Everything, for a screen of so many columns; by default the one there is."""
+def terminal(ablation: Ablation, width: int = 0, laws: Mapping[str, Laws] | None = None) -> str:
+    """Everything, for a screen of so many columns, by default the one there is. laws: by the arms' names."""
     width = width or (shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED)
     told = [one_line(note, LINE) for note in ablation.notes] + failure_lines(ablation)
     paragraphs = [
@@ -45,6 +47,7 @@ def terminal(ablation: Ablation, width: int = 0) -> str:
         main(ablation, width),
         under("each at its own best, and at the baseline's setting:", tuned(ablation), width),
         under("at each size:", sizes(ablation), width),
+        "\n".join(law_lines(laws)),
         "\n".join(told),
         "\n".join(sentence(ablation, arm) for arm in ranked(ablation.arms)),
     ]
