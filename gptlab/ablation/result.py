@@ -173,3 +173,8 @@ class Ablation:
     versions: Mapping[str, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     runId: str = ""
+
+    @property
+    def settings(self) -> list[tuple[str, Setting]]:
+        """By name: the baseline's, then each arm's."""
+        return [("baseline", self.baseline), *((arm.name, arm.setting) for arm in self.arms)]
