@@ -11,12 +11,13 @@ from statistics import fmean
 from gptlab.ablation.arms import Arm, merged
 from gptlab.ablation.cells import Cell, Cells
 from gptlab.ablation.judging import Judged, judge
+from gptlab.ablation.noise import noise_line, noise_of
 from gptlab.ablation.question import Question
 from gptlab.ablation.result import Comparison, Setting, Tuning
 from gptlab.ablation.runs import Runs, Wanted
-from gptlab.ablation.sequential import looks_of
 from gptlab.ablation.tuning import tuning_of
 from gptlab.errors import UserError
+from gptlab.statistics.sequential import looks_of
 from gptlab.training.metric_rows import loss_text
 
 Batch = list[list[str]]
@@ -49,7 +50,7 @@ class Ablating:
         self.question = question
         self.cells = cells
         self.runs = runs
-        self.looks = looks_of(len(question.seeds))
+        self.looks = looks_of(len(question.seeds), len(question.arms))
         self.tables: list[Table] = []
         self.tunings: dict[tuple[str, Size], Tuning] = {}
         self.notes: list[str] = []
@@ -176,9 +177,8 @@ class Ablating:
                 "an ablation needs a baseline that can be trained: of its first "
                 f"{len(seeds)} seeds {len(losses)} ended with a loss. See {self.runs.folder.name}"
             )
-        from gptlab.ablation.noise import noise_line, noise_of
-
-        self._say(noise_line(noise_of(list(losses.values()), len(self.question.seeds))))
+        noise = noise_of(list(losses.values()), len(self.question.seeds), arms=len(self.question.arms))
+        self._say(noise_line(noise))
 
     def _tables_of(self, arms: Sequence[Arm]) -> list[Table]:
         kinds = (False, True) if self.question.tunes else (False,)
@@ -227,7 +227,7 @@ class Ablating:
         table.seen = [seen if table.is_open(i) else before[i] for i in range(len(table.arms))]
         baseline = self._losses(table.baseline, max(table.seen))
         arms = [self._losses(cell, count) for (_, cell), count in zip(table.arms, table.seen, strict=True)]
-        table.judged = judge(baseline, arms, self.looks, self.question.epsilon)
+        table.judged = judge(baseline, arms, self.looks, self.question.epsilon, self.question.seeds)
 
     def setting_of(self, arm: Arm | None, size: Size, tuned: bool) -> Setting:
         """The runs that an arm is judged by; of the baseline those that any arm is."""

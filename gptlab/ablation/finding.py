@@ -30,14 +30,18 @@ def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str])
         for arm, _ in table.arms
     ]
     parts = ablating.cells.baseline(main).parts
+    found = [arm_result(ablating, arm, tables, baseline) for arm in arms]
+    differences = [differences_of(arm.setting, baseline) for arm in found]
+    known = len(losses) > 1
+    noise = noise_of(losses, len(question.seeds), differences, max(1, len(arms))) if known else None
     return Ablation(
         question=name,
         command=command,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         folder=os.path.relpath(folder),
         baseline=baseline,
-        noise=noise_of(losses, len(question.seeds)) if len(losses) > 1 else None,
-        arms=[arm_result(ablating, arm, tables, baseline) for arm in arms],
+        noise=noise,
+        arms=found,
         seeds=len(question.seeds),
         looks=list(ablating.looks),
         epsilon=question.epsilon,
@@ -78,3 +82,9 @@ def arm_result(
 
 def mean(setting: Setting) -> float | None:
     return fmean(setting.losses.values()) if setting.losses else None
+
+
+def differences_of(arm: Setting, baseline: Setting) -> list[float]:
+    """Seed by seed, of the seeds that both have a loss of."""
+    before = baseline.losses
+    return [loss - before[seed] for seed, loss in arm.losses.items() if seed in before]

@@ -15,6 +15,7 @@ from gptlab.ablation.finding import ablation_of
 from gptlab.ablation.question import Question, question_of
 from gptlab.ablation.result import Ablation
 from gptlab.ablation.runs import Runs
+from gptlab.ablation.scaling import scaling_of
 from gptlab.calling import command
 from gptlab.command.composing import compose_job, explained
 from gptlab.command.line import CommandLine, read_command_line
@@ -109,8 +110,9 @@ class Ablate:
         self.found = ablation_of(self.ablating, folder, name, [command(), "ablate", *self.arguments])
         from gptlab.ablation.report import shown_in_mlflow, terminal, write_report
 
-        files = write_report(self.found, folder)
-        return terminal(self.found), shown_in_mlflow(self.found, files)
+        laws = {arm.name: scaling_of(arm.sizes) for arm in self.found.arms if arm.sizes}
+        files = write_report(self.found, folder, laws)
+        return terminal(self.found, laws=laws), shown_in_mlflow(self.found, files)
 
 
 def jobs_line(question: Question, overrides: list[str]) -> CommandLine:

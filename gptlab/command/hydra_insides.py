@@ -145,9 +145,9 @@ def multirun(arguments: list[str], job: TaskFunction) -> None:
 def run_batches(
     arguments: list[str], job: TaskFunction, batches: Iterable[Sequence[Sequence[str]]], begun: int
 ) -> None:
-    """Have the launcher that the arguments ask for run jobs, batch after batch: what is in the next may depend on the last.
+    """Have the launcher that the arguments ask for run jobs, batch after batch: a batch may depend on the last one.
 
-    batches: of each job its overrides, whole. begun: how many jobs there were before, which the next are counted from.
+    batches: of each job its overrides, whole. begun: how many jobs there were before, from which they are counted.
     """
     flags = get_args_parser().parse_args(arguments)
     with hydra_for(flags, keeps=False) as hydra:

@@ -1,4 +1,4 @@
-"""When two runs are the same run: equal config, equal code, equal data. Whoever has the one need not train the other."""
+"""When two runs are the same run: equal config, equal code, equal data. Who has the one need not train the other."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ HELP = """\
 Compare arms with a baseline, seed by seed, until each is decided: better, worse, equivalent, or undecided.
 
   python -m gptlab ablate +experiment=tiny arms='[model/norm=layernorm, model/activation=gelu]' seeds=12
-  python -m gptlab ablate +experiment=book minus='[norm, position, mlp]' plus='[+experiment=muon]' tune='train.learningRate=log(0.001,0.03,5)'
+  python -m gptlab ablate +experiment=book minus='[norm, position, mlp]' plus='[+experiment=muon]' \\
+      tune='train.learningRate=log(0.001,0.03,5)'
   python -m gptlab ablate +experiment=tiny arms='[model/position=rope]' sizes='model.nEmbd=16,32,64,128' match=flops
 
 What is not named here describes the baseline, as for training. A run that was trained before is not trained again.
