@@ -103,8 +103,8 @@ class AtSize:
 
 @dataclass(frozen=True)
 class Tuning:
-    """The choice of the tuned keys, on seeds of its own. points: (values by key, mean loss or None), in the order of the
-    grid.
+    """The choice of the tuned keys, on seeds of its own. points: (values by key, mean loss or None), in the
+    order of the grid.
 
     best: the values chosen. edge: what to type for a wider grid, empty if the best is within. sensitivity: how much
     the loss rises, on average, a factor of two away from the best value, in nats; None where that cannot be told.
@@ -118,8 +118,8 @@ class Tuning:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """name: as it is shown. overrides: what sets it apart from the baseline. comparison: where `tune` is given each at its
-    own best, and at the baseline's setting in `untuned`. setting: with its runs, at the size of the question."""
+    """name: as it is shown. overrides: what sets it apart from the baseline. comparison: where `tune` is given each at
+    its own best, and at the baseline's setting in `untuned`. setting: with its runs, at the size of the question."""
 
     name: str
     overrides: list[str]

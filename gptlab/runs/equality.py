@@ -68,7 +68,7 @@ def finished_runs(below: Path) -> dict[str, Path]:
             continue
         if not isinstance(told, dict) or told.get("status") != "FINISHED":
             continue
-        key, ended = told.get("key"), told.get("ended")
+        key, ended = told.get("equality"), told.get("ended")
         if isinstance(key, str) and key and isinstance(ended, (int, float)):
             found[key] = max(found.get(key, (0.0, Path())), (float(ended), file.parent))
     return {key: folder for key, (_, folder) in found.items()}

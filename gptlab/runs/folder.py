@@ -90,8 +90,8 @@ class RunFolder(ToldFolder):
     def begin(self, run: Run, tokenizer: dict[str, Any], brought: dict[str, str]) -> None:
         """The first files of a run, in a folder that is claimed for it. Raises UserError if they cannot be written."""
         try:
-            key = equality_key(run.config, run.dataset.digest, brought, run.tags)
-            self.update(id=run.id, status=STARTING, key=key, **facts_of(run))
+            equality = equality_key(run.config, run.dataset.digest, brought, run.tags)
+            self.update(id=run.id, status=STARTING, equality=equality, **facts_of(run))
             self.describe(run.config, tokenizer, brought)
             write_json(self.path / PARAMETERS, parameter_table(run))
         except OSError as error:

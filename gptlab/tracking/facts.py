@@ -26,7 +26,7 @@ JOBS = "jobs"  # of a sweep: jobs.finished, jobs.failed ...
 KEY = "gptlab.runs.run"  # what a run's folder is known by before it has an MLflow id
 PARAM_LENGTH = 6000
 TAG_LENGTH = 8000
-PARAMS_A_BATCH = 100  # MLflow's limit
+PARAMS_A_BATCH, METRICS_A_BATCH = 100, 1000  # MLflow's limits
 
 
 def begun_facts(known: dict[str, Any]) -> dict[str, Any]:

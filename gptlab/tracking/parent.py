@@ -19,6 +19,7 @@ from gptlab.runs.run import FAILED
 from gptlab.streams import show
 from gptlab.tracking.connection import connections
 from gptlab.tracking.facts import (
+    METRICS_A_BATCH,
     TAG_LENGTH,
     begun_facts,
     clean_key,
@@ -155,8 +156,8 @@ class ParentSync:
 def close_parent(client: "MlflowClient", run_id: str, folder: Path, told: dict[str, Any]) -> None:
     """Log what a sweep has shown and close its parent run. All of it may be done twice.
 
-    told: status, and once the sweep has been summed up `shown`: metrics, tags, the folder of the best run, the table of
-    jobs and the names of files.
+    told: status, and once the sweep has been summed up `shown`: metrics, series of them by step, tags, the folder
+    of the best run, the table of jobs and the names of files.
     """
     from mlflow.entities import Metric, RunTag
 
@@ -167,8 +168,12 @@ def close_parent(client: "MlflowClient", run_id: str, folder: Path, told: dict[s
     tags = dict(shown.get("tags", {}))
     if (best := shown.get("best")) and folder.resolve() in (place := (folder / best).resolve()).parents:
         tags["bestRun"] = RunFolder(place).id  # it may have one only by now
+    for name, points in shown.get("series", {}).items():
+        metrics += [Metric(clean_key(name), value, now, step) for step, value in points]
     made = [RunTag(clean_key(name), text[:TAG_LENGTH]) for name, text in tags.items() if text]
-    client.log_batch(run_id, metrics=metrics, tags=made, synchronous=True)
+    for start in range(0, max(1, len(metrics)), METRICS_A_BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + METRICS_A_BATCH], synchronous=True)
+    client.log_batch(run_id, tags=made, synchronous=True)
     for name in shown.get("files", ()):
         if is_of_sweep(name) and (file := folder / name).is_file():
             client.log_artifact(run_id, str(file))

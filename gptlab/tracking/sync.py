@@ -17,7 +17,7 @@ from gptlab.files import Busy, Lock, lock
 from gptlab.runs.files import METRICS, WRITING, check_leads_nowhere
 from gptlab.runs.folder import OVER, RunFolder, ToldFolder
 from gptlab.runs.run import FINISHED, KILLED, RUNNING
-from gptlab.tracking.facts import COUNTS, TAG_LENGTH, clean_key, flat_params, log_params
+from gptlab.tracking.facts import COUNTS, METRICS_A_BATCH, TAG_LENGTH, clean_key, flat_params, log_params
 from gptlab.tracking.opening import end_of, end_run, find_run, open_run, steps_of
 from gptlab.tracking.orphans import REASON
 from gptlab.tracking.server import answers
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 LOSS, BEST = "val/loss", "val/best"
-METRICS_A_BATCH = 1000  # MLflow's limit
 ENDING_SECONDS = 20.0  # no new artifact is begun after so long: a dead server must not hold a finished run
 WAITING_SECONDS = 60.0  # a forerunner writes what it has and ends; a dead server may hold it for a while
 Point = tuple[str, float, int, int]  # a metric's key, value, time (milliseconds since 1970) and step
