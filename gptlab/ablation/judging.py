@@ -37,7 +37,7 @@ Losses = Mapping[int, float | None]  # by seed; None of a run that broke down
 
 @dataclass(frozen=True)
 class Judged:
-    """decided: whether more seeds would change nothing, so that none need be added."""
+    """decided: whether no more seeds need be added."""
 
     comparison: Comparison
     decided: bool
@@ -47,13 +47,23 @@ class Judged:
 class Pairs:
     """differences: a seed each, in their order; infinite where one of the two broke down, 0 where both did.
     finished: of the others. lost: runs of the arm that broke down. barred: whether these are more than the
-    baseline's. looks: after how many seeds it was looked."""
+    baseline's. looks: after how many seeds it was looked. most: seeds that there may be."""
 
     differences: list[float]
     finished: list[float]
     lost: int
     barred: bool
     looks: list[int]
+    most: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """p: corrected. final: whether more seeds would not change the verdict."""
+
+    p: float
+    verdict: Verdict
+    final: bool
 
 
 def judge(
@@ -70,18 +80,20 @@ def judge(
     where the seeds end before (a budget of time), and not in between. seeds: all there may be, in their order.
     """
     found = [pairs_of(baseline, arm, looks, seeds) for arm in arms]
-    most = [max(looks[-1], len(pairs.differences)) for pairs in found]
-    each = list(zip(found, most, strict=True))
-    different = holm([sequential_p(pairs.differences, pairs.looks, top) for pairs, top in each])
-    alike = holm([within(pairs, top, epsilon) for pairs, top in each])
     judged = []
-    for (pairs, top), p, q in zip(each, different, alike, strict=True):
-        least = len(arms) * least_p(pairs.looks, top)
-        called, decided = verdict(pairs, p, q, alpha)
-        needs = None if decided else seeds_to_decide(pairs, epsilon, alpha / len(arms))
-        comparison = compared(pairs, p if least <= alpha else None, called, needs)
-        judged.append(Judged(comparison, decided and len(pairs.differences) >= looks[0]))
+    for pairs, decision in zip(found, decisions(found, epsilon, alpha), strict=True):
+        told = len(arms) * least_p(pairs.looks, pairs.most) <= alpha
+        needs = None if decision.final else seeds_to_decide(pairs, epsilon, alpha / len(arms))
+        comparison = compared(pairs, decision.p if told else None, decision.verdict, needs)
+        judged.append(Judged(comparison, decision.final and len(pairs.differences) >= looks[0]))
     return judged
+
+
+def decisions(table: Sequence[Pairs], epsilon: float, alpha: float = ALPHA) -> list[Decision]:
+    """Of all arms of one table."""
+    different = holm([sequential_p(pairs.differences, pairs.looks, pairs.most) for pairs in table])
+    alike = holm([within(pairs, epsilon) for pairs in table])
+    return [decision(*each, alpha) for each in zip(table, different, alike, strict=True)]
 
 
 def pairs_of(baseline: Losses, arm: Losses, looks: Sequence[int], seeds: Sequence[int]) -> Pairs:
@@ -91,7 +103,7 @@ def pairs_of(baseline: Losses, arm: Losses, looks: Sequence[int], seeds: Sequenc
     barred = lost > sum(before is None for before, _ in both)
     count = len(both)
     seen = [n for n in looks if n < count] + [count] * (count > 0)
-    return Pairs([difference(*pair) for pair in both], finished, lost, barred, seen)
+    return Pairs([difference(*pair) for pair in both], finished, lost, barred, seen, max(looks[-1], count))
 
 
 def difference(before: float | None, after: float | None) -> float:
@@ -104,23 +116,23 @@ def finite(loss: float | None) -> float | None:
     return loss if loss is not None and math.isfinite(loss) else None
 
 
-def within(pairs: Pairs, most: int, epsilon: float) -> float:
+def within(pairs: Pairs, epsilon: float) -> float:
     if len(pairs.finished) < len(pairs.differences):
         return 1.0
-    return sequential_p_equivalent(pairs.differences, pairs.looks, most, epsilon)
+    return sequential_p_equivalent(pairs.differences, pairs.looks, pairs.most, epsilon)
 
 
-def verdict(pairs: Pairs, p: float, q: float, alpha: float) -> tuple[Verdict, bool]:
-    """And whether it will stay."""
+def decision(pairs: Pairs, p: float, q: float, alpha: float) -> Decision:
+    """p, q: corrected, of no difference and of one of epsilon."""
     if pairs.differences and pairs.lost == len(pairs.differences):
-        return "failed", True
+        return Decision(p, "failed", True)
     if q <= alpha:
-        return "equivalent", True
-    if p <= alpha:
-        if imputed(np.array(pairs.differences)).mean() > 0:
-            return "worse", True
-        return ("undecided" if pairs.barred else "better"), True
-    return "undecided", False
+        return Decision(p, "equivalent", True)
+    if p > alpha:
+        return Decision(p, "undecided", False)
+    if imputed(np.array(pairs.differences)).mean() > 0:
+        return Decision(p, "worse", True)
+    return Decision(p, "undecided" if pairs.barred else "better", True)
 
 
 def seeds_to_decide(pairs: Pairs, epsilon: float, alpha: float) -> int | None:

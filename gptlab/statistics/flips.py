@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 DIMENSIONS = 13  # seeds up to which all 2^n flips are counted
 
 
+@lru_cache(maxsize=4)  # some megabytes each
 def flips(seeds: int) -> np.ndarray:
     """(S, seeds) of -1 and 1: a group of flips; the first row is none, and with each row its opposite is there.
 
@@ -25,4 +28,6 @@ def flips(seeds: int) -> np.ndarray:
         odd = [mask for mask in range(2**free) if mask.bit_count() % 2 == 1 and mask.bit_count() > 1]
         masks = np.resize(np.random.default_rng(0).permutation(odd), seeds - free)
         bits = np.hstack([bits, np.bitwise_count(words[:, None] & masks) & 1])
-    return 1.0 - 2.0 * bits
+    found = 1.0 - 2.0 * bits
+    found.setflags(write=False)
+    return found

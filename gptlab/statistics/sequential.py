@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gptlab.statistics.flips import flips
+from gptlab.statistics.flips import DIMENSIONS, flips
 from gptlab.statistics.paired import ALPHA
 
-BISECTIONS = 22
+BISECTIONS = 18
 STEP = 3  # seeds between two looks
 
 
@@ -45,7 +45,9 @@ def least_p(looks: Sequence[int], most: int) -> float:
     """The smallest p that `sequential_p` can give; uncorrected for the number of arms."""
     shares = [spent(n / most) for n in looks]
     parts = np.diff(shares, prepend=0.0)
-    return float(min([1.0, *(2.0 ** (1 - n) / part for n, part in zip(looks, parts, strict=True))]))
+    return float(
+        min([1.0, *(2.0 ** (1 - min(n, DIMENSIONS)) / part for n, part in zip(looks, parts, strict=True))])
+    )
 
 
 def fewest_seeds(arms: int = 1, alpha: float = ALPHA) -> int:
