@@ -76,8 +76,10 @@ def judge(
 ) -> list[Judged]:
     """Each arm, by the seeds that it shares with the baseline; one that was decided before may have fewer.
 
-    looks: after how many seeds it is looked; the last is the most there may be. To be asked then, or once more
-    where the seeds end before (a budget of time), and not in between. seeds: all there may be, in their order.
+    looks: after how many seeds it is looked; the last is the most there may be. To be asked then, and not in
+    between. Where the seeds end before, for another reason than their losses (a budget of time), the looks up to
+    there, at the end: all of the error may then be spent, and what was decided stays so. seeds: all there may be,
+    in their order.
     """
     found = [pairs_of(baseline, arm, looks, seeds) for arm in arms]
     judged = []

@@ -76,6 +76,14 @@ def test_p_only_falls_from_look_to_look() -> None:
         assert ps == sorted(ps, reverse=True)
 
 
+def test_where_the_seeds_end_early_all_of_the_error_may_be_spent_and_what_was_decided_stays_so() -> None:
+    for seed in range(5):
+        differences = np.random.default_rng(seed).normal(0.8, 1.0, 12)
+        as_planned, at_the_end = (sequential_p(differences, [9, 12], most) for most in (24, 12))
+        if as_planned < 1.0:
+            assert at_the_end == pytest.approx(as_planned / 2**3, rel=1e-3)
+
+
 def test_p_does_not_depend_on_the_unit_or_the_side() -> None:
     differences = np.random.default_rng(0).normal(0.5, 1.0, 12)
     first = sequential_p(differences, [9, 12], 12)
