@@ -149,7 +149,7 @@ def with_failures() -> Ablation:
     return ablation(
         [
             arm("norm=none", compared(None, seeds=6, verdict="failed", lost=6)),
-            arm("activation=gelu", compared(0.052, 0.03, None, "failed", 6, lost=2)),
+            arm("activation=gelu", compared(-0.052, 0.03, None, "failed", 6, lost=2)),
             arm("position=none", compared(1.7, 0.2, 0.0005, "worse")),
             arm("activation=squaredrelu", compared(-0.021)),
             arm("mlp=swiglu", compared(-0.004, 0.012, 0.6, "undecided", needs=40)),
@@ -277,7 +277,15 @@ def hostile() -> Ablation:
     )
 
 
+def extreme() -> Ablation:
+    """Numbers at the edge of what a float holds, and none at all."""
+    found = ablation([arm("huge", compared(5e307, 1e308, 1.0, "worse")), arm("zero", compared(0.0, 0.0))])
+    runs = [replace(run, loss=1e308, curve=[(1, 1e308)]) for run in found.arms[0].setting.runs]
+    huge = replace(found.arms[0], setting=Setting({}, runs, Costs(2**62, 0, 1e300, 0.0)))
+    return replace(found, arms=[huge, found.arms[1]], baseline=Setting({}, [], costs()), seeds=0, looks=[])
+
+
 EXAMPLES = {
     made.__name__: made
-    for made in (plain, with_failures, one_arm, undecided, nine, tuned, with_sizes, hostile)
+    for made in (plain, with_failures, one_arm, undecided, nine, tuned, with_sizes, hostile, extreme)
 }
