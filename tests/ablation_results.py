@@ -22,9 +22,8 @@ from gptlab.ablation.result import (
 )
 
 BASELINE = 2.1
-HOSTILE = (
-    "</td><script>alert('{{style}}')</script>|`$x$ \x1b[31m\u202e\ud800 [a](javascript:alert(1)) @all\nnext"
-)
+HALF = chr(0xD800)  # of a letter: no bytes stand for it
+HOSTILE = f"</td><script>alert('{{{{style}}}}')</script>|`$x$ \x1b[31m\u202e{HALF} [a](javascript:alert(1)) @all\nnext"
 LONG = "experiment=" + "averyveryverylongnameofanarm" * 6
 
 
@@ -109,7 +108,7 @@ def ablation(arms: Sequence[ArmResult], **more: object) -> Ablation:
     found = Ablation(
         question="tiny: model/norm=layernorm, model/activation=gelu or squaredrelu?",
         command=["+experiment=tiny", "arms=[model/norm=layernorm, model/activation=squaredrelu]", "seeds=12"],
-        date="2026-11-29 08:30",
+        date="2026-11-29T08:30:00+00:00",
         folder="multirun/ablate",
         baseline=Setting({}, seed_runs("baseline", BASELINE, 12), costs()),
         noise=Noise(
@@ -121,7 +120,7 @@ def ablation(arms: Sequence[ArmResult], **more: object) -> Ablation:
         epsilon=0.01,
         match="steps",
         baselineOverrides=["+experiment=tiny"],
-        versions={"gptlab": "0.1.0", "jax": "0.10.2", "python": "3.12.4"},
+        versions={"gptlab": "0.1.0", "version.jax": "0.10.2", "python": "3.12.4"},
         digests={"data": "9f" * 32, "code": "e4" * 32},
         runId="ab" * 16,
     )
