@@ -22,6 +22,7 @@ from gptlab.ablation.report.pictures import pictures, png
 from gptlab.ablation.report.rates import lowest_by_value
 from gptlab.ablation.report.terminal import terminal
 from gptlab.ablation.report.words import sentence
+from gptlab.ablation.scaling import scaling_of
 from gptlab.statistics.paired import paired
 from gptlab.tracking.facts import clean_key
 from tests.ablation_results import (
@@ -203,6 +204,24 @@ def test_the_laws_are_told_everywhere() -> None:
     for text in (terminal(found, laws=laws), markdown(found, laws).replace("\\", ""), page(found, laws)):
         assert "position=rope: baseline L = 2.0, arm L = 1.9." in text
         assert "norm=layernorm: the sign changes." in text
+
+
+def test_the_laws_that_are_fitted_here_are_taken() -> None:
+    found = with_sizes()
+    laws = {arm.name: scaling_of(arm.sizes) for arm in found.arms}
+    text = terminal(found, laws=laws)
+    assert re.search(r"position=rope: baseline L = \S+ · N\^-\S+ \+ 1\.\d+, arm L = ", text)
+    assert (
+        "norm=layernorm: " in text
+        and "No extrapolation: the arm is better at 49,152, 196,608 parameters" in text
+    )
+    left = pictures(found, laws)["scaling.png"].axes[0]
+    dashed = [line for line in left.lines if line.get_linestyle() == "--"]
+    points = {line.get_label(): line.get_xydata() for line in left.lines if line.get_marker() == "o"}
+    # The first law is that of the baseline, and goes through its losses.
+    assert np.interp(points["baseline"][1][0], *dashed[0].get_data()) == pytest.approx(
+        points["baseline"][1][1], abs=0.01
+    )
 
 
 def test_no_curves_no_picture_of_them() -> None:
