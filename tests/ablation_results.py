@@ -22,9 +22,8 @@ from gptlab.ablation.result import (
 )
 
 BASELINE = 2.1
-HOSTILE = (
-    "</td><script>alert('{{style}}')</script>|`$x$ \x1b[31m\u202e\ud800 [a](javascript:alert(1)) @all\nnext"
-)
+HALF = chr(0xD800)  # of a letter: no bytes stand for it
+HOSTILE = f"</td><script>alert('{{{{style}}}}')</script>|`$x$ \x1b[31m\u202e{HALF} [a](javascript:alert(1)) @all\nnext"
 LONG = "experiment=" + "averyveryverylongnameofanarm" * 6
 
 
@@ -109,7 +108,7 @@ def ablation(arms: Sequence[ArmResult], **more: object) -> Ablation:
     found = Ablation(
         question="tiny: model/norm=layernorm, model/activation=gelu or squaredrelu?",
         command=["+experiment=tiny", "arms=[model/norm=layernorm, model/activation=squaredrelu]", "seeds=12"],
-        date="2026-11-29 08:30",
+        date="2026-11-29T08:30:00+00:00",
         folder="multirun/ablate",
         baseline=Setting({}, seed_runs("baseline", BASELINE, 12), costs()),
         noise=Noise(
@@ -121,7 +120,7 @@ def ablation(arms: Sequence[ArmResult], **more: object) -> Ablation:
         epsilon=0.01,
         match="steps",
         baselineOverrides=["+experiment=tiny"],
-        versions={"gptlab": "0.1.0", "jax": "0.10.2", "python": "3.12.4"},
+        versions={"gptlab": "0.1.0", "version.jax": "0.10.2", "python": "3.12.4"},
         digests={"data": "9f" * 32, "code": "e4" * 32},
         runId="ab" * 16,
     )
@@ -149,7 +148,7 @@ def with_failures() -> Ablation:
     return ablation(
         [
             arm("norm=none", compared(None, seeds=6, verdict="failed", lost=6)),
-            arm("activation=gelu", compared(0.052, 0.03, None, "failed", 6, lost=2)),
+            arm("activation=gelu", compared(-0.052, 0.03, None, "failed", 6, lost=2)),
             arm("position=none", compared(1.7, 0.2, 0.0005, "worse")),
             arm("activation=squaredrelu", compared(-0.021)),
             arm("mlp=swiglu", compared(-0.004, 0.012, 0.6, "undecided", needs=40)),
@@ -277,7 +276,15 @@ def hostile() -> Ablation:
     )
 
 
+def extreme() -> Ablation:
+    """Numbers at the edge of what a float holds, and none at all."""
+    found = ablation([arm("huge", compared(5e307, 1e308, 1.0, "worse")), arm("zero", compared(0.0, 0.0))])
+    runs = [replace(run, loss=1e308, curve=[(1, 1e308)]) for run in found.arms[0].setting.runs]
+    huge = replace(found.arms[0], setting=Setting({}, runs, Costs(2**62, 0, 1e300, 0.0)))
+    return replace(found, arms=[huge, found.arms[1]], baseline=Setting({}, [], costs()), seeds=0, looks=[])
+
+
 EXAMPLES = {
     made.__name__: made
-    for made in (plain, with_failures, one_arm, undecided, nine, tuned, with_sizes, hostile)
+    for made in (plain, with_failures, one_arm, undecided, nine, tuned, with_sizes, hostile, extreme)
 }

@@ -88,7 +88,7 @@ def mark_values(axis: Any, values: Mapping[float, str]) -> None:
 
 def number(value: float) -> str:
     """As short as a count can be said: 512, 63.3k, 1.2M."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for size, letter in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.3g}{letter}"
     return f"{value:.4g}"

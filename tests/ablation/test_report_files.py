@@ -22,6 +22,7 @@ from gptlab.ablation.report.pictures import pictures, png
 from gptlab.ablation.report.rates import lowest_by_value
 from gptlab.ablation.report.terminal import terminal
 from gptlab.ablation.report.words import sentence
+from gptlab.ablation.scaling import scaling_of
 from gptlab.statistics.paired import paired
 from gptlab.tracking.facts import clean_key
 from tests.ablation_results import (
@@ -43,7 +44,7 @@ def table_in(content: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content.decode("utf-8"))))
 
 
-@pytest.mark.parametrize("name", ["one_arm", "tuned", "with_sizes", "undecided"])
+@pytest.mark.parametrize("name", ["one_arm", "tuned", "with_sizes", "extreme"])
 def test_all_files_can_be_made(name: str) -> None:
     made = report_files(EXAMPLES[name]())
     assert set(made) <= set(FILES)
@@ -205,6 +206,24 @@ def test_the_laws_are_told_everywhere() -> None:
         assert "norm=layernorm: the sign changes." in text
 
 
+def test_the_laws_that_are_fitted_here_are_taken() -> None:
+    found = with_sizes()
+    laws = {arm.name: scaling_of(arm.sizes) for arm in found.arms}
+    text = terminal(found, laws=laws)
+    assert re.search(r"position=rope: baseline L = \S+ · N\^-\S+ \+ 1\.\d+, arm L = ", text)
+    assert (
+        "norm=layernorm: " in text
+        and "No extrapolation: the arm is better at 49,152, 196,608 parameters" in text
+    )
+    left = pictures(found, laws)["scaling.png"].axes[0]
+    dashed = [line for line in left.lines if line.get_linestyle() == "--"]
+    points = {line.get_label(): line.get_xydata() for line in left.lines if line.get_marker() == "o"}
+    # The first law is that of the baseline, and goes through its losses.
+    assert np.interp(points["baseline"][1][0], *dashed[0].get_data()) == pytest.approx(
+        points["baseline"][1][1], abs=0.01
+    )
+
+
 def test_no_curves_no_picture_of_them() -> None:
     made = one_arm()
     bare = [[run.curve.clear() for run in setting.runs] for _, setting in made.settings]
@@ -227,7 +246,8 @@ def test_mlflow_shows_verdicts_means_and_files() -> None:
     assert shown["metrics"]["loss.activation=squaredrelu"] == pytest.approx(sum(losses) / len(losses))
     assert shown["metrics"]["difference.norm=none"] == 0.061 and shown["metrics"]["noise.deviation"] == 0.025
     assert shown["metrics"]["arms.better"] == 1.0
-    assert re.fullmatch(r"activation=squaredrelu/\d+", shown["best"])
+    mean, ours = sum(losses) / len(losses), made.arms[3].setting.losses
+    assert shown["best"] == f"activation=squaredrelu/{min(ours, key=lambda seed: abs(ours[seed] - mean))}"
     assert len(shown["table"]["data"]) == 5 and all(
         len(row) == len(shown["table"]["columns"]) for row in shown["table"]["data"]
     )

@@ -150,7 +150,7 @@ def test_a_stranger_can_repeat_it() -> None:
     command = f"python -m gptlab ablate +experiment=tiny {arms} seeds=12"
     for told in (
         command,
-        "version of jax 0.10.2",
+        " jax 0.10.2 ",
         "digest of the data " + "9f" * 32,
         "after 6, 9, 12 seeds",
         "0 to 11",

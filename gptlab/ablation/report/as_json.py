@@ -74,8 +74,8 @@ def finite(content: Any) -> Any:
 
 
 def json_text(ablation: Ablation, curves: bool = True) -> str:
-    """One line; halves of letters, which a stranger's name may have, stand as escapes."""
-    return json.dumps(as_json(ablation, curves), allow_nan=False) + "\n"
+    """One line, without its end; halves of letters, which a stranger's name may have, stand as escapes."""
+    return json.dumps(as_json(ablation, curves), allow_nan=False)
 
 
 def from_json(told: Any) -> Ablation:

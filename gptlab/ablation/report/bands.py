@@ -47,10 +47,11 @@ def band(curves: Sequence[Mapping[int, float]]) -> Band | None:
     if not steps:
         return None
     losses = np.array([[curve[step] for step in steps] for curve in curves])
-    means = losses.mean(0)
     if (n := len(curves)) < 2:
-        return Band(steps, means, means, means)
-    half = losses.std(0, ddof=1) / math.sqrt(n) * float(stdtrit(n - 1, 0.975))
+        return Band(steps, losses[0], losses[0], losses[0])
+    with np.errstate(over="ignore", invalid="ignore"):  # of a run that is about to break down
+        means = losses.mean(0)
+        half = losses.std(0, ddof=1) / math.sqrt(n) * float(stdtrit(n - 1, 0.975))
     return Band(steps, means, means - half, means + half)
 
 

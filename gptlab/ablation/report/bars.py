@@ -10,6 +10,7 @@ from gptlab.ablation.result import Comparison
 
 BLANK = "\u2800"  # a blank that no table takes for a space, and that `spaced` makes one
 WIDTH = 25
+LARGEST = 1e100  # beyond it a sum may be none
 FAR = 6  # times the middle one: an interval that reaches further would leave the others a dot
 
 
@@ -23,8 +24,8 @@ class Scale:
 
     def column(self, value: float) -> int:
         """Where a difference stands; what is beyond stands at the end."""
-        share = (value - self.low) / (self.high - self.low)
-        return max(0, min(self.width - 1, round(share * (self.width - 1))))
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return round(share * (self.width - 1))
 
 
 def scale_of(comparisons: Sequence[Comparison], width: int = WIDTH) -> Scale:
@@ -32,7 +33,7 @@ def scale_of(comparisons: Sequence[Comparison], width: int = WIDTH) -> Scale:
     ends = [(c.low, c.high) for c in comparisons if c.low is not None and c.high is not None]
     if not ends:
         return Scale(-1.0, 1.0, width)
-    reaches = [max(-low, high) for low, high in ends]
+    reaches = [min(max(-low, high), LARGEST) for low, high in ends]
     limit = FAR * median(reaches) or max(reaches)
     low = max(-limit, min(0.0, *(low for low, _ in ends)))
     high = min(limit, max(0.0, *(high for _, high in ends)))

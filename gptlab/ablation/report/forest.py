@@ -59,7 +59,9 @@ def forest(ablation: Ablation) -> Picture:
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(arms) - 0.4, -0.6)
-    axes.set_xlim(scale.low, scale.high)
+    # The whole band is seen, unless the intervals would be dots in it.
+    band = 1.2 * ablation.epsilon if ablation.epsilon < scale.high - scale.low else 0.0
+    axes.set_xlim(min(scale.low, -band), max(scale.high, band))
     return figure
 
 

@@ -68,5 +68,8 @@ def series(ablation: Ablation) -> dict[str, list[tuple[int, float]]]:
     found = {}
     for name, band in loss_bands(ablation).items():
         for what, values in (("mean", band.means), ("low", band.lows), ("high", band.highs)):
-            found[f"val/loss.{what}.{name}"] = list(zip(band.steps, values.tolist(), strict=True))
+            points = zip(band.steps, values.tolist(), strict=True)
+            found[f"val/loss.{what}.{name}"] = [
+                (step, value) for step, value in points if math.isfinite(value)
+            ]
     return found

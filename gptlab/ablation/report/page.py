@@ -82,7 +82,7 @@ def headline(ablation: Ablation) -> list[tuple[str, str, str]]:
     if ablation.noise is not None:
         found.append(("noise over seeds", number_text(ablation.noise.deviation, 4), "nats"))
         found.append(("detectable", number_text(ablation.noise.detectable, 4), "nats, with 80% power"))
-    return [*found, ("date", one_line(ablation.date), "")]
+    return [*found, ("date", one_line(ablation.date)[:16].replace("T", " "), "")]
 
 
 def section(title: str, intro: str, content: str) -> str:

@@ -36,7 +36,7 @@ def facts(ablation: Ablation) -> list[tuple[str, str]]:
         ("epsilon", f"{epsilon_text(ablation.epsilon)} nats"),
         ("matched in", ablation.match),
         ("runs", f"{len(runs):,}" + (f", {reused:,} of them there before" if reused else "")),
-        *((f"version of {name}", version) for name, version in ablation.versions.items()),
+        *((name.removeprefix("version."), version) for name, version in ablation.versions.items()),
         *((f"digest of the {name}", digest) for name, digest in ablation.digests.items()),
         ("folder", ablation.folder),
         ("MLflow run", ablation.runId),

@@ -24,7 +24,8 @@ def one_line(text: str, length: int = LABEL) -> str:
 def digits_of(ablation: Ablation) -> int:
     """Behind the point: three, or as many as the narrowest interval needs, five at most."""
     found = [arm.comparison for arm in ablation.arms]
-    widths = [c.high - c.low for c in found if c.low is not None and c.high is not None and c.high > c.low]
+    widths = [c.high - c.low for c in found if c.low is not None and c.high is not None]
+    widths = [width for width in widths if 0 < width < math.inf]
     return min(5, max(3, math.ceil(-math.log10(min(widths))))) if widths else 3
 
 
