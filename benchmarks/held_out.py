@@ -2,9 +2,9 @@
 
     python -m benchmarks.held_out [--seeds 12] [NAME ...]
 
-Trains each setting with each seed, the baseline and two arms, on the split that is held out by default. The losses of
-single documents then tell what it leaves in the loss and in an arm's difference to the baseline, what a smaller one would
-have left, and what the data's own probabilities, as a control variate, take away. Prints its tables.
+Trains each setting with each seed, the baseline and two arms, on the split that is held out by default. The losses
+of single documents then tell what it leaves in the loss and in an arm's difference to the baseline, what a smaller one
+would have left, and what the data's own probabilities, as a control variate, take away. Prints its tables.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Plan:
     in_process: bool
     resume: bool
     anyway: bool
-    rank: str
+    rank: str = "last"
 
 
 @dataclass(frozen=True)
