@@ -15,7 +15,7 @@ def record(
     status: str = FINISHED,
     reason: str = "",
 ) -> JobRecord:
-    """A job whose best validation loss is `loss`; with None it has no losses at all."""
+    """A job whose last and best validation loss is `loss`; with None it has no losses at all."""
     noise = random.Random(number)
     steps = range(50, 1001, 50)
     train = [(s, loss + math.exp(-s / 200) + noise.gauss(0, 0.05)) for s in steps] if loss is not None else []

@@ -104,7 +104,7 @@ ABSENT = {
         "no activation is computed twice; fewer documents at once need less memory. Type train.batchSize=1"
     ),
     "eval_iters eval_batches limit_val_batches": (
-        "all that is held out is evaluated; how much that is, is set. Type data.valFraction=0.02"
+        "all that is held out is evaluated; how much that is, is set. Type data.valFraction=0.1"
     ),
     "early_stopping early_stopping_patience patience": (
         "training goes on to its last step, and the best checkpoint is kept beside the newest, by the loss on what is "

@@ -266,6 +266,8 @@ def check_values(config: Config) -> None:
         )
     if not (math.isfinite(deviation) and deviation >= 0):
         raise UserError(f"model.initStd must be a number from 0 up: got {deviation}. Try model.initStd=0.08.")
+    if config.sweep.rank not in ("last", "best"):
+        raise UserError(f"sweep.rank must be last or best: got {config.sweep.rank}. Try sweep.rank=last.")
     if config.progress not in ("auto", "none"):
         raise UserError(f"progress must be auto or none: got {config.progress}. Try progress=auto.")
 

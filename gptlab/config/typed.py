@@ -109,9 +109,14 @@ class InspectingConfig:
 
 @dataclass
 class SweepConfig:
-    """resume: latest, a sweep's folder or the MLflow id of its parent run: what is not done of it is done."""
+    """resume: latest, a sweep's folder or the MLflow id of its parent run: what is not done of it is done.
+
+    rank: by which validation loss jobs are ranked and a sweeper learns: the last, or the best of all evaluations, which
+    is the lower the more there are.
+    """
 
     resume: str | None = None
+    rank: str = "last"
 
 
 @dataclass

@@ -16,20 +16,21 @@ class Dataset:
     """The base of datasets.
 
     shuffle: in a seeded order, a new one each epoch; else as they come. valFraction: the share of the distinct
-    documents that is held out: none of them is trained on, however often it comes. splitSeed: which ones; null for
-    a split as runs had it whose config has no such key, by the run's seed.
+    documents that is held out: none of them is trained on, however often it comes; null for a fifth, a few thousand
+    at most, and none that comes often (splitting.usual_share). splitSeed: which ones; null for a split as runs had it
+    whose config has no such key, by the run's seed.
     """
 
     shuffle: bool = True
-    valFraction: float = 0.02
+    valFraction: float | None = None
     splitSeed: int | None = 0
 
     def __post_init__(self) -> None:
         if self.splitSeed is not None and self.splitSeed < 0:
             raise UserError(f"data.splitSeed must be at least 0: got {self.splitSeed}. Try data.splitSeed=0.")
-        if not 0 <= self.valFraction < 1:
+        if self.valFraction is not None and not 0 <= self.valFraction < 1:
             raise UserError(
-                f"data.valFraction must be at least 0 and below 1: got {self.valFraction}. Try 0.02, or 0 for none."
+                f"data.valFraction must be at least 0 and below 1: got {self.valFraction}. Try 0.1, or 0 for none."
             )
 
     @property

@@ -120,7 +120,10 @@ class Grammar:
         """
         words = sentence.split()
         candidates = self._by_start.get((len(words), words[0]), []) if words else []
-        found = ((pattern, pattern.weight * pattern.probability(words)) for pattern in candidates)
+        middle = len(words) // 2
+        # Two words more rule out most of them, for less than a probability costs.
+        fitting = (p for p in candidates if words[-1] in p.columns[-1] and words[middle] in p.columns[middle])
+        found = ((pattern, pattern.weight * pattern.probability(words)) for pattern in fitting)
         return [(pattern, probability) for pattern, probability in found if probability]
 
     @cached_property

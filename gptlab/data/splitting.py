@@ -18,6 +18,10 @@ from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
 
 LARGEST = 0.05  # of what is held out: one document that were more would decide the loss by itself
+# Where no share is given: what leaves the difference of two models to their seeds (python -m benchmarks.held_out).
+SHARE = 0.2
+MOST = 4000  # distinct documents: more would cost time and tell no more
+OFTEN = 0.001  # of what is held out: few that come often would be most of its noise
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 NO_KEYS = np.empty(0, dtype=np.uint64)
 
@@ -55,7 +59,7 @@ def split(
     documents: Documents,
     keys: np.ndarray,
     *,
-    valFraction: float,
+    valFraction: float | None,
     splitSeed: int,
     shuffle: bool,
     seed: int,
@@ -64,9 +68,10 @@ def split(
     """The documents in the order to train on (with `shuffle` the seed's), and those held out.
 
     keys (N,): equal for equal documents. A distinct document is held out by what it says and by splitSeed,
-    whatever the others are: first come those that splitSeed ranks first, `valFraction` of the distinct ones, one at
-    least where there are two. One that comes so often that it would be more than LARGEST of what is held out is trained
-    on. before: the sides of earlier runs; they stay as they were, whatever the share.
+    whatever the others are: first come those that splitSeed ranks first, `valFraction` of the distinct ones (None: the
+    usual share), one at least where there are two. One that comes so often that it would be more than LARGEST (with the
+    usual share OFTEN) of what is held out is trained on. before: the sides of earlier runs; they stay as they were,
+    whatever the share.
 
     Raises UserError if nothing is left to train on.
     """
@@ -81,10 +86,13 @@ def split(
         )
     kept = int(counts[held | trained].sum())
     lack = ""
+    largest = LARGEST
+    if valFraction is None:
+        valFraction, largest = usual_share(len(distinct)), OFTEN
     if valFraction:
         free = ranked(np.flatnonzero(~held & ~trained), distinct, splitSeed)
         wanted = max(1, round(len(distinct) * valFraction)) - int(held.sum())
-        most = max(counts[free].min(initial=len(keys)), LARGEST * valFraction * len(keys))
+        most = max(counts[free].min(initial=len(keys)), largest * valFraction * len(keys))
         # One stays to be trained on.
         spare = len(free) - (not trained.any())
         held[free[counts[free] <= most][: max(0, min(wanted, spare))]] = True
@@ -96,6 +104,11 @@ def split(
     order: Order = through(shuffled(len(rest), [seed, 1]), rest) if shuffle else rest
     sides = before.then(distinct[~held], distinct[held])
     return Split(documents[order], documents[rows], sides, digest_of_rows(rows), kept, lack)
+
+
+def usual_share(count: int) -> float:
+    """Of so many documents."""
+    return min(SHARE, MOST / max(count, 1))
 
 
 def ranked(of: np.ndarray, distinct: np.ndarray, splitSeed: int) -> np.ndarray:
@@ -118,10 +131,11 @@ def rows_among(keys: np.ndarray, some: np.ndarray) -> np.ndarray:
 
 
 def split_by_seed(
-    documents: Documents, keys: np.ndarray, *, valFraction: float, shuffle: bool, seed: int
+    documents: Documents, keys: np.ndarray, *, valFraction: float | None, shuffle: bool, seed: int
 ) -> Split:
     """As runs were split whose config has no splitSeed: the last documents after the run's own shuffle."""
     count = len(documents)
+    valFraction = usual_share(count) if valFraction is None else valFraction
     order = np.asarray(shuffled(count, [seed, 1]) if shuffle else InOrder(count))
     train, rows = np.split(order, [count - round(count * valFraction)])
     sides = Sides().then(np.unique(keys[train]), np.unique(keys[rows]))

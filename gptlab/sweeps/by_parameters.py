@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from gptlab.drawing.colors import FAINT, INK
 from gptlab.sweeps.groups import groups_over_seeds
 from gptlab.sweeps.record import JobRecord
 from gptlab.sweeps.style import COLORS, few_log_marks, mark_values, new_figure, number, style
-from gptlab.sweeps.values import finished
+from gptlab.sweeps.values import SEED, finished, numbers, short
 
 
 def best_of_sizes(records: Sequence[JobRecord], keys: Sequence[str]) -> list[tuple[int, float]]:
@@ -77,21 +77,65 @@ def mark_sizes(axis: Any, sizes: Sequence[int]) -> None:
     mark_values(axis, {float(size): number(size) for size in sizes})
 
 
-def law_sentence(best: Sequence[tuple[int, float]], law: PowerLaw | None) -> str:
-    """What was fitted, to what, and why not more; empty for fewer than FEWEST sizes."""
+# What the sizes of one architecture differ in: depth and width are one family in the literature of scaling (Kaplan et
+# al. 2020), and so is how far a model sees.
+SIZES = {f"model.{name}" for name in ("nLayer", "nEmbd", "nHead", "headDim", "blockSize")}
+RATE = "train.learningRate"
+TUNED = 3  # rates, at least: of two none can be within
+
+
+def more_than_sizes(swept: Mapping[str, Sequence[str]]) -> list[str]:
+    """The swept keys that set more apart than sizes, and numbers that are tuned for each size."""
+    plain = {key: key.lstrip("+") for key in swept}
+    return [
+        short(key)
+        for key, name in plain.items()
+        if name not in SIZES | {SEED, RATE}
+        and not (name.startswith(("optimizer.", "schedule.")) and numbers(swept[key]) is not None)
+    ]
+
+
+def rates_of_each(records: Sequence[JobRecord]) -> int:
+    """At how many learning rates each size at least was trained to its end."""
+    rates: dict[int, set[str]] = {}
+    for record in finished(records):
+        if record.parameters:
+            rates.setdefault(record.parameters, set()).add(record.overrides.get(RATE, ""))
+    return min(map(len, rates.values()), default=0)
+
+
+def law_sentence(
+    best: Sequence[tuple[int, float]], law: PowerLaw | None, others: Sequence[str] = (), rates: int = TUNED
+) -> str:
+    """What was fitted, to what, and why not more; empty for fewer than FEWEST sizes.
+
+    others: keys that make another model of the same size. rates: how many learning rates each size had to choose from.
+    """
     if len(best) < FEWEST:
         return ""
+    if others:
+        return (
+            f"No power law: the jobs differ in {', '.join(others)}, not in their sizes alone, and one line through "
+            "different models is no law. Sweep sizes (model.nEmbd, model.nLayer), and what is tuned for each."
+        )
+    rate = ""
+    if rates < TUNED:
+        had = "At one learning rate" if rates < 2 else "Of two learning rates only"
+        rate = (
+            f" {had}, which may not be the best of each size: that bends the line. Tune it for each with "
+            "python -m gptlab ablate ... tune='train.learningRate=log(0.001,0.03,5)', or sweep it, too."
+        )
     if law is None:
-        return f"No power law: over these {len(best)} sizes the loss does not fall with the parameters."
+        return f"No power law: over these {len(best)} sizes the loss does not fall with the parameters.{rate}"
     fitted = (
         f"Power law: {law.formula}, fitted to the best of each of {law.sizes} sizes (b ± {law.errors[0]:.2g}"
     )
     if law.c:
-        return f"{fitted}, c ± {law.errors[1]:.2g})."
+        return f"{fitted}, c ± {law.errors[1]:.2g}).{rate}"
     why = "these sizes do not tell one from zero"
     if len(best) < FEWEST_WITH_FLOOR:
         why = f"fewer than {FEWEST_WITH_FLOOR} sizes tell none"
-    return f"{fitted}); without a floor c: {why}."
+    return f"{fitted}); without a floor c: {why}.{rate}"
 
 
 FEWEST = 4  # sizes that a line is drawn through

@@ -70,7 +70,8 @@ def close_sweep(sweep: OpenSweep, status: str, conclude: Conclude) -> str:
         warn(f"{again}: jobs that had ended there are not in its summary.")
         status = FAILED if status == FINISHED else status
     SweepFolder(folder).update(status=status, reason="", ended=int(time.time() * 1000))
-    records = read_records(folder)
+    # As this command ranks them: that may be another way than when a job was done.
+    records = [replace(record, rank=sweep.plan.rank) for record in read_records(folder)]
     found = concluded(folder, records, sweep.told.name, conclude) if records else None
     if count := compilations():
         show(
@@ -111,7 +112,7 @@ def summed_up(folder: Path, records: list[JobRecord], name: str) -> tuple[str, d
     metrics, tags, best = {}, {}, summary.best
     if best is not None:
         losses = {
-            "val/loss": best.run.bestValLoss,
+            "val/loss": best.run.valLoss,
             "val/best": best.run.bestValLoss,
             "train/smoothedLoss": best.run.smoothedTrainLoss,
             f"{COUNTS}.total": best.run.parameters,

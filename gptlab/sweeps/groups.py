@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+import numpy as np
+
 from gptlab.sweeps.record import JobRecord
 from gptlab.sweeps.values import SEED, distinct, finished, is_lost, labels, ranked, shown_loss, shown_value
 from gptlab.training.metric_rows import loss_text
 
 CONFIDENCE = 0.95
+FEWEST_FOR_P = 6  # seeds: of five even equal signs come by chance in 2 of 32 cases
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,8 @@ class Group:
         return stdev(self.losses) if len(self.losses) > 1 else math.nan
 
     @property
-    def error(self) -> float:
-        """The standard error of the mean."""
-        return self.deviation / math.sqrt(len(self.losses))
+    def by_seed(self) -> dict[str, float]:
+        return {run.overrides.get(SEED, ""): run.score or 0.0 for run in self.runs}
 
     @property
     def name(self) -> str:
@@ -74,37 +76,53 @@ def groups_over_seeds(records: Sequence[JobRecord], keys: Sequence[str]) -> list
 
 @dataclass(frozen=True)
 class Difference:
-    """Between the means of two groups, by Welch's unequal-variances t-test (Welch, 1947).
+    """How far a group is behind another, seed by seed: both began with the same numbers and saw the same data.
 
-    error: the standard error of the difference. freedom: the degrees of freedom (Welch-Satterthwaite).
-    margin: half of the CONFIDENCE interval of a difference that is zero.
+    seeds: those that both have. mean: of the differences, above 0 where the other is lower. margin: half of the
+    CONFIDENCE interval by Student's t. p: of the sign-flip test, None where so few seeds could not reach 0.05. against:
+    seeds in which the sign is another than the mean's.
     """
 
-    size: float
-    error: float
-    freedom: float
+    seeds: int
+    mean: float
     margin: float
+    p: float | None
+    against: int
 
     @property
     def within_spread(self) -> bool:
         """True if seeds alone could have made it."""
-        return self.size <= self.margin
+        return abs(self.mean) <= self.margin if self.p is None else self.p > 1 - CONFIDENCE
+
+
+def behind(group: Group, other: Group) -> list[float]:
+    """By how much, for each seed that both have."""
+    theirs = other.by_seed
+    return [loss - theirs[seed] for seed, loss in group.by_seed.items() if seed in theirs]
+
+
+def margin_of(differences: Sequence[float]) -> float:
+    """Half of the CONFIDENCE interval of their mean; NaN for fewer than two."""
+    if len(differences) < 2:
+        return math.nan
+    from scipy.special import stdtrit  # Student's t, inverted: scipy.stats would take a second to import
+
+    error = stdev(differences) / math.sqrt(len(differences))
+    return float(stdtrit(len(differences) - 1, (1 + CONFIDENCE) / 2)) * error
 
 
 def difference(first: Group, second: Group) -> Difference | None:
-    """None where a group has one seed only, which shows no spread."""
-    if min(len(first.losses), len(second.losses)) < 2:
+    """How far the second is behind; None where they have fewer than two seeds in common."""
+    differences = behind(second, first)
+    if len(differences) < 2:
         return None
-    squares = [(group.error**2, len(group.losses)) for group in (first, second)]
-    total = sum(square for square, _ in squares)
-    size = abs(second.mean - first.mean)
-    if total == 0.0:
-        return Difference(size, 0.0, math.inf, 0.0)
-    from scipy.special import stdtrit  # Student's t, inverted: scipy.stats would take a second to import
+    mean, p = fmean(differences), None
+    if len(differences) >= FEWEST_FOR_P:
+        from gptlab.statistics.paired import sign_flip  # which loads scipy.stats
 
-    freedom = total**2 / sum(square**2 / (n - 1) for square, n in squares)
-    error = math.sqrt(total)
-    return Difference(size, error, freedom, float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error)
+        p = sign_flip(np.array(differences))
+    against = sum(difference * mean < 0 for difference in differences)
+    return Difference(len(differences), mean, margin_of(differences), p, against)
 
 
 def verdict(groups: Sequence[Group]) -> str:
@@ -115,28 +133,25 @@ def verdict(groups: Sequence[Group]) -> str:
     between = difference(first, second)
     if between is None:
         names = [group.name for group in (first, second) if len(group.losses) < 2]
-        have = f"{' and '.join(names)} {'have' if len(names) > 1 else 'has'}"
-        return f"Which is the best cannot be told apart from luck: {have} one seed only."
-    error, margin, size = (loss_text(x, 4) for x in (between.error, between.margin, between.size))
-    how = (
-        f"Welch's standard error of the difference is {error} (n = {len(first.losses)} and "
-        f"{len(second.losses)} different seeds), which puts 95% of what seeds alone would do within {margin}"
-    )
-    few = "; so few seeds tell little" if min(len(first.losses), len(second.losses)) < 5 else ""
-    apart = f"The best two, {first.name} and {second.name}, differ by {size}"
-    spread = max(first.deviation, second.deviation)
+        have = f"{' and '.join(names)} {'have' if len(names) > 1 else 'has'} one seed only"
+        apart = f"{first.name} and {second.name} have fewer than two seeds in common: give both the same"
+        return f"Which is the best cannot be told apart from luck: {have if names else apart}."
+    counts = sorted({len(first.losses), len(second.losses)})
+    of = "" if counts == [between.seeds] else f" of {' and '.join(map(str, counts))}"
+    seeds = f"seed by seed over the {between.seeds} seeds{of} that both have"
+    low, high = (loss_text(between.mean + sign * between.margin, 4) for sign in (-1, 1))
+    how = f"95% interval {low} to {high}"
+    how += f", sign-flip p = {between.p:.2g}" if between.p is not None else ""
+    few = f"; fewer than {FEWEST_FOR_P} seeds reach no p below 0.05" if between.p is None else ""
+    apart = f"The best two, {first.name} and {second.name}, differ by {loss_text(between.mean, 4)} {seeds} ({how}{few})"
     if between.within_spread:
-        distances = (difference(first, group) for group in groups[1:])
-        alike = [other for other in distances if other is not None and other.within_spread]
-        others = f" The same holds for {len(alike) - 1:,} more." if len(alike) > 1 else ""
-        return f"{apart}: no more than seeds alone would do, it may be chance. {how}{few}.{others}"
-    within = f"the spread over seeds ({loss_text(spread, 4)})"
-    if between.size < spread:
-        return (
-            f"{apart}: smaller than {within}, so that single runs often come the other "
-            f"way round, but larger than chance explains in the means. {how}{few}."
+        alike = sum(
+            abs(fmean(d)) <= margin_of(d) for d in (behind(g, first) for g in groups[2:]) if len(d) > 1
         )
-    return f"{apart}: larger than {within}. {how}{few}."
+        others = f" The same holds for {alike:,} more, by their intervals." if alike else ""
+        return f"{apart}: no more than seeds alone would do, it may be chance.{others}"
+    turned = f", and in {between.against} of them it is the other way round" if between.against else ""
+    return f"{apart}: more than seeds alone would do{turned}."
 
 
 @dataclass(frozen=True)

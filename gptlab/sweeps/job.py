@@ -60,7 +60,7 @@ class SweepJob:
     folder: the sweep's, absolute. parent: the MLflow run of the sweep, if any. swept: the keys that
     differ from job to job. tracking: the sweep's own. process: the launching one, see orphans.own_process.
     resumed: when, if it goes on with an earlier one. there: the names in the sweep's folder before it began: what
-    else Hydra makes in it is nobody's but the sweep's.
+    else Hydra makes in it is nobody's but the sweep's. rank: by which loss, see SweepConfig.
     """
 
     folder: str
@@ -71,6 +71,7 @@ class SweepJob:
     cwd: str
     resumed: str
     there: tuple[str, ...]
+    rank: str
 
     def __call__(self, config: DictConfig) -> float:
         """The job's score, which a sweeper may learn from; infinity if it has none."""
@@ -140,6 +141,7 @@ class Job:
             os.path.relpath(self.folder, self.root),
             RUNNING,
             runId="" if self.earlier is None else self.earlier.runId,
+            rank=sweep.rank,
         )
 
     def do(self, config: DictConfig) -> JobRecord | None:
@@ -165,7 +167,7 @@ class Job:
         show(f"{self.record.name}: finished before")
         if self.trial is not None:
             self.trial.replay(record)
-        return record
+        return replace(record, rank=self.sweep.rank)
 
     def stop(self) -> None:
         """Polled between steps: raises Stopped once the process that launched the sweep asks for it, or is gone, Pruned

@@ -33,7 +33,7 @@ class Plan:
     """folder: absolute. swept: keys as typed, with a `+` if they have one. tracking: the first job's.
 
     in_process: whether the jobs run in this process. resume: whether the folder has been begun before.
-    anyway: whether it is gone on with although a plugin has changed.
+    anyway: whether it is gone on with although a plugin has changed. rank: see SweepConfig.
     """
 
     folder: Path
@@ -45,6 +45,7 @@ class Plan:
     in_process: bool
     resume: bool
     anyway: bool
+    rank: str = "last"
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def plan_sweep(line: CommandLine, plugins: Plugins) -> Plan:
         facts.launcher == BASIC,
         reference is not None,
         config.anyway,
+        config.sweep.rank,
     )
 
 

@@ -22,6 +22,7 @@ from gptlab.training.metric_rows import Metrics
 from gptlab.training.smoothing import LOSS, SMOOTHED, smoothed_points, with_smoothed
 
 RECORD = "job.json"
+LAST, BEST = "last", "best"  # see SweepConfig.rank
 POINTS = 200  # that a curve keeps at most
 FINISHED, FAILED, KILLED, PRUNED = "FINISHED", "FAILED", "KILLED", "PRUNED"
 NONE = object()  # in place of what a record does not tell
@@ -38,8 +39,8 @@ class JobRecord:
     overrides: what sets this job apart, as typed: `{"model.nEmbd": "16", "seed": "0"}`.
     folder: relative to the sweep's. refused: failed before it began to train, for what a person can mend.
     smoothedTrainLoss: the last train/smoothedLoss, since a step's own is noise at small batches. diverged: what says
-    that the run has, if it has. curves: `{"train/smoothedLoss": [(step, value), ...], "val/loss": ...}`, thinned to
-    POINTS.
+    that the run has, if it has. rank: LAST or BEST: which validation loss the score is. curves:
+    `{"train/smoothedLoss": [(step, value), ...], "val/loss": ...}`, thinned to POINTS.
     """
 
     number: int
@@ -58,12 +59,14 @@ class JobRecord:
     bestStep: int | None = None
     seconds: float = 0.0
     diverged: str = ""
+    rank: str = LAST
     curves: dict[str, Points] = field(default_factory=dict)
 
     @property
     def score(self) -> float | None:
-        """What jobs are ranked by, the lower the better: the best validation loss, or else the training loss."""
-        return self.smoothedTrainLoss if self.bestValLoss is None else self.bestValLoss
+        """What jobs are ranked by, the lower the better: a validation loss, or else the training loss."""
+        loss = self.bestValLoss if self.rank == BEST else self.valLoss
+        return self.smoothedTrainLoss if loss is None else loss
 
     def write(self, folder: Path) -> None:
         """Keep it in the job's folder, which is made if it is not there."""

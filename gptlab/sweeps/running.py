@@ -185,6 +185,7 @@ def running_jobs(sweep: OpenSweep, choices: list[str], plugins: Plugins) -> Iter
         os.getcwd(),
         str(time.time_ns()) if plan.resume else "",
         sweep.there,
+        plan.rank,
     )
     try:
         explaining = explained(plugins, choices, runs_jobs=True)

@@ -9,10 +9,18 @@ from typing import Any
 
 from gptlab.files import write_bytes
 from gptlab.sweeps.by_key import by_key
-from gptlab.sweeps.by_parameters import PowerLaw, best_of_sizes, by_parameters, fit_power_law, law_sentence
+from gptlab.sweeps.by_parameters import (
+    PowerLaw,
+    best_of_sizes,
+    by_parameters,
+    fit_power_law,
+    law_sentence,
+    more_than_sizes,
+    rates_of_each,
+)
 from gptlab.sweeps.curves import COLOURED, curves_of_jobs
 from gptlab.sweeps.groups import Best, best_of, groups_over_seeds, verdict
-from gptlab.sweeps.record import JobRecord
+from gptlab.sweeps.record import BEST, JobRecord
 from gptlab.sweeps.style import drawing
 from gptlab.sweeps.table import (
     CSV,
@@ -53,12 +61,14 @@ def summarize(folder: Path, records: Sequence[JobRecord], name: str = "") -> Sum
     best = best_of(records, list(swept))
     said = "" if best is None else best.sentence(measured(records))
     sizes = best_of_sizes(records, list(swept))
-    law = fit_power_law(sizes)
+    refusal = more_than_sizes(swept)
+    law = None if refusal else fit_power_law(sizes)
+    law_said = law_sentence(sizes, law, refusal, rates_of_each(records))
     files = {CSV: as_csv(records), **pictures(records, swept, sizes, law, name, best)}
     folder.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
         write_bytes(folder / file, content)
-    text = text_of(records, swept, law_sentence(sizes, law), name, said)
+    text = text_of(records, swept, law_said, name, said)
     return Summary(text, files, as_mlflow(records), best, said)
 
 
@@ -97,8 +107,12 @@ def pictures(
 
 def measured(records: Sequence[JobRecord]) -> str:
     """What the score of these jobs is."""
-    if any(record.bestValLoss is not None for record in records):
-        return "best validation loss"
+    if any(record.valLoss is not None for record in records):
+        return (
+            "best validation loss"
+            if any(record.rank == BEST for record in records)
+            else "last validation loss"
+        )
     return "smoothed training loss"
 
 

@@ -6,10 +6,11 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 from typing import Any
 
 from gptlab.drawing.table import aligned
-from gptlab.sweeps.groups import Group
+from gptlab.sweeps.groups import Group, behind, margin_of
 from gptlab.sweeps.record import FAILED, FINISHED, JobRecord, state_of
 from gptlab.sweeps.values import labels, ranked, shown_loss, shown_value
 
@@ -79,9 +80,9 @@ def printed(records: Sequence[JobRecord], keys: Sequence[str], most: int = SHOWN
     columns += [("parameters", [count(record.parameters) for record in top])]
     if any(record.valLoss is not None for record in order):
         columns += [
+            ("last val", [shown_loss(record.valLoss) for record in top]),
             ("best val", [shown_loss(record.bestValLoss) for record in top]),
             ("at step", [count(record.bestStep) for record in top]),
-            ("last val", [shown_loss(record.valLoss) for record in top]),
         ]
     columns += [
         ("train, smoothed", [shown_loss(record.smoothedTrainLoss) for record in top]),
@@ -93,7 +94,8 @@ def printed(records: Sequence[JobRecord], keys: Sequence[str], most: int = SHOWN
 
 
 def printed_groups(groups: Sequence[Group]) -> str:
-    """Mean and standard deviation over the seeds, a line a group, lowest mean first."""
+    """A line a group, lowest mean first: mean and standard deviation over the seeds, and how far behind the first it
+    is, seed by seed."""
     top = groups[:SHOWN]
     columns: Columns = [
         (label, [shown_value(group.overrides[key]) for group in top])
@@ -107,6 +109,12 @@ def printed_groups(groups: Sequence[Group]) -> str:
         ("highest", [shown_loss(max(group.losses)) for group in top]),
         ("seeds", [count(len(group.losses)) for group in top]),
     ]
+    if len(groups) > 1:
+        apart = [behind(group, groups[0]) for group in top[1:]]
+        columns += [
+            ("behind", ["-", *(shown_loss(fmean(found)) if found else "-" for found in apart)]),
+            ("± 95%", ["-", *(shown_loss(margin_of(found)) if len(found) > 1 else "-" for found in apart)]),
+        ]
     if any(group.jobs > len(group.losses) for group in groups):
         columns += [("left out", [count(group.jobs - len(group.losses)) for group in top])]
     rest = len(groups) - len(top)

@@ -111,6 +111,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "empty folder": (["data=text", "data.path=nothing"], ["data.path", "nothing is an empty folder"]),
     "file that is not UTF-8": (["data=text", "data.path=latin.txt"], ["UTF-8", "latin.txt", "0xe9", "iconv"]),
     "negative splitSeed": (["data.splitSeed=-1"], ["data.splitSeed must be at least 0"]),
+    "sweep.rank": (["sweep.rank=first"], ["sweep.rank must be last or best: got first. Try sweep.rank=last."]),
     "valFraction 1": (["data.valFraction=1"], ["data.valFraction must be", "below 1"]),
     "missing vocabulary": (["tokenizer.path=nosuch.txt"], ["tokenizer.path", "nosuch.txt"]),
     "misspelt key": (["train.numStep=3"], ["'train.numStep'", "Did you mean train.numSteps?"]),

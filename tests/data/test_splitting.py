@@ -151,6 +151,30 @@ def test_nothing_is_held_out_if_nothing_is_asked_for():
     assert (len(found.train), len(found.held_out), found.lack) == (2, 0, "")
 
 
+@pytest.mark.parametrize(("count", "held"), [(1, 0), (2, 1), (5, 1), (50, 10), (2000, 400), (30_000, 4000)])
+def test_without_a_share_a_fifth_is_held_out_a_few_thousand_at_most(count, held):
+    texts = [f"{i:05}" for i in range(count)]
+    tokenizer = CharTokenizer().build(texts)
+    documents = encode(texts, tokenizer, 9)
+    assert len(made(documents, tokenizer, valFraction=None).held_out) == held
+    assert len(
+        split_by_seed(documents, np.arange(count), valFraction=None, shuffle=True, seed=0).held_out
+    ) == min(round(count / 5), 4000)
+
+
+@pytest.mark.parametrize("splitSeed", range(4))
+def test_without_a_share_nothing_that_comes_often_is_held_out(splitSeed):
+    """A line that is half of what is held out, or a few of them, would be most of its noise."""
+    texts = [a + b + c + d for a in "abcd" for b in "abcd" for c in "abcd" for d in "abcd"]
+    often = {text: 1 + i % 3 * 20 for i, text in enumerate(texts)}
+    documents = encode([text for text, times in often.items() for _ in range(times)], TOKENIZER, 9)
+    held = texts_of(made(documents, valFraction=None, splitSeed=splitSeed).held_out)
+    assert len(held) == round(len(texts) / 5) == len(set(held)), "of 256, those that come once"
+    assert len(set(texts_of(made(documents, valFraction=0.2).held_out))) < len(
+        texts_of(made(documents, valFraction=0.2).held_out)
+    )
+
+
 @given(repeated, repeated, shares, shares, st.integers(0, 3))
 def test_what_an_earlier_run_trained_on_or_held_out_stays_so(first, then, share, other, splitSeed):
     before = made(encode(first, TOKENIZER, 9), valFraction=share)

@@ -159,6 +159,7 @@ ROOMS = {
         "model",
         "plugins",
         "runs",
+        "statistics",
         "training",
     },
     "loaded": {
@@ -188,6 +189,7 @@ ROOMS = {
         "launch",
         "plugins",
         "runs",
+        "statistics",
         "tracking",
         "training",
     },

@@ -68,7 +68,9 @@ def test_four_models_in_one_process(folder: Path, capfd: pytest.CaptureFixture[s
         run = sweep_of(folder) / record.folder
         last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
         assert (record.status, record.steps, record.valLoss) == ("FINISHED", 3, last["val/loss"])
-        assert record.score == record.bestValLoss == last["val/loss"] and record.bestStep == 3
+        assert (
+            record.score == record.valLoss == record.bestValLoss == last["val/loss"] and record.bestStep == 3
+        )
     # Best first: the summary's table has the jobs in the order of their scores.
     best = min(records, key=lambda record: record.score or 0.0)
     assert f"best: {best.name}" in out

@@ -134,7 +134,7 @@ def test_a_sweep_that_is_resumed_asks_for_the_same_values(tmp_path: Path) -> Non
         curve = [(step, loss) for step, loss in each.items() if finished or step == 10]
         score = each[STEPS] if finished else each[10]
         status = FINISHED if finished else PRUNED
-        record = JobRecord(0, "", {}, "", status, curves={"val/loss": curve}, bestValLoss=score)
+        record = JobRecord(0, "", {}, "", status, curves={"val/loss": curve}, valLoss=score)
         trial.replay(record)
         second.tell(objective(record))
     assert second.begin()[1].params == following
@@ -149,7 +149,7 @@ def test_the_journal_is_json(five_jobs: Sweep) -> None:
 
 
 def record(status: str, loss: float | None) -> JobRecord:
-    return JobRecord(0, "", {}, "", status, bestValLoss=loss)
+    return JobRecord(0, "", {}, "", status, valLoss=loss)
 
 
 @pytest.mark.parametrize(

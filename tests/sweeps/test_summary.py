@@ -5,14 +5,23 @@ import io
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gptlab.drawing.table import aligned
+from gptlab.sweeps.by_parameters import (
+    best_of_sizes,
+    fit_power_law,
+    law_sentence,
+    more_than_sizes,
+    rates_of_each,
+)
 from gptlab.sweeps.groups import Group, difference, groups_over_seeds, verdict
-from gptlab.sweeps.record import KILLED, PRUNED
+from gptlab.sweeps.record import KILLED, PRUNED, JobRecord
 from gptlab.sweeps.summary import summarize
 from gptlab.sweeps.table import printed
 from gptlab.sweeps.trial import objective
@@ -64,9 +73,9 @@ def test_the_text_says_what_happened_best_first(tmp_path: Path) -> None:
         "learningRate",
         "seed",
         "parameters",
+        "last val",
         "best val",
         "at step",
-        "last val",
         "train,",
         "smoothed",
         "time",
@@ -77,7 +86,7 @@ def test_the_text_says_what_happened_best_first(tmp_path: Path) -> None:
     assert summary.best is not None and summary.best.run.name == "learningRate=0.01 seed=2"
     assert summary.best.overrides == {"train.learningRate": "0.01"}
     assert (
-        "best over seeds: learningRate=0.01, mean best validation loss 2.2000 over 5 seeds; the run nearest to "
+        "best over seeds: learningRate=0.01, mean last validation loss 2.2000 over 5 seeds; the run nearest to "
         "that mean: learningRate=0.01 seed=2, 2.2000"
     ) in summary.text
     reason = "failed: learningRate=0.1 seed=0 and 1 more: the loss is no longer finite at step 200"
@@ -149,8 +158,9 @@ def test_seeds_are_taken_together(tmp_path: Path) -> None:
     text = summarize(tmp_path, rates_and_seeds()).text
     assert "over seeds:" in text
     row = next(line for line in text.partition("over seeds:")[2].splitlines() if line.startswith("1 "))
-    assert row.split() == ["1", "0.01", "2.2000", "0.0158", "2.1800", "2.2200", "5", "0"]
-    assert "larger than the spread over seeds (0.0158)" in text
+    assert row.split() == ["1", "0.01", "2.2000", "0.0158", "2.1800", "2.2200", "5", "-", "-", "0"]
+    assert "differ by 0.2000 seed by seed over the 5 seeds that both have" in text
+    assert "more than seeds alone would do." in text
 
 
 def test_equal_runs_are_one_sample_however_often_and_however_they_are_written(tmp_path: Path) -> None:
@@ -171,10 +181,11 @@ def test_equal_runs_are_one_sample_however_often_and_however_they_are_written(tm
     table = summary.text.partition("over seeds:")[2].splitlines()
     rows = [line.split() for line in table if line.startswith(("1 ", "2 "))]
     assert rows == [
-        ["1", "0.01", "2.1500", "0.2121", "2.0000", "2.3000", "2"],
-        ["2", "0.02", "2.5500", "0.0707", "2.5000", "2.6000", "2"],
+        ["1", "0.01", "2.1500", "0.2121", "2.0000", "2.3000", "2", "-", "-"],
+        # Twelve times the standard error of two differences, 0.5 and 0.3: Student's t of one degree of freedom.
+        ["2", "0.02", "2.5500", "0.0707", "2.5000", "2.6000", "2", "0.4000", "1.2706"],
     ]
-    assert "n = 2 and 2 different seeds" in summary.text
+    assert "over the 2 seeds that both have" in summary.text
     assert "7 jobs repeat the config and seed of another: equal runs count once" in summary.text
     assert "repeat" not in summarize(tmp_path, rates_and_seeds()).text
 
@@ -196,11 +207,11 @@ def test_the_best_is_the_best_setting_over_seeds_and_not_the_luckiest_run(tmp_pa
     assert summary.best is not None and summary.best.overrides == {"train.learningRate": "0.01"}
     assert summary.best.run.number == 4 and summary.said in summary.text
     assert summary.said.startswith(
-        "best over seeds: learningRate=0.01, mean best validation loss 2.1500 over 3"
+        "best over seeds: learningRate=0.01, mean last validation loss 2.1500 over 3"
     )
     only_seeds = [record(i, {"seed": str(i)}, 2.0 + i) for i in range(3)]
     said = summarize(tmp_path, only_seeds).said
-    assert said.startswith("best over seeds: all jobs, mean best validation loss 3.0000 over 3 seeds")
+    assert said.startswith("best over seeds: all jobs, mean last validation loss 3.0000 over 3 seeds")
 
 
 def test_a_diverged_run_ranks_last_is_shown_and_is_in_no_mean(tmp_path: Path) -> None:
@@ -223,37 +234,136 @@ def test_a_diverged_run_ranks_last_is_shown_and_is_in_no_mean(tmp_path: Path) ->
     assert rows[-1]["diverged"] == reason
 
 
-def test_welch_is_what_scipy_says() -> None:
-    from scipy.stats import ttest_ind
+def group(name: str, losses: dict[int, float]) -> Group:
+    """Of jobs by their seeds."""
+    jobs = [
+        record(i, {"model/norm": name, "seed": str(seed)}, loss)
+        for i, (seed, loss) in enumerate(losses.items())
+    ]
+    (found,) = groups_over_seeds(jobs, ["model/norm", "seed"])
+    return found
 
-    first, second = Group({}, [2.0, 2.1, 2.3, 2.15], 4), Group({}, [2.3, 2.35, 2.2], 3)
+
+def test_a_difference_is_taken_seed_by_seed_as_scipy_takes_it() -> None:
+    from scipy.stats import ttest_rel
+
+    rng = np.random.default_rng(0)
+    luck = rng.normal(2.0, 0.1, 8)  # of a seed, which both have
+    first, second = luck + rng.normal(0, 0.01, 8), luck + rng.normal(0.02, 0.01, 8)
+    found = difference(group("a", dict(enumerate(first))), group("b", dict(enumerate(second))))
+    known = ttest_rel(second, first)
+    assert found is not None and (found.seeds, found.mean) == (8, pytest.approx((second - first).mean()))
+    low, high = known.confidence_interval(0.95)
+    assert found.margin == pytest.approx((high - low) / 2)
+    assert not found.within_spread, "Welch's test would say that it may be chance"
+
+
+def test_only_seeds_that_both_have_are_compared() -> None:
+    first = group("a", {0: 2.0, 1: 2.1, 2: 2.2, 3: 5.0})
+    second = group("b", {4: 1.0, 2: 2.3, 1: 2.2, 0: 2.1})
     found = difference(first, second)
-    known = ttest_ind(first.losses, second.losses, equal_var=False)
-    assert found is not None
-    assert found.freedom == pytest.approx(known.df)
-    assert found.size / found.error == pytest.approx(abs(known.statistic))
-    assert found.within_spread == (known.pvalue >= 0.05)
+    assert found is not None and (found.seeds, found.mean) == (3, pytest.approx(0.1))
+    assert "differ by 0.1000 seed by seed over the 3 seeds of 4 that both have" in verdict([first, second])
 
 
 @pytest.mark.parametrize(
     ("losses", "said"),
     [
-        ([[2.00, 2.02, 2.04], [2.01, 2.03, 2.05]], "no more than seeds alone would do, it may be chance"),
-        ([[2.00, 2.02, 2.04], [2.50, 2.52, 2.54]], "larger than the spread over seeds"),
-        ([[2.0, 2.2] * 50, [2.05, 2.25] * 50], "single runs often come the other way round"),
-        ([[2.0], [2.1, 2.2]], "seed=a has one seed only"),
-        ([[2.0, 2.0], [2.0, 2.0]], "no more than seeds alone would do, it may be chance"),
-        ([[2.0, 2.0], [2.1, 2.1]], "larger than the spread over seeds (0.0000)"),
-        ([[2.0, 2.1]], ""),
+        ([[2.00, 2.02, 2.04], [2.01, 2.03, 2.02]], ["no more than seeds alone would do, it may be chance"]),
+        # Far less than the spread, and the same in each seed.
+        (
+            [[2.00, 2.20, 2.40], [2.01, 2.212, 2.411]],
+            ["more than seeds alone would do.", "fewer than 6 seeds reach no p"],
+        ),
+        (
+            [[2.0, 2.2, 2.4] * 4, [2.1, 2.15, 2.6] * 4],
+            ["sign-flip p = 0.", "in 4 of them it is the other way round"],
+        ),
+        ([[2.0, 2.2, 2.4, 2.1, 2.3], [2.1, 2.0, 2.5, 2.2, 2.2]], ["it may be chance"]),
+        ([[2.0], [2.1, 2.2]], ["norm=a has one seed only"]),
+        ([[2.0, 2.0], [2.0, 2.0]], ["no more than seeds alone would do, it may be chance"]),
+        ([[2.0, 2.0], [2.1, 2.1]], ["more than seeds alone would do."]),
+        ([[2.0, 2.1]], []),
     ],
 )
-def test_a_difference_is_held_against_the_spread(losses: list[list[float]], said: str) -> None:
-    groups = [Group({"seed": name}, of, len(of)) for name, of in zip("ab", losses, strict=False)]
+def test_a_difference_is_held_against_what_seeds_do(losses: list[list[float]], said: list[str]) -> None:
+    groups = [group(name, dict(enumerate(of))) for name, of in zip("ab", losses, strict=False)]
     sentence = verdict(groups)
-    assert said in sentence
-    if "Welch" in sentence:
-        assert f"(n = {len(losses[0])} and {len(losses[1])} different seeds)" in sentence
-        assert ("so few seeds" in sentence) == (len(losses[0]) < 5)
+    assert all(words in sentence for words in said) and bool(sentence) == bool(said)
+
+
+def test_without_common_seeds_nothing_is_told_apart() -> None:
+    groups = [group("a", {0: 2.0, 1: 2.1}), group("b", {2: 3.0, 3: 3.1})]
+    assert difference(*groups) is None
+    assert "norm=a and norm=b have fewer than two seeds in common: give both the same" in verdict(groups)
+
+
+def test_jobs_are_ranked_by_their_last_loss_unless_the_best_is_asked_for(tmp_path: Path) -> None:
+    jobs = [
+        replace(record(0, {"model.nEmbd": "8"}, 2.0), bestValLoss=1.5),
+        record(1, {"model.nEmbd": "16"}, 1.9),
+    ]
+    assert [job.number for job in ranked(jobs)] == [1, 0] and objective(jobs[0]) == 2.0
+    assert "best: nEmbd=16, last validation loss 1.9000" in summarize(tmp_path, jobs).text
+    asked = [replace(job, rank="best") for job in jobs]
+    assert [job.number for job in ranked(asked)] == [0, 1] and objective(asked[0]) == 1.5
+    assert "best: nEmbd=8, best validation loss 1.5000" in summarize(tmp_path, asked).text
+
+
+def sizes_and(key: str, values: Sequence[str]) -> list[JobRecord]:
+    """Five widths, on a law; each with all values of another key."""
+    jobs = []
+    for width in (8, 16, 32, 64, 128):
+        for value in values:
+            size = 200 * width
+            overrides = {"model.nEmbd": str(width), key: value}
+            jobs.append(record(len(jobs), overrides, 1.5 + 30 * size**-0.5, parameters=size))
+    return jobs
+
+
+def law_of(jobs: list[JobRecord]) -> str:
+    """What is said of the law of these sizes."""
+    swept = swept_values(jobs)
+    sizes = best_of_sizes(jobs, list(swept))
+    return law_sentence(sizes, fit_power_law(sizes), more_than_sizes(swept), rates_of_each(jobs))
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("model/position", ["learned", "rope"]),
+        ("model.tieEmbeddings", ["true", "false"]),
+        ("+experiment", ["tiny", "book"]),
+        ("optimizer", ["adam", "lion"]),
+        ("train.batchSize", ["1", "2"]),
+        ("ops.mul", ["mul", "half"]),
+    ],
+)
+def test_no_law_is_drawn_through_different_models(key: str, values: list[str]) -> None:
+    said = law_of(sizes_and(key, values))
+    assert said.startswith(f"No power law: the jobs differ in {labels([key])[key]}, not in their sizes alone")
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "rates"),
+    [
+        ("seed", ["0", "1"], "At one learning rate"),
+        ("model.nLayer", ["1", "2"], "At one learning rate"),
+        ("optimizer.beta2", ["0.9", "0.99"], "At one learning rate"),
+        ("train.learningRate", ["0.01", "0.02"], "Of two learning rates only"),
+        ("train.learningRate", ["0.003", "0.01", "0.03"], ""),
+    ],
+)
+def test_a_law_of_sizes_says_whether_the_rate_was_tuned(key: str, values: list[str], rates: str) -> None:
+    said = law_of(sizes_and(key, values))
+    assert said.startswith("Power law: L")
+    assert ("which may not be the best of each size" in said) == bool(rates) and rates in said
+
+
+def test_the_summary_refuses_a_law_across_models(tmp_path: Path) -> None:
+    summary = summarize(tmp_path, sizes_and("model/position", ["learned", "rope"]))
+    assert "No power law: the jobs differ in position" in summary.text
+    assert "by-parameters.png" in summary.files
 
 
 def test_a_thousand_jobs_are_summarized_from_their_records(tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+"""The loss of each held-out document by itself, where their mean is not enough."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gptlab.data.documents import Documents
+from gptlab.engines.engine import Session, State
+
+
+def document_nats(session: Session, state: State, documents: Documents) -> np.ndarray:
+    """(N,) the cross-entropy of each document, summed over its predictions, as `session.evaluate` sums them all."""
+    tokens, lengths = documents.tokens, documents.lengths
+    found = np.empty(len(lengths))
+    for at, (row, length) in enumerate(zip(tokens, lengths.tolist(), strict=True)):
+        # All of one length: a model that is compiled is so once. What stands behind a document is not seen by it.
+        logits = session.logits(state, row[:-1])[:length].astype(np.float64)
+        shifted = logits - logits.max(axis=-1, keepdims=True)
+        chosen = shifted[np.arange(length), row[1 : length + 1]]
+        found[at] = (np.log(np.exp(shifted).sum(axis=-1)) - chosen).sum()
+    return found
