@@ -11,8 +11,9 @@ from statistics import fmean
 from gptlab.ablation.arms import Arm, merged
 from gptlab.ablation.cells import Cell, Cells
 from gptlab.ablation.judging import Judged, judge
-from gptlab.ablation.noise import noise_line, noise_of
+from gptlab.ablation.noise import noise_of
 from gptlab.ablation.question import Question
+from gptlab.ablation.report.words import noise_line
 from gptlab.ablation.result import Comparison, Setting, Tuning
 from gptlab.ablation.runs import Runs, Wanted
 from gptlab.ablation.tuning import tuning_of
@@ -215,19 +216,28 @@ class Ablating:
                     f"the budget of {self.question.budget:g} s ended it before {seen} seeds; what is undecided may "
                     "only need more of them"
                 )
+                for table in tables:
+                    self._judge(table, ended=True)
                 break
             yield from self._batch(wanted)
             for table in tables:
                 self._judge(table, seen)
             self._tell(tables, seen)
 
-    def _judge(self, table: Table, seen: int) -> None:
-        """By the seeds that were looked at, whatever other runs there are: a decision is not taken twice."""
-        before = table.seen or [0] * len(table.arms)
-        table.seen = [seen if table.is_open(i) else before[i] for i in range(len(table.arms))]
+    def _judge(self, table: Table, seen: int = 0, ended: bool = False) -> None:
+        """By the seeds that were looked at, whatever other runs there are: a decision is not taken twice.
+
+        ended: whether no more seeds come, so that all of the error that is left may be spent.
+        """
+        if not ended:
+            before = table.seen or [0] * len(table.arms)
+            table.seen = [seen if table.is_open(i) else before[i] for i in range(len(table.arms))]
+        if not table.seen:
+            return
         baseline = self._losses(table.baseline, max(table.seen))
         arms = [self._losses(cell, count) for (_, cell), count in zip(table.arms, table.seen, strict=True)]
-        table.judged = judge(baseline, arms, self.looks, self.question.epsilon, self.question.seeds)
+        looks = [look for look in self.looks if not ended or look <= max(table.seen)]
+        table.judged = judge(baseline, arms, looks, self.question.epsilon, self.question.seeds)
 
     def setting_of(self, arm: Arm | None, size: Size, tuned: bool) -> Setting:
         """The runs that an arm is judged by; of the baseline those that any arm is."""

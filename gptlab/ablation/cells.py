@@ -62,7 +62,7 @@ class Parts:
 
     def __init__(self, config: Config, plugins: Plugins):
         experiment = Experiment.of(config, plugins.registry)
-        self._experiment = experiment
+        self.experiment = experiment
         data = experiment.data
         if not len(data.held_out):
             raise UserError(
@@ -80,7 +80,7 @@ class Parts:
     def summary(self) -> Summary:
         from gptlab.model.summary import summarize
 
-        of = self._experiment
+        of = self.experiment
         return summarize(
             of.definition,
             of.model.ops,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import datetime
 import os
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
 from gptlab.ablation.ablating import Ablating, Table
 from gptlab.ablation.arms import Arm
+from gptlab.ablation.cells import Cell
 from gptlab.ablation.noise import noise_of
-from gptlab.ablation.result import Ablation, ArmResult, AtSize, Setting
+from gptlab.ablation.result import Ablation, ArmResult, AtSize, Noise, Setting
 from gptlab.ablation.speedup import speedup_of
+from gptlab.errors import UserError
 from gptlab.runs.equality import code_digest
+from gptlab.runs.resuming import newest_of
 
 
 def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str]) -> Ablation:
@@ -34,6 +39,8 @@ def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str])
     differences = [differences_of(arm.setting, baseline) for arm in found]
     known = len(losses) > 1
     noise = noise_of(losses, len(question.seeds), differences, max(1, len(arms))) if known else None
+    if noise is not None:
+        noise = with_sampling(noise, ablating.cells.baseline(main), baseline)
     return Ablation(
         question=name,
         command=command,
@@ -88,3 +95,18 @@ def differences_of(arm: Setting, baseline: Setting) -> list[float]:
     """Seed by seed, of the seeds that both have a loss of."""
     before = baseline.losses
     return [loss - before[seed] for seed, loss in arm.losses.items() if seed in before]
+
+
+def with_sampling(noise: Noise, cell: Cell, baseline: Setting) -> Noise:
+    """With what the choice of the held-out documents leaves, by the weights of the first run that is there."""
+    from gptlab.launch.sampling_noise import sampling_noise
+
+    for run in baseline.runs:
+        with suppress(UserError, OSError):
+            experiment, checkpoint = cell.parts.experiment, newest_of(Path(run.folder))
+            state = experiment.state(checkpoint)
+            found = sampling_noise(experiment, experiment.session, state)
+            if found is not None:
+                other = None if found.adjusted is None else found.adjusted.error
+                return replace(noise, sampling=found.plain.error, adjusted=other)
+    return noise

@@ -9,7 +9,7 @@ import numpy as np
 
 from gptlab.ablation.result import Noise
 from gptlab.statistics.paired import ALPHA, deviation_of
-from gptlab.statistics.power import MOST, detectable, seeds_needed
+from gptlab.statistics.power import detectable, seeds_needed
 
 TARGET = 0.01  # nats
 
@@ -33,14 +33,3 @@ def noise_of(
     alpha = ALPHA / arms
     needed = seeds_needed(TARGET, of_differences, alpha=alpha)
     return Noise(deviation, seeds, detectable(seeds, of_differences, alpha=alpha), needed, paired=bool(known))
-
-
-def noise_line(noise: Noise) -> str:
-    """The same in a line."""
-    needed = f"more than {MOST:,}" if noise.needed >= MOST else f"{noise.needed:,}"
-    what = "the paired differences deviate" if noise.paired else "the baseline's loss deviates"
-    guess = "" if noise.paired else ", if pairing gained nothing; it mostly does"
-    return (
-        f"Noise: {what} by {noise.deviation:.4f} nats over seeds. With 80% power {noise.seeds} seeds see a difference "
-        f"of {noise.detectable:.4f}, and {needed} one of {TARGET}{guess}."
-    )

@@ -22,6 +22,7 @@ OWN = ("arms", "minus", "plus", "stack", "seeds", "tune", "sizes", "match", "eps
 MATCHES = ("steps", "params", "flops", "seconds")
 MOST_SEEDS = 1000
 MOST_SETTINGS = 200
+BASELINE = "baseline"  # what the report calls it
 GRID = re.compile(r"(log|linear)\(([^,()]+),([^,()]+),([^,()]+)\)")
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -63,6 +64,8 @@ def question_of(settings: AblateConfig, overrides: Sequence[str], registry: Regi
             "model/activation=gelu]', minus='[norm]' or plus='[+experiment=muon]'."
         )
     names = [arm.name for arm in arms]
+    if BASELINE in names:
+        raise UserError(f"no arm may be called {BASELINE}: rename the experiment.")
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"each arm must be named once: got '{twice}' twice.")
     if not 2 <= settings.seeds <= MOST_SEEDS:

@@ -49,6 +49,7 @@ ROWS = (
     Verb("export", config.ExportConfig, "export latest"),
     Verb("import", config.ImportConfig, "import weights.json", file=f"{FILES}.importing"),
     Verb("ablate", config.AblateConfig, "ablate +experiment=tiny arms='[model/norm=layernorm]'"),
+    Verb("ledger", None),
     Verb("compare", config.CompareConfig, "compare RUN RUN"),
     Verb("inspect", config.InspectConfig, "inspect run=latest text='the cat'"),
     Verb("summary", Config, root="train"),

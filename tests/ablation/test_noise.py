@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from gptlab.ablation.noise import noise_line, noise_of
+from gptlab.ablation.noise import noise_of
+from gptlab.ablation.report.words import noise_line
 from gptlab.statistics.power import detectable, seeds_needed
 
 LOSSES = [1.98, 2.0, 2.02, 2.04]
@@ -25,8 +26,8 @@ def test_once_arms_have_run_their_differences_tell_pooled_over_them() -> None:
     assert found.deviation == pytest.approx(math.sqrt((2 * 0.01**2 + 3 * 0.0) / 5))
     assert found.detectable == pytest.approx(detectable(12, found.deviation))
     assert noise_line(found) == (
-        "Noise: the paired differences deviate by 0.0063 nats over seeds. With 80% power 12 seeds see a difference of "
-        "0.0056, and 6 one of 0.01."
+        "noise: differences of paired runs vary by 0.0063 nats over seeds (standard deviation); 12 seeds can detect a "
+        "difference of 0.0056 with 80% power; 0.01 nats would need 6 seeds."
     )
 
 

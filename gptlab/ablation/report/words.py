@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from gptlab.ablation.result import Ablation, ArmResult, Comparison, Noise, SeedRun, Setting, Speedup
+from gptlab.statistics.power import MOST
 from gptlab.streams import visible
 from gptlab.sweeps.style import LABEL, cut
 from gptlab.training.metric_rows import loss_text
@@ -154,11 +155,14 @@ def noise_line(noise: Noise | None) -> str:
     if noise is None:
         return ""
     varies = "differences of paired runs vary" if noise.paired else "the baseline's loss varies"
+    needed = f"more than {MOST:,} seeds" if noise.needed >= MOST else counted(noise.needed, "seed")
     text = (
-        f"noise: {varies} by {number_text(noise.deviation, 4)} nats over seeds (standard deviation, "
-        f"{counted(noise.seeds, 'seed')}); {counted(noise.seeds, 'seed')} can detect a difference of "
-        f"{number_text(noise.detectable, 4)} with 80% power; 0.01 nats would need {counted(noise.needed, 'seed')}"
+        f"noise: {varies} by {number_text(noise.deviation, 4)} nats over seeds (standard deviation); "
+        f"{counted(noise.seeds, 'seed')} can detect a difference of "
+        f"{number_text(noise.detectable, 4)} with 80% power; 0.01 nats would need {needed}"
     )
+    if not noise.paired:
+        text += ", if pairing gained nothing, which it mostly does"
     if noise.sampling is not None:
         text += (
             f"; the choice of held-out documents leaves a standard error of {number_text(noise.sampling, 4)}"

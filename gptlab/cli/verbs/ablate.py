@@ -55,5 +55,5 @@ def ablate(settings: AblateConfig, line: CommandLine, arguments: list[str], as_j
     if as_json and asked.found is not None:
         from gptlab.ablation.report.as_json import json_text
 
-        show(json_text(asked.found))
+        show(json_text(asked.found, curves=False))
     return status
