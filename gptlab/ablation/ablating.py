@@ -37,6 +37,7 @@ class Table:
     tuned: bool
     baseline: Cell
     arms: list[tuple[Arm, Cell]]
+    seeds: tuple[int, ...]
     judged: list[Judged] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)  # of each arm, the seeds that it is judged by
 
@@ -78,7 +79,7 @@ class Ablating:
         if question.tunes:
             yield from self._tuned([BASELINE, *question.arms])
         yield from self._first(self._cell(BASELINE, self.main, tuned=False))
-        yield from self._decided(self._tables_of(question.arms))
+        yield from self._decided(self._tables_of(question.arms, question.seeds))
         if question.stack:
             yield from self._stacked()
 
@@ -181,7 +182,7 @@ class Ablating:
         noise = noise_of(list(losses.values()), len(self.question.seeds), arms=len(self.question.arms))
         self._say(noise_line(noise))
 
-    def _tables_of(self, arms: Sequence[Arm]) -> list[Table]:
+    def _tables_of(self, arms: Sequence[Arm], seeds: tuple[int, ...]) -> list[Table]:
         kinds = (False, True) if self.question.tunes else (False,)
         return [
             Table(
@@ -189,6 +190,7 @@ class Ablating:
                 tuned,
                 self._cell(BASELINE, size, tuned),
                 [(arm, self._cell(arm, size, tuned)) for arm in arms],
+                seeds,
             )
             for size in self.question.sizes
             for tuned in kinds
@@ -198,7 +200,6 @@ class Ablating:
         """Seeds, look by look, for the arms that are not decided yet."""
         self.tables += tables
         for seen in self.looks:
-            seeds = self.question.seeds[:seen]
             wanted = []
             for table in tables:
                 open_arms = [
@@ -207,6 +208,7 @@ class Ablating:
                     if not table.judged or not table.judged[i].decided
                 ]
                 if open_arms:
+                    seeds = table.seeds[:seen]
                     wanted += [(cell, seed) for cell in (table.baseline, *open_arms) for seed in seeds]
             missing = self.runs.missing(wanted)
             if not wanted:
@@ -234,23 +236,35 @@ class Ablating:
             table.seen = [seen if table.is_open(i) else before[i] for i in range(len(table.arms))]
         if not table.seen:
             return
-        baseline = self._losses(table.baseline, max(table.seen))
-        arms = [self._losses(cell, count) for (_, cell), count in zip(table.arms, table.seen, strict=True)]
+        baseline = self._losses(table.baseline, table.seeds[: max(table.seen)])
+        arms = [
+            self._losses(cell, table.seeds[:count])
+            for (_, cell), count in zip(table.arms, table.seen, strict=True)
+        ]
         looks = [look for look in self.looks if not ended or look <= max(table.seen)]
-        table.judged = judge(baseline, arms, looks, self.question.epsilon, self.question.seeds)
+        table.judged = judge(baseline, arms, looks, self.question.epsilon, table.seeds)
 
-    def setting_of(self, arm: Arm | None, size: Size, tuned: bool) -> Setting:
-        """The runs that an arm is judged by; of the baseline those that any arm is."""
-        seen = self.looks[0]
-        for table in self.tables:
-            if (table.size, table.tuned) == (size, tuned):
-                mine = [
-                    count
-                    for (one, _), count in zip(table.arms, table.seen, strict=False)
-                    if arm in (None, one)
-                ]
-                seen = max([seen, *mine])
-        return self.runs.setting(self._cell(arm or BASELINE, size, tuned), self.question.seeds[:seen])
+    def setting_of(self, arm: Arm, size: Size, tuned: bool) -> Setting:
+        """The runs that an arm is judged by."""
+        table = self._table(arm, size, tuned)
+        at = next(i for i, (one, _) in enumerate(table.arms) if one == arm)
+        seen = table.seen[at] if table.seen else self.looks[0]
+        return self.runs.setting(table.arms[at][1], table.seeds[:seen])
+
+    def baseline_of(self, arm: Arm | None, size: Size, tuned: bool) -> Setting:
+        """The baseline on the seeds that this arm was judged on; for None, those that most arms were."""
+        table = None if not self.tables else self._table(arm, size, tuned)
+        seeds = self.question.seeds if table is None else table.seeds
+        seen = self.looks[0] if table is None else max([self.looks[0], *table.seen])
+        return self.runs.setting(self._cell(BASELINE, size, tuned), seeds[:seen])
+
+    def _table(self, arm: Arm | None, size: Size, tuned: bool) -> Table:
+        return next(
+            table
+            for table in self.tables
+            if (table.size, table.tuned) == (size, tuned)
+            and (arm is None or arm in [one for one, _ in table.arms])
+        )
 
     def comparison_of(self, table: Table, arm: Arm) -> Comparison:
         """What is known of an arm by now; of one that has not been looked at, that it is undecided."""
@@ -259,8 +273,8 @@ class Ablating:
             return table.judged[at].comparison
         return Comparison(0, None, None, None, None, None, "undecided", len(self.question.seeds))
 
-    def _losses(self, cell: Cell, seen: int) -> dict[int, float | None]:
-        return {run.seed: run.loss for run in self.runs.setting(cell, self.question.seeds[:seen]).runs}
+    def _losses(self, cell: Cell, seeds: Sequence[int]) -> dict[int, float | None]:
+        return {run.seed: run.loss for run in self.runs.setting(cell, seeds).runs}
 
     def _tell(self, tables: list[Table], seen: int) -> None:
         for table in tables:
@@ -273,7 +287,7 @@ class Ablating:
                     self._say(f"{seen} seeds: {arm.name}: {size}, {found.verdict}")
 
     def _stacked(self) -> Iterator[Batch]:
-        """An arm with all that were better at once: gains need not add."""
+        """An arm with all that were better at once, since gains need not add, on seeds that chose none of them."""
         table = next(t for t in self.tables if t.size == self.main and t.tuned == self.question.tunes)
         better = [
             arm
@@ -290,7 +304,8 @@ class Ablating:
         )
         if self.question.tunes:
             yield from self._tuned([stack])
-        yield from self._decided(self._tables_of([stack]))
+        seeds = tuple(seed + APART // 2 for seed in self.question.seeds)
+        yield from self._decided(self._tables_of([stack], seeds))
 
 
 def mean_of(losses: dict[int, float], count: int) -> float | None:

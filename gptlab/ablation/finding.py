@@ -26,7 +26,7 @@ def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str])
     tables = {
         (table.size, table.tuned, arm.name): table for table in ablating.tables for arm, _ in table.arms
     }
-    baseline = ablating.setting_of(None, main, tunes)
+    baseline = ablating.baseline_of(None, main, tunes)
     losses = list(baseline.losses.values())
     arms = [
         arm
@@ -35,7 +35,7 @@ def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str])
         for arm, _ in table.arms
     ]
     parts = ablating.cells.baseline(main).parts
-    found = [arm_result(ablating, arm, tables, baseline) for arm in arms]
+    found = [arm_result(ablating, arm, tables) for arm in arms]
     differences = [differences_of(arm.setting, baseline) for arm in found]
     known = len(losses) > 1
     noise = noise_of(losses, len(question.seeds), differences, max(1, len(arms))) if known else None
@@ -62,17 +62,15 @@ def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str])
 
 
 def arm_result(
-    ablating: Ablating, arm: Arm, tables: dict[tuple[tuple[str, ...], bool, str], Table], baseline: Setting
+    ablating: Ablating, arm: Arm, tables: dict[tuple[tuple[str, ...], bool, str], Table]
 ) -> ArmResult:
     question, main = ablating.question, ablating.main
     own = ablating.setting_of(arm, main, question.tunes)
     sizes = []
     if question.sizes != ((),):
         for size in question.sizes:
-            at, there = (
-                ablating.setting_of(arm, size, question.tunes),
-                ablating.setting_of(None, size, question.tunes),
-            )
+            at = ablating.setting_of(arm, size, question.tunes)
+            there = ablating.baseline_of(arm, size, question.tunes)
             comparison = ablating.comparison_of(tables[size, question.tunes, arm.name], arm)
             sizes.append(AtSize(list(size), there.costs.parameters, mean(there), mean(at), comparison))
     return ArmResult(
@@ -80,7 +78,7 @@ def arm_result(
         overrides=list(arm.overrides),
         comparison=ablating.comparison_of(tables[main, question.tunes, arm.name], arm),
         setting=own,
-        speedup=speedup_of(baseline, own),
+        speedup=speedup_of(ablating.baseline_of(arm, main, question.tunes), own),
         untuned=ablating.comparison_of(tables[main, False, arm.name], arm) if question.tunes else None,
         tuning=ablating.tunings.get((arm.name, main)),
         sizes=sizes,
