@@ -17,6 +17,7 @@ from gptlab.ablation.result import Ablation, ArmResult, AtSize, Noise, Setting
 from gptlab.ablation.speedup import speedup_of
 from gptlab.errors import UserError
 from gptlab.runs.equality import code_digest
+from gptlab.runs.folder import SweepFolder
 from gptlab.runs.resuming import newest_of
 
 
@@ -53,6 +54,7 @@ def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str])
         looks=list(ablating.looks),
         epsilon=question.epsilon,
         match=question.match,
+        status=SweepFolder(folder).status,
         notes=[*ablating.cells.notes, *ablating.notes],
         baselineOverrides=list(question.base),
         baselineTuning=ablating.tunings.get(("", main)),

@@ -16,7 +16,6 @@ from gptlab.ablation.question import Question, question_of
 from gptlab.ablation.result import Ablation
 from gptlab.ablation.runs import Runs
 from gptlab.ablation.scaling import scaling_of
-from gptlab.calling import command
 from gptlab.command.composing import compose_job, explained
 from gptlab.command.line import CommandLine, read_command_line
 from gptlab.command.sweepers import check_launcher
@@ -29,7 +28,7 @@ from gptlab.sweeps.closing import OpenSweep
 from gptlab.sweeps.plan import BASIC, Plan, check_trainable, config_of_job, facts_of
 from gptlab.sweeps.record import JobRecord, read_records
 from gptlab.sweeps.running import carry_out, running_jobs, with_folder
-from gptlab.sweeps.sweep import sweep_folder_of
+from gptlab.sweeps.sweep import RESUME, sweep_folder_of
 
 TAKEN = ("train.numSteps", "train.evalEvery")  # by `match`
 
@@ -107,7 +106,8 @@ class Ablate:
             run_batches(arguments, job, self.ablating.batches(), begun)
 
     def _conclude(self, folder: Path, records: list[JobRecord], name: str) -> tuple[str, dict[str, Any]]:
-        self.found = ablation_of(self.ablating, folder, name, [command(), "ablate", *self.arguments])
+        again = [text for text in self.arguments if not text.startswith(f"{RESUME}=")]
+        self.found = ablation_of(self.ablating, folder, name, ["ablate", *again])
         from gptlab.ablation.report import shown_in_mlflow, terminal, write_report
 
         laws = {arm.name: scaling_of(arm.sizes) for arm in self.found.arms if arm.sizes}

@@ -209,11 +209,11 @@ class ScalarSession:
         self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: Settings
     ) -> np.ndarray:
         weights = self.numbers(state)
-        bos = int(prompt[0])
+        bos = self.definition.sizes.vocabSize - 1
         samples = np.full(uniforms.shape, bos, dtype=np.int32)
         for sample, numbers in zip(samples, uniforms, strict=True):
             past = GrowingPast()
-            token = bos
+            token = int(prompt[0])
             for t, uniform in enumerate(numbers.tolist()):
                 seen = np.arange(t + 1, dtype=np.int32)
                 context = Context(seen[-1:], seen, np.ones((1, t + 1), dtype=bool), past.rewind())

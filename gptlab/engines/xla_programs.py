@@ -295,7 +295,7 @@ def generate_program(
         weights: Weights, prompt: jax.Array, known: jax.Array, uniforms: jax.Array, settings: dict[str, Any]
     ) -> jax.Array:
         count, length = uniforms.shape
-        bos = prompt[0]
+        bos, begin = definition.sizes.vocabSize - 1, prompt[0]
         named = tensors(weights, arithmetic)
         seen = np.arange(length, dtype=np.int32)
 
@@ -306,7 +306,7 @@ def generate_program(
 
         recorder = RecordingPast()
         first = Context(seen[:1], seen[:1], np.ones((1, 1), dtype=bool), recorder)
-        jax.eval_shape(lambda token: definition.logits(named, token[None], first).data, bos)
+        jax.eval_shape(lambda token: definition.logits(named, token[None], first).data, begin)
         buffers = [
             tuple(jnp.zeros((count, length, *shape), dtype=arithmetic.dtype) for shape in pair)
             for pair in recorder.shapes
@@ -323,7 +323,7 @@ def generate_program(
             samples = samples.at[:, t].set(tokens)
             return t + 1, tokens, ended | (tokens == bos), buffers, samples
 
-        start = jnp.full((count,), bos, dtype=jnp.int32)
+        start = jnp.full((count,), begin, dtype=jnp.int32)
         samples = jnp.full((count, length), bos, dtype=jnp.int32)
         carry = (jnp.int32(0), start, jnp.zeros((count,), dtype=bool), buffers, samples)
         done = lax.while_loop(lambda c: (c[0] < length) & ~jnp.all(c[2]), step, carry)

@@ -95,7 +95,7 @@ def test_what_is_not_in_the_vocabulary_is_named_at_the_ends_of_a_prompt_too():
 def session_of():
     gpt = make_gpt(initStd=0.5)
     session = ScalarEngine().session(gpt, SGD(), OpTable())
-    return gpt, session, session.init(gpt.initial_weights(1), {})
+    return gpt, session, session.init(gpt.initial_weights(0), {})
 
 
 @pytest.mark.parametrize("prompt", ["", "a ", "\n", "\na", " "], ids=repr)
