@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from gptlab.model.summary import Summary
 
 SEED = "seed"
-EVALUATIONS = 8  # of a run: a curve must show when a loss is reached, and each costs hundreds of steps at batch 1
+EVALUATIONS = (
+    8  # of a run: a curve must show when a loss is reached, and each costs hundreds of steps at batch 1
+)
 WIDTH = "model.nEmbd"
 CLOSE, FAR = (
     0.02,

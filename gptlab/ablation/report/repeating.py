@@ -66,10 +66,10 @@ def method(ablation: Ablation) -> str:
         )
     said += [
         f"Seeds were added up to {ablation.seeds}, with looks after {looks}; the test is a group-sequential sign-flip "
-        "permutation test (Fisher 1935; Mathieu et al. 2023, arXiv 2306.10882) whose error is spent by an "
-        "O'Brien-Fleming-like function (Lan and DeMets 1983), its p values corrected for the number of arms (Holm "
+        "permutation test (Fisher 1935; Mathieu et al. 2023, arXiv 2306.10882) whose error is spent with the cube of "
+        "the share of seeds (alpha spending, Lan and DeMets 1983), its p values corrected for the number of arms (Holm "
         "1979). Intervals are 95% by Student's t; BCa bootstrap intervals (Efron 1987) are beside them in the JSON and "
-        f"the CSV. Equivalence within {epsilon_text(ablation.epsilon)} nats is by two one-sided t tests (Schuirmann "
-        "1987). Runs that broke down count against their arm."
+        f"the CSV. Equivalence within {epsilon_text(ablation.epsilon)} nats is by two one-sided tests (Schuirmann "
+        "1987) of the same kind. Runs that broke down count against their arm."
     ]
     return " ".join(said)
