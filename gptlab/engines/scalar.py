@@ -209,8 +209,7 @@ class ScalarSession:
         self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: Settings
     ) -> np.ndarray:
         weights = self.numbers(state)
-        bos = self.definition.sizes.vocabSize - 1
-        samples = np.full(uniforms.shape, bos, dtype=np.int32)
+        samples = np.zeros(uniforms.shape, dtype=np.int32)
         for sample, numbers in zip(samples, uniforms, strict=True):
             past = GrowingPast()
             token = int(prompt[0])
@@ -220,7 +219,7 @@ class ScalarSession:
                 logits = data_of(self.definition.logits(weights, np.array([token]), context).data)[0]
                 token = int(prompt[t + 1] if t + 1 < len(prompt) else choose(np, logits, uniform, **settings))
                 sample[t] = token
-                if token == bos:
+                if token == len(logits) - 1:  # BOS
                     break
         return samples
 

@@ -295,7 +295,7 @@ def generate_program(
         weights: Weights, prompt: jax.Array, known: jax.Array, uniforms: jax.Array, settings: dict[str, Any]
     ) -> jax.Array:
         count, length = uniforms.shape
-        bos, begin = definition.sizes.vocabSize - 1, prompt[0]
+        begin = prompt[0]
         named = tensors(weights, arithmetic)
         seen = np.arange(length, dtype=np.int32)
 
@@ -306,7 +306,8 @@ def generate_program(
 
         recorder = RecordingPast()
         first = Context(seen[:1], seen[:1], np.ones((1, 1), dtype=bool), recorder)
-        jax.eval_shape(lambda token: definition.logits(named, token[None], first).data, begin)
+        vocabulary = jax.eval_shape(lambda token: definition.logits(named, token[None], first).data, begin)
+        bos = vocabulary.shape[-1] - 1
         buffers = [
             tuple(jnp.zeros((count, length, *shape), dtype=arithmetic.dtype) for shape in pair)
             for pair in recorder.shapes
