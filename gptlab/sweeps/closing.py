@@ -75,7 +75,7 @@ def close_sweep(sweep: OpenSweep, status: str, conclude: Conclude) -> str:
     # Of an ablation all runs may have been there before, so that it had no job.
     there_is = bool(records) or status == FINISHED
     found = concluded(folder, records, sweep.told.name, conclude) if there_is else None
-    if count := compilations():
+    if records and (count := compilations()):
         show(
             f"programs compiled: {count} for {len(records)} jobs, which share them where their shapes are the same"
         )

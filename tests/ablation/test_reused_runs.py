@@ -19,6 +19,7 @@ def test_an_ablation_whose_runs_are_all_there_tells_what_it_found(capfd: pytest.
     again = capfd.readouterr().out
     assert "norm=none cannot be told from the baseline yet" in first
     assert "norm=none cannot be told from the baseline yet" in again
+    assert "compiled" not in again
     reports = list(Path("runs").glob("**/ablation.json"))
     assert len(reports) == 2
     assert len(list(Path("runs").glob("**/run.json"))) == 4
