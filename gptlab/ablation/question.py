@@ -99,8 +99,13 @@ def is_own(override: str) -> bool:
 
 
 def settings_in(text: str) -> tuple[tuple[str, ...], ...]:
-    """`a=log(0.001,0.1,3)` -> `a=0.001`, `a=0.01`, `a=0.1`; of several keys each with each."""
-    words = elements(text, "tune") if is_bracketed(text.strip()) else [text.strip()]
+    """`a=log(0.001,0.1,3)` -> `a=0.001`, `a=0.01`, `a=0.1`; of several keys, `[a=1,2, b=3,4]`, each with each."""
+    words: list[str] = []
+    for word in elements(text, "tune") if is_bracketed(text.strip()) else [text.strip()]:
+        if "=" in word or not words:
+            words.append(word)
+        else:
+            words[-1] += f",{word}"  # a further value of the key before
     choices = [[f"{word.partition('=')[0]}={value}" for value in values_of(word)] for word in words]
     found = tuple(product(*choices))
     if len(found) > MOST_SETTINGS:

@@ -72,8 +72,10 @@ def close_sweep(sweep: OpenSweep, status: str, conclude: Conclude) -> str:
     SweepFolder(folder).update(status=status, reason="", ended=int(time.time() * 1000))
     # As this command ranks them: that may be another way than when a job was done.
     records = [replace(record, rank=sweep.plan.rank) for record in read_records(folder)]
-    found = concluded(folder, records, sweep.told.name, conclude) if records else None
-    if count := compilations():
+    # Of an ablation all runs may have been there before, so that it had no job.
+    there_is = bool(records) or status == FINISHED
+    found = concluded(folder, records, sweep.told.name, conclude) if there_is else None
+    if records and (count := compilations()):
         show(
             f"programs compiled: {count} for {len(records)} jobs, which share them where their shapes are the same"
         )

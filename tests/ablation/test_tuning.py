@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from gptlab.ablation.question import settings_in
 from gptlab.ablation.tuning import tuning_of
 
 RATES = ["0.001", "0.002", "0.004", "0.008"]
@@ -98,3 +99,12 @@ def test_with_two_keys_both_are_typed() -> None:
         for b in ("0.5", "1", "2")
     ]
     assert tuning_of(points).edge == "tune='[a=log(0.375,6,5), b=log(0.5,2,3)]'"
+
+
+def test_what_is_to_be_typed_can_be_read() -> None:
+    points = [({"a": a, "b": b}, float(a) * float(b)) for a in ("16", "32", "64") for b in ("0.9", "0.99")]
+    typed = tuning_of(points).edge
+    assert typed.startswith("tune='[a=4,8,16,32,64, b=")
+    settings = settings_in(typed.removeprefix("tune='").removesuffix("'"))
+    assert settings[0][0] == "a=4" and len(settings) == 5 * len({b for _, b in settings})
+    assert ("a=64", "b=0.99") in settings

@@ -6,7 +6,7 @@ says how a block is meant, in comments right above it:
     <!-- not run (REASON) -->                    nothing of the block
     <!-- not run: COMMAND (REASON) -->           not the commands that begin so
     <!-- stopped once it trains: COMMAND -->     SIGTERM as soon as the first step is logged
-    <!-- output: COMMAND -->                     the block is what that command printed
+    <!-- output: COMMAND -->                     the block is what that command printed; with "not run (REASON)", once
 
 `python -m tests.project.pages` runs all of them and writes what comes out into the pages.
 """
@@ -102,6 +102,8 @@ def follow(page: str, reader: Reader) -> Done:
     """Do what the page says, top to bottom. Raises Mistake for what fails, and for an output of no command."""
     done, outputs = Done(), {}
     for block in blocks_of(page):
+        if block.output_of and "" in block.skipped:
+            continue
         if block.output_of:
             came = [text for command, text in outputs.items() if command.startswith(block.output_of)]
             if not came:

@@ -30,6 +30,8 @@ CALL = "python -m gptlab "
 NOT_RUN = {
     ("README.md", "make test", "it is these tests"),
     ("README.md", "python -m gptlab ui", "a server"),
+    ("docs/ablate.md", "", "it takes minutes"),
+    ("docs/ablate.md", "", "as it came; no two runs take the same seconds"),
     ("docs/checkpoints.md", "mlflow models serve", "a server"),
     ("docs/performance.md", "", "measurements of hours"),
     ("docs/plugins.md", "", "a class that the reader is to imagine"),
@@ -81,7 +83,7 @@ def commands_of(page: str) -> Iterator[str]:
 
 
 # They take words, not a config; or, as `graph expr=`, what is no override. All of them are run below.
-NOT_COMPOSED = ("plugins", "check", "sync", "compare", "export", "import")
+NOT_COMPOSED = ("plugins", "check", "sync", "compare", "ledger", "export", "import")
 OWN_WORDS = ("expr=", "param=", "versus=")
 
 
@@ -98,7 +100,7 @@ def test_each_command_composes(
         verb, rest = verb_of(shlex.split(command))
         if verb in NOT_COMPOSED or "--cfg" in rest or any(text.startswith(OWN_WORDS) for text in rest):
             continue
-        line = read_command_line(rest)
+        line = read_command_line(rest, verb)
         overrides = next(line.jobs()) if line.sweeps else line.flags.overrides
         kept = [text for text in overrides if not text.startswith(("hydra", "+sweep", "resume="))]
         assert main([*([] if verb == "train" else [verb]), *kept, "--cfg", "job"]) == 0, command
@@ -150,6 +152,12 @@ false
 <!-- output: cat -->
 ```
 the dog 2.500
+```
+
+<!-- not run (it takes minutes) -->
+<!-- output: false -->
+```
+the bird
 ```
 
 ```python

@@ -27,7 +27,7 @@ arms, plus  what is put in, one at a time: [model/norm=layernorm, [train.batchSi
             +experiment=muon]; a list in brackets is one arm; of an experiment's file, what the file itself says
 minus       parts that are taken out, one at a time: [norm, position, mlp]
 stack       true: an arm besides with all that were better at once, since gains need not add
-seeds       the most seeds that an arm gets (12): it begins with 6, and those that are decided get no more
+seeds       the most seeds that an arm gets (12): it begins with fewer, and one that is decided gets no more
 tune        values to choose from, for each arm by itself, on seeds of their own: train.learningRate=log(0.001,0.03,5)
 sizes       does it hold? the same at each of these: model.nEmbd=16,32,64,128
 match       what arms share with the baseline: steps (if left out), params, flops, seconds
