@@ -28,7 +28,8 @@ from gptlab.tracking.facts import COUNTS, JOBS
 if TYPE_CHECKING:
     from gptlab.tracking.parent import ParentRun
 
-# What the records of the jobs in a folder show, of a sweep of this name: in words, and for its parent run.
+# What the records of the jobs in a folder show, of a sweep of this name: in words, and for its parent run. There may
+# be none: of an ablation all runs may have been there before.
 Conclude = Callable[[Path, list[JobRecord], str], tuple[str, dict[str, Any]]]
 
 
@@ -72,7 +73,7 @@ def close_sweep(sweep: OpenSweep, status: str, conclude: Conclude) -> str:
     SweepFolder(folder).update(status=status, reason="", ended=int(time.time() * 1000))
     # As this command ranks them: that may be another way than when a job was done.
     records = [replace(record, rank=sweep.plan.rank) for record in read_records(folder)]
-    found = concluded(folder, records, sweep.told.name, conclude) if records else None
+    found = concluded(folder, records, sweep.told.name, conclude)
     if count := compilations():
         show(
             f"programs compiled: {count} for {len(records)} jobs, which share them where their shapes are the same"
@@ -94,7 +95,8 @@ def concluded(folder: Path, records: list[JobRecord], name: str, conclude: Concl
     """What the jobs show, printed; None if it cannot be made, which is said: the sweep must be closed all the same."""
     try:
         text, found = conclude(folder, records, name)
-        show(text)
+        if text:
+            show(text)
         return found
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
@@ -107,6 +109,8 @@ def summed_up(folder: Path, records: list[JobRecord], name: str) -> tuple[str, d
     from gptlab.sweeps.summary import summarize
     from gptlab.sweeps.trial import study_summary
 
+    if not records:
+        return "", {}
     summary = summarize(folder, records, name)
     text = "\n".join(filter(None, [summary.text, study_summary(folder)]))
     metrics, tags, best = {}, {}, summary.best
