@@ -75,7 +75,8 @@ def test_brackets_and_quotes_have_their_other_half_and_each_element_is_something
 
 
 @pytest.mark.parametrize(
-    ("text", "is_one"), [("[a]", True), ("[a], [b]", False), ("[[a], [b]]", True), ("a[0]", False), ("[", False)]
+    ("text", "is_one"),
+    [("[a]", True), ("[a], [b]", False), ("[[a], [b]]", True), ("a[0]", False), ("[", False)],
 )
 def test_one_pair_of_brackets_holds_all(text: str, is_one: bool) -> None:
     assert is_bracketed(text) is is_one
