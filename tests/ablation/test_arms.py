@@ -1,4 +1,4 @@
-"""What is typed of arms is read as overrides that set them apart; what cannot be meant is refused, and how to type it."""
+"""What is typed of arms is read as overrides that set them apart; what cannot be meant is told how to be typed."""
 
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def test_elements_are_split_at_commas_of_the_outer_brackets_alone(text: str, fou
 def test_brackets_and_quotes_have_their_other_half_and_each_element_is_something(
     text: str, said: str
 ) -> None:
-    with pytest.raises(UserError, match="^arms must") as error:
+    with pytest.raises(UserError, match=r"^arms must") as error:
         elements(text, "arms")
     assert said in str(error.value)
 
@@ -144,7 +144,7 @@ def test_an_experiment_that_is_not_there_is_told_with_the_nearest_and_one_that_c
     experiments: Path,
 ) -> None:
     (experiments / "same.yaml").write_text("# @package _global_\ndefaults:\n  - book\n  - _self_\n")
-    with pytest.raises(UserError, match="no experiment is named 'tinny'. Did you mean tiny"):
+    with pytest.raises(UserError, match=r"no experiment is named 'tinny'\. Did you mean tiny"):
         arms_of("[+experiment=tinny]", "plus")
     with pytest.raises(UserError, match="'same' changes nothing"):
         arms_of("[+experiment=same]", "plus")

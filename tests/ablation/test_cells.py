@@ -1,11 +1,11 @@
-"""An arm at one size and setting: what is trained, what it costs, and that its losses say something beside the baseline's."""
+"""An arm at one size and setting: what is trained, what it costs, and that its losses can be compared."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gptlab.ablation.cells import Cell, Cells, differing
+from gptlab.ablation.cells import EVALUATIONS, Cell, Cells, differing
 from gptlab.ablation.question import question_of
 from gptlab.command.composing import prepared
 from gptlab.config.schema import AblateConfig
@@ -15,6 +15,7 @@ from tests.resuming import TINY
 
 BASE = [*TINY, "engine=scalar", "train.numSteps=40"]
 ARM = "model/norm=layernorm"
+EVERY = f"train.evalEvery={40 // EVALUATIONS}"
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +42,10 @@ def test_a_job_is_the_baseline_s_with_what_the_arm_changes_and_its_seed(cells: C
     baseline, arm = cells.baseline(), only(cells, ARM)
     assert baseline.job(7) == [
         *BASE,
-        "train.evalEvery=2",
+        EVERY,
         "seed=7",
     ]  # 20 evaluations show when a loss is reached
-    assert arm.job(7) == [*BASE, ARM, "train.evalEvery=2", "seed=7"]
+    assert arm.job(7) == [*BASE, ARM, EVERY, "seed=7"]
     assert differing(arm.config, baseline.config) == {"model"}
     assert only(cells, ARM).config is arm.config  # composed once, which takes a quarter of a second
     assert cells.of("other", [ARM]).name == "other"
@@ -53,7 +54,7 @@ def test_a_job_is_the_baseline_s_with_what_the_arm_changes_and_its_seed(cells: C
 def test_what_is_typed_of_progress_and_evaluations_holds(plugins: Plugins, folder: Path) -> None:
     base = cells_of(plugins, "progress=auto", "train.evalEvery=40").baseline()
     assert base.config.progress == "auto" and base.config.train.evalEvery == 40
-    assert not [word for word in base.overrides if word in ("progress=none", "train.evalEvery=2")]
+    assert not [word for word in base.overrides if word in ("progress=none", EVERY)]
 
 
 def test_a_setting_is_over_an_arm_and_an_arm_over_a_size(cells: Cells) -> None:

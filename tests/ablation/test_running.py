@@ -1,4 +1,4 @@
-"""Whole ablations: paired by their seeds, never trained twice, stopped and gone on with, with what broke down in them."""
+"""Whole ablations: paired by their seeds, never trained twice, stopped and gone on with, and what broke down shown."""
 
 import json
 from pathlib import Path
