@@ -75,7 +75,7 @@ class Ablating:
         if question.budget is not None:
             yield from self._measured(question.budget)
         if question.match == "seconds":
-            yield from self._calibrated()
+            yield from self._calibrated(question.arms)
         if question.tunes:
             yield from self._tuned([BASELINE, *question.arms])
         yield from self._first(self._cell(BASELINE, self.main, tuned=False))
@@ -113,11 +113,11 @@ class Ablating:
         budget = self.question.budget
         return budget is None or time.monotonic() - self._began + self._lasts(count) <= budget
 
-    def _calibrated(self) -> Iterator[Batch]:
+    def _calibrated(self, arms: Sequence[Arm]) -> Iterator[Batch]:
         """How long a step of each arm takes, beside the baseline's in the same batch."""
         seed, pairs = self.question.seeds[0] + 2 * APART, []
         for size in self.question.sizes:
-            for arm in (BASELINE, *self.question.arms):
+            for arm in (BASELINE, *arms):
                 whole = self._plain(arm, size)
                 short = self.cells.with_steps(whole, max(CALIBRATION, whole.config.train.numSteps // 10))
                 pairs.append((arm, size, short))
@@ -302,6 +302,8 @@ class Ablating:
         stack = Arm(
             f"stack: {' + '.join(arm.name for arm in better)}", tuple(merged(*(a.overrides for a in better)))
         )
+        if self.question.match == "seconds":
+            yield from self._calibrated([stack])
         if self.question.tunes:
             yield from self._tuned([stack])
         seeds = tuple(seed + APART // 2 for seed in self.question.seeds)

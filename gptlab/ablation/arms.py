@@ -102,10 +102,14 @@ def check_override(word: str, key: str) -> None:
         name = experiment_named(word)
         meant = f"+{EXPERIMENT}={name}" if name else f"{word}=..."
         raise UserError(f"each of {key} must read key=value: got '{word}'. Type {meant}.")
-    if parsed(word).is_sweep_override():
-        name, _, values = word.partition("=")
-        each = ", ".join(f"{name}={value}" for value in elements(f"[{values}]", key))
-        raise UserError(f"an arm has one value for each key: got '{word}'. For an arm each, type {each}.")
+    override = parsed(word)
+    if override.is_sweep_override():
+        name = word.partition("=")[0]
+        values = override.sweep_string_iterator() if override.is_discrete_sweep() else ["..."]
+        each = ", ".join(f"{name}={value}" for value in values)
+        raise UserError(
+            f"each of {key} has one value for each key: got '{word}'. For one each, type {key}='[{each}]'."
+        )
 
 
 def named(word: str) -> str | None:

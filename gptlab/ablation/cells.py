@@ -113,9 +113,10 @@ class Cells:
             baseline = self.baseline(size)
             cell = self._cell(name, overrides, size, setting)
             check_comparable(cell, baseline)
-            if not setting and differing(cell.config, baseline.config) == set():
+            if differing(cell.config, self.baseline(size, setting).config) == set():
                 raise UserError(
-                    f"it changes nothing: the baseline has {' '.join(overrides)} already. Leave it out."
+                    f"it changes nothing: the baseline has {' '.join(overrides)} already"
+                    + (", or is tuned over it. Leave it out" if setting else ". Leave it out")
                 )
             return self._matched(cell, overrides, baseline)
         except UserError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -134,7 +135,11 @@ def grid(text: str, word: str) -> list[str]:
         if match is None:
             raise ValueError
         kind, (low, high), count = match[1], (float(match[2]), float(match[3])), int(match[4])
-        if not low < high or not 2 <= count <= MOST_SETTINGS or (kind == "log" and low <= 0):
+        if (
+            not -math.inf < low < high < math.inf
+            or not 2 <= count <= MOST_SETTINGS
+            or (kind == "log" and low <= 0)
+        ):
             raise ValueError
     except ValueError:
         raise UserError(
@@ -151,8 +156,8 @@ def sizes_in(text: str) -> tuple[tuple[str, ...], ...]:
     if is_bracketed(text):
         found = [elements(one, "sizes") if is_bracketed(one) else [one] for one in elements(text, "sizes")]
     else:
-        key, _, values = text.partition("=")
-        found = [[f"{key}={value}"] for value in elements(f"[{values}]", "sizes")]
+        key, equals, values = text.partition("=")
+        found = [[f"{key}={value}"] for value in elements(f"[{values}]", "sizes")] if equals else [[key]]
     for override in (one for size in found for one in size):
         check_override(override, "sizes")
     sizes = tuple(dict.fromkeys(map(tuple, found)))

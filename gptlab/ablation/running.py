@@ -43,6 +43,7 @@ class Ablate:
     arguments: list[str]
     say: Callable[[str], None]
     found: Ablation | None = field(default=None, init=False)
+    ablating: Ablating | None = field(default=None, init=False)
 
     def run(self) -> int:
         """0, or 1 if a run failed. Raises UserError, and Stopped once what there is has been told."""
@@ -99,13 +100,16 @@ class Ablate:
 
         folder, swept = sweep.plan.folder, sweep.plan.swept
         before = {} if self.question.again else finished_runs(Path(RUNS))
-        self.ablating = Ablating(self.question, self.cells, Runs(folder, swept, before), self.say)
+        ablating = Ablating(self.question, self.cells, Runs(folder, swept, before), self.say)
+        self.ablating = ablating
         with running_jobs(sweep, self.jobs.flags.overrides, self.plugins) as job:
             begun = len(read_records(folder, running=True))
             arguments = with_folder(self.jobs, self.jobs.arguments, folder)
-            run_batches(arguments, job, self.ablating.batches(), begun)
+            run_batches(arguments, job, ablating.batches(), begun)
 
     def _conclude(self, folder: Path, records: list[JobRecord], name: str) -> tuple[str, dict[str, Any]]:
+        if self.ablating is None:  # stopped before it began
+            return "", {}
         again = [text for text in self.arguments if not text.startswith(f"{RESUME}=")]
         self.found = ablation_of(self.ablating, folder, name, ["ablate", *again])
         from gptlab.ablation.report import shown_in_mlflow, terminal, write_report

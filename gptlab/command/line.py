@@ -213,9 +213,9 @@ def check_override(override: Override, line: CommandLine) -> None:
         what = f"choose another with {key}=..." if key in groups else f"set it with {key}=..."
         raise UserError(f"no part of the config can be left out: got '{text}'. Leave ~{key} away, or {what}")
     if override.is_sweep_override() and line.verb.single:
-        raise UserError(
-            f"only training sweeps: {line.verb.name} takes one value for each key, and got '{text}'."
-        )
+        name = line.verb.name
+        only = "" if name == "train" else "only training sweeps: "  # as a call, it makes one run, too
+        raise UserError(f"{only}{name} takes one value for each key, and got '{text}'.")
     if override.is_sweep_override() and not line.sweeps:
         raise UserError(
             f"several values for one key make a sweep, which needs -m: got '{text}'. Type python -m gptlab -m "

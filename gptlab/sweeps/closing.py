@@ -28,7 +28,8 @@ from gptlab.tracking.facts import COUNTS, JOBS
 if TYPE_CHECKING:
     from gptlab.tracking.parent import ParentRun
 
-# What the records of the jobs in a folder show, of a sweep of this name: in words, and for its parent run.
+# What the records of the jobs in a folder show, of a sweep of this name: in words, and for its parent run. There may
+# be none: of an ablation all runs may have been there before.
 Conclude = Callable[[Path, list[JobRecord], str], tuple[str, dict[str, Any]]]
 
 
@@ -96,7 +97,8 @@ def concluded(folder: Path, records: list[JobRecord], name: str, conclude: Concl
     """What the jobs show, printed; None if it cannot be made, which is said: the sweep must be closed all the same."""
     try:
         text, found = conclude(folder, records, name)
-        show(text)
+        if text:
+            show(text)
         return found
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
@@ -109,6 +111,8 @@ def summed_up(folder: Path, records: list[JobRecord], name: str) -> tuple[str, d
     from gptlab.sweeps.summary import summarize
     from gptlab.sweeps.trial import study_summary
 
+    if not records:
+        return "", {}
     summary = summarize(folder, records, name)
     text = "\n".join(filter(None, [summary.text, study_summary(folder)]))
     metrics, tags, best = {}, {}, summary.best

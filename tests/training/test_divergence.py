@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.cli import main
-from gptlab.sweeps.closing import JOBS, shown_in_mlflow
+from gptlab.sweeps.closing import JOBS, summed_up, with_counts
 from gptlab.sweeps.compared import run_in
 from gptlab.sweeps.record import read_records
 from gptlab.sweeps.summary import summarize
@@ -136,8 +136,11 @@ def test_a_sweep_tells_its_parent_the_best_setting_the_run_that_stands_for_it_an
     assert [bool(record.diverged) for record in records] == [
         record.overrides["train.learningRate"] == "100" for record in records
     ]
-    summary = summarize(folder, [replace(r, runId=f"run{r.number}") for r in records])
-    found = shown_in_mlflow(records, summary)
+    records = [replace(record, runId=f"run{record.number}") for record in records]
+    summary = summarize(folder, records)
+    text, told = summed_up(folder, records, "")
+    found = with_counts(records, told)
+    assert summary.text in text
     assert found["metrics"][f"{JOBS}.diverged"] == 2 and found["metrics"][f"{JOBS}.finished"] == 4
     assert found["tags"]["bestOverrides"] == "train.learningRate=0.01"
     assert found["tags"]["best"].startswith(
