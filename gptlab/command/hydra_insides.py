@@ -1,4 +1,4 @@
-"""Every use of what Hydra 1.3 keeps to itself. The rest of gptlab keeps to what Hydra documents.
+"""Every use of what Hydra 1.3 keeps to itself, with composed_once.py. The rest of gptlab keeps to what Hydra documents.
 
 `@hydra.main` takes its arguments from sys.argv and from nowhere else (Hydra's issue 2459), and `hydra.compose` neither
 sweeps nor shows anything. So this file calls what those two call:
@@ -6,7 +6,7 @@ sweeps nor shows anything. So this file calls what those two call:
 hydra._internal.utils     get_args_parser: Hydra's flags; create_config_search_path: where configs are looked for
 hydra._internal.hydra     Hydra: composes, runs, sweeps, and shows, what it is given
 hydra.core.plugins       Plugins: makes the launcher that a config asks for
-hydra._internal.config_loader_impl, .callbacks: what Hydra and its jobs are made with
+hydra._internal.callbacks what Hydra and its jobs are made with; .config_loader_impl, in composed_once.py
 hydra.grammar.gen, hydra.core.override_parser.overrides_visitor, create_functions: the grammar of an override
 sys.argv[0], HYDRA_FULL_ERROR: the name that completion is installed for, and that errors are raised, which Hydra
                           takes from there alone
@@ -19,16 +19,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
 
 from antlr4 import CommonTokenStream, InputStream, ParserRuleContext
 from hydra import version
 from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra._internal.utils import get_args_parser as get_args_parser
-from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import create_functions
 from hydra.core.override_parser.overrides_visitor import HydraErrorListener
@@ -38,59 +36,17 @@ from hydra.errors import HydraException, SearchPathException
 from hydra.grammar.gen.OverrideLexer import OverrideLexer as OverrideLexer
 from hydra.grammar.gen.OverrideParser import OverrideParser
 from hydra.types import HydraContext, RunMode, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from gptlab.command.permitted import refuse_code
-from gptlab.command.sweepers import BASIC
+from gptlab.command.composed_once import ComposedOnce
 from gptlab.config.experiments import folder_of
 
-KEPT = 1024  # configs, of 0.15 MB each
 Place = Callable[[DictConfig], AbstractContextManager[None]]
 
 
-class ComposedOnce(ConfigLoaderImpl):
-    """Composes nothing that names code, before anybody acts on it; and a sweep's configs once each.
-
-    Hydra composes all of them to see whether they are legal, then each again.
-
-    A tenth of a second a job, which is a good part of a small one's time.
-    """
-
-    def __init__(self, config_search_path: ConfigSearchPath, keeps: bool) -> None:
-        super().__init__(config_search_path)
-        self._kept: dict[tuple[str, ...], DictConfig] = {}
-        self._keeps = keeps  # whether the same will be asked for again
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_kept": {}}  # what a launcher's processes get
-
-    def load_configuration(self, *args: Any, **how: Any) -> DictConfig:
-        config = super().load_configuration(*args, **how)
-        refuse_code(config.hydra)
-        return config
-
-    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """What is composed for the same overrides a second time is what was composed first; not a third time."""
-        if (
-            not self._keeps or master_config.hydra.sweeper._target_ != BASIC
-        ):  # only that one composes before it runs
-            return super().load_sweep_config(master_config, sweep_overrides)
-        key = tuple(sweep_overrides)
-        found = self._kept.pop(key, None)
-        if found is not None and not OmegaConf.is_readonly(found.hydra):  # else the same job has run before
-            return found
-        config = super().load_sweep_config(master_config, sweep_overrides)
-        if len(self._kept) < KEPT:
-            self._kept[key] = config
-        return config
-
-
 @contextmanager
-def hydra_for(flags: argparse.Namespace, keeps: bool = True) -> Iterator[Hydra]:
-    """A Hydra that looks for configs where the flags say. keeps: see ComposedOnce.
-
-    Raises SearchPathException for a folder that is not there.
-    """
+def hydra_for(flags: argparse.Namespace) -> Iterator[Hydra]:
+    """A Hydra that looks for configs where the flags say. Raises SearchPathException for a folder that is not there."""
     version.setbase("1.3")
     search_path = create_config_search_path(os.path.abspath(flags.config_path or folder_of("conf")))
     if flags.config_dir:
@@ -98,7 +54,7 @@ def hydra_for(flags: argparse.Namespace, keeps: bool = True) -> Iterator[Hydra]:
         if not os.path.isdir(place):
             raise SearchPathException(f"Additional config directory '{place}' not found")
         search_path.prepend("command-line", f"file://{place}", SearchPathQuery(provider="schema"))
-    hydra = Hydra("gptlab", ComposedOnce(search_path, keeps))
+    hydra = Hydra("gptlab", ComposedOnce(search_path))
     GlobalHydra.instance().initialize(hydra)
     try:
         yield hydra
@@ -150,7 +106,7 @@ def run_batches(
     batches: of each job its overrides, whole. begun: how many jobs there were before, from which they are counted.
     """
     flags = get_args_parser().parse_args(arguments)
-    with hydra_for(flags, keeps=False) as hydra:
+    with hydra_for(flags) as hydra:
         config = hydra.compose_config(
             flags.config_name or "train", [*flags.overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN
         )

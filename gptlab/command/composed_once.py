@@ -1,0 +1,66 @@
+"""The configs of a sweep's jobs: what they have in common is composed once, their plain values are set in copies of it.
+
+Hydra composes a job in a tenth of a second, twice: to see whether it is legal, and to run it.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gptlab.command.permitted import refuse_code
+
+KEPT = 256  # configs, of 0.15 MB each
+PLAIN = re.compile(r"[A-Za-z]\w*(\.\w+)*=(true|false|[-+]?\d+(\.\d*)?([eE][-+]?\d+)?)")
+
+
+class ComposedOnce(ConfigLoaderImpl):
+    """Composes nothing that names code, before anybody acts on it; and what the jobs of a sweep share, once."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self._shared: dict[tuple[str, ...], DictConfig] = {}
+        self._parser = OverridesParser.create()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_shared": {}, "_parser": None}  # what a launcher's processes get
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _parser=OverridesParser.create())
+
+    def load_configuration(self, *args: Any, **how: Any) -> DictConfig:
+        config = super().load_configuration(*args, **how)
+        refuse_code(config.hydra)
+        return config
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """What Hydra itself would compose: a test holds the two equal."""
+        plain = [text for text in sweep_overrides if PLAIN.fullmatch(text)]
+        others = tuple(text for text in sweep_overrides if text not in plain)
+        if others not in self._shared:
+            if len(self._shared) >= KEPT:
+                self._shared.clear()
+            self._shared[others] = super().load_sweep_config(master_config, list(others))
+        config = copy.deepcopy(self._shared[others])
+        OmegaConf.copy_cache(from_config=master_config, to_config=config)
+        try:
+            for override in self._parser.parse_overrides(plain):
+                key = override.key_or_group
+                if override.is_hydra_override() or OmegaConf.is_config(OmegaConf.select(config, key)):
+                    raise KeyError(key)
+                OmegaConf.update(config, key, override.value(), merge=True)
+        except (OmegaConfBaseException, KeyError):  # Hydra's own doing, or its words for what is wrong
+            return super().load_sweep_config(master_config, sweep_overrides)
+        job = config.hydra.job
+        config.hydra.overrides.task = sweep_overrides
+        job.override_dirname = get_overrides_dirname(
+            overrides=self._parser.parse_overrides(sweep_overrides), **job.config.override_dirname
+        )
+        return config

@@ -1,0 +1,76 @@
+"""What the jobs of a sweep share is composed once, and each job's config is what Hydra itself would compose."""
+
+import copy
+import pickle
+from collections.abc import Iterator
+
+import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from gptlab.command.composed_once import ComposedOnce
+from gptlab.command.composing import prepared
+from gptlab.command.hydra_insides import hydra_for
+from gptlab.command.line import read_command_line
+
+JOBS = [
+    ["+experiment=tiny", "seed=1"],
+    ["+experiment=tiny", "seed=2"],
+    ["+experiment=book", "seed=2"],
+    ["+experiment=tiny", "seed=1", "train.learningRate=0.02", "train.numSteps=10"],
+    ["+experiment=tiny", "train.learningRate=1", "model.finalNorm=true", "optimizer.beta2=0.999", "seed=3"],
+    ["model/norm=layernorm", "model.norm.scale=true", "model.nEmbd=8"],
+    ["optimizer=sgd", "train.learningRate=1e-1", "description='a, b'"],
+    ["hydra.job.num=7", "seed=1"],
+    ["model.norm=3"],
+    [],
+]
+
+
+@pytest.fixture
+def loader() -> Iterator[tuple[ComposedOnce, DictConfig]]:
+    line = read_command_line(["-m", "+experiment=tiny"], "train", single=True)
+    prepared(line)
+    with hydra_for(line.flags) as hydra:
+        master = hydra.compose_config(
+            "train", ["hydra.mode=MULTIRUN", "hydra.sweep.subdir=x"], RunMode.MULTIRUN
+        )
+        assert isinstance(hydra.config_loader, ComposedOnce)
+        yield hydra.config_loader, master
+
+
+def whole(config: DictConfig) -> object:
+    return OmegaConf.to_container(config, resolve=False)
+
+
+def test_a_job_s_config_is_hydra_s_own(loader: tuple[ComposedOnce, DictConfig]) -> None:
+    once, master = loader
+    for overrides in (*JOBS, *JOBS):
+        expected = ConfigLoaderImpl.load_sweep_config(once, master, list(overrides))
+        found = once.load_sweep_config(master, list(overrides))
+        assert whole(found) == whole(expected), overrides
+        assert OmegaConf.is_struct(found) and not OmegaConf.is_readonly(found.hydra)
+        OmegaConf.set_readonly(found.hydra, True)  # as a job does: no other one has it
+        found.seed = 99
+
+
+@pytest.mark.parametrize("overrides", [["model.nEmbd=1.5"], ["seed=true"], ["nothing=1"]], ids=str)
+def test_what_is_wrong_is_wrong_as_hydra_says_it(
+    loader: tuple[ComposedOnce, DictConfig], overrides: list[str]
+) -> None:
+    once, master = loader
+    with pytest.raises(Exception) as expected:
+        ConfigLoaderImpl.load_sweep_config(once, master, list(overrides))
+    with pytest.raises(type(expected.value)) as found:
+        once.load_sweep_config(master, list(overrides))
+    assert str(found.value) == str(expected.value)
+
+
+def test_it_goes_to_the_processes_of_a_launcher(loader: tuple[ComposedOnce, DictConfig]) -> None:
+    once, master = loader
+    once.load_sweep_config(master, ["seed=1"])
+    there = pickle.loads(pickle.dumps(once))
+    assert whole(there.load_sweep_config(master, ["seed=2"])) == whole(
+        copy.copy(once).load_sweep_config(master, ["seed=2"])
+    )
