@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from gptlab import strict_json
 from gptlab.calling import quoted
 from gptlab.command.as_typed import unquoted
 from gptlab.config.experiments import GROUP as EXPERIMENT
@@ -154,7 +154,7 @@ def values_in(key: str, value: Any) -> Iterable[str]:
     elif isinstance(value, str):
         yield quoted(key, value)
     else:
-        yield f"{key}={json.dumps(value)}"
+        yield f"{key}={strict_json.dumps(value)}"
 
 
 def without(text: str, registry: Registry) -> list[Arm]:

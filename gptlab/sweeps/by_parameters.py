@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gptlab.calling import as_called
 from gptlab.drawing.colors import FAINT, INK
 from gptlab.sweeps.groups import groups_over_seeds
 from gptlab.sweeps.record import JobRecord
@@ -123,7 +124,7 @@ def law_sentence(
         had = "At one learning rate" if rates < 2 else "Of two learning rates only"
         rate = (
             f" {had}, which may not be the best of each size: that bends the line. Tune it for each with "
-            "python -m gptlab ablate ... tune='train.learningRate=log(0.001,0.03,5)', or sweep it, too."
+            f"{as_called('python -m gptlab ablate')} ... tune='train.learningRate=log(0.001,0.03,5)', or sweep it, too."
         )
     if law is None:
         return f"No power law: over these {len(best)} sizes the loss does not fall with the parameters.{rate}"

@@ -50,7 +50,7 @@ def test_latest_is_the_run_whose_weights_are_newest(folder: Path, capfd: pytest.
 
 
 def test_a_run_by_each_of_its_names(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run = train(1, "checkpoint.every=1", "tracking=none")
+    run = train(1, "checkpoint.every=1", "tracking=none", "train.learningRate=1")
     expected = samples(capfd)
     first, last = sorted(run.glob("checkpoints/*"))
     for name in (run, run.absolute(), last, f"{run}/"):

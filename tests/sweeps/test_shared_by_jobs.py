@@ -1,18 +1,15 @@
 """What the jobs of a sweep in one process share: programs, tokens, composed configs, the end of a run's writing."""
 
 import gc
-import pickle
 import threading
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from gptlab.autograd.ops import OpTable
 from gptlab.command.composing import compose, prepared
-from gptlab.command.hydra_insides import BASIC, ComposedOnce, ConfigLoaderImpl, create_config_search_path
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
 from gptlab.data import tokenized
@@ -98,31 +95,6 @@ def test_the_same_texts_are_tokenized_once(monkeypatch):
     assert tokenized.REMEMBERED == 2
     assert tokenize(["the cat", "a bird"], Counting(), settings, QUIET) is other and Counting.built == 3
     assert tokenize(["the cat", "a dog"], Counting(), settings, QUIET) is not first and Counting.built == 4
-
-
-def test_a_config_is_composed_once_for_two_who_ask(monkeypatch):
-    asked = []
-
-    def composed(self, master, overrides):
-        asked.append(overrides)
-        return OmegaConf.create({"hydra": {}})
-
-    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", composed)
-    loader = ComposedOnce(create_config_search_path(None))
-    before = len(pickle.dumps(loader))
-
-    def load(seed: int, sweeper: str = BASIC) -> object:
-        master = OmegaConf.create({"hydra": {"sweeper": {"_target_": sweeper}}})
-        return loader.load_sweep_config(master, [f"seed={seed}"])
-
-    one, other = load(0), load(1)
-    assert load(0) is one is not other
-    assert asked == [["seed=0"], ["seed=1"]]
-    assert load(2, "another.Sweeper") is not load(2, "another.Sweeper"), "who may ask for one job only once"
-    assert load(3) is not pickle.loads(pickle.dumps(loader)).load_sweep_config(
-        OmegaConf.create({"hydra": {"sweeper": {"_target_": BASIC}}}), ["seed=3"]
-    )
-    assert len(pickle.dumps(loader)) == before, "a launcher's processes are not sent what is kept"
 
 
 def test_ends_wait_their_turn_and_all_are_over_at_the_end():
