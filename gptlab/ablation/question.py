@@ -76,6 +76,14 @@ def question_of(settings: AblateConfig, overrides: Sequence[str], registry: Regi
         )
     if settings.match not in MATCHES:
         raise UserError(f"match must be one of {', '.join(MATCHES)}: got {settings.match}.")
+    set_by = {"params": "model.nEmbd", "flops": "train.numSteps", "seconds": "train.numSteps"}.get(
+        settings.match
+    )
+    for arm in arms:
+        if set_by in map(key_of, arm.overrides):
+            raise UserError(
+                f"match={settings.match} sets {set_by}, and so does the arm '{arm.name}': leave one of them out."
+            )
     if settings.epsilon <= 0:
         raise UserError(f"epsilon must be above 0 nats: got {settings.epsilon}. Try epsilon=0.01.")
     first = settings.seed

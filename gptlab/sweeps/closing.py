@@ -97,8 +97,7 @@ def concluded(folder: Path, records: list[JobRecord], name: str, conclude: Concl
     """What the jobs show, printed; None if it cannot be made, which is said: the sweep must be closed all the same."""
     try:
         text, found = conclude(folder, records, name)
-        if text:
-            show(text)
+        show(text)
         return found
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
@@ -111,8 +110,6 @@ def summed_up(folder: Path, records: list[JobRecord], name: str) -> tuple[str, d
     from gptlab.sweeps.summary import summarize
     from gptlab.sweeps.trial import study_summary
 
-    if not records:
-        return "", {}
     summary = summarize(folder, records, name)
     text = "\n".join(filter(None, [summary.text, study_summary(folder)]))
     metrics, tags, best = {}, {}, summary.best
