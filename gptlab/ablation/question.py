@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # The keys of the verb that are no keys of a run.
 OWN = ("arms", "minus", "plus", "stack", "seeds", "tune", "sizes", "match", "epsilon", "budget", "again")
-MATCHES = ("steps", "params", "flops", "seconds")
+# What arms may share with the baseline, and the key that is set for it.
+MATCHES = {"steps": "", "params": "model.nEmbd", "flops": "train.numSteps", "seconds": "train.numSteps"}
 MOST_SEEDS = 1000
 MOST_SETTINGS = 200
 BASELINE = "baseline"  # what the report calls it
@@ -76,13 +77,11 @@ def question_of(settings: AblateConfig, overrides: Sequence[str], registry: Regi
         )
     if settings.match not in MATCHES:
         raise UserError(f"match must be one of {', '.join(MATCHES)}: got {settings.match}.")
-    set_by = {"params": "model.nEmbd", "flops": "train.numSteps", "seconds": "train.numSteps"}.get(
-        settings.match
-    )
     for arm in arms:
-        if set_by in map(key_of, arm.overrides):
+        if MATCHES[settings.match] in map(key_of, arm.overrides):
             raise UserError(
-                f"match={settings.match} sets {set_by}, and so does the arm '{arm.name}': leave one of them out."
+                f"match={settings.match} sets {MATCHES[settings.match]}, and so does the arm '{arm.name}': leave one "
+                "of them out."
             )
     if settings.epsilon <= 0:
         raise UserError(f"epsilon must be above 0 nats: got {settings.epsilon}. Try epsilon=0.01.")

@@ -58,6 +58,11 @@ def test_arms_come_from_arms_minus_and_plus_in_this_order(registry: Registry) ->
         ({"seeds": 1}, "seeds must be 2 to 1,000, and 6 at least to tell a difference from luck: got 1"),
         ({"seeds": 1001}, "seeds must be 2 to 1,000"),
         ({"seeds": -1}, "Try seeds=12"),
+        (
+            {"match": "flops", "arms": "[train.numSteps=9]"},
+            "match=flops sets train.numSteps, and so does the arm",
+        ),
+        ({"match": "params", "arms": "[[x=1, model.nEmbd=8]]"}, "match=params sets model.nEmbd"),
         ({"match": "flop"}, "match must be one of steps, params, flops, seconds: got flop"),
         ({"epsilon": 0.0}, "epsilon must be above 0 nats: got 0.0"),
         ({"epsilon": -0.1}, "epsilon must be above 0"),
