@@ -266,8 +266,9 @@ class Ablating:
             and (arm is None or arm in [one for one, _ in table.arms])
         )
 
-    def comparison_of(self, table: Table, arm: Arm) -> Comparison:
+    def comparison_of(self, arm: Arm, size: Size, tuned: bool) -> Comparison:
         """What is known of an arm by now; of one that has not been looked at, that it is undecided."""
+        table = self._table(arm, size, tuned)
         at = next(i for i, (one, _) in enumerate(table.arms) if one == arm)
         if table.judged:
             return table.judged[at].comparison

@@ -23,14 +23,11 @@ if TYPE_CHECKING:
     from gptlab.model.summary import Summary
 
 SEED = "seed"
-EVALUATIONS = (
-    8  # of a run: a curve must show when a loss is reached, and each costs hundreds of steps at batch 1
-)
 WIDTH = "model.nEmbd"
-CLOSE, FAR = (
-    0.02,
-    0.25,
-)  # how far the parameters of matched arms are apart, as a share: to be told, to be refused
+# Evaluations of a run: a curve must show when a loss is reached, and each costs hundreds of steps at batch 1.
+EVALUATIONS = 8
+# How far the parameters of matched arms are apart, as a share: to be told, to be refused.
+CLOSE, FAR = 0.02, 0.25
 
 
 @dataclass(frozen=True)
@@ -80,17 +77,7 @@ class Parts:
 
     @cached_property
     def summary(self) -> Summary:
-        from gptlab.model.summary import summarize
-
-        of = self.experiment
-        return summarize(
-            of.definition,
-            of.model.ops,
-            of.optimizer,
-            frozen=of.frozen,
-            batchSize=of.config.train.batchSize,
-            dtype=of.engine.dtype,
-        )
+        return self.experiment.summary()
 
 
 class Cells:
@@ -206,7 +193,7 @@ def check_comparable(cell: Cell, baseline: Cell) -> None:
     if mine.tokenizer != its.tokenizer:
         raise UserError(
             "its tokens are not the baseline's, and a loss in nats a token says nothing about other tokens: a longer "
-            "token is harder to foresee. Compare what both cost a character: python -m gptlab compare"
+            "token is harder to foresee. Give both the same tokenizer"
         )
     if mine.blockSize != its.blockSize:
         raise UserError(

@@ -7,12 +7,12 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 
-from gptlab.ablation.ablating import Ablating, Table
+from gptlab.ablation.ablating import Ablating
 from gptlab.ablation.arms import Arm
 from gptlab.ablation.cells import Cell
 from gptlab.ablation.noise import noise_of
+from gptlab.ablation.report.words import mean_loss
 from gptlab.ablation.result import Ablation, ArmResult, AtSize, Noise, Setting
 from gptlab.ablation.speedup import speedup_of
 from gptlab.errors import UserError
@@ -24,9 +24,6 @@ from gptlab.runs.resuming import newest_of
 def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str]) -> Ablation:
     question, main = ablating.question, ablating.main
     tunes = question.tunes
-    tables = {
-        (table.size, table.tuned, arm.name): table for table in ablating.tables for arm, _ in table.arms
-    }
     baseline = ablating.baseline_of(None, main, tunes)
     losses = list(baseline.losses.values())
     arms = [
@@ -36,7 +33,7 @@ def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str])
         for arm, _ in table.arms
     ]
     parts = ablating.cells.baseline(main).parts
-    found = [arm_result(ablating, arm, tables) for arm in arms]
+    found = [arm_result(ablating, arm) for arm in arms]
     differences = [differences_of(arm.setting, baseline) for arm in found]
     known = len(losses) > 1
     noise = noise_of(losses, len(question.seeds), differences, max(1, len(arms))) if known else None
@@ -63,9 +60,7 @@ def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str])
     )
 
 
-def arm_result(
-    ablating: Ablating, arm: Arm, tables: dict[tuple[tuple[str, ...], bool, str], Table]
-) -> ArmResult:
+def arm_result(ablating: Ablating, arm: Arm) -> ArmResult:
     question, main = ablating.question, ablating.main
     own = ablating.setting_of(arm, main, question.tunes)
     sizes = []
@@ -73,22 +68,20 @@ def arm_result(
         for size in question.sizes:
             at = ablating.setting_of(arm, size, question.tunes)
             there = ablating.baseline_of(arm, size, question.tunes)
-            comparison = ablating.comparison_of(tables[size, question.tunes, arm.name], arm)
-            sizes.append(AtSize(list(size), there.costs.parameters, mean(there), mean(at), comparison))
+            comparison = ablating.comparison_of(arm, size, question.tunes)
+            sizes.append(
+                AtSize(list(size), there.costs.parameters, mean_loss(there), mean_loss(at), comparison)
+            )
     return ArmResult(
         name=arm.name,
         overrides=list(arm.overrides),
-        comparison=ablating.comparison_of(tables[main, question.tunes, arm.name], arm),
+        comparison=ablating.comparison_of(arm, main, question.tunes),
         setting=own,
         speedup=speedup_of(ablating.baseline_of(arm, main, question.tunes), own),
-        untuned=ablating.comparison_of(tables[main, False, arm.name], arm) if question.tunes else None,
+        untuned=ablating.comparison_of(arm, main, tuned=False) if question.tunes else None,
         tuning=ablating.tunings.get((arm.name, main)),
         sizes=sizes,
     )
-
-
-def mean(setting: Setting) -> float | None:
-    return fmean(setting.losses.values()) if setting.losses else None
 
 
 def differences_of(arm: Setting, baseline: Setting) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from gptlab.runs.checkpoint.folder import Checkpoint
 from gptlab.training.generation import Sampling
 from gptlab.training.loop import Observer, Plan, Training, log_every
 from gptlab.training.smoothing import SmoothedLoss
+
+if TYPE_CHECKING:
+    from gptlab.model.summary import Summary
 
 
 class Experiment:
@@ -159,6 +162,19 @@ class Experiment:
             observers,
             others=others,
             smoothed=smoothed,
+        )
+
+    def summary(self) -> Summary:
+        """Each part of the model with its shapes and costs, and what a step takes; nothing is trained."""
+        from gptlab.model.summary import summarize
+
+        return summarize(
+            self.definition,
+            self.model.ops,
+            self.optimizer,
+            frozen=self.frozen,
+            batchSize=self.config.train.batchSize,
+            dtype=self.engine.dtype,
         )
 
     def brought_by_plugins(self) -> dict[str, str]:

@@ -274,7 +274,7 @@ def test_a_budget_that_is_spent_before_the_first_look_leaves_arms_undecided(
     made, count = within(first, monkeypatch, doubtful)
     assert count == first
     (arm,) = made.question.arms
-    comparison = made.comparison_of(made.tables[0], arm)
+    comparison = made.comparison_of(arm, made.tables[0].size, made.tables[0].tuned)
     assert (comparison.verdict, comparison.seeds, comparison.difference) == ("undecided", 0, None)
 
 

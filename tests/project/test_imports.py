@@ -105,7 +105,6 @@ ROOMS = {
         "config",
         "drawing",
         "launch",
-        "model",
         "plugins",
         "runs",
         "statistics",

@@ -13,8 +13,6 @@ from gptlab.errors import UserError
 from gptlab.streams import show
 
 if TYPE_CHECKING:
-    from gptlab.launch.experiment import Experiment
-    from gptlab.model.summary import Summary
     from gptlab.plugins.loading import Plugins
 
 VERSUS = "versus"
@@ -50,7 +48,7 @@ def summary(described: list[list[str]], plugins: Plugins) -> int:
     configs = [config_of(words, plugins) for words in described]
     # What is wrong shows before data is read.
     experiments = [Experiment.of(config, plugins.registry) for config in configs]
-    summaries = [summary_of(experiment) for experiment in experiments]
+    summaries = [experiment.summary() for experiment in experiments]
 
     from gptlab.drawing.table import console_here
     from gptlab.model.summary_table import differing, summary_table, versus_table
@@ -100,20 +98,6 @@ def config_of(overrides: list[str], plugins: Plugins) -> Config:
     if config.resume is not None:
         raise UserError("summary describes a config, and resume= goes on with a run: leave it out.")
     return config
-
-
-def summary_of(experiment: Experiment) -> Summary:
-    """Reads the data, for its vocabulary alone. Raises UserError for data that cannot be used."""
-    from gptlab.model.summary import summarize
-
-    return summarize(
-        experiment.definition,
-        experiment.model.ops,
-        experiment.optimizer,
-        frozen=experiment.frozen,
-        batchSize=experiment.config.train.batchSize,
-        dtype=experiment.engine.dtype,
-    )
 
 
 def texts_of(config: Config) -> dict[str, str]:
