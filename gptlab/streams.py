@@ -23,7 +23,8 @@ def show(text: object = "", stream: TextIO | None = None, drawn: bool = False) -
     """
     stream = stream or sys.stdout
     obeys = not drawn and stream is not None and stream.isatty()
-    print(visible(str(text)) if obeys else text, file=stream, flush=True)
+    # In one piece: others may print meanwhile.
+    print(f"{visible(str(text)) if obeys else text}\n", end="", file=stream, flush=True)
 
 
 def visible(text: str) -> str:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 SEED = "seed"
 WIDTH = "model.nEmbd"
 # Evaluations of a run: a curve must show when a loss is reached, and each costs hundreds of steps at batch 1.
-EVALUATIONS = 8
+EVALUATIONS = 5
+QUIET = ("progress=none", "samples.n=0")  # of so many runs nobody reads along
 # How far the parameters of matched arms are apart, as a share: to be told, to be refused.
 CLOSE, FAR = 0.02, 0.25
 
@@ -113,8 +114,8 @@ class Cells:
         self, name: str, overrides: Sequence[str], size: tuple[str, ...], setting: tuple[str, ...]
     ) -> Cell:
         words = merged(self.question.base, size, overrides, setting)
-        if "progress" not in map(key_of, words):
-            words.append("progress=none")
+        typed = set(map(key_of, words))
+        words += [text for text in QUIET if key_of(text) not in typed]
         key = tuple(words)
         if key not in self._composed:
             config = self._config(words)

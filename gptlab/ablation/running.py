@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gptlab.ablation.ablating import Ablating
+from gptlab.ablation.ablating import Ablating, Batch
 from gptlab.ablation.arms import key_of
 from gptlab.ablation.cells import SEED, WIDTH, Cells
 from gptlab.ablation.finding import ablation_of
@@ -25,10 +25,11 @@ from gptlab.plugins.loading import Plugins
 from gptlab.runs.equality import finished_runs
 from gptlab.runs.finding import RUNS
 from gptlab.sweeps.closing import OpenSweep
-from gptlab.sweeps.plan import BASIC, Plan, check_trainable, config_of_job, facts_of
+from gptlab.sweeps.plan import BASIC, Plan, at_once, check_trainable, config_of_job, facts_of
 from gptlab.sweeps.record import JobRecord, read_records
 from gptlab.sweeps.running import carry_out, running_jobs, with_folder
-from gptlab.sweeps.sweep import RESUME, sweep_folder_of
+from gptlab.sweeps.side_by_side import SideBySide
+from gptlab.sweeps.sweep import RESUME, STOP, sweep_folder_of
 
 TAKEN = ("train.numSteps", "train.evalEvery")  # by `match`
 
@@ -93,6 +94,7 @@ class Ablate:
             facts.launcher == BASIC,
             resume is not None,
             checked.anyway,
+            at_once=at_once(checked, facts),
         )
 
     def _jobs(self, sweep: OpenSweep) -> None:
@@ -105,7 +107,8 @@ class Ablate:
         with running_jobs(sweep, self.jobs.flags.overrides, self.plugins) as job:
             begun = len(read_records(folder, running=True))
             arguments = with_folder(self.jobs, self.jobs.arguments, folder)
-            run_batches(arguments, job, ablating.batches(), begun)
+            beside = job if isinstance(job, SideBySide) else None
+            run_batches(arguments, job, until_stopped(ablating.batches(), folder), begun, beside)
 
     def _conclude(self, folder: Path, records: list[JobRecord], name: str) -> tuple[str, dict[str, Any]]:
         if self.ablating is None:  # stopped before it began
@@ -117,6 +120,14 @@ class Ablate:
         laws = {arm.name: scaling_of(arm.sizes) for arm in self.found.arms if arm.sizes}
         files = write_report(self.found, folder, laws)
         return terminal(self.found, laws=laws), shown_in_mlflow(self.found, files)
+
+
+def until_stopped(batches: Iterable[Batch], folder: Path) -> Iterator[Batch]:
+    """No more of them once the jobs were asked to stop."""
+    for batch in batches:
+        yield batch
+        if (folder / STOP).exists():
+            return
 
 
 def jobs_line(question: Question, overrides: list[str]) -> CommandLine:

@@ -96,7 +96,11 @@ def data_and_sides(
         facts["entropyPerWord"] = entropy
         if len(parts.held_out) and dataset.nats("") is not None:
             nats = cast("Callable[[str], float]", dataset.nats)
-            facts |= bounds_of(parts.held_out, table, tokenized.tokenizer, nats)
+            # In sweeps most runs hold out the same.
+            facts |= tokenized.once(
+                ("bounds", repr(dataset), blockSize, parts.digest),
+                lambda: bounds_of(parts.held_out, table, tokenized.tokenizer, nats),
+            )
     counts = len(documents), len(parts.train), len(parts.held_out)
     described = DatasetFacts(config.data.name, dataset.source, tokenized.digest, *counts, facts)
     start = first_token(tokenized.stream, tokenized.tokenizer, dataset.window)

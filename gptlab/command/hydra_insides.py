@@ -19,6 +19,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Protocol
 
 from antlr4 import CommonTokenStream, InputStream, ParserRuleContext
 from hydra import version
@@ -98,8 +100,28 @@ def multirun(arguments: list[str], job: TaskFunction) -> None:
         hydra.multirun(flags.config_name or "train", job, [*flags.overrides, "hydra.mode=MULTIRUN"])
 
 
+class Beside(Protocol):
+    """What may begin jobs in a launcher's place, which spends a quarter of a second on each; some go on meanwhile."""
+
+    def choose(self, waiting: Sequence[Sequence[str]]) -> int:
+        """Which of these jobs, by their overrides, is next."""
+        ...
+
+    def begin(self, config: DictConfig, overrides: list[str], number: int, output: Path) -> None:
+        """config: without Hydra's part."""
+        ...
+
+    def settle(self) -> None:
+        """Wait for all that go on."""
+        ...
+
+
 def run_batches(
-    arguments: list[str], job: TaskFunction, batches: Iterable[Sequence[Sequence[str]]], begun: int
+    arguments: list[str],
+    job: TaskFunction,
+    batches: Iterable[Sequence[Sequence[str]]],
+    begun: int,
+    beside: Beside | None = None,
 ) -> None:
     """Have the launcher that the arguments ask for run jobs, batch after batch: a batch may depend on the last one.
 
@@ -114,11 +136,28 @@ def run_batches(
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=job, config=config
         )
-        for batch in batches:
-            if not batch:
-                continue
-            for done in launcher.launch([list(overrides) for overrides in batch], begun):
+        loader = hydra.config_loader
+        assert isinstance(loader, ComposedOnce)
+
+        def launch(some: Sequence[Sequence[str]], number: int) -> None:
+            for done in launcher.launch([list(overrides) for overrides in some], number):
                 done.return_value  # noqa: B018 - raises what the job raised
+
+        for batch in filter(None, batches):
+            if beside is None or config.hydra.callbacks:
+                launch(batch, begun)
+            else:
+                waiting = list(enumerate(batch, begun))
+                while waiting:
+                    number, overrides = waiting.pop(beside.choose([job for _, job in waiting]))
+                    if (task := loader.plain_job(config, overrides)) is None:
+                        launch([overrides], number)
+                        continue
+                    folder = Path(os.path.abspath(config.hydra.sweep.dir), str(number))
+                    folder.mkdir(parents=True, exist_ok=True)
+                    beside.begin(task, list(overrides), number, folder)
+            if beside is not None:
+                beside.settle()
             begun += len(batch)
 
 

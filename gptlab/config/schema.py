@@ -268,6 +268,8 @@ def check_values(config: Config) -> None:
         raise UserError(f"model.initStd must be a number from 0 up: got {deviation}. Try model.initStd=0.08.")
     if config.sweep.rank not in ("last", "best"):
         raise UserError(f"sweep.rank must be last or best: got {config.sweep.rank}. Try sweep.rank=last.")
+    if config.sweep.jobs is not None and config.sweep.jobs < 1:
+        raise UserError(f"sweep.jobs must be at least 1: got {config.sweep.jobs}. Try sweep.jobs=1, or 2.")
     if config.progress not in ("auto", "none"):
         raise UserError(f"progress must be auto or none: got {config.progress}. Try progress=auto.")
 

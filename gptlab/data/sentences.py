@@ -8,7 +8,7 @@ import math
 import random
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Literal, NamedTuple, cast
 
@@ -38,7 +38,12 @@ _IRREGULAR = {
 
 def generate_sentences(count: int = 30_000) -> list[str]:
     """The first `count` sentences of one endless stream: a shorter corpus is the start of a longer one."""
-    return list(islice(sentence_grammar().sentences(random.Random(_SEED).random), count))
+    return list(_sentences(count))
+
+
+@lru_cache(maxsize=1)  # the runs of a sweep share it
+def _sentences(count: int) -> tuple[str, ...]:
+    return tuple(islice(sentence_grammar().sentences(random.Random(_SEED).random), count))
 
 
 def generate_questions() -> list[str]:

@@ -6,12 +6,13 @@ Legend: N texts, M tokens.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,13 +28,15 @@ from gptlab.data.watching import Watch
 from gptlab.errors import UserError
 from gptlab.files import write_bytes, write_text
 
+T = TypeVar("T")
 FORMAT = 1
 CHECK = 32  # bytes of a SHA-256
 TOKENS, STARTS, STATE = "tokens.bin", "starts.bin", "tokenizer.json"
 PROBES, PROBE = 16, 1 << 10  # texts, and characters of each, that are encoded again: is the code the same?
 REMEMBERED = 2  # streams in memory, of at most reading.IN_MEMORY characters each
-# Of the process: a launcher calls its jobs one after another and hands nothing on.
+# Of the process: a launcher calls its jobs, some side by side, and hands nothing on.
 _latest: dict[str, Tokenized] = {}
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,20 @@ class Tokenized:
     stream: TokenStream
     digest: str
     entry: Path | None = None
+    _known: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, what: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gave the first time, of what is in memory and shared by the runs of a sweep."""
+        if what not in self._known:
+            self._known[what] = make()
+        found: T = self._known[what]
+        return found
 
     def unigram_entropy(self, blockSize: int, window: bool) -> float:
         """That of all documents, in nats; remembered for a stream that is kept, which is gone through once."""
         documents = Cuts(self.stream, blockSize, window)
         if self.entry is None:
-            return documents.unigram_entropy()
+            return self.once(("entropy", blockSize, window), documents.unigram_entropy)
         whole = window or self.stream.longest <= blockSize
         note = self.entry / f"entropy-{'whole' if whole else blockSize}.json"
         try:
@@ -67,7 +78,7 @@ class Tokenized:
         """The documents' keys (N,), see splitting.py; remembered likewise."""
         documents = Cuts(self.stream, blockSize, window)
         if self.entry is None:
-            return document_keys(documents, self.tokenizer)
+            return self.once(("keys", blockSize, window), lambda: document_keys(documents, self.tokenizer))
         whole = not window and self.stream.longest <= blockSize
         name = f"{'window' if window else 'line'}-{'whole' if whole else blockSize}"
         note = self.entry / f"keys-{name}.bin"
@@ -132,13 +143,14 @@ def in_memory(texts: list[str], factory: Any, settings: dict[str, Any]) -> Token
     """These texts encoded, or what the process has of them already: the runs of a sweep mostly share their data."""
     content = content_of(texts)
     key = strict_json.dumps([asdict(content), identity_of(factory, settings)], default=str)
-    if key not in _latest:
-        tokenizer: Tokenizer = factory.build(texts)
-        made = Tokenized(tokenizer, stream_in_memory(texts, tokenizer), content.joined[:16])
-        while len(_latest) >= REMEMBERED:
-            del _latest[next(iter(_latest))]
-        _latest[key] = made
-    return _latest[key]
+    with _one_at_a_time:
+        if key not in _latest:
+            tokenizer: Tokenizer = factory.build(texts)
+            made = Tokenized(tokenizer, stream_in_memory(texts, tokenizer), content.joined[:16])
+            while len(_latest) >= REMEMBERED:
+                del _latest[next(iter(_latest))]
+            _latest[key] = made
+        return _latest[key]
 
 
 def in_memory_if_small(texts: Iterable[str]) -> Iterable[str]:

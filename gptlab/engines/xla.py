@@ -118,8 +118,9 @@ class XlaSession:
     def _program(self, make: Callable[..., Any], weights: NamedArrays, *parts: Any) -> Callable[..., Any]:
         """The program of this model for where these weights are. parts: what else it is made of."""
         one_thread = self._devices.has_one_thread(self._devices.device_of(weights))
-        program: Callable[..., Any] = make(self.definition, *parts, self.arithmetic, one_thread)
-        return program
+        with self._programs.MAKING:
+            program: Callable[..., Any] = make(self.definition, *parts, self.arithmetic, one_thread)
+            return program
 
     def init(self, weights: NamedArrays, optimizer: OptState, step: int = 0) -> State:
         with self._computing():
@@ -143,7 +144,7 @@ class XlaSession:
         state = State(self._moved(state.weights, device), moments, state.step)
         capacity = capacity_of(batches)
         objectives, norms, losses = [], [], []
-        with self._computing(state.weights):
+        with self._computing(state.weights), self._devices.turn(device):
             program = self._program(self._programs.train_program, state.weights, self.template)
             hyper = self._arrays(self.hyper)
             # Apart, so that no gradient is computed of what stays as it is.
@@ -198,17 +199,20 @@ class XlaSession:
         return State(numbers(state.weights), moments, state.step)
 
     def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
+        return float(self.document_nats(state, tokens, lengths).sum()), int(lengths.sum())
+
+    def document_nats(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """(N,) what `evaluate` sums: the cross-entropy of each document over its predictions."""
         # Fewer of the long ones: what attention holds grows with the square of the length.
         at_once = max(1, EVALUATION_ROWS // max(1, tokens.shape[1] // EVALUATION_ROWS) ** 2)
         rows = -(-len(tokens) // at_once) * at_once
         batched = padded(tokens, rows).reshape(-1, at_once, tokens.shape[1])
-        weights = self._moved(
-            state.weights, self._best_device(state.weights, at_once * (tokens.shape[1] - 1))
-        )
-        with self._computing(weights):
+        device = self._best_device(state.weights, at_once * (tokens.shape[1] - 1))
+        weights = self._moved(state.weights, device)
+        with self._computing(weights), self._devices.turn(device):
             program = self._program(self._programs.evaluate_program, weights)
-            totals = program(weights, batched, padded(lengths, rows).reshape(-1, at_once))
-            return float(np.sum(np.asarray(totals), dtype=np.float64)), int(lengths.sum())
+            found = program(weights, batched, padded(lengths, rows).reshape(-1, at_once))
+            return np.asarray(found, dtype=np.float64).reshape(-1)[: len(tokens)]
 
     def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
         weights = self._moved(state.weights, self._best_device(state.weights, len(tokens)))

@@ -32,6 +32,7 @@ from gptlab.runs.recording import FolderListener, IdentityListener, keep_rows
 from gptlab.runs.run import Run
 from gptlab.runs.saving import Saver
 from gptlab.signals import ending_between_steps
+from gptlab.streams import show
 from gptlab.training.divergence import divergence
 from gptlab.training.loop import Training
 
@@ -41,13 +42,14 @@ class JobContext:
     """What a job of a sweep brings to its run. tags: for MLflow. listeners: by name, beside those of the config.
 
     stop: called between chunks of steps; what it raises (Stopped, TrainingStopped) ends the run in order.
-    id: the MLflow run to go on with, if any.
+    id: the MLflow run to go on with, if any. alone: whether nothing else of this process shows its progress meanwhile.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
     listeners: Mapping[str, Any] = field(default_factory=dict)
     stop: Callable[[], None] = lambda: None
     id: str = ""
+    alone: bool = True
 
 
 def launch(
@@ -99,7 +101,9 @@ def launch(
     plan, data = experiment.plan, experiment.data
     # Until the run is closed: a signal must not cut off what is being written.
     with ending_between_steps() as signalled, Foothold(folder) as foothold:
-        progress = make_progress(config.progress, plan.numSteps, run.resumed_from or 0)
+        progress = make_progress(
+            config.progress if job.alone else "none", plan.numSteps, run.resumed_from or 0
+        )
         try:
             listeners.run_started(run)
             foothold.note()
@@ -110,6 +114,8 @@ def launch(
                 progress.note(reports.resumed(checkpoint.step, plan.numSteps))
             for note in experiment.notes:
                 progress.note(note)
+                if not job.alone and config.progress != "none":
+                    show(f"{name}: {note}")
             observers = [
                 Poller(signalled, foothold.check, job.stop),
                 Recorder(run, experiment),

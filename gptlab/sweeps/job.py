@@ -6,12 +6,13 @@ import os
 import time
 import traceback
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
+from signal import SIGINT
 from typing import TYPE_CHECKING, Any
 
 from gptlab.calling import warn
@@ -27,6 +28,7 @@ from gptlab.runs.files import METRICS, SAMPLES
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.resuming import newest_of
 from gptlab.runs.run import Run
+from gptlab.signals import Stopped
 from gptlab.streams import guarded, show
 from gptlab.sweeps.launcher import Launcher, leave
 from gptlab.sweeps.naming import run_name
@@ -85,7 +87,8 @@ class SweepJob:
             leave()
         return score
 
-    def _record(self, config: DictConfig, here: bool) -> JobRecord | None:
+    def made(self, given_up: Callable[[], bool] | None = None) -> Job:
+        """The job whose turn it is by Hydra's own config. given_up: of one that goes on beside others, see Job."""
         from hydra.core.hydra_config import HydraConfig
         from omegaconf import OmegaConf
 
@@ -94,15 +97,22 @@ class SweepJob:
         overrides = typing.cast("list[str]", OmegaConf.to_container(hydra.overrides.task))
         output = Path(hydra.runtime.output_dir)
         number = int(hydra.job.num)
+        trial = trial_of(hydra.sweeper, Path(self.folder), number)
+        return Job(self, overrides, number, output, trial, given_up)
+
+    def _record(self, config: DictConfig, here: bool) -> JobRecord | None:
         if not here and is_gone(self.process):
             return None  # it was still in the queue
-        job = Job(self, overrides, number, output, trial_of(hydra.sweeper, Path(self.folder), number))
+        return self.done(self.made(), config)
+
+    def done(self, job: Job, config: DictConfig) -> JobRecord | None:
+        """What it leaves; None if it was asked to stop, in another process than the one that asks, which says so."""
         try:
             return job.do(config)
         except KeyboardInterrupt:
-            if here:
+            if own_process() == self.process:
                 raise
-            return None  # the launching process has been asked to stop, too, and says so
+            return None
 
     def name(self, overrides: list[str]) -> str:
         """What its run is called: what differs from run to run, the seed last, since a list cuts long names."""
@@ -120,11 +130,23 @@ def differing(overrides: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
 
 
 class Job:
-    """One job from its config to its record; listens to its run, which may end in an error and is to be known then."""
+    """One job from its config to its record; listens to its run, which may end in an error and is to be known then.
 
-    def __init__(self, sweep: SweepJob, overrides: list[str], number: int, output: Path, trial: Trial | None):
+    given_up: of one that goes on beside others, whether it is to stop.
+    """
+
+    def __init__(
+        self,
+        sweep: SweepJob,
+        overrides: list[str],
+        number: int,
+        output: Path,
+        trial: Trial | None,
+        given_up: Callable[[], bool] | None = None,
+    ):
         self.sweep = sweep
         self.trial = trial
+        self._given_up = given_up
         self.overrides = overrides
         self.root = Path(sweep.folder)
         self.output = output
@@ -172,6 +194,8 @@ class Job:
     def stop(self) -> None:
         """Polled between steps: raises Stopped once the process that launched the sweep asks for it, or is gone, Pruned
         for a run that is poor."""
+        if self._given_up is not None and self._given_up():
+            raise Stopped(SIGINT)
         self.launcher.poll()
         if self.trial is not None:
             self.trial.stop()
@@ -260,7 +284,7 @@ class Job:
         requested = requested_of(checked, self.overrides) if checked.initFrom is not None else None
         tags = {PARENT: self.sweep.parent} if self.sweep.parent else {}
         listeners = {"sweep": self} if self.trial is None else {"sweep": self, "optuna": self.trial}
-        job = JobContext(tags, listeners, self.stop, run_id)
+        job = JobContext(tags, listeners, self.stop, run_id, alone=self._given_up is None)
         name = self.record.name
         run = launch(checked, plugins, self.folder, name, checkpoint, requested, job, held=True)
         if checked.progress != "none":

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 TRIED = 100  # jobs at most that are tried for one that can be trained; the rest show when they run
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+MOST = 4  # jobs at a time: the part of a small one that is Python's takes turns
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Plan:
     """folder: absolute. swept: keys as typed, with a `+` if they have one. tracking: the first job's.
 
     in_process: whether the jobs run in this process. resume: whether the folder has been begun before.
-    anyway: whether it is gone on with although a plugin has changed. rank: see SweepConfig.
+    anyway: whether it is gone on with although a plugin has changed. rank: see SweepConfig. at_once: jobs that go on
+    side by side in this process.
     """
 
     folder: Path
@@ -46,6 +49,7 @@ class Plan:
     resume: bool
     anyway: bool
     rank: str = "last"
+    at_once: int = 1
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,31 @@ def plan_sweep(line: CommandLine, plugins: Plugins) -> Plan:
         reference is not None,
         config.anyway,
         config.sweep.rank,
+        at_once(config, facts),
     )
+
+
+def at_once(config: Config, facts: HydraFacts) -> int:
+    """How many jobs go on side by side in this process; one, where what comes next depends on each.
+
+    Raises UserError where somebody asks for more, and the launcher has other processes, or the sweeper learns.
+    """
+    asked = config.sweep.jobs
+    if facts.launcher != BASIC or str(facts.sweeper._target_) != BASIC_SWEEPER:
+        if asked not in (None, 1):
+            other = "launcher" if facts.launcher != BASIC else "sweeper"
+            raise UserError(
+                f"sweep.jobs is for Hydra's basic launcher and sweeper: the {other} chosen has n_jobs of its own. "
+                f"Try hydra.{other}.n_jobs={asked}"
+            )
+        return 1
+    return usual_count() if asked is None else asked
+
+
+def usual_count() -> int:
+    """One a core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST)
 
 
 def name_of(fixed: list[str], swept: list[str]) -> str:

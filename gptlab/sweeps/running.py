@@ -22,6 +22,7 @@ from gptlab.runs.checkpoint.folder import checkpoint_folders
 from gptlab.runs.files import LOCK, PLUGINS, SWEEP
 from gptlab.runs.folder import SweepFolder
 from gptlab.signals import Stopped, handled, received_so_far
+from gptlab.streams import guarded
 from gptlab.sweeps.closing import (
     Conclude,
     OpenSweep,
@@ -33,6 +34,7 @@ from gptlab.sweeps.closing import (
 from gptlab.sweeps.job import SweepJob
 from gptlab.sweeps.plan import Plan, plan_sweep
 from gptlab.sweeps.record import DONE, FAILED, FINISHED, KILLED, RUNNING, read_records, record_files
+from gptlab.sweeps.side_by_side import SideBySide
 from gptlab.sweeps.sweep import (
     STOP,
     Sweep,
@@ -170,7 +172,7 @@ def open_sweep(plan: Plan, tracked: bool) -> OpenSweep:
 
 
 @contextmanager
-def running_jobs(sweep: OpenSweep, choices: list[str], plugins: Plugins) -> Iterator[SweepJob]:
+def running_jobs(sweep: OpenSweep, choices: list[str], plugins: Plugins) -> Iterator[SweepJob | SideBySide]:
     """What a launcher is to call for each job, while it does. choices: the overrides, for what Hydra says of them.
 
     Raises Stopped, UserError, or whatever the launcher raises.
@@ -190,7 +192,12 @@ def running_jobs(sweep: OpenSweep, choices: list[str], plugins: Plugins) -> Iter
     try:
         explaining = explained(plugins, choices, runs_jobs=True)
         with stopping(plan), connections.in_background(), explaining:
-            yield job
+            if plan.at_once == 1:
+                yield job
+            else:
+                beside = SideBySide(job, plan.at_once)
+                with guarded(forgives=True), beside.open():
+                    yield beside
     except (OSError, ValueError) as error:
         # Of a job it would be a fault of gptlab's; before the first it is what Hydra could not read or write.
         if read_records(plan.folder, running=True):
@@ -200,8 +207,9 @@ def running_jobs(sweep: OpenSweep, choices: list[str], plugins: Plugins) -> Iter
 
 @contextmanager
 def stopping(plan: Plan) -> Iterator[None]:
-    """Where jobs run in other processes a signal asks them to end after their step; a second one ends at once."""
-    if plan.in_process:
+    """Where jobs run in other processes, or threads, a signal asks them to end after their step; a second one ends at
+    once."""
+    if plan.in_process and plan.at_once == 1:
         yield
         return
     received = received_so_far()

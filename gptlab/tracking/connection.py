@@ -118,7 +118,7 @@ class Connections:
 
     def __init__(self) -> None:
         self._idle: list[Connection] = []
-        self._lock = threading.Lock()
+        self._lock, self._turn = threading.Lock(), threading.Lock()
         self._ends: list[threading.Thread] | None = None  # None: ends are waited for
 
     def warm_up(self) -> None:
@@ -150,11 +150,12 @@ class Connections:
         if self._ends is None:
             finish()
             return
-        while len(self._ends) >= AT_ONCE:
-            self._ends.pop(0).join()
-        thread = threading.Thread(target=finish, name="mlflow-end", daemon=True)
-        self._ends.append(thread)
-        thread.start()
+        with self._turn:  # jobs side by side
+            while len(self._ends) >= AT_ONCE:
+                self._ends.pop(0).join()
+            thread = threading.Thread(target=finish, name="mlflow-end", daemon=True)
+            self._ends.append(thread)
+            thread.start()
 
     @contextmanager
     def in_background(self) -> Iterator[None]:

@@ -1,0 +1,139 @@
+"""Jobs side by side, in threads of this process: while XLA computes for one, which lets Python go, Python works for
+another.
+
+They share what is compiled, tokenized and imported; jobs in processes of their own (`+sweep=joblib`) do not.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Iterator, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gptlab.engines.lanes import enter_lane
+from gptlab.signals import PATIENCE
+from gptlab.sweeps.job import Job, SweepJob
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+LATER = float(
+    "inf"
+)  # the score of a job that goes on: no sweeper that learns from scores has any beside another
+
+
+class Lane:
+    """One of the threads, and what it has compiled programs for: another one would have to do it again."""
+
+    def __init__(self, number: int) -> None:
+        self._executor = ThreadPoolExecutor(1, "job", enter_lane, (number,))
+        self.known: set[Hashable] = set()
+        self.running: Future[None] | None = None
+
+    def begin(self, job: Job, config: DictConfig, kind: Hashable) -> None:
+        self.known.add(kind)
+        self.running = self._executor.submit(done, job, config)
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+class SideBySide:
+    """What Hydra calls for each job of a sweep: it begins one and returns, as soon as a thread is free."""
+
+    def __init__(self, job: SweepJob, threads: int) -> None:
+        self.job = job
+        self._lanes = [Lane(number) for number in range(1, threads + 1)]
+        self._given_up = threading.Event()
+
+    def __call__(self, config: DictConfig) -> float:
+        """Raises what an earlier job raised, which is a fault of gptlab's own."""
+        from hydra.core.hydra_config import HydraConfig
+
+        hydra = HydraConfig.get()
+        if hydra.job.env_set or hydra.callbacks or not self._may_go_beside(config):
+            self.settle()
+            return self.job(config)
+        self._free_lane().begin(self.job.made(self._given_up.is_set), resolved(config), None)
+        return LATER
+
+    def choose(self, waiting: Sequence[Sequence[str]]) -> int:
+        """Which of the jobs, by their overrides, is to begin next, once a thread is free."""
+        lane, kinds = self._free_lane(), [kind_of(overrides) for overrides in waiting]
+        others = [kind for other in self._lanes if other is not lane for kind in other.known]
+        mine = (i for i, kind in enumerate(kinds) if kind in lane.known)
+        new = (i for i, kind in enumerate(kinds) if kind not in others)
+        return next(mine, next(new, 0))
+
+    def begin(self, config: DictConfig, overrides: list[str], number: int, output: Path) -> None:
+        """A job of which Hydra itself need know nothing."""
+        job = Job(self.job, overrides, number, output, None, self._given_up.is_set)
+        if self._may_go_beside(config):
+            self._free_lane().begin(job, config, kind_of(overrides))
+        else:
+            self.settle()
+            self.job.done(job, config)
+
+    def settle(self) -> None:
+        """Wait for those that go on."""
+        while any(lane.running for lane in self._lanes):
+            self._take(ALL_COMPLETED)
+
+    def _free_lane(self) -> Lane:
+        while all(lane.running for lane in self._lanes):
+            self._take(FIRST_COMPLETED)
+        return next(lane for lane in self._lanes if lane.running is None)
+
+    def _take(self, until: str) -> None:
+        ended, _ = wait([lane.running for lane in self._lanes if lane.running], return_when=until)
+        for lane in self._lanes:
+            if lane.running in ended:
+                lane.running = None
+        for future in ended:
+            future.result()
+
+    def _may_go_beside(self, config: DictConfig) -> bool:
+        """Not what composes again while Hydra composes the next; nor what nobody has said may run beside another."""
+        return (
+            not self.job.resumed
+            and config.get("initFrom") is None
+            and not config.get("listeners")
+            and config.engine.name == "xla"
+        )
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Where it is left by an error, jobs that go on end after their step, and are waited for for a while."""
+        try:
+            yield
+            self.settle()
+        except BaseException:
+            self._given_up.set()
+            wait([lane.running for lane in self._lanes if lane.running], PATIENCE)
+            raise
+        finally:
+            for lane in self._lanes:
+                lane.close()
+
+
+def kind_of(overrides: Sequence[str]) -> Hashable:
+    """Equal for jobs that differ in their seed alone, which share what is compiled."""
+    return tuple(text for text in overrides if not text.startswith("seed="))
+
+
+def done(job: Job, config: DictConfig) -> None:
+    with suppress(KeyboardInterrupt):  # it was asked to stop: who asked says so
+        job.do(config)
+
+
+def resolved(config: DictConfig) -> DictConfig:
+    """With nothing left to look up, if it can be: in another thread Hydra knows of another job."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    with suppress(OmegaConfBaseException):  # the job will meet it, and say what is wrong
+        OmegaConf.resolve(config)
+    return config
