@@ -25,7 +25,15 @@ from gptlab.plugins.loading import Plugins
 from gptlab.runs.equality import finished_runs
 from gptlab.runs.finding import RUNS
 from gptlab.sweeps.closing import OpenSweep
-from gptlab.sweeps.plan import BASIC, Plan, at_once, check_trainable, config_of_job, facts_of
+from gptlab.sweeps.plan import (
+    BASIC,
+    Plan,
+    at_once,
+    check_trainable,
+    config_of_job,
+    facts_of,
+    one_a_core,
+)
 from gptlab.sweeps.record import JobRecord, read_records
 from gptlab.sweeps.running import carry_out, running_jobs, with_folder
 from gptlab.sweeps.side_by_side import SideBySide
@@ -94,7 +102,7 @@ class Ablate:
             facts.launcher == BASIC,
             resume is not None,
             checked.anyway,
-            at_once=at_once(checked, facts),
+            at_once=at_once(checked, facts, usual=one_a_core()),
         )
 
     def _jobs(self, sweep: OpenSweep) -> None:

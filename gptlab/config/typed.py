@@ -113,8 +113,8 @@ class SweepConfig:
 
     rank: by which validation loss jobs are ranked and a sweeper learns: the last, or the best of all evaluations, which
     is the lower the more there are.
-    jobs: how many go on at a time in this process; null for one a core, four at most. Launchers that have processes of
-    their own (`+sweep=joblib`) have keys of their own for it.
+    jobs: how many go on at a time in this process; null for one, and in an ablation for one a core, four at most.
+    Launchers that have processes of their own (`+sweep=joblib`) have keys of their own for it.
     """
 
     resume: str | None = None

@@ -69,8 +69,9 @@ class CompiledOnce:
     jax's own caches would have each of them trace and compile it.
     """
 
-    def __init__(self, run: Callable[..., Any]) -> None:
+    def __init__(self, run: Any) -> None:
         self._run = run
+        self.lower = run.lower
         self._known: set[tuple[Any, ...]] = set()
         self._new = threading.Lock()
 

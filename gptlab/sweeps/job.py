@@ -288,7 +288,8 @@ class Job:
         name = self.record.name
         run = launch(checked, plugins, self.folder, name, checkpoint, requested, job, held=True)
         if checked.progress != "none":
-            show(closing(run, in_sweep=True))
+            told = closing(run, in_sweep=True)
+            show(told if job.alone else f"{name}: {told}")
 
     def _restart(self) -> tuple[Checkpoint | None, str]:
         """The checkpoint to go on from; without one the folder is cleared, and the MLflow run to begin again is told.

@@ -116,8 +116,8 @@ def plan_sweep(line: CommandLine, plugins: Plugins) -> Plan:
     )
 
 
-def at_once(config: Config, facts: HydraFacts) -> int:
-    """How many jobs go on side by side in this process; one, where what comes next depends on each.
+def at_once(config: Config, facts: HydraFacts, usual: int = 1) -> int:
+    """How many jobs go on side by side in this process, unless the config says it; one, where each must be waited for.
 
     Raises UserError where somebody asks for more, and the launcher has other processes, or the sweeper learns.
     """
@@ -130,11 +130,11 @@ def at_once(config: Config, facts: HydraFacts) -> int:
                 f"Try hydra.{other}.n_jobs={asked}"
             )
         return 1
-    return usual_count() if asked is None else asked
+    return usual if asked is None else asked
 
 
-def usual_count() -> int:
-    """One a core."""
+def one_a_core() -> int:
+    """As many jobs."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, MOST)
 

@@ -225,7 +225,7 @@ def stopping(plan: Plan) -> Iterator[None]:
     with handled(ask):
         try:
             yield
-        except Exception:
+        except (Exception, KeyboardInterrupt):
             if not received:
                 raise
     if received:

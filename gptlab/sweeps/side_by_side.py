@@ -29,7 +29,7 @@ class Lane:
     """One of the threads, and what it has compiled programs for: another one would have to do it again."""
 
     def __init__(self, number: int) -> None:
-        self._executor = ThreadPoolExecutor(1, "job", enter_lane, (number,))
+        self._executor = ThreadPoolExecutor(1, f"job-{number}", enter_lane, (number,))
         self.known: set[Hashable] = set()
         self.running: Future[None] | None = None
 
@@ -53,11 +53,12 @@ class SideBySide:
         """Raises what an earlier job raised, which is a fault of gptlab's own."""
         from hydra.core.hydra_config import HydraConfig
 
-        hydra = HydraConfig.get()
-        if hydra.job.env_set or hydra.callbacks or not self._may_go_beside(config):
+        hydra, lane = HydraConfig.get(), self._free_lane()
+        job = self.job.made(self._given_up.is_set)
+        if hydra.job.env_set or hydra.callbacks or not may_go_beside(job, config):
             self.settle()
             return self.job(config)
-        self._free_lane().begin(self.job.made(self._given_up.is_set), resolved(config), None)
+        lane.begin(job, resolved(config), None)
         return LATER
 
     def choose(self, waiting: Sequence[Sequence[str]]) -> int:
@@ -71,11 +72,11 @@ class SideBySide:
     def begin(self, config: DictConfig, overrides: list[str], number: int, output: Path) -> None:
         """A job of which Hydra itself need know nothing."""
         job = Job(self.job, overrides, number, output, None, self._given_up.is_set)
-        if self._may_go_beside(config):
+        if may_go_beside(job, config):
             self._free_lane().begin(job, config, kind_of(overrides))
         else:
             self.settle()
-            self.job.done(job, config)
+            self.job.done(Job(self.job, overrides, number, output, None), config)
 
     def settle(self) -> None:
         """Wait for those that go on."""
@@ -95,15 +96,6 @@ class SideBySide:
         for future in ended:
             future.result()
 
-    def _may_go_beside(self, config: DictConfig) -> bool:
-        """Not what composes again while Hydra composes the next; nor what nobody has said may run beside another."""
-        return (
-            not self.job.resumed
-            and config.get("initFrom") is None
-            and not config.get("listeners")
-            and config.engine.name == "xla"
-        )
-
     @contextmanager
     def open(self) -> Iterator[None]:
         """Where it is left by an error, jobs that go on end after their step, and are waited for for a while."""
@@ -122,6 +114,16 @@ class SideBySide:
 def kind_of(overrides: Sequence[str]) -> Hashable:
     """Equal for jobs that differ in their seed alone, which share what is compiled."""
     return tuple(text for text in overrides if not text.startswith("seed="))
+
+
+def may_go_beside(job: Job, config: DictConfig) -> bool:
+    """Not what composes again while Hydra composes the next; nor what nobody has said may run beside another."""
+    return (
+        job.earlier is None
+        and config.get("initFrom") is None
+        and not config.get("listeners")
+        and config.engine.name == "xla"
+    )
 
 
 def done(job: Job, config: DictConfig) -> None:

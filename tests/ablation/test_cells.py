@@ -139,7 +139,7 @@ def test_where_no_width_has_nearly_as_many_parameters_it_is_refused(plugins: Plu
 def test_another_number_of_steps_leaves_the_cell_as_it_was(cells: Cells) -> None:
     cell = only(cells, ARM)
     fewer = cells.with_steps(cell, 9.6)
-    assert (fewer.config.train.numSteps, fewer.config.train.evalEvery) == (10, 1)
+    assert (fewer.config.train.numSteps, fewer.config.train.evalEvery) == (10, 10 // EVALUATIONS)
     assert cells.with_steps(cell, 40.3) is cell and cells.with_steps(cell, 0.1).config.train.numSteps == 1
     assert cell.config.train.numSteps == 40 and fewer.job(0).count("train.numSteps=10") == 1
 

@@ -33,9 +33,7 @@ def loader() -> Iterator[tuple[ComposedOnce, DictConfig]]:
     line = read_command_line(["-m", "+experiment=tiny"], "train", single=True)
     prepared(line)
     with hydra_for(line.flags) as hydra:
-        master = hydra.compose_config(
-            "train", ["hydra.mode=MULTIRUN", "hydra.sweep.subdir=x"], RunMode.MULTIRUN
-        )
+        master = hydra.compose_config("train", ["hydra.mode=MULTIRUN", "hydra.sweep.dir=x"], RunMode.MULTIRUN)
         assert isinstance(hydra.config_loader, ComposedOnce)
         yield hydra.config_loader, master
 
@@ -53,6 +51,42 @@ def test_a_job_s_config_is_hydra_s_own(loader: tuple[ComposedOnce, DictConfig]) 
         assert OmegaConf.is_struct(found) and not OmegaConf.is_readonly(found.hydra)
         OmegaConf.set_readonly(found.hydra, True)  # as a job does: no other one has it
         found.seed = 99
+
+
+def test_a_job_without_hydra_s_part_is_the_rest_of_hydra_s_own(
+    loader: tuple[ComposedOnce, DictConfig],
+) -> None:
+    once, master = loader
+    found = 0
+    for overrides in (*JOBS, *JOBS):
+        if (task := once.plain_job(master, overrides)) is None:
+            continue
+        found += 1
+        expected = whole(ConfigLoaderImpl.load_sweep_config(once, master, list(overrides)))
+        assert isinstance(expected, dict)
+        assert whole(task) == {key: value for key, value in expected.items() if key != "hydra"}, overrides
+        assert OmegaConf.is_struct(task)
+        task.seed = 99  # no other job has it
+    assert found == 2 * (len(JOBS) - 2), "all but the two that are Hydra's to do"
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "hydra.sweep.subdir=${hydra.job.override_dirname}",
+        "description=${hydra:job.name}",
+        "+hydra.job.env_set={A: b}",
+    ],
+)
+def test_what_has_something_of_hydra_s_in_it_is_hydra_s_to_make(override: str) -> None:
+    line = read_command_line(["-m", "+experiment=tiny"], "train", single=True)
+    prepared(line)
+    with hydra_for(line.flags) as hydra:
+        master = hydra.compose_config("train", ["hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
+        once = hydra.config_loader
+        assert isinstance(once, ComposedOnce)
+        assert once.plain_job(master, ["seed=1"]) is not None
+        assert once.plain_job(master, ["seed=1", override]) is None
 
 
 @pytest.mark.parametrize("overrides", [["model.nEmbd=1.5"], ["seed=true"], ["nothing=1"]], ids=str)

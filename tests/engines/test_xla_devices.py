@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ import gptlab
 from gptlab.autograd.ops import OpTable
 from gptlab.engines import xla, xla_devices
 from gptlab.engines.engine import State
+from gptlab.engines.lanes import enter_lane
 from gptlab.engines.xla import XlaEngine
 from gptlab.optim.optimizers import Adam
 from gptlab.training.generation import choose_from_all
@@ -63,6 +65,41 @@ def test_a_state_goes_where_the_next_call_runs_best_and_its_numbers_with_it():
         np.testing.assert_array_equal(metrics.loss, same.loss)
         for name, array in session.export(other).weights.items():
             np.testing.assert_array_equal(array, np.asarray(state.weights[name]), err_msg=name)
+
+
+@alone
+def test_threads_side_by_side_have_a_device_each_and_the_same_results():
+    found = {}
+
+    def train(number):
+        enter_lane(number)
+        state = after_training(16)
+        found[number] = xla_devices.device_of(state.weights), state.weights["output"]
+
+    for number in (1, 2):
+        thread = threading.Thread(target=train, args=[number])
+        thread.start()
+        thread.join()
+    found[0] = xla_devices.one_thread(), after_training(16).weights["output"]
+    assert len({device.client for device, _ in found.values()}) == 3
+    assert all(xla_devices.has_one_thread(device) for device, _ in found.values())
+    for _, weights in found.values():
+        np.testing.assert_array_equal(np.asarray(weights), np.asarray(found[0][1]))
+
+
+def test_what_shares_all_threads_waits_for_its_turn_and_what_has_one_does_not():
+    device, waiting = jax.devices()[0], threading.Event()
+
+    def wait():
+        with xla_devices.turn(device):
+            waiting.set()
+
+    with xla_devices.turn(device):
+        threading.Thread(target=wait, daemon=True).start()
+        with xla_devices.turn(xla_devices.one_thread() or device):
+            pass
+        assert waiting.wait(0.1) == xla_devices.has_one_thread(device)
+    assert waiting.wait(10)
 
 
 def test_where_a_program_runs_changes_no_result(monkeypatch):
@@ -120,7 +157,7 @@ print(sum(name.startswith("jit_run") and name.endswith("-cache") for name in os.
 print(os.environ.get("NPROC"), end=" ")
 print(xla_devices.has_one_thread(jax.devices()[0]), xla_devices.has_one_thread(xla_devices.one_thread()), end=" ")
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-xla_devices.one_thread.cache_clear()
+xla_devices.has_pool.cache_clear()
 print(xla_devices.one_thread(), xla_devices.has_one_thread(jax.devices()[0]))
 """
 
