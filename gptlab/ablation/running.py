@@ -105,12 +105,16 @@ class Ablate:
         before = {} if self.question.again else finished_runs(Path(RUNS))
         ablating = Ablating(self.question, self.cells, Runs(folder, swept, before), self.say)
         self.ablating = ablating
+        # Hydra composes a job anew, with what is typed of hydra itself; the ready file that this adds to is the job's.
+        ready = [text for text in self.jobs.flags.overrides if key_of(text) == "sweep"]
         self.runId = "" if sweep.parent is None else sweep.parent.id
         with running_jobs(sweep, self.jobs.flags.overrides, self.plugins) as job:
             begun = len(read_records(folder, running=True))
             arguments = with_folder(self.jobs, self.jobs.arguments, folder)
             beside = job if isinstance(job, SideBySide) else None
-            run_batches(arguments, job, until_stopped(ablating.batches(), folder), begun, beside)
+            wanted = until_stopped(ablating.batches(), folder)
+            batches = ([[*ready, *overrides] for overrides in batch] for batch in wanted)
+            run_batches(arguments, job, batches, begun, beside)
 
     def _conclude(self, folder: Path, records: list[JobRecord], name: str) -> tuple[str, dict[str, Any]]:
         if self.ablating is None:  # stopped before it began
