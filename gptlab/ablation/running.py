@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ class Ablate:
     say: Callable[[str], None]
     found: Ablation | None = field(default=None, init=False)
     ablating: Ablating | None = field(default=None, init=False)
+    runId: str = field(default="", init=False)  # of the parent run
 
     def run(self) -> int:
         """0, or 1 if a run failed. Raises UserError, and Stopped once what there is has been told."""
@@ -112,17 +113,23 @@ class Ablate:
         before = {} if self.question.again else finished_runs(Path(RUNS))
         ablating = Ablating(self.question, self.cells, Runs(folder, swept, before), self.say)
         self.ablating = ablating
+        # Hydra composes a job anew, with what is typed of hydra itself; the ready file that this adds to is the job's.
+        ready = [text for text in self.jobs.flags.overrides if key_of(text) == "sweep"]
+        self.runId = "" if sweep.parent is None else sweep.parent.id
         with running_jobs(sweep, self.jobs.flags.overrides, self.plugins) as job:
             begun = len(read_records(folder, running=True))
             arguments = with_folder(self.jobs, self.jobs.arguments, folder)
             beside = job if isinstance(job, SideBySide) else None
-            run_batches(arguments, job, until_stopped(ablating.batches(), folder), begun, beside)
+            wanted = until_stopped(ablating.batches(), folder)
+            batches = ([[*ready, *overrides] for overrides in batch] for batch in wanted)
+            run_batches(arguments, job, batches, begun, beside)
 
     def _conclude(self, folder: Path, records: list[JobRecord], name: str) -> tuple[str, dict[str, Any]]:
         if self.ablating is None:  # stopped before it began
             return "", {}
         again = [text for text in self.arguments if not text.startswith(f"{RESUME}=")]
-        self.found = ablation_of(self.ablating, folder, name, ["ablate", *again])
+        found = ablation_of(self.ablating, folder, name, ["ablate", *again])
+        self.found = replace(found, runId=self.runId)
         from gptlab.ablation.report import shown_in_mlflow, terminal, write_report
 
         laws = {arm.name: scaling_of(arm.sizes) for arm in self.found.arms if arm.sizes}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gptlab.calling import warn
 from gptlab.command.line import check_typed_keys
 from gptlab.command.suggesting import chosen_components, unknown_key
+from gptlab.command.sweepers import GROUP as SWEEP
 from gptlab.command.verbs import ROOTS, VERBS
 from gptlab.config.experiments import folder_of
 from gptlab.config.schema import plain, schema_nodes
@@ -71,8 +72,15 @@ def settings_of(verb: str, line: CommandLine, plugins: Plugins) -> dict[str, Any
             chosen = chosen_components(root, flags.overrides)
             raise unknown_key(override.key_or_group, value, line.verb.schema, chosen, place=f" of {verb}")
     check_typed_keys(line, ROOTS[root])
-    with explained(plugins, flags.overrides, root):
-        return plain(compose(root, flags.overrides))
+    words = [text for text in flags.overrides if not (VERBS[verb].launches and is_of_launcher(text))]
+    with explained(plugins, words, root):
+        return plain(compose(root, words))
+
+
+def is_of_launcher(override: str) -> bool:
+    """Whether it says how runs are launched; what it may say there is known where a sweep is composed."""
+    key = override.partition("=")[0].lstrip("+~")
+    return key == SWEEP or key.partition(".")[0].partition("/")[0] == "hydra"
 
 
 def compose_job(flags: argparse.Namespace, overrides: list[str]) -> DictConfig:

@@ -28,7 +28,7 @@ from gptlab.command.slips import (
 from gptlab.command.suggesting import chosen_components, unknown_key
 from gptlab.command.sweepers import GROUP as SWEEP
 from gptlab.command.sweepers import values_of_interval
-from gptlab.command.verbs import ROOTS
+from gptlab.command.verbs import ROOTS, VERBS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.experiments import experiment_named
 from gptlab.config.keys import Schema
@@ -51,6 +51,7 @@ class VerbKeys:
         self.name = name
         self.runs = True
         self.single = name != "train" if single is None else single  # one value for each key, never a sweep
+        self.launches = VERBS[name].launches
         self.schema = Schema(ROOTS[name], lambda: self.plugins.registry)
 
     @cached_property
@@ -230,7 +231,7 @@ def check_override(override: Override, line: CommandLine) -> None:
     if key == SWEEP:
         if not override.is_add():
             raise UserError(f"a way to sweep is added with a plus: got '{text}'. Type +{text}.")
-        if not line.sweeps:
+        if not line.sweeps and not line.verb.launches:
             raise UserError(
                 f"{text} says how the runs of a sweep are made, which needs -m. Type python -m gptlab -m ..."
             )

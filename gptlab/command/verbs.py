@@ -17,7 +17,8 @@ FILES = "gptlab.cli.verbs"  # where they are
 class Verb:
     """config: the dataclass of its keys; None if it takes words alone. usage: how it is typed, if not by itself.
 
-    root: the file in conf/ that its config begins with, if not its own. file: the module that does it.
+    root: the file in conf/ that its config begins with, if not its own. file: the module that does it. launches:
+    whether it has runs made by a launcher, as a sweep does, without being one.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Verb:
     usage: str = ""
     root: str = ""
     file: str = ""
+    launches: bool = False
 
     @property
     def help(self) -> str:
@@ -48,7 +50,9 @@ ROWS = (
     Verb("generate", config.GenerateConfig, "generate run=latest"),
     Verb("export", config.ExportConfig, "export latest"),
     Verb("import", config.ImportConfig, "import weights.json", file=f"{FILES}.importing"),
-    Verb("ablate", config.AblateConfig, "ablate +experiment=tiny arms='[model/norm=layernorm]'"),
+    Verb(
+        "ablate", config.AblateConfig, "ablate +experiment=tiny arms='[model/norm=layernorm]'", launches=True
+    ),
     Verb("ledger", None),
     Verb("compare", config.CompareConfig, "compare RUN RUN"),
     Verb("inspect", config.InspectConfig, "inspect run=latest text='the cat'"),

@@ -35,6 +35,7 @@ gptlab: take a GPT apart, change any piece, see what that does to learning.
   python -m gptlab +experiment=tiny model/norm=layernorm  change a component
   python -m gptlab +experiment=tiny ops.mul=maximum       change what "multiply" means
   python -m gptlab -m +experiment=tiny model.nEmbd=16,32  a sweep, a run for each value
+  python -m gptlab ablate +experiment=tiny minus='[norm]' what is a part worth? over seeds, with a verdict
   python -m gptlab resume=latest                          go on with a run that was stopped, or killed
   python -m gptlab +experiment=questions initFrom=latest  begin another from the newest run's weights
   python -m gptlab generate prompt="the cat"              sample from the newest run
