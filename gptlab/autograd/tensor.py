@@ -63,6 +63,13 @@ class Arithmetic(ABC):
     def pick(self, x: Data, indices: Any) -> Data:
         """x[t, indices[t]] for each row t of a matrix."""
 
+    def cross_entropy(self, logits: Data, targets: Any) -> Data:
+        """-log softmax(logits)[t, targets[t]] for each row t, in nats: (T, V) and (T,) to (T,)."""
+        shifted = self.true_difference(logits, self.largest(logits, -1))
+        total = self.apply("log", self.fold("add", self.apply("exp", shifted), -1))
+        # By a true difference: with one that is a factor off, the loss has no lower bound.
+        return self.true_difference(total, self.pick(shifted, targets))
+
     def argmax(self, x: Data, axis: int) -> Any:
         """Where along the axis the largest is, the first of equal ones: whole numbers, no Tensor."""
         return self.xp.argmax(x, axis)
@@ -284,6 +291,10 @@ class Tensor:
     def pick(self, indices: Any) -> Tensor:
         """Of a (T, N) Tensor the entries [t, indices[t]]: (T,)."""
         return self._wrap(self.arithmetic.pick(self.data, indices))
+
+    def cross_entropy(self, targets: Any) -> Tensor:
+        """Of (T, V) logits and (T,) indices the losses (T,), in nats."""
+        return self._wrap(self.arithmetic.cross_entropy(self.data, targets))
 
     def take(self, indices: Any) -> Tensor:
         """The rows at these indices: what an embedding does."""

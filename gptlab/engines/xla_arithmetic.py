@@ -38,6 +38,7 @@ class XlaArithmetic(Arithmetic):
         self.native_dot = ops.standard("add", "mul")
         self.native_divide = ops.standard("mul", "pow")
         self.native_softmax = ops.standard("add", "mul", "pow", "exp")
+        self.native_cross_entropy = ops.standard("add", "exp", "log")
 
     def __eq__(self, other: object) -> bool:
         """Equal if they compute the same, so that programs traced with one serve the other."""
@@ -92,6 +93,13 @@ class XlaArithmetic(Arithmetic):
         # A comparison fuses into the softmax around it; a gather's gradient is a scatter, which does not.
         chosen = jnp.arange(x.shape[-1], dtype=jnp.int32) == jnp.asarray(indices)[:, None]
         return jnp.sum(jnp.where(chosen, x, 0.0), -1)
+
+    def cross_entropy(self, logits: jax.Array, targets: Any) -> jax.Array:
+        return (
+            cross_entropy(logits, targets)
+            if self.native_cross_entropy
+            else super().cross_entropy(logits, targets)
+        )
 
     def take(self, x: jax.Array, indices: Any) -> jax.Array:
         return x.at[indices].get(mode="promise_in_bounds")
@@ -178,3 +186,11 @@ def differentiable(op: Op) -> Callable[..., Any]:
 
     function.defjvp(derivative, symbolic_zeros=True)
     return function
+
+
+def cross_entropy(logits: jax.Array, targets: Any) -> jax.Array:
+    """(T, V) and (T,) to (T,), by true arithmetic."""
+    # Not by log_softmax, which writes all (T, V) of them: an evaluation with 597 words takes 0.66 of the time, a step
+    # of tiny 0.8.
+    chosen = jnp.take_along_axis(logits, jnp.asarray(targets)[:, None], -1)[:, 0]
+    return jax.nn.logsumexp(logits, axis=-1) - chosen

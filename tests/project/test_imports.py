@@ -250,7 +250,7 @@ def test_no_circle_but_those_that_are_known() -> None:
 def test_who_knows_hydra_mlflow_and_pluggy(name: str) -> None:
     inside = {".".join(name.split(".")[1:end]) for end in (2, 3)}  # `config`, and `config.keys`
     imported = {module.partition(".")[0] for module in imports_of(MODULES[name])}
-    sweeps = {f"sweeps.{file}" for file in ("folders", "job", "plan")}
+    sweeps = {f"sweeps.{file}" for file in ("folders", "job", "plan", "side_by_side")}
     knows = {
         # `config.keys` has Hydra's own keys, too, once one of them is asked for
         "hydra": COMMAND_LINE | sweeps | {"config.keys"},
