@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gptlab.ablation.arms import key_of, merged
+from gptlab.ablation.comparable import BY, Judged, check_comparable
 from gptlab.ablation.question import Question
 from gptlab.ablation.result import Costs
 from gptlab.command.composing import compose, explained
-from gptlab.config.typed import Config, as_dict
+from gptlab.config.typed import Chosen, Config, as_dict
 from gptlab.errors import UserError
 from gptlab.launch.experiment import Experiment
 from gptlab.launch.provenance import tags_of
@@ -34,7 +35,7 @@ CLOSE, FAR = 0.02, 0.25
 @dataclass(frozen=True)
 class Cell:
     """name: of its arm, empty for the baseline. size, setting: the overrides that make them. overrides: all of a
-    job's but the seed."""
+    job's but the seed. unit: what its losses are multiplied by, to be in nats a token of the baseline's."""
 
     name: str
     size: tuple[str, ...]
@@ -42,6 +43,7 @@ class Cell:
     overrides: tuple[str, ...]
     config: Config
     parts: Parts
+    unit: float = 1.0
 
     def job(self, seed: int) -> list[str]:
         return [*self.overrides, f"{SEED}={seed}"]
@@ -70,11 +72,13 @@ class Parts:
                 f"0, got {config.data.get('valFraction')}. Try data.valFraction=0.1"
             )
         self.data = data.facts.digest
-        self.split = data.split
-        self.tokenizer = experiment.tokenizer_state
-        self.blockSize = config.model.blockSize
         self.brought = experiment.brought_by_plugins()
         self.versions = tags_of(config)
+
+    @cached_property
+    def judged(self) -> Judged:
+        experiment = self.experiment
+        return Judged.of(experiment.data, experiment.tokenizer_state, experiment.config.model.blockSize)
 
     @cached_property
     def summary(self) -> Summary:
@@ -91,7 +95,14 @@ class Cells:
         self._composed: dict[tuple[str, ...], Cell] = {}
 
     def baseline(self, size: tuple[str, ...] = (), setting: tuple[str, ...] = ()) -> Cell:
-        return self._cell("", (), size, setting)
+        """Raises UserError for a setting whose losses cannot be compared with those of others."""
+        cell = self._cell("", (), size, setting)
+        if not setting:
+            return cell
+        try:
+            return in_one_unit(cell, self.baseline(size))
+        except UserError as error:
+            raise UserError(f"{' '.join(setting)} must leave a loss that can be compared: {error}") from None
 
     def of(
         self, name: str, overrides: Sequence[str], size: tuple[str, ...] = (), setting: tuple[str, ...] = ()
@@ -99,14 +110,13 @@ class Cells:
         """The cell of an arm. Raises UserError, which names the arm, for one that cannot be trained, or compared."""
         try:
             baseline = self.baseline(size)
-            cell = self._cell(name, overrides, size, setting)
-            check_comparable(cell, baseline)
+            cell = in_one_unit(self._cell(name, overrides, size, setting), baseline)
             if differing(cell.config, self.baseline(size, setting).config) == set():
                 raise UserError(
                     f"it changes nothing: the baseline has {' '.join(overrides)} already"
                     + (", or is tuned over it. Leave it out" if setting else ". Leave it out")
                 )
-            return self._matched(cell, overrides, baseline)
+            return replace(self._matched(cell, overrides, baseline), unit=cell.unit)
         except UserError as error:
             raise UserError(f"the arm '{name}' must be one that can be compared: {error}") from None
 
@@ -123,10 +133,19 @@ class Cells:
                 every = max(1, config.train.numSteps // EVALUATIONS)
                 words.append(f"train.evalEvery={every}")
                 config = replace(config, train=replace(config.train, evalEvery=every))
+            if overrides or setting:
+                config = self._split_alike(words, config, self.baseline(size).config)
             self._composed[key] = Cell(
                 name, size, setting, tuple(words), config, Parts(config, self._plugins)
             )
         return replace(self._composed[key], name=name, size=size, setting=setting)
+
+    def _split_alike(self, words: list[str], config: Config, baseline: Config) -> Config:
+        """With what makes other tokens hold out the texts that the baseline's do; added to `words` as well."""
+        if config.tokenizer == baseline.tokenizer or config.data.get(BY, "") is not None:
+            return config
+        words.append(f"data.{BY}={baseline.tokenizer.name}")
+        return replace(config, data=Chosen({**config.data, BY: baseline.tokenizer.name}))
 
     def _config(self, words: list[str]) -> Config:
         whole = [*words, f"{SEED}={self.question.seeds[0]}"]
@@ -182,26 +201,14 @@ class Cells:
         return best
 
 
+def in_one_unit(cell: Cell, baseline: Cell) -> Cell:
+    """The cell with the unit of its losses. Raises UserError where they say nothing beside the baseline's."""
+    mine, its = cell.parts.judged, baseline.parts.judged
+    check_comparable(mine, its)
+    return replace(cell, unit=mine.predictions / its.predictions)
+
+
 def differing(one: Config, other: Config) -> set[str]:
     """The keys in which two configs differ, of those that matter to what is trained."""
     mine, its = as_dict(one), as_dict(other)
     return {key for key in mine if key not in (*FREE, SEED) and mine[key] != its[key]}
-
-
-def check_comparable(cell: Cell, baseline: Cell) -> None:
-    """Raises UserError where losses are of other quantities: nats a token of other tokens, or of other texts."""
-    mine, its = cell.parts, baseline.parts
-    if mine.tokenizer != its.tokenizer:
-        raise UserError(
-            "its tokens are not the baseline's, and a loss in nats a token says nothing about other tokens: a longer "
-            "token is harder to foresee. Give both the same tokenizer"
-        )
-    if mine.blockSize != its.blockSize:
-        raise UserError(
-            f"its blockSize, {mine.blockSize}, is not the baseline's, {its.blockSize}: it is judged on other tokens of "
-            "each document"
-        )
-    if (mine.data, mine.split) != (its.data, its.split):
-        raise UserError(
-            "its data, or what of it is held out, is not the baseline's: losses compare on the same texts only"
-        )

@@ -11,6 +11,7 @@ from pathlib import Path
 from gptlab.ablation.ablating import Ablating
 from gptlab.ablation.arms import Arm
 from gptlab.ablation.cells import Cell
+from gptlab.ablation.comparable import bits_per_byte
 from gptlab.ablation.noise import noise_of
 from gptlab.ablation.report.words import mean_loss
 from gptlab.ablation.result import Ablation, ArmResult, AtSize, Noise, Setting
@@ -52,7 +53,7 @@ def ablation_of(ablating: Ablating, folder: Path, name: str, command: list[str])
         epsilon=question.epsilon,
         match=question.match,
         status=SweepFolder(folder).status,
-        notes=[*ablating.cells.notes, *ablating.notes],
+        notes=[*ablating.cells.notes, *ablating.notes, *token_notes(ablating, found, baseline)],
         baselineOverrides=list(question.base),
         baselineTuning=ablating.tunings.get(("", main)),
         versions={key: text for key, text in parts.versions.items() if text},
@@ -82,6 +83,25 @@ def arm_result(ablating: Ablating, arm: Arm) -> ArmResult:
         tuning=ablating.tunings.get((arm.name, main)),
         sizes=sizes,
     )
+
+
+def token_notes(ablating: Ablating, arms: list[ArmResult], baseline: Setting) -> list[str]:
+    """Of the arms that have other tokens than the baseline: in which unit their losses are."""
+    main = ablating.main
+    others = [arm for arm in arms if ablating.cells.of(arm.name, arm.overrides, main).unit != 1]
+    if not others:
+        return []
+    rate = bits_per_byte(ablating.cells.baseline(main).parts.experiment.data)
+    bits = [
+        f"{name} {loss * rate:.3f}"
+        for name, setting in (("baseline", baseline), *((arm.name, arm.setting) for arm in others))
+        if (loss := mean_loss(setting)) is not None
+    ]
+    return [
+        f"{arm.name}: its tokens are not the baseline's; its losses on the same held-out texts are in nats a token of "
+        "the baseline's"
+        for arm in others
+    ] + [f"bits per byte: {', '.join(bits)}"]
 
 
 def differences_of(arm: Setting, baseline: Setting) -> list[float]:

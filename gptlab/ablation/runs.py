@@ -60,11 +60,13 @@ class Runs:
                     self._known[key] = trained(record, self.folder / record.folder)
 
     def setting(self, cell: Cell, seeds: Iterable[int]) -> Setting:
-        """What there is of a cell for these seeds."""
+        """What there is of a cell for these seeds, losses in the baseline's unit."""
         found = [self.get(cell, seed) for seed in seeds]
         there = [one for one in found if one is not None]
         runs = [
-            replace(one.run, seed=seed) for one, seed in zip(found, seeds, strict=True) if one is not None
+            replace(in_unit(one.run, cell.unit), seed=seed)
+            for one, seed in zip(found, seeds, strict=True)
+            if one is not None
         ]
         tuned = {text.partition("=")[0]: text.partition("=")[2] for text in cell.setting}
         timed = [one.seconds for one in there if one.seconds]
@@ -106,6 +108,11 @@ def trained(record: JobRecord, folder: Path) -> Trained:
         curve=curve_in(rows),
     )
     return Trained(run, seconds_in(rows))
+
+
+def in_unit(run: SeedRun, unit: float) -> SeedRun:
+    loss = None if run.loss is None else run.loss * unit
+    return run if unit == 1 else replace(run, loss=loss, curve=[(step, at * unit) for step, at in run.curve])
 
 
 def curve_in(rows: Metrics) -> Curve:

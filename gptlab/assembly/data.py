@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -15,8 +15,8 @@ from gptlab.data.datasets import Dataset
 from gptlab.data.documents import Cuts, Documents
 from gptlab.data.facts import DatasetFacts
 from gptlab.data.fixed_vocabulary import FixedVocabulary
-from gptlab.data.splitting import Sides, among, document_keys, split, split_by_seed
-from gptlab.data.tokenized import tokenize
+from gptlab.data.splitting import Sides, among, split, split_by_seed
+from gptlab.data.tokenized import Tokenized, tokenize
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.data.watching import make_watch
 from gptlab.errors import UserError
@@ -40,7 +40,9 @@ class Original:
 class Data:
     """A tokenizer and the documents that it encoded, a share of them held out.
 
-    split: 16 hex digits of which ones. start: the token that a text begins after. notes: lines for a person.
+    split: 16 hex digits of which ones. keys: of those held out (N,), equal for equal documents. longest: predictions in
+    the longest of all, before blockSize cuts it; None for running text. start: the token that a text begins after.
+    notes: lines for a person.
     """
 
     tokenizer: Tokenizer
@@ -48,6 +50,8 @@ class Data:
     held_out: Documents
     facts: DatasetFacts
     split: str
+    keys: np.ndarray
+    longest: int | None
     start: int
     original: Original
     notes: tuple[str, ...] = ()
@@ -73,7 +77,7 @@ def data_and_sides(
     tokenized = tokenize(dataset.documents(), tokenizer, settings, make_watch(config.progress))
     blockSize = config.model.blockSize
     documents = Cuts(tokenized.stream, blockSize, dataset.window)
-    keys, table = tokenized.keys(blockSize, dataset.window), documents.in_memory()
+    keys, table = keys_of(config, dataset, tokenized, registry), documents.in_memory()
     how: dict[str, Any] = {
         "valFraction": dataset.valFraction,
         "shuffle": dataset.shuffle,
@@ -105,8 +109,43 @@ def data_and_sides(
     described = DatasetFacts(config.data.name, dataset.source, tokenized.digest, *counts, facts)
     start = first_token(tokenized.stream, tokenized.tokenizer, dataset.window)
     sides = parts.train, parts.held_out
-    data = Data(tokenized.tokenizer, *sides, described, parts.digest, start, original, tuple(notes))
+    data = Data(
+        tokenized.tokenizer,
+        *sides,
+        described,
+        parts.digest,
+        keys[parts.rows],
+        None if dataset.window else tokenized.stream.longest,
+        start,
+        original,
+        tuple(notes),
+    )
     return data, parts.sides
+
+
+def keys_of(config: Config, dataset: Dataset, tokenized: Tokenized, registry: Registry) -> np.ndarray:
+    """(N,) what tells the documents apart, see splitting.py: as the run's tokens do, or those of data.splitTokenizer.
+
+    Raises UserError for another tokenizer where that cannot be.
+    """
+    name, origin = dataset.splitTokenizer, config.original
+    before = None if origin is None or origin.data is None else (origin.data.get("splitTokenizer"),)
+    if before not in (None, (name,)):
+        raise UserError(
+            "data.splitTokenizer must be that of the run that the weights come from, or what they were trained on is "
+            f"not known again: got {name}. Type data.splitTokenizer={before[0] or 'null'}."
+        )
+    if name is None or name == config.tokenizer.name:
+        return tokenized.keys(config.model.blockSize, dataset.window)
+    if dataset.window:
+        raise UserError(
+            "data.splitTokenizer is for documents: running text is cut by the run's own tokens. Leave it out, or type "
+            "data.unit=line."
+        )
+    factory = build(registry, "tokenizer", {"name": name})
+    settings = {"name": name, **asdict(factory)}
+    others = tokenize(dataset.documents(), factory, settings, make_watch(config.progress))
+    return others.keys(max(1, others.stream.longest), window=False)
 
 
 def bounds_of(
@@ -152,7 +191,7 @@ def original_of(config: Config, vocabulary: FixedVocabulary | None, registry: Re
         return Original(
             None, sides, "no val/originalLoss: the run that the weights come from held out nothing"
         )
-    rows = np.flatnonzero(among(document_keys(data.held_out, data.tokenizer), sides.held_out))
+    rows = np.flatnonzero(among(data.keys, sides.held_out))
     if not len(rows):
         return Original(None, sides, "no val/originalLoss: what was held out then was trained on as well")
     return Original(data.held_out[rows], sides)

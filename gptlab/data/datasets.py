@@ -18,12 +18,14 @@ class Dataset:
     shuffle: in a seeded order, a new one each epoch; else as they come. valFraction: the share of the distinct
     documents that is held out: none of them is trained on, however often it comes; null for a fifth, a few thousand
     at most, and none that comes often (splitting.usual_share). splitSeed: which ones; null for a split as runs had it
-    whose config has no such key, by the run's seed.
+    whose config has no such key, by the run's seed. splitTokenizer: whose tokens tell documents apart, so that runs
+    with other tokenizers hold out the same texts; null for the run's own.
     """
 
     shuffle: bool = True
     valFraction: float | None = None
     splitSeed: int | None = 0
+    splitTokenizer: str | None = None
 
     def __post_init__(self) -> None:
         if self.splitSeed is not None and self.splitSeed < 0:

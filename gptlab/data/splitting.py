@@ -42,13 +42,15 @@ class Sides:
 
 @dataclass(frozen=True)
 class Split:
-    """train, held_out: the documents. sides: with those of earlier runs. digest: 16 hex digits of the rows held out.
+    """train, held_out: the documents. rows: of those held out. sides: with those of earlier runs. digest: 16 hex digits
+    of `rows`.
 
     kept: documents whose side an earlier run had settled. lack: why none is held out.
     """
 
     train: Documents
     held_out: Documents
+    rows: np.ndarray
     sides: Sides
     digest: str
     kept: int = 0
@@ -103,7 +105,7 @@ def split(
     rest = Without(rows, len(keys))
     order: Order = through(shuffled(len(rest), [seed, 1]), rest) if shuffle else rest
     sides = before.then(distinct[~held], distinct[held])
-    return Split(documents[order], documents[rows], sides, digest_of_rows(rows), kept, lack)
+    return Split(documents[order], documents[rows], rows, sides, digest_of_rows(rows), kept, lack)
 
 
 def usual_share(count: int) -> float:
@@ -139,7 +141,7 @@ def split_by_seed(
     order = np.asarray(shuffled(count, [seed, 1]) if shuffle else InOrder(count))
     train, rows = np.split(order, [count - round(count * valFraction)])
     sides = Sides().then(np.unique(keys[train]), np.unique(keys[rows]))
-    return Split(documents[train], documents[rows], sides, digest_of_rows(rows))
+    return Split(documents[train], documents[rows], rows, sides, digest_of_rows(rows))
 
 
 def digest_of_rows(rows: np.ndarray) -> str:

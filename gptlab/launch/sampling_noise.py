@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gptlab.data.splitting import document_keys
 from gptlab.engines.engine import Session, State
 from gptlab.launch.experiment import Experiment
 from gptlab.plugins.registry import build
@@ -29,8 +28,7 @@ def sampling_noise(experiment: Experiment, session: Session, state: State) -> Sa
     state: to be evaluated as it is. None for fewer than three different documents.
     """
     data = experiment.data
-    some = data.held_out
-    keys = document_keys(some, data.tokenizer)
+    some, keys = data.held_out, data.keys
     if len(np.unique(keys)) < 3:
         return None
     nats = document_nats(session, state, some)

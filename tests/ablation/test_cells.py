@@ -90,7 +90,13 @@ def test_a_setting_is_over_an_arm_and_an_arm_over_a_size(cells: Cells) -> None:
         (["model.nEmbd=7"], {}, "model.nHead"),
         (["optimizer=sgd"], {"setting": ("optimizer.beta2=0.9",)}, "beta2"),
         (["model.blockSize=5"], {}, "its blockSize, 5, is not the baseline's, 6"),
-        (["tokenizer=bpe"], {}, "its tokens are not the baseline's"),
+        (["tokenizer=char"], {}, "its tokens are not the baseline's, and its documents must then be whole"),
+        (
+            ["tokenizer=char", "model.blockSize=40", "data.splitTokenizer=char"],
+            {},
+            "what of it is held out, is not the baseline's",
+        ),
+        (["tokenizer=char", "data.path=other.txt", "model.blockSize=40"], {}, "its data, or what of it"),
         (["data.path=other.txt"], {}, "its data, or what of it is held out, is not the baseline's"),
         (["data.valFraction=0.5"], {}, "what of it is held out"),
         (["data.splitSeed=1"], {}, "what of it is held out"),
@@ -106,6 +112,34 @@ def test_an_arm_that_cannot_be_compared_is_named_with_the_reason(
         only(cells, *overrides, **place)
     assert str(error.value).startswith("the arm 'it' must be one that can be compared: ")
     assert said in str(error.value)
+
+
+def test_an_arm_of_other_tokens_holds_out_the_same_texts(plugins: Plugins, cells: Cells) -> None:
+    words, letters = cells.baseline(), only(cells, "tokenizer=char", "model.blockSize=40")
+    assert letters.job(1)[-2:] == ["data.splitTokenizer=word", "seed=1"]
+    texts = [
+        [
+            cell.parts.experiment.data.tokenizer.decode(row)
+            for row in cell.parts.experiment.data.held_out.tokens
+        ]
+        for cell in (words, letters)
+    ]
+    assert texts[0] == texts[1] != []
+    predictions = [sum(len(text) + 1 for text in texts[1]), sum(text.count(" ") + 2 for text in texts[0])]
+    assert words.unit == 1 and letters.unit == predictions[0] / predictions[1]
+    assert cells.with_steps(letters, 5).unit == letters.unit
+    tuned = cells_of(plugins, "model.blockSize=40", tune="tokenizer=word,char", arms=ARM)
+    assert tuned.baseline(setting=("tokenizer=char",)).unit == letters.unit
+
+
+def test_a_setting_of_the_baseline_that_cannot_be_compared_with_the_others_is_refused(
+    plugins: Plugins, folder: Path
+) -> None:
+    cells = cells_of(plugins, tune="data.valFraction=0.1,0.3")
+    with pytest.raises(
+        UserError, match=r"^data\.valFraction=0\.1 must leave a loss that can be compared: its data, or"
+    ):
+        cells.baseline(setting=("data.valFraction=0.1",))
 
 
 def test_with_match_flops_an_arm_has_as_many_operations_as_the_baseline(

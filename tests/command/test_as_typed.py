@@ -164,6 +164,7 @@ def test_texts_in_lists_and_in_parts(plugins: Plugins) -> None:
     assert config["data"] == {
         "name": "text",
         "splitSeed": 0,
+        "splitTokenizer": None,
         "shuffle": True,
         "valFraction": 0.5,
         "path": "1.10",

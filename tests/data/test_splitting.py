@@ -125,6 +125,13 @@ def test_a_stream_that_is_not_in_memory_is_split_alike(window, monkeypatch):
     assert lazy.digest == table.digest
 
 
+def test_what_is_held_out_says_which_keys_it_has():
+    documents = encode([a + b for a in "abcd" for b in "abcd"], TOKENIZER, 9)
+    keys = document_keys(documents, TOKENIZER)
+    found = made(documents, valFraction=0.3)
+    assert (keys[found.rows] == document_keys(found.held_out, TOKENIZER)).all() and len(found.rows) == 5
+
+
 def test_two_lines_that_come_fifty_times_are_one_each():
     found = made(encode(["ab"] * 50 + ["cd"] * 50, TOKENIZER, 9), valFraction=0.02)
     assert sorted(map(len, map(set, map(texts_of, (found.train, found.held_out))))) == [1, 1]

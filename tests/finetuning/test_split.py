@@ -138,6 +138,20 @@ def test_a_line_on_both_sides_of_an_old_split_is_no_held_out_one(files):
     assert texts(tuned.original.held_out) == texts(source.held_out) - both
 
 
+def test_documents_are_told_apart_by_the_tokens_that_told_them_apart_before(files):
+    source = split_of("first")
+    with pytest.raises(UserError, match=r"Type data\.splitTokenizer=null"):
+        split_of("first", "data.splitTokenizer=char", original=after(source))
+    letters = split_of("first", "data.splitTokenizer=char", "data.valFraction=0.2")
+    with pytest.raises(UserError, match=r"Type data\.splitTokenizer=char"):
+        split_of("second", original=after(letters))
+    tuned = split_of("second", "data.splitTokenizer=char", original=after(letters))
+    assert texts(tuned.original.held_out) == texts(letters.held_out) != texts(source.held_out)
+    assert not texts(tuned.held_out) & texts(letters.train) and not texts(tuned.train) & texts(
+        letters.held_out
+    )
+
+
 @pytest.mark.parametrize("change", ["gone", "changed", "split", "digest"])
 def test_what_is_not_to_be_known_any_more_is_said(files, change):
     original = after(split_of("first"))

@@ -9,6 +9,7 @@ import pytest
 from gptlab.command.composing import compose, prepared
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
+from gptlab.errors import UserError
 from gptlab.launch.experiment import Experiment
 
 SMALL = ["model.nEmbd=8", "model.nHead=2", "tracking=none", "progress=none", "samples.n=0"]
@@ -128,6 +129,29 @@ def test_no_seed_of_a_run_changes_what_is_held_out(
     assert texts("seed=0") == texts("seed=7") != texts("data.splitSeed=1")
     if data == "drawn":
         assert texts("seed=7") != texts("seed=7", "data.seed=7"), "the texts' own seed is another key"
+
+
+@pytest.mark.parametrize("tokenizer", ["word", "bpe"])
+def test_with_one_splitTokenizer_other_tokens_hold_out_the_same_texts(tokenizer: str) -> None:
+    def texts(*more: str) -> set[str]:
+        data = made("data=questions", "model.blockSize=200", *more).data
+        return {data.tokenizer.decode(row) for row in data.held_out.tokens.tolist()}
+
+    words = texts("tokenizer=word")
+    assert len(words) == 30
+    assert texts("tokenizer=char", "data.splitTokenizer=word") == words != texts("tokenizer=char")
+    assert texts(f"tokenizer={tokenizer}", "data.splitTokenizer=word") == words
+    # A tokenizer's own name is none: what it cuts off it does not tell apart.
+    assert texts("tokenizer=word", "data.splitTokenizer=word", "model.blockSize=3") == texts(
+        "tokenizer=word", "model.blockSize=3"
+    )
+
+
+def test_windows_have_no_counterpart_in_other_tokens(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("the cat sees the dog " * 20)
+    text = ["data=text", f"data.path={tmp_path / 'text.txt'}", "data.unit=window", "data.splitTokenizer=word"]
+    with pytest.raises(UserError, match="running text is cut by the run's own tokens"):
+        _ = made(*text).data
 
 
 def test_streams_of_weights_are_told_apart_by_their_names() -> None:
