@@ -79,6 +79,10 @@ def table(found: Ablation, times: dict[str, float], more: list[list[str]] | None
     best = "" if tuning is None else rate(tuning)
     base = [f"`{BASELINE}`", *[""] * 4, best, "", *of_runs(BASELINE, found.baseline, times)]
     rows = [HEADERS, ["---"] * len(HEADERS), *rows_of(found, times), base, *(more or [])]
+    if not times:
+        rows = [
+            [cell for head, cell in zip(HEADERS, row, strict=True) if head != "step time"] for row in rows
+        ]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SEED = "seed"
 WIDTH = "model.nEmbd"
 # Evaluations of a run: a curve must show when a loss is reached, and each costs hundreds of steps at batch 1.
-EVALUATIONS = 5
+EVALUATIONS = 10
 QUIET = ("progress=none", "samples.n=0")  # of so many runs nobody reads along
 # How far the parameters of matched arms are apart, as a share: to be told, to be refused.
 CLOSE, FAR = 0.02, 0.25

@@ -30,6 +30,7 @@ class FakeCell:
     overrides: tuple[str, ...]
     setting: tuple[str, ...] = ()
     costs: Costs = COSTS
+    unit: float = 1.0
 
     def job(self, seed: int) -> list[str]:
         return [*self.overrides, f"seed={seed}"]

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from gptlab.ablation.result import Costs, Curve, SeedRun, Setting, Speedup
@@ -31,9 +33,17 @@ def test_also_where_the_baseline_was_there_before_its_end() -> None:
 
 
 def test_twice_as_fast_in_steps_at_twice_the_price_of_a_step() -> None:
-    arm: Curve = [(0, 4.0), (100, 2.0), (200, 0.0), (300, 0.0)]
+    arm: Curve = [(0, 4.0), (150, 1.0), (300, 0.0)]
     found = speedup_of(setting(FALLING), setting(arm, flops=6e6, seconds=1.5))
     assert (found.steps, found.flops, found.seconds) == (pytest.approx(2), pytest.approx(1), pytest.approx(4))
+
+
+def test_between_evaluations_a_curve_is_as_round_as_curves_are() -> None:
+    def decaying(faster: float) -> Curve:
+        return [(step, 2 + math.exp(-step * faster / 300)) for step in range(0, 1001, 100)]
+
+    found = speedup_of(setting(decaying(1.0)), setting(decaying(1.07))).steps
+    assert found == pytest.approx(1.07, abs=0.002)  # by straight lines 1.06
 
 
 def test_the_curves_are_means_over_the_seeds_of_both() -> None:

@@ -33,6 +33,7 @@ NOT_RUN = {
     ("docs/ablate.md", "", "it takes minutes"),
     ("docs/ablate.md", "", "as it came; no two runs take the same seconds"),
     ("docs/checkpoints.md", "mlflow models serve", "a server"),
+    ("docs/experiments.md", "", "it takes minutes"),
     ("docs/performance.md", "", "measurements of hours"),
     ("docs/plugins.md", "", "a class that the reader is to imagine"),
     ("docs/plugins.md", "", "an op of the file above"),
