@@ -75,6 +75,8 @@ class ComposedOnce(ConfigLoaderImpl):
         plain = [text for text in overrides if PLAIN.fullmatch(text)]
         others = tuple(text for text in overrides if text not in plain)
         if others not in self._tasks:
+            if len(self._tasks) >= KEPT:
+                self._tasks.clear()
             self._tasks[others] = self._task_of(self.load_sweep_config(master_config, list(others)))
         shared = self._tasks[others]
         if shared is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 _here = threading.local()  # a thread knows its own, whatever it is that calls an engine
@@ -14,3 +15,10 @@ def enter_lane(number: int) -> None:
 
 def lane() -> int:
     return getattr(_here, "number", 0)
+
+
+def cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

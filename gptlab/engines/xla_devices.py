@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 
-from gptlab.engines.lanes import lane
+from gptlab.engines.lanes import cores, lane
 
 # What XLA's client takes the size of its pool from, when it is made.
 POOL_SIZE = "NPROC"
@@ -77,13 +77,6 @@ def turn(device: Any) -> Iterator[None]:
 def has_one_thread(device: Any) -> bool:
     """Whether what runs there has no other thread to hand work to."""
     return device in _devices.values() or (device.platform == "cpu" and cores() == 1)
-
-
-def cores() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def device_of(arrays: dict[str, Any]) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import Context, causal_context
-from gptlab.engines.xla_arithmetic import XlaArithmetic
+from gptlab.engines.xla_arithmetic import XlaArithmetic, cross_entropy
 from gptlab.engines.xla_cache import keep_compiled_programs
 from gptlab.engines.xla_programs import compiled, tensors
 from gptlab.engines.xla_settings import jax_precision
@@ -98,7 +98,7 @@ def look_program(definition: GPT, arithmetic: XlaArithmetic) -> Callable[..., An
     def mean_loss(weights: dict[str, jax.Array], shifts: Any, tokens: Any, targets: Any) -> Any:
         tapped, model, named = tapped_model(definition, arithmetic, weights, shifts)
         logits = model.logits(named, tokens, causal_context(len(tokens))).data
-        losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[:, None], -1)[:, 0]
+        losses = cross_entropy(logits, targets)
         none = jnp.zeros((0, len(tokens), len(tokens)), logits.dtype)
         shares = [jnp.concatenate([none, *layer]) for layer in tapped.shares]
         read = {depth: read_out(definition, named, x) for depth, x in enumerate(tapped.hidden)}

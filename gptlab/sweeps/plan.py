@@ -14,6 +14,7 @@ from gptlab.command.sweepers import check_launcher, check_sweeper
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.schema import check_values, plain
 from gptlab.config.typed import Config, typed
+from gptlab.engines.lanes import cores
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.sweeps.folders import check_folders_of_jobs
@@ -135,8 +136,7 @@ def at_once(config: Config, facts: HydraFacts, usual: int = 1) -> int:
 
 def one_a_core() -> int:
     """As many jobs."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST)
+    return min(cores(), MOST)
 
 
 def name_of(fixed: list[str], swept: list[str]) -> str:
