@@ -16,8 +16,9 @@ import numpy as np
 from gptlab.data.documents import Documents
 from gptlab.data.orders import InOrder, Order, shuffled
 from gptlab.engines.engine import Batches
+from gptlab.engines.packing import quantiles
 
-POPULATION = 4096  # documents whose lengths stand for those of all
+POPULATION = 1 << 20  # documents that are looked at for lengths that stand for those of all
 
 
 @dataclass
@@ -52,9 +53,10 @@ class Epochs:
 
     @cached_property
     def _population(self) -> np.ndarray:
-        """The lengths of documents all over the data."""
-        stride = max(1, len(self.documents) // POPULATION)
-        return self.documents[::stride].lengths[:POPULATION]
+        """Lengths that stand for those of all: the same ones in whichever order the documents come."""
+        stride = max(1, -(-len(self.documents) // POPULATION))
+        lengths = self.documents.lengths if stride == 1 else self.documents[::stride].lengths
+        return quantiles(lengths)
 
     def _order(self, epoch: int) -> Order:
         if epoch not in self._orders:

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-SAMPLE = 4096  # documents that the choice of a shape looks at
+SAMPLE = 4096  # lengths that the choice of a shape looks at
 TRIALS = 16384  # documents that each trial packing takes, in as many batches as that makes
 WORTH = 0.9  # a packing that leaves more than this share of the positions is not worth its indices
 # What attention adds to a position's cost by its row's width, measured at nEmbd 16 to 128.
@@ -63,13 +63,18 @@ def place(lengths: np.ndarray, width: int) -> Placement:
 def choose_shape(population: np.ndarray, batch: int, longest: int) -> PassShape | None:
     """The shape of a pass for batches of documents with these lengths; None where packing does not pay.
 
-    It depends on nothing else, so that a run that is resumed sums in the same order.
+    It depends on nothing else, not on their order either: a run that is resumed sums in the same order, and runs
+    with other seeds, whose data are the same ones shuffled, share a program.
     """
     if batch == 1 or longest < 1:
         return None
-    stride = max(1, len(population) // SAMPLE)
-    sample = population[::stride][:SAMPLE].astype(np.int32)
-    return _chosen(sample.tobytes(), batch, longest)
+    return _chosen(quantiles(population).astype(np.int32).tobytes(), batch, longest)
+
+
+def quantiles(lengths: np.ndarray) -> np.ndarray:
+    """At most SAMPLE of the lengths (N,), in their order and evenly spread over it: what stands for all of them."""
+    chosen = np.linspace(0, len(lengths) - 1, min(len(lengths), SAMPLE)).round().astype(int)
+    return np.sort(lengths)[chosen]
 
 
 @lru_cache(maxsize=64)
@@ -79,13 +84,18 @@ def _chosen(sample: bytes, batch: int, longest: int) -> PassShape | None:
     batches = np.random.default_rng(0).choice(lengths, (trials, batch))
     plain = PassShape(min(batch, most_rows(longest)), longest)
     costs = {plain: WORTH * -(-batch // plain.rows) * cost(plain.rows, longest)}
-    for width in range(longest, 2 * longest + 1, max(1, longest // 8)):
+    for width in widths(longest):
         needed = place(batches, width).rows_needed
         for rows in np.unique(np.minimum(needed, most_rows(width))).tolist():
             passes = np.mean(-(-needed // rows))
             costs[PassShape(rows, width)] = float(passes) * cost(rows, width)
     best = min(costs, key=lambda shape: costs[shape])
     return None if best == PassShape(batch, longest) else best
+
+
+def widths(longest: int) -> range:
+    """Those of a row that are tried."""
+    return range(longest, 2 * longest + 1, max(1, longest // 8))
 
 
 def most_rows(width: int) -> int:

@@ -29,6 +29,7 @@ from gptlab.engines.engine import (
     trained,
     with_fields,
 )
+from gptlab.engines.held_out_rows import shared_rows
 from gptlab.engines.packing import PassShape, choose_shape, pack
 from gptlab.engines.xla_settings import begin, jax_precision
 from gptlab.errors import UserError
@@ -83,7 +84,7 @@ class XlaSession:
     def __post_init__(self) -> None:
         import jax
 
-        from gptlab.engines import xla_devices, xla_programs
+        from gptlab.engines import xla_compiled, xla_devices, xla_programs
         from gptlab.engines.xla_cache import keep_compiled_programs
         from gptlab.engines.xla_compilations import start_counting
 
@@ -91,6 +92,7 @@ class XlaSession:
         start_counting()
         self._jax = jax
         self._programs = xla_programs
+        self._compiled = xla_compiled
         self._devices = xla_devices
         self.hyper = runtime_fields(self.optimizer)
         # What is equal for all values of the run-time fields is the key of the compiled program.
@@ -115,11 +117,14 @@ class XlaSession:
         with self._computing():
             return {name: self._jax.device_put(array, device) for name, array in arrays.items()}
 
-    def _program(self, make: Callable[..., Any], weights: NamedArrays, *parts: Any) -> Callable[..., Any]:
+    def _program(
+        self, make: Callable[..., Any], weights: NamedArrays, *parts: Any, narrow: bool = False
+    ) -> Callable[..., Any]:
         """The program of this model for where these weights are. parts: what else it is made of."""
         one_thread = self._devices.has_one_thread(self._devices.device_of(weights))
+        target = self._compiled.Target(one_thread, narrow)
         with self._programs.MAKING:
-            program: Callable[..., Any] = make(self.definition, *parts, self.arithmetic, one_thread)
+            program: Callable[..., Any] = make(self.definition, *parts, self.arithmetic, target)
             return program
 
     def init(self, weights: NamedArrays, optimizer: OptState, step: int = 0) -> State:
@@ -145,7 +150,8 @@ class XlaSession:
         capacity = capacity_of(batches)
         objectives, norms, losses = [], [], []
         with self._computing(state.weights), self._devices.turn(device):
-            program = self._program(self._programs.train_program, state.weights, self.template)
+            narrow = self._compiled.is_narrow(state.weights)
+            program = self._program(self._programs.train_program, state.weights, self.template, narrow=narrow)
             hyper = self._arrays(self.hyper)
             # Apart, so that no gradient is computed of what stays as it is.
             fixed = {name: array for name, array in state.weights.items() if name in self.frozen}
@@ -203,6 +209,9 @@ class XlaSession:
 
     def document_nats(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """(N,) what `evaluate` sums: the cross-entropy of each document over its predictions."""
+        slots = shared_rows(lengths, tokens.shape[1] - 1)
+        if slots is not None:
+            return self._nats_in_rows(state, tokens, slots)
         # Fewer of the long ones: what attention holds grows with the square of the length.
         at_once = max(1, EVALUATION_ROWS // max(1, tokens.shape[1] // EVALUATION_ROWS) ** 2)
         rows = -(-len(tokens) // at_once) * at_once
@@ -213,6 +222,20 @@ class XlaSession:
             program = self._program(self._programs.evaluate_program, weights)
             found = program(weights, batched, padded(lengths, rows).reshape(-1, at_once))
             return np.asarray(found, dtype=np.float64).reshape(-1)[: len(tokens)]
+
+    def _nats_in_rows(self, state: State, tokens: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        count, longest = tokens.shape[0], tokens.shape[1] - 1
+        documents, positions = np.divmod(slots, longest)
+        documents = np.where(slots >= 0, documents, -1)
+        positions = np.where(slots >= 0, positions, 0)
+        at = np.maximum(documents, 0), positions
+        passes = tokens[at], tokens[at[0], positions + 1], positions, documents
+        device = self._best_device(state.weights, slots[0].size)
+        weights = self._moved(state.weights, device)
+        with self._computing(weights), self._devices.turn(device):
+            program = self._program(self._programs.evaluate_rows_program, weights)
+            losses = np.asarray(program(weights, *(part.astype(np.int32) for part in passes)))
+        return np.bincount(documents[slots >= 0], losses[slots >= 0].astype(np.float64), count)
 
     def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
         weights = self._moved(state.weights, self._best_device(state.weights, len(tokens)))
@@ -245,8 +268,9 @@ class XlaSession:
             return np.concatenate(found)[: len(uniforms)]
 
     def _array(self, values: Any) -> Any:
-        # A copy: training gives its state away, and must not write into the caller's numbers.
-        return self._jax.numpy.array(values, dtype=self.arithmetic.dtype, copy=True)
+        # A copy: training gives its state away, and must not write into the caller's numbers. Made by numpy, since
+        # jax would run a program for each.
+        return self._jax.numpy.asarray(np.array(values, dtype=self.arithmetic.dtype))
 
     def _arrays(self, named: Mapping[str, Any]) -> NamedArrays:
         return {name: self._array(values) for name, values in named.items()}

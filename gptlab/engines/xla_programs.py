@@ -24,9 +24,9 @@ from gptlab.engines.engine import (
     causal_context,
     with_fields,
 )
-from gptlab.engines.lanes import lane
 from gptlab.engines.packing import stride_of
 from gptlab.engines.xla_arithmetic import XlaArithmetic, cross_entropy
+from gptlab.engines.xla_compiled import Target, compiled
 from gptlab.engines.xla_layout import Layout, layout_of
 
 Weights = dict[str, jax.Array]
@@ -39,50 +39,6 @@ MAKING = threading.Lock()  # the caches by themselves may have two threads make 
 
 def tensors(weights: Weights, arithmetic: XlaArithmetic) -> dict[str, Tensor]:
     return {name: Tensor(array, arithmetic) for name, array in weights.items()}
-
-
-# XLA's newer fusions on the CPU do the sums of a broadcast product badly: a swapped mul took 42 times
-# as long as the standard one, and 3 times with them held to products that are dots by themselves.
-ONLY_DOTS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
-# Where there is one thread, products need not ask for others: 0.85 of a step of packed names on one core. It also
-# keeps such a program apart from that for more threads in jax's cache on disk, which knows no such difference.
-ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
-
-
-def compiled(
-    run: Callable[..., Any], arithmetic: XlaArithmetic, one_thread: bool, **options: Any
-) -> Callable[..., Any]:
-    """jax.jit, with the compiler told where products and sums are not XLA's own.
-
-    one_thread: whether it is to run where there is one thread.
-    """
-    told: dict[str, Any] = {}
-    if jax.default_backend() == "cpu":
-        told |= {} if arithmetic.native_dot else ONLY_DOTS
-        told |= ONE_THREAD if one_thread else {}
-    return CompiledOnce(jax.jit(run, compiler_options=told or None, **options))
-
-
-class CompiledOnce:
-    """A jitted function that threads may call side by side: what is new to it is traced by one of them, for all.
-
-    jax's own caches would have each of them trace and compile it.
-    """
-
-    def __init__(self, run: Any) -> None:
-        self._run = run
-        self.lower = run.lower
-        self._known: set[tuple[Any, ...]] = set()
-        self._new = threading.Lock()
-
-    def __call__(self, *arguments: Any) -> Any:
-        shapes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(arguments))
-        if (lane(), shapes) in self._known:
-            return self._run(*arguments)
-        with self._new:
-            found = self._run(*arguments)
-            self._known.add((lane(), shapes))
-            return found
 
 
 def position_losses(
@@ -102,20 +58,24 @@ def position_losses(
     return losses, cross_entropy(logits, targets)
 
 
+def shared_context(positions: jax.Array, documents: jax.Array) -> Context:
+    """Of a row (W,) that documents share: a position sees those before it of the same one."""
+    width = positions.shape[0]
+    before = np.tril(np.ones((width, width), dtype=bool))
+    # Made once: fused into each use of it, it keeps XLA from vectorizing those.
+    mask = lax.optimization_barrier(before & (documents[:, None] == documents[None, :]))
+    return Context(positions, positions, mask, ordered=True)
+
+
 def losses_of_rows(definition: Definition, arithmetic: XlaArithmetic, weights: Weights, rows: Any) -> Any:
     """Of rows of positions the summed losses, each times its share of the objective; and the true ones, as they are.
 
-    rows: tokens, targets, positions, documents, shares, each (R, W). A position sees those
-    before it of the same document.
+    rows: tokens, targets, positions, documents, shares, each (R, W).
     """
     named = tensors(weights, arithmetic)
-    width = rows[0].shape[1]
-    before = np.tril(np.ones((width, width), dtype=bool))
 
     def row_loss(tokens: Any, targets: Any, positions: Any, documents: Any, shares: Any) -> Any:
-        # Made once: fused into each use of it, it keeps XLA from vectorizing those.
-        mask = lax.optimization_barrier(before & (documents[:, None] == documents[None, :]))
-        context = Context(positions, positions, mask, ordered=True)
+        context = shared_context(positions, documents)
         losses, true = position_losses(definition, named, arithmetic, tokens, targets, context)
         return jnp.sum(jnp.where(shares > 0, losses * shares, 0.0)), jnp.sum(jnp.where(shares > 0, true, 0.0))
 
@@ -163,7 +123,7 @@ def unpacked(slots: jax.Array, tokens: jax.Array, lengths: jax.Array, dtype: str
 
 @lru_cache(maxsize=PROGRAMS)
 def train_program(
-    definition: Definition, optimizer: Any, arithmetic: XlaArithmetic, one_thread: bool
+    definition: Definition, optimizer: Any, arithmetic: XlaArithmetic, target: Target
 ) -> Callable[..., Any]:
     """(weights, moments, step, hyper, tokens, lengths, rates, count, packed, fixed)
     -> weights, moments, objectives, norms, losses.
@@ -231,13 +191,11 @@ def train_program(
         params, moments, *numbers = lax.fori_loop(0, count, one, carry)
         return layout.unflatten(params), {k: layout.unflatten(m) for k, m in moments.items()}, *numbers
 
-    return compiled(run, arithmetic, one_thread, donate_argnums=(0, 1))
+    return compiled(run, arithmetic, target, donate_argnums=(0, 1))
 
 
 @lru_cache(maxsize=PROGRAMS)
-def evaluate_program(
-    definition: Definition, arithmetic: XlaArithmetic, one_thread: bool
-) -> Callable[..., Any]:
+def evaluate_program(definition: Definition, arithmetic: XlaArithmetic, target: Target) -> Callable[..., Any]:
     """(weights, tokens (C, B, T+1), lengths (C, B)) -> (C, B) summed cross-entropies, by true arithmetic."""
 
     def document_loss(weights: Weights, row: jax.Array, predictions: jax.Array) -> jax.Array:
@@ -251,27 +209,45 @@ def evaluate_program(
         found: jax.Array = lax.map(lambda rows: batch(weights, *rows), (tokens, lengths))
         return found
 
-    return compiled(run, arithmetic, one_thread)
+    return compiled(run, arithmetic, target)
 
 
 @lru_cache(maxsize=PROGRAMS)
-def merge_program(definition: Adapts, arithmetic: XlaArithmetic, one_thread: bool) -> Callable[..., Any]:
+def evaluate_rows_program(
+    definition: Definition, arithmetic: XlaArithmetic, target: Target
+) -> Callable[..., Any]:
+    """(weights, and tokens, targets, positions, documents, each (P, R, W)) -> (P, R, W) true cross-entropies."""
+
+    def row_losses(weights: Weights, tokens: Any, targets: Any, positions: Any, documents: Any) -> jax.Array:
+        context = shared_context(positions, documents)
+        return cross_entropy(definition.logits(tensors(weights, arithmetic), tokens, context).data, targets)
+
+    def run(weights: Weights, *passes: jax.Array) -> jax.Array:
+        rows = jax.vmap(row_losses, in_axes=(None, 0, 0, 0, 0))
+        found: jax.Array = lax.map(lambda arrays: rows(weights, *arrays), passes)
+        return found
+
+    return compiled(run, arithmetic, target)
+
+
+@lru_cache(maxsize=PROGRAMS)
+def merge_program(definition: Adapts, arithmetic: XlaArithmetic, target: Target) -> Callable[..., Any]:
     """weights -> what the definition's `merged` makes of them."""
 
     def run(weights: Weights) -> Weights:
         return {name: tensor.data for name, tensor in definition.merged(tensors(weights, arithmetic)).items()}
 
-    return compiled(run, arithmetic, one_thread)
+    return compiled(run, arithmetic, target)
 
 
 @lru_cache(maxsize=PROGRAMS)
-def logits_program(definition: Definition, arithmetic: XlaArithmetic, one_thread: bool) -> Callable[..., Any]:
+def logits_program(definition: Definition, arithmetic: XlaArithmetic, target: Target) -> Callable[..., Any]:
     def run(weights: Weights, tokens: jax.Array) -> jax.Array:
         context = causal_context(tokens.shape[0])
         result: jax.Array = definition.logits(tensors(weights, arithmetic), tokens, context).data
         return result
 
-    return compiled(run, arithmetic, one_thread)
+    return compiled(run, arithmetic, target)
 
 
 class RecordingPast:
@@ -305,7 +281,7 @@ class BufferPast:
 
 @lru_cache(maxsize=PROGRAMS)
 def generate_program(
-    definition: Definition, choose: Choose, arithmetic: XlaArithmetic, one_thread: bool
+    definition: Definition, choose: Choose, arithmetic: XlaArithmetic, target: Target
 ) -> Callable[..., Any]:
     """(weights, prompt (S,), known, uniforms (n, S), settings) -> (n, S) tokens.
 
@@ -352,4 +328,4 @@ def generate_program(
         result: jax.Array = done[-1]
         return result
 
-    return compiled(run, arithmetic, one_thread)
+    return compiled(run, arithmetic, target)

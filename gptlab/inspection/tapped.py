@@ -17,7 +17,8 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import Context, causal_context
 from gptlab.engines.xla_arithmetic import XlaArithmetic, cross_entropy
 from gptlab.engines.xla_cache import keep_compiled_programs
-from gptlab.engines.xla_programs import compiled, tensors
+from gptlab.engines.xla_compiled import Target, compiled
+from gptlab.engines.xla_programs import tensors
 from gptlab.engines.xla_settings import jax_precision
 from gptlab.model.component import Part
 from gptlab.model.gpt import GPT
@@ -105,7 +106,7 @@ def look_program(definition: GPT, arithmetic: XlaArithmetic) -> Callable[..., An
         lens = {d: jax.nn.softmax(x) for d, x in read.items() if x is not None and x.shape == logits.shape}
         return losses.mean(), (losses, logits, shares, lens, tapped.hidden)
 
-    return compiled(jax.value_and_grad(mean_loss, argnums=(0, 1), has_aux=True), arithmetic, one_thread=False)
+    return compiled(jax.value_and_grad(mean_loss, argnums=(0, 1), has_aux=True), arithmetic, Target())
 
 
 def tapped_model(

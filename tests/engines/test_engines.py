@@ -11,6 +11,7 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.engines import xla_programs
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
+from gptlab.engines.xla_compiled import Target
 from gptlab.errors import UserError
 from gptlab.optim.optimizers import Adam
 from gptlab.plugins.loading import load_plugins
@@ -137,7 +138,7 @@ def test_a_swapped_product_takes_no_more_memory_than_its_broadcast_terms():
         tokens = np.zeros((1, 1, positions + 1), dtype=np.int32)
         lengths, rates = np.ones((1, 1), dtype=np.int32), np.ones(1, dtype=np.float32)
         hyper = {field: np.float32(value) for field, value in session.hyper.items()}
-        program = xla_programs.train_program(gpt, session.template, session.arithmetic, False)
+        program = xla_programs.train_program(gpt, session.template, session.arithmetic, Target())
         arguments = (
             state.weights,
             state.optimizer,

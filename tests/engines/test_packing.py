@@ -55,6 +55,9 @@ def test_a_shape_is_chosen_where_documents_are_short_and_not_where_it_does_not_p
     assert shape is not None and shape.width >= 12
     assert shape.rows * shape.width < 0.85 * 16 * 12
     assert choose_shape(short, 16, 12) == shape, "a resumed run must sum in the same order"
+    for _ in range(5):
+        shuffled = np.random.default_rng(1).permutation(short)
+        assert choose_shape(shuffled, 16, 12) == shape, "runs of all seeds must share a program"
     assert choose_shape(short, 1, 12) is None
     assert choose_shape(np.full(1000, 12), 16, 12) is None
 

@@ -141,7 +141,7 @@ IN_A_PROCESS = """
 import os, sys, tempfile
 import jax, numpy as np
 from gptlab.engines import xla_devices
-from gptlab.engines.xla_programs import compiled
+from gptlab.engines.xla_compiled import Target, compiled
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.autograd.ops import OpTable
 folder = tempfile.mkdtemp()
@@ -152,7 +152,7 @@ def run(x):
     return x @ x + 1
 for one_thread, device in ((False, None), (True, xla_devices.one_thread())):
     with jax.default_device(device):
-        compiled(run, XlaArithmetic(OpTable(), "float32"), one_thread)(np.ones((64, 64), np.float32))
+        compiled(run, XlaArithmetic(OpTable(), "float32"), Target(one_thread))(np.ones((64, 64), np.float32))
 print(sum(name.startswith("jit_run") and name.endswith("-cache") for name in os.listdir(folder)), end=" ")
 print(os.environ.get("NPROC"), end=" ")
 print(xla_devices.has_one_thread(jax.devices()[0]), xla_devices.has_one_thread(xla_devices.one_thread()), end=" ")

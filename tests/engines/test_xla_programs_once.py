@@ -9,7 +9,7 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.lanes import enter_lane
 from gptlab.engines.xla_arithmetic import XlaArithmetic
-from gptlab.engines.xla_programs import compiled
+from gptlab.engines.xla_compiled import Target, compiled
 
 
 def test_it_is_traced_once_for_each_shape() -> None:
@@ -20,7 +20,7 @@ def test_it_is_traced_once_for_each_shape() -> None:
         time.sleep(0.05)
         return x + 1
 
-    program = compiled(run, XlaArithmetic(OpTable(), "float32"), False)
+    program = compiled(run, XlaArithmetic(OpTable(), "float32"), Target())
 
     def call(lane: int) -> None:
         enter_lane(lane)

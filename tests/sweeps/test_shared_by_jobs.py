@@ -18,6 +18,7 @@ from gptlab.data.tokenizers import WordTokenizer
 from gptlab.data.watching import make_watch
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_compilations import compilations
+from gptlab.engines.xla_compiled import Target
 from gptlab.engines.xla_programs import PROGRAMS, logits_program
 from gptlab.launch.launch import launch
 from gptlab.plugins.loading import Plugins
@@ -59,6 +60,11 @@ def test_runs_of_the_same_shapes_share_one_program(tmp_path, monkeypatch):
     for number, overrides in enumerate(same):
         assert compiled_for(plugins, tmp_path / str(number), "model.nEmbd=6", *overrides) == 0, overrides
     assert compiled_for(plugins, tmp_path / "wider", "model.nEmbd=8") > 0, "the counter counts"
+    # How documents share rows is chosen by their lengths, not by the order in which a seed shuffles them.
+    packed = "data=sentences", "train.batchSize=16", "train.numSteps=2"
+    assert compiled_for(plugins, tmp_path / "packed", *packed) > 0
+    for seed in range(4, 9):
+        assert compiled_for(plugins, tmp_path / f"packed{seed}", *packed, f"seed={seed}") == 0, seed
 
 
 def test_programs_of_shapes_that_have_not_been_seen_for_long_are_let_go():
@@ -66,7 +72,7 @@ def test_programs_of_shapes_that_have_not_been_seen_for_long_are_let_go():
     arrays, kept = XlaArithmetic(OpTable(), "float32"), []
     for nEmbd in range(4, 4 * (PROGRAMS + 3), 4):
         gpt = make_gpt({**SMALL_SIZES, "nEmbd": nEmbd})
-        kept.append(weakref.ref(logits_program(gpt, arrays, False)))
+        kept.append(weakref.ref(logits_program(gpt, arrays, Target())))
     gc.collect()
     assert [program() is None for program in kept[:2]] == [True, True]
     assert sum(program() is not None for program in kept) <= PROGRAMS

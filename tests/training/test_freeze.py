@@ -10,6 +10,7 @@ from gptlab.engines.engine import trained as without
 from gptlab.engines.packing import choose_shape
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
+from gptlab.engines.xla_compiled import Target
 from gptlab.errors import UserError
 from gptlab.model.adapted import frozen_names
 from gptlab.optim.optimizers import SGD, Adam, AdamW
@@ -121,7 +122,7 @@ def test_no_gradient_of_a_frozen_weight_is_computed():
             None,
             {name: array for name, array in state.weights.items() if name in frozen},
         )
-        program = xla_programs.train_program(gpt, session.template, session.arithmetic, False)
+        program = xla_programs.train_program(gpt, session.template, session.arithmetic, Target())
         counts.append(program.lower(*arguments).compile().cost_analysis()["flops"])
     assert counts[1] < 0.75 * counts[0]
 

@@ -1,0 +1,78 @@
+"""What the compiler is told, and a compiled function that threads may share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gptlab.engines.lanes import lane
+from gptlab.engines.xla_arithmetic import XlaArithmetic
+
+# Which of a program XLA's library of fused kernels takes, on the CPU; by itself all that it can.
+FUSED = "xla_cpu_experimental_ynn_fusion_type"
+# It does the sums of a broadcast product badly: a swapped mul took 42 times as long as the standard one, and 3 times
+# with the library held to products that are dots by themselves.
+ONLY_DOTS = {FUSED: "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+# It begins a product more slowly than a small one takes: with its sums alone a step of `names` took 0.73 of the time,
+# at four layers 0.6, of `tiny` and `book` 0.97. From nEmbd 64 on, in float64, and where a thousand positions are taken
+# at once (an evaluation), it was slower without: 1.15 to 1.4.
+ONLY_SUMS = {FUSED: "LIBRARY_FUSION_TYPE_REDUCE"}
+NARROW = 48
+# Where there is one thread, products need not ask for others: 0.85 of a step of packed names on one core. It also
+# keeps such a program apart from that for more threads in jax's cache on disk, which knows no such difference.
+ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
+
+
+class Target(NamedTuple):
+    """What a program is compiled for, besides what it computes.
+
+    one_thread: it runs where there is one. narrow: its products are small.
+    """
+
+    one_thread: bool = False
+    narrow: bool = False
+
+
+def is_narrow(weights: Mapping[str, Any]) -> bool:
+    """Whether each matrix has a side of at most NARROW."""
+    return all(min(array.shape) <= NARROW for array in weights.values() if array.ndim > 1)
+
+
+def compiled(
+    run: Callable[..., Any], arithmetic: XlaArithmetic, target: Target, **options: Any
+) -> CompiledOnce:
+    """jax.jit, with the compiler told what it does not find out by itself."""
+    told: dict[str, Any] = {}
+    if jax.default_backend() == "cpu":
+        if not arithmetic.native_dot:
+            told |= ONLY_DOTS
+        elif target.narrow and arithmetic.dtype == "float32":
+            told |= ONLY_SUMS
+        told |= ONE_THREAD if target.one_thread else {}
+    return CompiledOnce(jax.jit(run, compiler_options=told or None, **options))
+
+
+class CompiledOnce:
+    """A jitted function that threads may call side by side: what is new to it is traced by one of them, for all.
+
+    jax's own caches would have each of them trace and compile it.
+    """
+
+    def __init__(self, run: Any) -> None:
+        self._run = run
+        self.lower = run.lower
+        self._known: set[tuple[Any, ...]] = set()
+        self._new = threading.Lock()
+
+    def __call__(self, *arguments: Any) -> Any:
+        shapes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(arguments))
+        if (lane(), shapes) in self._known:
+            return self._run(*arguments)
+        with self._new:
+            found = self._run(*arguments)
+            self._known.add((lane(), shapes))
+            return found
