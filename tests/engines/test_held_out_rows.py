@@ -24,7 +24,9 @@ def test_each_document_stands_once_in_one_piece_in_one_row(lengths, longest):
     assert sorted(slots[slots >= 0].tolist()) == wanted
     for row in slots.reshape(-1, slots.shape[2]).tolist():
         at = {slot: column for column, slot in enumerate(row) if slot >= 0}
-        assert all(column == 0 or slot % longest == 0 or at[slot - 1] == column - 1 for slot, column in at.items())
+        assert all(
+            column == 0 or slot % longest == 0 or at[slot - 1] == column - 1 for slot, column in at.items()
+        )
 
 
 def test_rows_are_shared_where_that_leaves_less_padding():
