@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SHOWN = 3  # entries of a check that failed
+
 
 @dataclass(frozen=True)
 class Check:
@@ -39,7 +41,13 @@ class Findings:
             yield problems.append
         except Exception as error:  # a plugin may raise anything: that is what is being looked for
             problems.append(f"{type(error).__name__}: {error}" if not str(error) else str(error))
-        self.checks.append(Check(self.kind, self.name, what, "; ".join(problems)))
+        self.checks.append(Check(self.kind, self.name, what, joined(problems)))
+
+
+def joined(problems: list[str]) -> str:
+    """The first of them, and how many more there are: one mistake shows in hundreds of entries."""
+    more = len(problems) - SHOWN
+    return "; ".join([*problems[:SHOWN], *([f"and {more} more"] if more > 0 else [])])
 
 
 def difference(one: object, other: object, tolerance: float = 1e-9) -> str:
