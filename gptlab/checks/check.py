@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gptlab.errors import UserError
+from gptlab.signals import reraise_if_stopped
+
 SHOWN = 3  # entries of a check that failed
 
 
@@ -40,7 +43,10 @@ class Findings:
         try:
             yield problems.append
         except Exception as error:  # a plugin may raise anything: that is what is being looked for
-            problems.append(f"{type(error).__name__}: {error}" if not str(error) else str(error))
+            reraise_if_stopped(error)
+            said = str(error).strip().partition("\n")[0]  # jax explains itself over a page
+            own = said and isinstance(error, UserError)
+            problems.append(said if own else f"{type(error).__name__}: {said}")
         self.checks.append(Check(self.kind, self.name, what, joined(problems)))
 
 

@@ -1,4 +1,4 @@
-"""Checks of what is no part of the model: optimizers, schedules, tokenizers, datasets, engines."""
+"""Checks of what is no part of the model: optimizers, schedules, tokenizers, datasets, tracking, engines."""
 
 from __future__ import annotations
 
@@ -114,6 +114,15 @@ def check_a_dataset(dataset: Any, findings: Findings) -> None:
             fails("documents() must be a list of texts that are not empty")
         if one != other:
             fails("documents() differs from call to call")
+
+
+def check_a_tracking(tracking: Any, findings: Findings) -> None:
+    """Nothing is begun, which may reach a server."""
+    with findings.trying("can be started") as fails:
+        if not callable(getattr(tracking, "start", None)):
+            fails(
+                "it must have start(), which gives an object with prepare(), wait_until_reachable() and hooks"
+            )
 
 
 def check_an_engine(registry: Registry, engine: Any, findings: Findings) -> None:

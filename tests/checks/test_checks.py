@@ -32,9 +32,9 @@ def test_the_engines_pass(name):
 
 
 def problems(kind, value):
-    registry = load_plugins(discover=False).registry
-    registry.register(kind, "mine", value, "me")
-    return {check.what: check.problem for check in check_names(registry, ["mine"]) if not check.passed}
+    plugins = load_plugins(discover=False)
+    plugins.registry.register(kind, "mine", value, "me")
+    return {check.what: check.problem for check in check_names(plugins, ["mine"]) if not check.passed}
 
 
 def test_a_gradient_a_thousandth_wrong_is_found_with_the_input_and_the_derivative():

@@ -21,7 +21,7 @@ def failures(tmp_path, monkeypatch):
         (tmp_path / "plugins").mkdir()
         (tmp_path / "plugins" / "mine.py").write_text(text)
         monkeypatch.chdir(tmp_path)
-        checks = check_names(load_plugins(quiet=True).registry, [name])
+        checks = check_names(load_plugins(quiet=True), [name])
         assert len(checks) > 8
         return {check.what: check.problem for check in checks if not check.passed}
 
@@ -67,9 +67,9 @@ class Far(CausalAttention):
 
 
 def test_one_cut_of_a_long_row_is_enough():
-    registry = load_plugins(discover=False).registry
-    registry.register("attention", "far", Far, "me")
-    found = {check.what: check.problem for check in check_names(registry, ["far"]) if not check.passed}
+    plugins = load_plugins(discover=False)
+    plugins.registry.register("attention", "far", Far, "me")
+    found = {check.what: check.problem for check in check_names(plugins, ["far"]) if not check.passed}
     assert "the logits at position 40 of 80 have a gradient by the token at position 41" in found["causal"]
 
 
