@@ -249,6 +249,12 @@ def received_so_far() -> Received:
     return outer.received if isinstance(outer, AtOnce) else Received()
 
 
+def raise_if_received() -> None:
+    """Raises Stopped for a signal of which what is computed has made an error of its own, or nothing."""
+    if received := received_so_far():
+        raise Stopped(received[0])
+
+
 @contextmanager
 def ending_between_steps() -> Iterator[Callable[[], None]]:
     """Gives a function to poll, which raises Stopped once a signal has come. A second signal ends at once."""

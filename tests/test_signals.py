@@ -374,9 +374,14 @@ atexit.register(print, "Python's end")
 signals.before_end(lambda: print("ours"))
 signals.before_end(lambda: 1 / 0)
 status, jax = map(int, sys.argv[1:])
-if jax:
-    sys.modules["jax"] = types.ModuleType("jax")
-cli.main = lambda: print("still in a buffer", end=" ") or status
+
+def main():
+    print("still in a buffer", end=" ")
+    if jax:
+        sys.modules["jax"] = types.ModuleType("jax")
+    return status
+
+cli.main = main
 __main__.main()
 """
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gptlab.errors import UserError
-from gptlab.signals import reraise_if_stopped
+from gptlab.signals import raise_if_received, reraise_if_stopped
 
 SHOWN = 3  # entries of a check that failed
 
@@ -44,9 +44,11 @@ class Findings:
             yield problems.append
         except Exception as error:  # a plugin may raise anything: that is what is being looked for
             reraise_if_stopped(error)
+            raise_if_received()
             said = str(error).strip().partition("\n")[0]  # jax explains itself over a page
             own = said and isinstance(error, UserError)
             problems.append(said if own else f"{type(error).__name__}: {said}")
+        raise_if_received()
         self.checks.append(Check(self.kind, self.name, what, joined(problems)))
 
 
