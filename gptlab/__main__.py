@@ -35,6 +35,10 @@ def main() -> None:
     from gptlab.cli import main as run
 
     status = run()
+    if status > 128 and "jax" in sys.modules:
+        from gptlab.signals import end_now
+
+        end_now(status)
     gc.freeze()  # Python's last collection walks all that was imported: half a second with jax
     sys.exit(status)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import signal
@@ -10,10 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.machinery import ExtensionFileLoader
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from gptlab.calling import warn
 
@@ -35,6 +36,30 @@ class Stopped(KeyboardInterrupt):
         super().__init__("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
         self.status = 128 + number
         self.told: list[str] = []
+
+
+_before_end: list[Callable[[], object]] = []
+
+
+def before_end(call: Callable[[], object]) -> None:
+    """Have it called when the process ends, also by `end_now`."""
+    atexit.register(call)
+    _before_end.append(call)
+
+
+def end_now(status: int) -> NoReturn:
+    """End the process without the end of Python.
+
+    After a signal jax's threads may still compute: what Python's end takes from under them ends in a core dump
+    ("pure virtual method called"), instead of the status that says which signal it was.
+    """
+    for call in reversed(_before_end):
+        with suppress(Exception):
+            call()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or none
+            stream.flush()
+    os._exit(status)
 
 
 class Handler:
@@ -222,6 +247,12 @@ def received_so_far() -> Received:
     """The signals that the command in which this is has received, to be added to; a list of its own outside of one."""
     outer = getattr(signal.getsignal(signal.SIGINT), "call", None)
     return outer.received if isinstance(outer, AtOnce) else Received()
+
+
+def raise_if_received() -> None:
+    """Raises Stopped for a signal of which what is computed has made an error of its own, or nothing."""
+    if received := received_so_far():
+        raise Stopped(received[0])
 
 
 @contextmanager

@@ -364,3 +364,55 @@ def test_compiled_code_does_not_keep_a_signal_off(
         process.kill()
     assert process.returncode == status and said in error
     assert ("Once more ends it at once" in error) == (len(error.splitlines()) > 1)
+
+
+ENDED = """
+import atexit, sys, types
+from gptlab import __main__, cli, signals
+
+atexit.register(print, "Python's end")
+signals.before_end(lambda: print("ours"))
+signals.before_end(lambda: 1 / 0)
+status, jax = map(int, sys.argv[1:])
+
+def main():
+    print("still in a buffer", end=" ")
+    if jax:
+        sys.modules["jax"] = types.ModuleType("jax")
+    return status
+
+cli.main = main
+__main__.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "jax", "said"),
+    [
+        (130, 1, "still in a buffer ours\n"),
+        (143, 1, "still in a buffer ours\n"),
+        (130, 0, "still in a buffer ours\nPython's end\n"),
+        (1, 1, "still in a buffer ours\nPython's end\n"),
+    ],
+)
+def test_python_does_not_take_jax_apart_after_a_signal(status: int, jax: int, said: str) -> None:
+    """Its threads may still compute: 3 of 9 commands that were interrupted ended in a core dump."""
+    command = [sys.executable, "-c", ENDED, str(status), str(jax)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (status, said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
+@pytest.mark.parametrize("lines", [1, 8, 10], ids="after-{}".format)
+def test_a_check_that_is_interrupted_has_printed_what_it_found(
+    start: Start, number: signal.Signals, lines: int
+) -> None:
+    process = start("check")
+    assert process.stdout is not None
+    found = [process.stdout.readline() for _ in range(lines)]
+    time.sleep(0.4)  # it compiles
+    process.send_signal(number)
+    rest, error = process.communicate(timeout=60)
+    assert all(line.startswith("ok ") for line in [*found, *rest.splitlines()])
+    assert (process.returncode, error) == (STATUS[number], f"gptlab: {WORDS[number]}\n")

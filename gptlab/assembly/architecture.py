@@ -10,6 +10,7 @@ from gptlab.autograd.check import evaluate
 from gptlab.autograd.op import Op
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
 from gptlab.config.typed import Chosen, ModelConfig
+from gptlab.engines.engine import engines_of
 from gptlab.errors import UserError
 from gptlab.model.gpt import GPT, STANDARD, settle_sizes
 from gptlab.model.memory import check_weights_fit
@@ -17,7 +18,7 @@ from gptlab.model.model import Model
 from gptlab.model.trial import try_shapes
 from gptlab.optim.optimizers import SGD
 from gptlab.plugins.loading import load_plugins
-from gptlab.plugins.registry import COMPONENT_KINDS, Registry, build
+from gptlab.plugins.registry import COMPONENT_KINDS, GROUPS, Registry, build
 
 # Ids of a vocabulary that is not known yet: what fits does so for any. Not 1, which fits everything.
 SOME = 3
@@ -85,15 +86,24 @@ def op_table(chosen: Mapping[str, str | Op], registry: Registry) -> OpTable:
     return OpTable(replacements, {n: op for n, op in registered.items() if n not in BUILTIN_OPS})
 
 
-def engine_and_optimizer(engine: Chosen, optimizer: Chosen, registry: Registry) -> tuple[Any, Any]:
-    """Both as they are selected. Raises UserError for an optimizer that the engine cannot run."""
+def engine_and_optimizer(
+    engine: Chosen, optimizer: Chosen, components: Mapping[str, Chosen], registry: Registry
+) -> tuple[Any, Any]:
+    """The first two as they are selected. components: of the model, by kind.
+
+    Raises UserError for an optimizer or a component that the engine cannot run.
+    """
     built = build(registry, "engine", engine), build(registry, "optimizer", optimizer)
-    engines = getattr(built[1], "engines", None)
-    if engines is not None and engine.name not in engines:
-        raise UserError(
-            f"optimizer={optimizer.name} needs engine={' or engine='.join(engines)}: got engine={engine.name}."
-        )
+    for kind, chosen in {"optimizer": optimizer, **components}.items():
+        names = engines_of(registry.get(kind, chosen.name))
+        check_runs_on(engine.name, names, f"{GROUPS[kind]}={chosen.name}")
     return built
+
+
+def check_runs_on(engine: str, names: tuple[str, ...] | None, part: str) -> None:
+    """Raises UserError unless the engine is one of those that a part names."""
+    if names is not None and engine not in names:
+        raise UserError(f"{part} needs engine={' or engine='.join(names)}: got engine={engine}.")
 
 
 def create_model(
@@ -117,7 +127,7 @@ def create_model(
     component by its kind (`norm="layernorm"`, or an instance) and `initStd`, `finalNorm`,
     `tieEmbeddings`.
 
-    Raises UserError for unknown names and for sizes that do not fit.
+    Raises UserError for unknown names, for sizes that do not fit, and for a component that the engine cannot run.
 
     >>> model = create_model(vocabSize=27)
     >>> len(model.params)
@@ -133,7 +143,13 @@ def create_model(
     definition = GPT(sizes, **parts, **changes)
     check_weights_fit(definition)
     table = op_table(ops or {}, registry)
-    session = named(registry, "engine", engine).session(definition, SGD(), table)
+    made = named(registry, "engine", engine)
+    own = next(
+        (e.name for e in registry if e.kind == "engine" and e.value is type(made)), type(made).__name__
+    )
+    for kind, part in parts.items():
+        check_runs_on(own, engines_of(part), f"the {kind} {type(part).__name__}")
+    session = made.session(definition, SGD(), table)
     weights = definition.initial_weights(seed)
     return Model(definition, session, session.init(weights, SGD().init(weights)))
 

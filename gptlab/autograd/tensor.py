@@ -79,7 +79,11 @@ class Arithmetic(ABC):
 
     def take(self, x: Data, indices: Any) -> Data:
         """The rows of x at these indices."""
-        return x[indices]
+        return self.index(x, indices)
+
+    def index(self, x: Data, index: Any) -> Data:
+        """x[index], an array also where that is one number."""
+        return x[index]
 
     def negative(self, x: Data) -> Data:
         return self.apply("mul", x, -1.0)
@@ -154,6 +158,20 @@ def contraction(equation: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[
         tuple(right.index(i) for i in [*batch, *summed, *columns]),
         tuple(order.index(i) for i in result),
     )
+
+
+def check_sizes(equation: str, left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    """Raises UserError for an index of two sizes: one engine would stretch what another sums."""
+    contraction(equation)
+    indices = equation.replace(" ", "").partition("->")[0].split(",")
+    sizes: dict[str, int] = {}
+    fits = [len(names) for names in indices] == [len(left), len(right)]
+    pairs = zip("".join(indices), (*left, *right), strict=False)
+    if not fits or any(sizes.setdefault(name, size) != size for name, size in pairs):
+        raise UserError(
+            f"einsum takes an index of one size: got '{equation}' of {left} and {right}. Repeat what is to be shared, "
+            "x[:, np.zeros(n, dtype=int)]."
+        )
 
 
 class Tensor:
@@ -239,8 +257,9 @@ class Tensor:
 
         mask: over (rows, summed) of self, which must be 0 where it is False (as `softmax` leaves it):
         even a swapped `mul`, which need not leave a 0 alone, makes nothing of those. Raises UserError
-        for an equation that sums another number of indices than one.
+        for an equation that sums another number of indices than one, and an index of two sizes.
         """
+        check_sizes(equation, self.shape, other.shape)
         return self._wrap(self.arithmetic.einsum(equation, self.data, other.data, mask))
 
     def products(self, *weights: Tensor) -> list[Tensor]:
@@ -280,8 +299,10 @@ class Tensor:
     def attend(self, values: Tensor, mask: Any) -> Tensor:
         """Of scores (H, T, S) and values (S, H, D), each position's mean of the values it may see, (T, H, D).
 
-        The shares of that mean are the softmax of the scores where `mask` (T, S) is True.
+        The shares of that mean are the softmax of the scores where `mask` (T, S) is True. Raises UserError for
+        other sizes of H or S here and there.
         """
+        check_sizes("hts,shd->thd", self.shape, values.shape)
         return self._wrap(self.arithmetic.attend(self.data, values.data, mask))
 
     def where(self, condition: Any, other: Tensor | float) -> Tensor:
@@ -289,7 +310,13 @@ class Tensor:
         return self._wrap(self.arithmetic.where(condition, self.data, _data(other)))
 
     def pick(self, indices: Any) -> Tensor:
-        """Of a (T, N) Tensor the entries [t, indices[t]]: (T,)."""
+        """Of a (T, N) Tensor the entries [t, indices[t]]: (T,). Raises UserError for other shapes."""
+        given = tuple(indices.shape) if hasattr(indices, "shape") else (len(indices),)
+        if self.ndim != 2 or given != self.shape[:1]:
+            raise UserError(
+                f"pick takes one index for each row of a (T, N) Tensor: got {given} indices of {self.shape}. Try "
+                "x[..., indices] or x.take(indices)."
+            )
         return self._wrap(self.arithmetic.pick(self.data, indices))
 
     def cross_entropy(self, targets: Any) -> Tensor:
@@ -310,7 +337,7 @@ class Tensor:
         return self._wrap(self.data.swapaxes(a, b))
 
     def __getitem__(self, index: Any) -> Tensor:
-        return self._wrap(self.data[index])
+        return self._wrap(self.arithmetic.index(self.data, index))
 
     def __repr__(self) -> str:
         return f"Tensor{self.shape}"

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gptlab.errors import UserError
+from gptlab.signals import raise_if_received, reraise_if_stopped
+
+SHOWN = 3  # entries of a check that failed
+
 
 @dataclass(frozen=True)
 class Check:
@@ -38,8 +43,19 @@ class Findings:
         try:
             yield problems.append
         except Exception as error:  # a plugin may raise anything: that is what is being looked for
-            problems.append(f"{type(error).__name__}: {error}" if not str(error) else str(error))
-        self.checks.append(Check(self.kind, self.name, what, "; ".join(problems)))
+            reraise_if_stopped(error)
+            raise_if_received()
+            said = str(error).strip().partition("\n")[0]  # jax explains itself over a page
+            own = said and isinstance(error, UserError)
+            problems.append(said if own else f"{type(error).__name__}: {said}")
+        raise_if_received()
+        self.checks.append(Check(self.kind, self.name, what, joined(problems)))
+
+
+def joined(problems: list[str]) -> str:
+    """The first of them, and how many more there are: one mistake shows in hundreds of entries."""
+    more = len(problems) - SHOWN
+    return "; ".join([*problems[:SHOWN], *([f"and {more} more"] if more > 0 else [])])
 
 
 def difference(one: object, other: object, tolerance: float = 1e-9) -> str:

@@ -10,23 +10,22 @@ import numpy as np
 
 from gptlab.autograd.check import check_op, evaluate
 from gptlab.autograd.op import Op
-from gptlab.autograd.ops import OpTable
-from gptlab.autograd.tensor import Tensor
 from gptlab.checks.check import Findings, difference
-from gptlab.engines.engine import NamedArrays, State, causal_context
-from gptlab.engines.scalar import ScalarSession
-from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, grads_of
-from gptlab.engines.xla_arithmetic import XlaArithmetic, differentiable
+from gptlab.checks.models import all_ops, moved_weights, small_model
+from gptlab.checks.sequences import check_repeatable, check_sequences
+from gptlab.checks.trials import ScalarTrial, Trial, XlaTrial
+from gptlab.engines.engine import NamedArrays, engines_of
+from gptlab.engines.xla_arithmetic import differentiable
 from gptlab.engines.xla_settings import jax_precision
 from gptlab.model.adapted import Adapted
-from gptlab.model.gpt import GPT, STANDARD, settle_sizes
-from gptlab.optim.optimizers import SGD
-from gptlab.plugins.registry import COMPONENT_KINDS, Registry
+from gptlab.model.component import has_exact_gradient
+from gptlab.plugins.registry import Registry
 
 TOKENS = np.array([10, 3, 1, 4, 0, 10])
 STEP = 1e-6
 TOLERANCE = 1e-4
 ENTRIES = 3  # of each weight, measured
+TRIALS = {"scalar": ScalarTrial, "xla": XlaTrial}
 
 
 def check_an_op(op: Op, findings: Findings) -> None:
@@ -48,102 +47,98 @@ def check_an_op(op: Op, findings: Findings) -> None:
 
 
 def check_a_component(registry: Registry, kind: str, component: Any, findings: Findings) -> None:
+    engines = tried_on(component)
     definition = small_model(registry, **{kind: component})
-    session = session_of(registry, definition)
+    ops = all_ops(registry)
     weights: NamedArrays = {}
+    trials: list[Trial] = [TRIALS[name](definition, ops) for name in engines]
+    if not trials:
+        return  # it is for engines that others have made
     with findings.trying("weights fit their use"):
-        weights = definition.initial_weights(0)
-        session.loss(weights, TOKENS)
+        weights = moved_weights(definition)
+        trials[0].loss(weights, TOKENS)
     if not findings.checks[-1].passed:
         return
-    check_gradients(session, weights, findings)
-    with findings.trying("causal") as fails:
-        whole, part = (session.logits(State(weights, {}), TOKENS[:n]) for n in (5, 3))
-        if problem := difference(whole[:3], part, 1e-12):
-            fails(f"logits depend on later tokens: with and without them {problem}")
+    check_gradients(trials, weights, has_exact_gradient(component), findings)
+    check_sequences(registry, kind, component, engines, findings)
+    check_repeatable(trials, weights, TOKENS, findings)
 
 
 def check_an_adapter(registry: Registry, adapter: Any, findings: Findings) -> None:
     base = small_model(registry)
     definition = Adapted(base, adapter)
-    session = session_of(registry, definition)
+    ops = all_ops(registry)
+    trials: list[Trial] = [TRIALS[name](definition, ops) for name in tried_on(adapter)]
+    if not trials:
+        return
     with findings.trying("begins as the model was") as fails:
         own, added = base.initial_weights(0), definition.adapter_weights(0)
-        before = session_of(registry, base).logits(State(own, {}), TOKENS[:5])
-        begun = session.logits(State(own | added, {}), TOKENS[:5])
+        before = TRIALS[trials[0].engine](base, ops).logits(own, TOKENS[:5])
+        begun = trials[0].logits(own | added, TOKENS[:5])
         if problem := difference(begun, before, 1e-12):
             fails(f"logits differ before step 1 {problem}")
     if not findings.checks[-1].passed:
         return
-    generator = np.random.default_rng(0)
-    weights = definition.initial_weights(0)
-    weights |= {n: a + 0.1 * generator.standard_normal(a.shape) for n, a in weights.items()}
-    check_gradients(session, weights, findings)
+    weights = moved_weights(definition)
+    check_gradients(trials, weights, has_exact_gradient(adapter), findings)
+    check_repeatable(trials, weights, TOKENS, findings)
 
 
-def small_model(registry: Registry, **changed: Any) -> GPT:
-    """changed: components other than the standard ones, by kind."""
-    sizes = settle_sizes(nLayer=2, nEmbd=8, nHead=2, headDim=None, blockSize=6, vocabSize=11)
-    parts = {kind: registry.get(kind, STANDARD[kind])() for kind in COMPONENT_KINDS if kind not in changed}
-    return GPT(sizes, **parts, **changed, initStd=0.5)
+def tried_on(component: Any) -> tuple[str, ...]:
+    """The engines of `TRIALS` that it is for."""
+    wanted = engines_of(component)
+    return tuple(name for name in TRIALS if wanted is None or name in wanted)
 
 
-def session_of(registry: Registry, definition: GPT | Adapted) -> ScalarSession:
-    ops = OpTable(others={name: registry.get("op", name) for name in registry.names("op")})
-    return ScalarSession(definition, SGD(), ScalarArithmetic(ops))
-
-
-def check_gradients(session: ScalarSession, weights: NamedArrays, findings: Findings) -> None:
-    """Of the loss, on both engines: against central differences, and against each other."""
+def check_gradients(trials: list[Trial], weights: NamedArrays, exact: bool, findings: Findings) -> None:
+    """Of the loss, on each engine: against central differences where it is to be exact, and against each other."""
     gradients: dict[str, NamedArrays] = {}
-    for engine, gradient in (("scalar", scalar_gradient), ("xla", xla_gradient)):
-        with findings.trying(f"gradient, {engine} engine") as fails:
-            gradients[engine] = gradient(session, weights)
-            for problem in against_differences(session, weights, gradients[engine]):
+    measured: Measured | None = None if exact else []
+    for trial in trials:
+        with findings.trying(f"gradient{'' if exact else ' (its own)'}, {trial.engine} engine") as fails:
+            gradients[trial.engine] = found = trial.gradient(weights, TOKENS)
+            for name in weights:
+                if not np.isfinite(found[name]).all():
+                    fails(f"the gradient by {name} has entries that are no finite numbers")
+            measured = central_differences(trials[0], weights) if measured is None else measured
+            for problem in against(measured, found):
                 fails(problem)
+    if len(gradients) < 2:
+        return
     with findings.trying("engines agree") as fails:
         for name in weights:
             if problem := difference(gradients["xla"][name], gradients["scalar"][name], 1e-8):
                 fails(f"the gradients by {name} differ (xla, scalar) {problem}")
 
 
-def scalar_gradient(session: ScalarSession, weights: NamedArrays) -> NamedArrays:
-    values = {name: as_values(array) for name, array in weights.items()}
-    session.loss(values, TOKENS).backward()
-    return {name: grads_of(array) for name, array in values.items()}
+Measured = list[tuple[str, tuple[int, ...], float]]  # of a weight, at an index
 
 
-def xla_gradient(session: ScalarSession, weights: NamedArrays) -> NamedArrays:
-    arithmetic = XlaArithmetic(session.arithmetic.ops, "float64")
-
-    def loss(named: dict[str, jax.Array]) -> jax.Array:
-        tensors = {name: Tensor(array, arithmetic) for name, array in named.items()}
-        context = causal_context(len(TOKENS) - 1)
-        return jnp.mean(session.definition.losses(tensors, TOKENS[:-1], TOKENS[1:], context).data)
-
-    with jax_precision("float64"):
-        found = jax.jit(jax.grad(loss))({name: jnp.asarray(array) for name, array in weights.items()})
-        return {name: np.asarray(array) for name, array in found.items()}
-
-
-def against_differences(session: ScalarSession, weights: NamedArrays, gradients: NamedArrays) -> list[str]:
-    """Where a derivative differs from central differences, a few entries of each weight tried."""
-    problems = []
+def central_differences(trial: Trial, weights: NamedArrays) -> Measured:
+    """Of a few entries of each weight."""
+    found: Measured = []
     generator = np.random.default_rng(0)
-    scale = max(float(np.abs(array).max()) for array in gradients.values())
     for name, array in weights.items():
         for flat in generator.choice(array.size, min(ENTRIES, array.size), replace=False):
-            index = np.unravel_index(int(flat), array.shape)
+            index = tuple(int(i) for i in np.unravel_index(int(flat), array.shape))
             ends = []
             for sign in (1, -1):
                 moved = {**weights, name: array.copy()}
                 moved[name][index] += sign * STEP
-                ends.append(float(session.loss(moved, TOKENS)))
-            measured = (ends[0] - ends[1]) / (2 * STEP)
-            claimed = float(gradients[name][index])
-            if not abs(claimed - measured) <= TOLERANCE * max(abs(measured), 1e-3 * scale):
-                place = f"{name}[{','.join(str(int(i)) for i in index)}]"
-                problems.append(
-                    f"d loss / d {place} is given as {claimed:.6g}, central differences say {measured:.6g}"
-                )
+                ends.append(trial.loss(moved, TOKENS))
+            found.append((name, index, (ends[0] - ends[1]) / (2 * STEP)))
+    return found
+
+
+def against(measured: Measured, gradients: NamedArrays) -> list[str]:
+    """Where derivatives differ from what was measured."""
+    problems = []
+    scale = max(float(np.abs(array).max()) for array in gradients.values())
+    for name, index, slope in measured:
+        claimed = float(gradients[name][index])
+        if not abs(claimed - slope) <= TOLERANCE * max(abs(slope), 1e-3 * scale):
+            place = f"{name}[{','.join(map(str, index))}]"
+            problems.append(
+                f"d loss / d {place} is given as {claimed:.6g}, central differences say {slope:.6g}"
+            )
     return problems

@@ -5,29 +5,72 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from gptlab.checks.check import Check, Findings
 from gptlab.errors import unknown_name
-from gptlab.plugins.registry import COMPONENT_KINDS, Entry, Registry
+from gptlab.plugins.loading import Plugins, load_plugins
+from gptlab.plugins.registry import COMPONENT_KINDS, Entry, Registry, described
 
-UNCHECKED = ("tracking",)
+LISTENER = "listener"
 
 
-def check_names(registry: Registry, names: Sequence[str] = ()) -> list[Check]:
-    """The checks of everything registered, or of these names: of an op or a component, or of a plugin.
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What can be checked: a registered name, or a plugin that listens, which has no entry. `asked`: by its name."""
+
+    kind: str
+    name: str
+    entry: Entry | None = None
+    asked: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+def subjects(plugins: Plugins, names: Sequence[str] = ()) -> list[Subject]:
+    """All that there is, or what has one of these names, or is of the plugin of that name.
 
     Raises UserError for a name that is neither.
     """
-    entries = [entry for entry in registry if entry.kind not in UNCHECKED]
-    known = {entry.name for entry in entries} | {entry.owner for entry in entries}
+    entries = list(plugins.registry)
+    listening = [plugin.source.name for plugin in plugins.found if plugin.listens]
+    known = {entry.name for entry in entries} | {entry.owner for entry in entries} | set(listening)
     for name in names:
         if name not in known:
-            raise unknown_name("op, component or plugin", name, known, registry.hint("name", name))
-    chosen = [e for e in entries if not names or e.name in names or e.owner in names]
-    return [check for entry in chosen for check in check_entry(registry, entry)]
+            hint = plugins.registry.hint("name", name)
+            raise unknown_name("op, component, listener or plugin", name, known, hint)
+    return [
+        *(
+            Subject(entry.kind, entry.name, entry, bool(names))
+            for entry in entries
+            if not names or entry.name in names or entry.owner in names
+        ),
+        *(Subject(LISTENER, name, None, bool(names)) for name in listening if not names or name in names),
+    ]
+
+
+def check_names(plugins: Plugins, names: Sequence[str] = ()) -> list[Check]:
+    """The checks of all `subjects`. Raises UserError like it."""
+    return [check for subject in subjects(plugins, names) for check in checks_of(plugins, subject)]
+
+
+def checks_of(plugins: Plugins, subject: Subject) -> list[Check]:
+    """Everything that can be tried of one of them."""
+    if subject.entry is not None:
+        return check_entry(plugins.registry, subject.entry)
+    findings = Findings(LISTENER, subject.name, [])
+    with findings.trying("described") as fails:
+        if not described(plugins.listener(subject.name)):
+            fails("its file needs a docstring whose first line says what it is")
+    if subject.asked:  # a listener may write files or send mails: not because all there is was to be checked
+        from gptlab.checks.listeners import check_a_listener
+
+        check_a_listener(plugins, subject.name, findings)
+    return findings.checks
 
 
 def check_entry(registry: Registry, entry: Entry) -> list[Check]:
@@ -58,6 +101,7 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
         "schedule": rules.check_a_schedule,
         "tokenizer": rules.check_a_tokenizer,
         "dataset": rules.check_a_dataset,
+        "tracking": rules.check_a_tracking,
     }
     tried[entry.kind](made, findings)
     return findings.checks
@@ -74,25 +118,20 @@ def undescribed(entry: Entry) -> str:
     return f"the docstring must say what these fields are: {', '.join(missing)}" if missing else ""
 
 
-def table(checks: Iterable[Check]) -> str:
-    """A line a name with what was tried; a failed check on a line of its own."""
-    rows: dict[tuple[str, str], list[Check]] = {}
-    for check in checks:
-        rows.setdefault((check.kind, check.name), []).append(check)
-    width = max((len(f"{kind} {name}") for kind, name in rows), default=0)
-    lines = []
-    for (kind, name), tried in rows.items():
-        passed = [check.what for check in tried if check.passed]
-        status = "ok  " if len(passed) == len(tried) else "FAIL"
-        lines.append(f"{status}  {f'{kind} {name}':<{width}}  {', '.join(passed)}")
-        lines += [f"      {check.what}: {check.problem}" for check in tried if not check.passed]
-    return "\n".join(lines)
+def lines_of(title: str, checks: Iterable[Check]) -> Iterator[str]:
+    """A line with what was tried; a failed check on a line of its own."""
+    tried = list(checks)
+    passed = [check.what for check in tried if check.passed]
+    yield f"{'ok  ' if len(passed) == len(tried) else 'FAIL'}  {title}  {', '.join(passed)}"
+    yield from (f"      {check.what}: {check.problem}" for check in tried if not check.passed)
 
 
 def assert_passes(*names: str) -> None:
     """For a plugin's own tests: raises AssertionError with the table if a check of these names fails."""
-    from gptlab.plugins.loading import load_plugins
-
-    checks = check_names(load_plugins().registry, names)
-    if not all(check.passed for check in checks):
-        raise AssertionError("\n" + table(check for check in checks if not check.passed))
+    plugins = load_plugins()
+    failed: list[str] = []
+    for subject in subjects(plugins, names):
+        wrong = [check for check in checks_of(plugins, subject) if not check.passed]
+        failed += lines_of(subject.title, wrong) if wrong else []
+    if failed:
+        raise AssertionError("\n" + "\n".join(failed))

@@ -1,4 +1,4 @@
-"""Checks of what is no part of the model: optimizers, schedules, tokenizers, datasets, engines."""
+"""Checks of what is no part of the model: optimizers, schedules, tokenizers, datasets, tracking, engines."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.checks.check import Findings, difference
-from gptlab.checks.parts import small_model
-from gptlab.engines.engine import Batches
+from gptlab.checks.models import small_model
+from gptlab.engines.engine import Batches, engines_of
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla_settings import jax_precision
 from gptlab.optim.optimizers import SGD
@@ -48,7 +48,8 @@ def descend(optimizer: Any, xp: Any, rate: float, steps: int) -> tuple[dict[str,
 
 
 def check_an_optimizer(optimizer: Any, findings: Findings) -> None:
-    on_numpy = "scalar" in getattr(optimizer, "engines", ("scalar", "xla"))
+    wanted = engines_of(optimizer)
+    on_numpy = wanted is None or "scalar" in wanted
     with findings.trying("pure") as fails:
         start, target = quadratic()
         grads = {name: start[name] - target[name] for name in start}
@@ -113,6 +114,15 @@ def check_a_dataset(dataset: Any, findings: Findings) -> None:
             fails("documents() must be a list of texts that are not empty")
         if one != other:
             fails("documents() differs from call to call")
+
+
+def check_a_tracking(tracking: Any, findings: Findings) -> None:
+    """Nothing is begun, which may reach a server."""
+    with findings.trying("can be started") as fails:
+        if not callable(getattr(tracking, "start", None)):
+            fails(
+                "it must have start(), which gives an object with prepare(), wait_until_reachable() and hooks"
+            )
 
 
 def check_an_engine(registry: Registry, engine: Any, findings: Findings) -> None:

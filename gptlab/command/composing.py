@@ -18,7 +18,7 @@ from gptlab.command.sweepers import GROUP as SWEEP
 from gptlab.command.verbs import ROOTS, VERBS
 from gptlab.config.experiments import folder_of
 from gptlab.config.schema import plain, schema_nodes
-from gptlab.config.typed import Config, as_dict, flatten
+from gptlab.config.typed import Config, as_dict, flatten, typed
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins, load_plugins, silently
 from gptlab.plugins.registry import GROUPS
@@ -39,6 +39,12 @@ def prepared(line: CommandLine | None = None, quiet: bool = False) -> Plugins:
     line: the command that they are for. quiet: no word of those left out.
     """
     plugins = load_plugins(quiet=quiet) if line is None else line.plugins
+    make_known(plugins, quiet)
+    return plugins
+
+
+def make_known(plugins: Plugins, quiet: bool = False) -> None:
+    """To Hydra, all that a config can select."""
     from gptlab.command.source import brought_nodes, experiment_nodes, offer
 
     registry, say = plugins.registry, silently if quiet else warn
@@ -46,7 +52,12 @@ def prepared(line: CommandLine | None = None, quiet: bool = False) -> Plugins:
         plugins,
         {**schema_nodes(registry, ROOTS), **brought_nodes(registry), **experiment_nodes(registry, say)},
     )
-    return plugins
+
+
+def config_of(plugins: Plugins, overrides: list[str]) -> Config:
+    """That of a run, from overrides that are right."""
+    make_known(plugins, quiet=True)
+    return typed(Config, plain(compose("train", overrides)))
 
 
 def plugins_here() -> Plugins:

@@ -272,6 +272,12 @@ def trained(weights: NamedArrays, frozen: Frozen) -> NamedArrays:
     return {name: array for name, array in weights.items() if name not in frozen}
 
 
+def engines_of(part: Any) -> tuple[str, ...] | None:
+    """The names of the engines that an optimizer or a component says it is for, `engines = ("xla",)`; None for any."""
+    names: tuple[str, ...] | None = getattr(part, "engines", None)
+    return names
+
+
 def runtime_fields(optimizer: Any) -> dict[str, float]:
     """The fields of an optimizer that a compiled program takes as inputs: the floats."""
     values = {f.name: getattr(optimizer, f.name) for f in fields(optimizer)}

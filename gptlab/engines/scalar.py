@@ -214,14 +214,18 @@ class ScalarSession:
             past = GrowingPast()
             token = int(prompt[0])
             for t, uniform in enumerate(numbers.tolist()):
-                seen = np.arange(t + 1, dtype=np.int32)
-                context = Context(seen[-1:], seen, np.ones((1, t + 1), dtype=bool), past.rewind())
-                logits = data_of(self.definition.logits(weights, np.array([token]), context).data)[0]
+                logits = self.next_logits(weights, token, t, past)
                 token = int(prompt[t + 1] if t + 1 < len(prompt) else choose(np, logits, uniform, **settings))
                 sample[t] = token
                 if token == len(logits) - 1:  # BOS
                     break
         return samples
+
+    def next_logits(self, weights: dict[str, Tensor], token: int, t: int, past: GrowingPast) -> np.ndarray:
+        """(V,) of the token at position t, after those in `past`, which then has it, too."""
+        seen = np.arange(t + 1, dtype=np.int32)
+        context = Context(seen[-1:], seen, np.ones((1, t + 1), dtype=bool), past.rewind())
+        return data_of(self.definition.logits(weights, np.array([token]), context).data)[0]
 
     def numbers(self, state: State) -> dict[str, Tensor]:
         """The weights as plain floats, so that a forward pass builds no graph."""

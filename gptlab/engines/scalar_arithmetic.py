@@ -69,6 +69,9 @@ class ScalarArithmetic(Arithmetic):
     def pick(self, x: np.ndarray, indices: Any) -> np.ndarray:
         return x[np.arange(len(indices)), indices]
 
+    def index(self, x: np.ndarray, index: Any) -> np.ndarray:
+        return as_array(x[index])
+
     def subtract(self, x: Any, y: Any) -> np.ndarray:
         return elementwise(differences, x, y) if self.fuse_dot else super().subtract(x, y)
 

@@ -150,7 +150,7 @@ class XlaArithmetic(Arithmetic):
         return jax.nn.softmax(x + bias_of(mask, x.dtype))
 
     def products(self, x: jax.Array, ws: Sequence[jax.Array]) -> list[jax.Array]:
-        if not self.native_dot or len(ws) == 1 or x.shape[0] > SHORT:
+        if not self.native_dot or len(ws) == 1 or x.shape[0] > SHORT or any(w.ndim != 2 for w in ws):
             return super().products(x, ws)
         joined = jnp.matmul(x, jnp.concatenate(ws).T)
         return jnp.split(joined, np.cumsum([w.shape[0] for w in ws])[:-1], axis=-1)

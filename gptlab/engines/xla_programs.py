@@ -58,9 +58,9 @@ def position_losses(
     return losses, cross_entropy(logits, targets)
 
 
-def shared_context(positions: jax.Array, documents: jax.Array) -> Context:
-    """Of a row (W,) that documents share: a position sees those before it of the same one."""
-    width = positions.shape[0]
+def shared_row(positions: Any, documents: Any) -> Context:
+    """Of a row (W,) that documents share: where in its document each position is, and in which one; -1 for none."""
+    width = len(positions)
     before = np.tril(np.ones((width, width), dtype=bool))
     # Made once: fused into each use of it, it keeps XLA from vectorizing those.
     mask = lax.optimization_barrier(before & (documents[:, None] == documents[None, :]))
@@ -75,7 +75,7 @@ def losses_of_rows(definition: Definition, arithmetic: XlaArithmetic, weights: W
     named = tensors(weights, arithmetic)
 
     def row_loss(tokens: Any, targets: Any, positions: Any, documents: Any, shares: Any) -> Any:
-        context = shared_context(positions, documents)
+        context = shared_row(positions, documents)
         losses, true = position_losses(definition, named, arithmetic, tokens, targets, context)
         return jnp.sum(jnp.where(shares > 0, losses * shares, 0.0)), jnp.sum(jnp.where(shares > 0, true, 0.0))
 
@@ -219,7 +219,7 @@ def evaluate_rows_program(
     """(weights, and tokens, targets, positions, documents, each (P, R, W)) -> (P, R, W) true cross-entropies."""
 
     def row_losses(weights: Weights, tokens: Any, targets: Any, positions: Any, documents: Any) -> jax.Array:
-        context = shared_context(positions, documents)
+        context = shared_row(positions, documents)
         return cross_entropy(definition.logits(tensors(weights, arithmetic), tokens, context).data, targets)
 
     def run(weights: Weights, *passes: jax.Array) -> jax.Array:
@@ -279,6 +279,33 @@ class BufferPast:
         return Tensor(written[0], key.arithmetic), Tensor(written[1], value.arithmetic)
 
 
+Kept = list[tuple[tuple[int, ...], tuple[int, ...]]]
+
+
+def kept_of_each(definition: Definition, named: dict[str, Tensor], token: jax.Array) -> tuple[Kept, int]:
+    """The shapes of what is kept of a position, key and value, in the order in which layers ask; and V."""
+    recorder = RecordingPast()
+    seen = np.arange(1, dtype=np.int32)
+    first = Context(seen, seen, np.ones((1, 1), dtype=bool), recorder)
+    logits = jax.eval_shape(lambda token: definition.logits(named, token[None], first).data, token)
+    return recorder.shapes, logits.shape[-1]
+
+
+def next_logits(
+    definition: Definition,
+    named: dict[str, Tensor],
+    token: jax.Array,
+    buffers: Any,
+    t: jax.Array,
+    length: int,
+) -> tuple[jax.Array, Any]:
+    """(V,) of the token at position t, after those in the buffers, of `length` positions; and the buffers with it."""
+    seen = np.arange(length, dtype=np.int32)
+    past = BufferPast(buffers, t)
+    context = Context(t[None], seen, (seen <= t)[None, :], past)
+    return definition.logits(named, token[None], context).data[0], past.buffers
+
+
 @lru_cache(maxsize=PROGRAMS)
 def generate_program(
     definition: Definition, choose: Choose, arithmetic: XlaArithmetic, target: Target
@@ -294,20 +321,15 @@ def generate_program(
         count, length = uniforms.shape
         begin = prompt[0]
         named = tensors(weights, arithmetic)
-        seen = np.arange(length, dtype=np.int32)
 
         def forward(token: jax.Array, buffers: Any, t: jax.Array) -> Any:
-            past = BufferPast(buffers, t)
-            context = Context(t[None], seen, (seen <= t)[None, :], past)
-            return definition.logits(named, token[None], context).data[0], past.buffers
+            return next_logits(definition, named, token, buffers, t, length)
 
-        recorder = RecordingPast()
-        first = Context(seen[:1], seen[:1], np.ones((1, 1), dtype=bool), recorder)
-        vocabulary = jax.eval_shape(lambda token: definition.logits(named, token[None], first).data, begin)
-        bos = vocabulary.shape[-1] - 1
+        kept, vocabulary = kept_of_each(definition, named, begin)
+        bos = vocabulary - 1
         buffers = [
             tuple(jnp.zeros((count, length, *shape), dtype=arithmetic.dtype) for shape in pair)
-            for pair in recorder.shapes
+            for pair in kept
         ]
 
         def step(carry: Any) -> Any:

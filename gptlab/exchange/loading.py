@@ -15,7 +15,7 @@ from gptlab.errors import UserError
 from gptlab.exchange.standard import standard_config
 from gptlab.model.model import Model
 from gptlab.plugins.code import say_changed_plugins
-from gptlab.plugins.registry import Registry, build
+from gptlab.plugins.registry import COMPONENT_KINDS, Registry, build
 from gptlab.runs.checkpoint.arrays import check_shapes
 from gptlab.runs.saved_run import SavedRun, with_vocabulary
 
@@ -31,7 +31,9 @@ def model_of(
     definition = architecture.definition
     with known_plugins(registry, saved.plugins), sense_of(saved.name):
         chosen = Chosen(engine or config["engine"]), Chosen(config["optimizer"])
-        built, optimizer = engine_and_optimizer(*chosen, registry)
+        model = typed(ModelConfig, config["model"])
+        components = {kind: getattr(model, kind) for kind in COMPONENT_KINDS}
+        built, optimizer = engine_and_optimizer(*chosen, components, registry)
         session = built.session(definition, optimizer, architecture.ops)
     return Model(definition, session, session.init(saved.weights, {}))
 

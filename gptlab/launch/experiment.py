@@ -48,7 +48,10 @@ class Experiment:
         self.model = given or Architecture.of(config.model, config.ops, registry)
         self._adapter = build(registry, "adapter", config.model.adapter)
         self.frozen = frozen_names(config.train.freeze, self._adapted(self.model.definition))
-        self.engine, self.optimizer = engine_and_optimizer(config.engine, config.optimizer, registry)
+        components = {kind: getattr(config.model, kind) for kind in (*COMPONENT_KINDS, "adapter")}
+        self.engine, self.optimizer = engine_and_optimizer(
+            config.engine, config.optimizer, components, registry
+        )
         self.plan = self._plan()
         self.sampling = self._sampling()
         self._dataset = build(registry, "dataset", config.data)

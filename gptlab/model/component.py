@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,11 @@ class Sizes:
     headDim: int
     blockSize: int
     vocabSize: int
+
+
+def has_exact_gradient(component: Any) -> bool:
+    """False if it says `exact_gradient = False`: it goes on as if a step of it had another derivative."""
+    return bool(getattr(component, "exact_gradient", True))
 
 
 class Part(Mapping[str, Tensor]):

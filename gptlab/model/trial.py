@@ -38,6 +38,10 @@ class ShapeArithmetic(Arithmetic):
         return zeros(broadcast(f"'{op.name}'", *shapes))
 
     def fold(self, name: str, x: Any, axis: int, mask: Any = None) -> np.ndarray:
+        if mask is not None and broadcast("a mask", np.shape(mask), x.shape) != x.shape:
+            raise UserError(
+                f"a mask must fit what it masks: got {shown(np.shape(mask))} for {shown(x.shape)}."
+            )
         return zeros(np.delete(np.array(x.shape, dtype=int), axis))
 
     def where(self, condition: Any, x: Any, y: Any) -> np.ndarray:
@@ -50,10 +54,12 @@ class ShapeArithmetic(Arithmetic):
         return zeros(broadcast("-", x.shape, y.shape))
 
     def pick(self, x: np.ndarray, indices: Any) -> np.ndarray:
-        return zeros((len(indices),))
+        if x.ndim != 2 or np.shape(indices) != x.shape[:1]:
+            raise UserError(f"{shown(x.shape)} has one index for each row: got {shown(np.shape(indices))}.")
+        return zeros(x.shape[:1])
 
     def take(self, x: np.ndarray, indices: Any) -> np.ndarray:
-        return zeros((len(indices), *x.shape[1:]))
+        return zeros((*np.shape(indices), *x.shape[1:]))
 
     def matmul(self, x: np.ndarray, w: np.ndarray, mask: Any = None) -> np.ndarray:
         if x.shape[-1] != w.shape[-2]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 class Listeners:
     """Calls the listener hooks of each named object; one that raises is reported and left out from then on."""
 
-    def __init__(self) -> None:
+    def __init__(self, report: Callable[[str], None] = warn) -> None:
         self._hooks: dict[str, Any] = {}
+        self._report = report
 
     def add(self, name: str, listener: Any) -> None:
         # A manager for each, so that an error is known to be this listener's and the others are still called.
@@ -56,4 +58,4 @@ class Listeners:
                     raise  # nothing has begun, and the person can mend it
                 del self._hooks[name]
                 reason = f"{type(error).__name__}: {error}"
-                warn(f"the listener '{name}' failed in {hook} and is left out from here on: {reason}")
+                self._report(f"the listener '{name}' failed in {hook} and is left out from here on: {reason}")

@@ -18,6 +18,14 @@ GROUPS = {
 KINDS = ("op", *GROUPS)
 
 
+def described(value: Any) -> str:
+    """The first line of the docstring; empty if there is none."""
+    text = inspect.getdoc(value) or ""
+    # A dataclass without a docstring gets its signature as one, which describes nothing.
+    generated = inspect.isclass(value) and text.startswith(f"{value.__name__}(")
+    return "" if generated else text.split("\n", 1)[0]
+
+
 @dataclass(frozen=True)
 class Entry:
     """One registered name: the thing itself and the plugin that it came from."""
@@ -29,11 +37,7 @@ class Entry:
 
     @property
     def description(self) -> str:
-        """The first line of the docstring; empty if there is none."""
-        text = inspect.getdoc(self.value) or ""
-        # A dataclass without a docstring gets its signature as one, which describes nothing.
-        generated = inspect.isclass(self.value) and text.startswith(f"{self.value.__name__}(")
-        return "" if generated else text.split("\n", 1)[0]
+        return described(self.value)
 
 
 class Registry:

@@ -3,7 +3,6 @@
 One such process serves all runs of a training process, one after the other: a sweep loads MLflow once.
 """
 
-import atexit
 import os
 import queue
 import signal
@@ -15,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from gptlab import strict_json
-from gptlab.signals import SIGNALS
+from gptlab.signals import SIGNALS, before_end
 
 Message = dict[str, Any]  # what goes through the pipe, as JSON
 
@@ -171,7 +170,7 @@ class Connections:
 
 # One for this process: a sweep's jobs share it, and Hydra hands them nothing but their config.
 connections = Connections()
-atexit.register(connections.close)
+before_end(connections.close)
 
 
 def environment() -> dict[str, str]:

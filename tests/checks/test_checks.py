@@ -32,9 +32,9 @@ def test_the_engines_pass(name):
 
 
 def problems(kind, value):
-    registry = load_plugins(discover=False).registry
-    registry.register(kind, "mine", value, "me")
-    return {check.what: check.problem for check in check_names(registry, ["mine"]) if not check.passed}
+    plugins = load_plugins(discover=False)
+    plugins.registry.register(kind, "mine", value, "me")
+    return {check.what: check.problem for check in check_names(plugins, ["mine"]) if not check.passed}
 
 
 def test_a_gradient_a_thousandth_wrong_is_found_with_the_input_and_the_derivative():
@@ -88,9 +88,7 @@ class Cut:
 
 def test_a_gradient_that_is_lost_is_found_and_the_weight_named():
     found = problems("activation", Cut)
-    assert (
-        "d loss / d layers.0.mlp.hidden" in found["gradient, scalar engine"] + found["gradient, xla engine"]
-    )
+    assert "d loss / d positionEmbedding" in found["gradient, scalar engine"] + found["gradient, xla engine"]
 
 
 @dataclass(frozen=True)
@@ -171,5 +169,30 @@ def test_differences_are_told_with_place_and_values():
 
 
 def test_an_unknown_name_raises_for_a_plugins_own_tests():
-    with pytest.raises(UserError, match="no op, component or plugin is named 'nosuch'"):
+    with pytest.raises(UserError, match="no op, component, listener or plugin is named 'nosuch'"):
         assert_passes("nosuch")
+
+
+def test_a_check_shows_three_of_its_entries():
+    from gptlab.checks.check import Findings
+
+    findings = Findings("op", "mine", [])
+    with findings.trying("much") as fails:
+        for i in range(17):
+            fails(f"entry {i}")
+    assert findings.checks[0].problem == "entry 0; entry 1; entry 2; and 14 more"
+
+
+def test_a_line_is_printed_as_soon_as_its_name_is_checked(monkeypatch, capsys):
+    from gptlab.checks import report
+
+    seen = []
+    check = report.checks_of
+
+    def checked(plugins, subject):
+        seen.append(capsys.readouterr().out)
+        return check(plugins, subject)
+
+    monkeypatch.setattr(report, "checks_of", checked)
+    assert main(["check", "relu", "exp"]) == 0
+    assert [bool(text) for text in seen] == [False, True, True] and seen[1].startswith("ok    op exp")

@@ -111,10 +111,10 @@ ROOMS = {
         "sweeps",
         "training",
     },
-    "assembly": {"autograd", "config", "data", "model", "optim", "plugins"},
+    "assembly": {"autograd", "config", "data", "engines", "model", "optim", "plugins"},
     "autograd": {"drawing"},
     "calling": {"streams"},
-    "checks": {"autograd", "engines", "model", "optim", "plugins"},
+    "checks": {"autograd", "command", "engines", "launch", "model", "optim", "plugins"},
     "cli": {
         "ablation",
         "autograd",

@@ -4,11 +4,14 @@ from gptlab.errors import UserError
 from gptlab.streams import show
 
 HELP = """\
-Try what is registered: gradients against central differences on both engines, that the engines agree, that
-optimizers are pure, repeatable and converge, that names and fields are described. Exit status 1 on a failure.
+Try what is registered: gradients against central differences on both engines, that the engines agree; that what
+a position sees is the same alone, in a row that documents share and with the cache of generation, and nothing of
+later tokens; that training twice comes to the same bits; that optimizers are pure, repeatable and converge; that
+listeners, where named, hear a run to its end; that names and fields are described. A line a name, as it is found;
+exit status 1 on a failure.
 
   python -m gptlab check                 everything
-  python -m gptlab check halfmul muon    these ops, components or plugins\
+  python -m gptlab check halfmul muon    these ops, components, listeners or plugins\
 """
 
 
@@ -19,14 +22,20 @@ def run(arguments: list[str]) -> int:
     for argument in arguments:
         if argument.startswith("-") or "=" in argument:
             raise UserError(
-                f"check takes names of ops, components or plugins: got '{argument}'. "
+                f"check takes names of ops, components, listeners or plugins: got '{argument}'. "
                 "Type python -m gptlab check halfmul, or python -m gptlab check for all."
             )
-    registry = load_plugins().registry
-    from gptlab.checks.report import check_names, table
+    plugins = load_plugins()
+    from gptlab.checks.report import checks_of, lines_of, subjects
 
-    checks = check_names(registry, arguments)
-    show(table(checks))
-    failed = [c for c in checks if not c.passed]
-    show(f"{len(checks) - len(failed)} passed, {len(failed)} failed")
+    chosen = subjects(plugins, arguments)
+    width = max(len(subject.title) for subject in chosen)
+    passed = failed = 0
+    for subject in chosen:
+        checks = checks_of(plugins, subject)
+        for line in lines_of(f"{subject.title:<{width}}", checks):
+            show(line)
+        passed += sum(check.passed for check in checks)
+        failed += sum(not check.passed for check in checks)
+    show(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
