@@ -16,9 +16,9 @@ from gptlab.ablation.question import Question, question_of
 from gptlab.ablation.result import Ablation
 from gptlab.ablation.runs import Runs
 from gptlab.ablation.scaling import scaling_of
+from gptlab.command import sweepers
 from gptlab.command.composing import compose_job, explained
 from gptlab.command.line import CommandLine, read_command_line
-from gptlab.command.sweepers import check_launcher
 from gptlab.config.schema import AblateConfig
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
@@ -87,10 +87,17 @@ class Ablate:
         with explained(self.plugins, overrides):
             config = compose_job(self.jobs.flags, overrides)
             facts = facts_of(config.hydra)
+            sweeper = config.hydra.sweeper._target_
             del config._content["hydra"]  # type: ignore[union-attr]
+        if sweeper != sweepers.BASIC:
+            raise UserError(
+                "an ablation chooses its runs by itself, and takes no sweeper of Hydra's: got "
+                f"{sweeper.rpartition('.')[2]}. Leave it out; tune=train.learningRate=log(0.001,0.03,5) tries the same "
+                "values for each arm."
+            )
         checked = config_of_job(config, self.plugins, overrides)
         check_trainable(checked, self.plugins)
-        check_launcher(facts.launcher)
+        sweepers.check_launcher(facts.launcher)
         resume = self.settings.sweep.resume
         folder = Path(os.path.abspath(facts.folder if resume is None else sweep_folder_of(resume)))
         return Plan(

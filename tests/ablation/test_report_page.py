@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from gptlab.ablation.report.page import page
-from tests.ablation_results import EXAMPLES, HOSTILE, Fitted, plain, with_sizes
+from tests.ablation_results import EXAMPLES, HOSTILE, Fitted, arm, compared, plain, with_sizes
 
 MEGABYTE = 1_000_000
 EMPTY = {"meta", "link", "br", "img"}
@@ -168,3 +168,9 @@ def test_failures_edges_and_what_cannot_be_extrapolated_are_told() -> None:
     laws = {"norm=layernorm": Fitted(refusal="the sign changes: nothing is extrapolated.")}
     sized = Reader(page(with_sizes(), laws)).text
     assert "norm=layernorm: the sign changes: nothing is extrapolated." in sized and "nEmbd=128" in sized
+
+
+def test_the_speedup_of_an_arm_that_is_not_decided_is_no_more_than_its_difference():
+    for verdict, luck in (("better", False), ("equivalent", False), ("undecided", True)):
+        told = page(replace(plain(), arms=[arm("rope", compared(-0.004, verdict=verdict))]))
+        assert "Effective speedup" in told and ("may be chance" in told) == luck, verdict

@@ -18,7 +18,10 @@ LINE = 400
 def markdown(ablation: Ablation, laws: Mapping[str, Laws] | None = None) -> str:
     """The whole report, with an end of line."""
     arms = ranked(ablation.arms)
-    said = [f"- {sentence(ablation, arm, code)} {speedup_sentence(arm.speedup)}".rstrip() for arm in arms]
+    said = [
+        f"- {sentence(ablation, arm, code)} {speedup_sentence(arm.speedup, arm.comparison.verdict)}".rstrip()
+        for arm in arms
+    ]
     told = [f"- {escaped(one_line(note, LINE))}" for note in ablation.notes]
     told += [f"- {code(line)}" for line in failure_lines(ablation)]
     noise = noise_line(ablation.noise).removeprefix("noise: ")

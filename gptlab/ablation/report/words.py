@@ -143,11 +143,12 @@ def evidence(comparison: Comparison, digits: int = 3) -> str:
     return ", ".join([*found, counted(comparison.seeds, "seed")])
 
 
-def speedup_sentence(speedup: Speedup) -> str:
+def speedup_sentence(speedup: Speedup, verdict: str) -> str:
     """Empty where the arm never reaches the baseline's final loss."""
     parts = {"steps": speedup.steps, "FLOPs": speedup.flops, "seconds": speedup.seconds}
     said = [f"{times(value)} in {what}" for what, value in parts.items() if value is not None]
-    return f"Effective speedup to the baseline's final loss: {', '.join(said)}." if said else ""
+    luck = ", which may be chance, as the difference may" if verdict == "undecided" else ""
+    return f"Effective speedup to the baseline's final loss: {', '.join(said)}{luck}." if said else ""
 
 
 def noise_line(noise: Noise | None) -> str:
