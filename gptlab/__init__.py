@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gptlab.engines.engine import Context as Context
     from gptlab.errors import TrainingStopped as TrainingStopped
     from gptlab.errors import UserError as UserError
+    from gptlab.errors import require as require
     from gptlab.loaded.loaded import load as load
     from gptlab.model.component import Part as Part
     from gptlab.model.component import Sizes as Sizes
@@ -46,6 +47,7 @@ _HOMES = {
     "Context": "gptlab.engines.engine",
     "Position": "gptlab.model.position",
     "Schedule": "gptlab.optim.schedules",
+    "require": "gptlab.errors",
     # writing a source of data
     "Dataset": "gptlab.data.datasets",
     "Tokenizer": "gptlab.data.tokenizers",

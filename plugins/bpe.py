@@ -54,10 +54,7 @@ class BytePairs:
     size: int = 512
 
     def __post_init__(self):
-        if self.size < 257:
-            raise gptlab.UserError(
-                f"tokenizer.size must be at least 257, the bytes and BOS: got {self.size}. Try tokenizer.size=512."
-            )
+        gptlab.require("tokenizer.size", self.size, at_least=257, unit="ids, the bytes and BOS", example=512)
 
     def build(self, documents):
         if not any(text.strip() for text in documents):

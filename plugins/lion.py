@@ -28,16 +28,9 @@ class Lion:
     weightDecay: float = 0.0
 
     def __post_init__(self):
-        for field, value, example in (("beta1", self.beta1, 0.9), ("beta2", self.beta2, 0.99)):
-            if not 0 <= value < 1:
-                raise gptlab.UserError(
-                    f"optimizer.{field} must be at least 0 and below 1: got {value}. Try optimizer.{field}={example}."
-                )
-        if not 0 <= self.weightDecay < float("inf"):
-            raise gptlab.UserError(
-                f"optimizer.weightDecay must be a number from 0 up: got {self.weightDecay}. "
-                "Try optimizer.weightDecay=0.1."
-            )
+        gptlab.require("optimizer.beta1", self.beta1, at_least=0, below=1, example=0.9)
+        gptlab.require("optimizer.beta2", self.beta2, at_least=0, below=1, example=0.99)
+        gptlab.require("optimizer.weightDecay", self.weightDecay, at_least=0, example=0.1)
 
     def init(self, params):
         return {"momentum": {name: np.zeros_like(np.asarray(p)) for name, p in params.items()}}

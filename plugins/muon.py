@@ -44,16 +44,11 @@ class Muon:
     epsAdam: float = 1e-8
 
     def __post_init__(self):
-        below_1, above_0 = "at least 0 and below 1", "a number above 0"
-        for field, what in {
-            **dict.fromkeys(("momentum", "beta1", "beta2"), below_1),
-            **dict.fromkeys(("adamScale", "epsAdam", "rounds"), above_0),
-        }.items():
-            value, default = getattr(self, field), type(self).__dataclass_fields__[field].default
-            if not (0 <= value < 1 if what == below_1 else 0 < value < float("inf")):
-                raise gptlab.UserError(
-                    f"optimizer.{field} must be {what}: got {value}. Try optimizer.{field}={default}."
-                )
+        for field in ("momentum", "beta1", "beta2"):
+            gptlab.require(f"optimizer.{field}", getattr(self, field), at_least=0, below=1, example=0.9)
+        for field in ("adamScale", "epsAdam", "rounds"):
+            default = type(self).__dataclass_fields__[field].default
+            gptlab.require(f"optimizer.{field}", getattr(self, field), above=0, example=default)
 
     def init(self, params):
         zeros = {name: np.zeros_like(np.asarray(p)) for name, p in params.items()}

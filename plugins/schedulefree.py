@@ -30,17 +30,10 @@ class ScheduleFree:
     weightDecay: float = 0.0
 
     def __post_init__(self):
-        self.check("beta1", 0 <= self.beta1 < 1, "at least 0 and below 1", 0.9)
-        self.check("beta2", 0 <= self.beta2 < 1, "at least 0 and below 1", 0.99)
-        self.check("epsAdam", 0 < self.epsAdam < float("inf"), "a number above 0", 1e-8)
-        self.check("weightDecay", 0 <= self.weightDecay < float("inf"), "a number from 0 up", 0.1)
-
-    def check(self, field, holds, what, example):
-        if not holds:
-            got = getattr(self, field)
-            raise gptlab.UserError(
-                f"optimizer.{field} must be {what}: got {got}. Try optimizer.{field}={example}."
-            )
+        gptlab.require("optimizer.beta1", self.beta1, at_least=0, below=1, example=0.9)
+        gptlab.require("optimizer.beta2", self.beta2, at_least=0, below=1, example=0.99)
+        gptlab.require("optimizer.epsAdam", self.epsAdam, above=0, example="1e-8")
+        gptlab.require("optimizer.weightDecay", self.weightDecay, at_least=0, example=0.1)
 
     def init(self, params):
         start = {name: np.array(p) for name, p in params.items()}

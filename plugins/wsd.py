@@ -24,11 +24,8 @@ class WarmupStableDecay(gptlab.Schedule):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("decay", "final"):
-            if not 0 < (value := getattr(self, name)) <= 1:
-                raise gptlab.UserError(
-                    f"schedule.{name} must be above 0 and at most 1: got {value}. Try schedule.{name}=0.1."
-                )
+        gptlab.require("schedule.decay", self.decay, above=0, at_most=1, example=0.1)
+        gptlab.require("schedule.final", self.final, above=0, at_most=1, example=0.1)
 
     def after(self, share):
         return self.final ** max(0.0, (share - (1 - self.decay)) / self.decay)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gptlab.ablation.arms import Arm, arms_of, check_override, elements, is_bracketed, key_of, without
-from gptlab.errors import UserError
+from gptlab.errors import UserError, require
 from gptlab.plugins.registry import Registry
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ def question_of(settings: AblateConfig, overrides: Sequence[str], registry: Regi
                 f"match={settings.match} sets {MATCHES[settings.match]}, and so does the arm '{arm.name}': leave one "
                 "of them out."
             )
-    if settings.epsilon <= 0:
-        raise UserError(f"epsilon must be above 0 nats: got {settings.epsilon}. Try epsilon=0.01.")
+    require("epsilon", settings.epsilon, above=0, unit="nats", example=0.01)
     first = settings.seed
     return Question(
         base,

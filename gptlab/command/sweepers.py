@@ -7,7 +7,7 @@ import shutil
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from gptlab.errors import UserError
+from gptlab.errors import UserError, require
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -92,10 +92,7 @@ def check_sweeper(sweeper: DictConfig, overrides: list[Override], swept: list[st
     if sweeper._target_ != OPTUNA:
         return
     for key in ("n_trials", "n_jobs"):
-        if sweeper[key] < 1:
-            raise UserError(
-                f"hydra.sweeper.{key} must be at least 1: got {sweeper[key]}. Try hydra.sweeper.{key}=1."
-            )
+        require(f"hydra.sweeper.{key}", sweeper[key], at_least=1, example=1)
     sampler = str(sweeper.sampler._target_).rpartition(".")[2]
     package = NEEDED.get(sampler)
     if package is not None and find_spec(package) is None:

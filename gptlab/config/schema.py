@@ -6,7 +6,6 @@ Component fields come from the components' own dataclasses; no YAML and no line 
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +17,7 @@ from omegaconf import MISSING, DictConfig, ListConfig, Node, OmegaConf
 
 from gptlab.config.addresses import hide_in_config
 from gptlab.config.typed import Config
-from gptlab.errors import UserError
+from gptlab.errors import UserError, require
 from gptlab.plugins.registry import GROUPS, Registry
 
 LONGEST = 255  # of a name in MLflow's model registry
@@ -256,20 +255,15 @@ def check_values(config: Config) -> None:
         ("checkpoint.keep", saved.keep, 1, 2),
         ("inspect.every", config.inspect.every, 1, 100),
     ):
-        if value is not None and value < least:
-            or_null = ", or null" if key in ("checkpoint.every", "inspect.every") else ""
-            raise UserError(f"{key} must be at least {least}{or_null}: got {value}. Try {key}={example}.")
-    rate, deviation = train.learningRate, config.model.initStd
-    if not (math.isfinite(rate) and rate > 0):
-        raise UserError(
-            f"train.learningRate must be a number above 0: got {rate}. Try train.learningRate=0.01."
-        )
-    if not (math.isfinite(deviation) and deviation >= 0):
-        raise UserError(f"model.initStd must be a number from 0 up: got {deviation}. Try model.initStd=0.08.")
+        if value is not None:
+            or_null = f", or {key}=null" if key in ("checkpoint.every", "inspect.every") else ""
+            require(key, value, at_least=least, example=f"{example}{or_null}")
+    require("train.learningRate", train.learningRate, above=0, example=0.01)
+    require("model.initStd", config.model.initStd, at_least=0, example=0.08)
     if config.sweep.rank not in ("last", "best"):
         raise UserError(f"sweep.rank must be last or best: got {config.sweep.rank}. Try sweep.rank=last.")
-    if config.sweep.jobs is not None and config.sweep.jobs < 1:
-        raise UserError(f"sweep.jobs must be at least 1: got {config.sweep.jobs}. Try sweep.jobs=1, or 2.")
+    if config.sweep.jobs is not None:
+        require("sweep.jobs", config.sweep.jobs, at_least=1, example=2)
     if config.progress not in ("auto", "none"):
         raise UserError(f"progress must be auto or none: got {config.progress}. Try progress=auto.")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gptlab.data import sentences
 from gptlab.data.reading import read_documents, read_running_text
-from gptlab.errors import UserError
+from gptlab.errors import UserError, require
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,10 @@ class Dataset:
     splitTokenizer: str | None = None
 
     def __post_init__(self) -> None:
-        if self.splitSeed is not None and self.splitSeed < 0:
-            raise UserError(f"data.splitSeed must be at least 0: got {self.splitSeed}. Try data.splitSeed=0.")
-        if self.valFraction is not None and not 0 <= self.valFraction < 1:
-            raise UserError(
-                f"data.valFraction must be at least 0 and below 1: got {self.valFraction}. Try 0.1, or 0 for none."
-            )
+        if self.splitSeed is not None:
+            require("data.splitSeed", self.splitSeed, at_least=0, example=0)
+        if self.valFraction is not None:
+            require("data.valFraction", self.valFraction, at_least=0, below=1, example="0.1, or 0 for none")
 
     @property
     def source(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gptlab.autograd.tensor import Tensor
-from gptlab.errors import UserError, nearest
+from gptlab.errors import UserError, nearest, require
 from gptlab.model.component import Shape, Weight
 
 PREFIX = "adapter."
@@ -53,14 +53,8 @@ class LoRA(Adapter):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", tuple(self.targets))
-        if self.rank < 1:
-            raise UserError(
-                f"model.adapter.rank must be at least 1: got {self.rank}. Try model.adapter.rank=4."
-            )
-        if not 0 < self.alpha < math.inf:
-            raise UserError(
-                f"model.adapter.alpha must be a number above 0: got {self.alpha}. Try model.adapter.alpha=8."
-            )
+        require("model.adapter.rank", self.rank, at_least=1, example=4)
+        require("model.adapter.alpha", self.alpha, above=0, example=8)
         if not self.targets:
             raise UserError(
                 "model.adapter.targets must name a matrix at least: got none. "

@@ -11,7 +11,7 @@ import numpy as np
 
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.engine import Context
-from gptlab.errors import UserError
+from gptlab.errors import UserError, require
 from gptlab.model.component import Part, Shape, Sizes, Weight, declared, drawn
 from gptlab.model.matrix import Matrix
 
@@ -112,10 +112,8 @@ def settle_sizes(
     """
     given = {"nLayer": nLayer, "nEmbd": nEmbd, "nHead": nHead, "headDim": headDim, "blockSize": blockSize}
     for name, value in given.items():
-        if value is not None and value < 1:
-            raise UserError(
-                f"model.{name} must be at least 1: got {value}. Try model.{name}={4 if name != 'nEmbd' else 16}."
-            )
+        if value is not None:
+            require(f"model.{name}", value, at_least=1, example=16 if name == "nEmbd" else 4)
     if headDim is None:
         if nEmbd % nHead:
             near = (n for away in range(1, NEAR) for n in (nHead - away, nHead + away) if 0 < n <= nEmbd)

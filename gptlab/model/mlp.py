@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gptlab.autograd.tensor import Tensor
-from gptlab.errors import UserError
+from gptlab.errors import require
 from gptlab.model.component import Declared, Sizes, Weights
 
 Activation = Callable[[Tensor], Tensor]
@@ -19,7 +19,7 @@ class MLP:
     expansion: int = 4
 
     def __post_init__(self) -> None:
-        check_width("model.mlp.expansion", self.expansion)
+        require("model.mlp.expansion", self.expansion, at_least=1, example=4)
 
     def weights(self, config: Sizes) -> Declared:
         width = self.expansion * config.nEmbd
@@ -41,7 +41,7 @@ class SwiGLU:
 
     def __post_init__(self) -> None:
         if self.width is not None:
-            check_width("model.mlp.width", self.width)
+            require("model.mlp.width", self.width, at_least=1, example=4)
 
     def weights(self, config: Sizes) -> Declared:
         width = self.width or -(-8 * config.nEmbd // 3)
@@ -65,8 +65,3 @@ class NoMLP:
 
     def __call__(self, weights: Weights, x: Tensor, activation: Activation) -> Tensor:
         return x.constant(np.zeros(x.shape))
-
-
-def check_width(key: str, value: int) -> None:
-    if value < 1:
-        raise UserError(f"{key} must be at least 1: got {value}. Try {key}=4.")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gptlab.autograd.tensor import Tensor
-from gptlab.errors import UserError
+from gptlab.errors import UserError, require
 from gptlab.model.component import Declared, Sizes, Weights
 
 
@@ -63,8 +63,7 @@ class Rope(Position):
     base: float = 10000.0
 
     def __post_init__(self) -> None:
-        if not self.base > 0:
-            raise UserError(f"model.position.base must be above 0: got {self.base}. Try 10000.")
+        require("model.position.base", self.base, above=0, example=10000)
 
     def weights(self, config: Sizes) -> Declared:
         if config.headDim % 2:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gptlab.engines.engine import NamedArrays, OptState
-from gptlab.errors import UserError
+from gptlab.errors import require
 
 
 def zeros_like(params: NamedArrays) -> NamedArrays:
@@ -26,13 +26,10 @@ class Adam:
     elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_fraction("optimizer.beta1", self.beta1, 0.9)
-        check_fraction("optimizer.beta2", self.beta2, 0.99)
-        if not 0 < self.epsAdam < float("inf"):
-            # At 0 a weight that had no gradient yet becomes 0/0.
-            raise UserError(
-                f"optimizer.epsAdam must be above 0: got {self.epsAdam}. Try optimizer.epsAdam=1e-8."
-            )
+        require("optimizer.beta1", self.beta1, at_least=0, below=1, example=0.9)
+        require("optimizer.beta2", self.beta2, at_least=0, below=1, example=0.99)
+        # At 0 a weight that had no gradient yet becomes 0/0.
+        require("optimizer.epsAdam", self.epsAdam, above=0, example="1e-8")
 
     def init(self, params: NamedArrays) -> OptState:
         return {"mean": zeros_like(params), "square": zeros_like(params)}
@@ -66,11 +63,7 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.weightDecay < float("inf"):
-            raise UserError(
-                f"optimizer.weightDecay must be a number from 0 up: got {self.weightDecay}. "
-                "Try optimizer.weightDecay=0.01."
-            )
+        require("optimizer.weightDecay", self.weightDecay, at_least=0, example=0.01)
 
     def update(
         self, xp: Any, params: NamedArrays, grads: NamedArrays, state: OptState, step: Any, learningRate: Any
@@ -88,7 +81,7 @@ class SGD:
     elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_fraction("optimizer.momentum", self.momentum, 0.9)
+        require("optimizer.momentum", self.momentum, at_least=0, below=1, example=0.9)
 
     def init(self, params: NamedArrays) -> OptState:
         return {"velocity": zeros_like(params)}
@@ -98,8 +91,3 @@ class SGD:
     ) -> tuple[NamedArrays, OptState]:
         velocity = {n: self.momentum * state["velocity"][n] + g for n, g in grads.items()}
         return {n: p - learningRate * velocity[n] for n, p in params.items()}, {"velocity": velocity}
-
-
-def check_fraction(key: str, value: float, example: float) -> None:
-    if not 0 <= value < 1:
-        raise UserError(f"{key} must be at least 0 and below 1: got {value}. Try {key}={example}.")

@@ -7,7 +7,7 @@ runs over the steps that are left.
 import math
 from dataclasses import dataclass
 
-from gptlab.errors import UserError
+from gptlab.errors import require
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,7 @@ class Schedule:
     warmup: int = 0
 
     def __post_init__(self) -> None:
-        if self.warmup < 0:
-            raise UserError(
-                f"schedule.warmup must be at least 0 steps: got {self.warmup}. Try schedule.warmup=0."
-            )
+        require("schedule.warmup", self.warmup, at_least=0, unit="steps", example=0)
 
     def __call__(self, step: int, numSteps: int) -> float:
         if step < self.warmup:
@@ -58,8 +55,7 @@ class Cosine(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.final <= 1:
-            raise UserError(f"schedule.final must be from 0 to 1: got {self.final}. Try schedule.final=0.1.")
+        require("schedule.final", self.final, at_least=0, at_most=1, example=0.1)
 
     def after(self, share: float) -> float:
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * share))

@@ -17,7 +17,7 @@ from http.client import HTTPException
 from importlib.metadata import entry_points
 from typing import IO
 
-from gptlab.errors import UserError
+from gptlab.errors import UserError, require
 from gptlab.signals import handled
 from gptlab.streams import show
 from gptlab.tracking.connection import Connection, environment
@@ -103,8 +103,7 @@ def _command(store: Store, host: str, port: int) -> list[str]:
 
 
 def _check_port(host: str, port: int) -> None:
-    if not 0 < port < 65536:
-        raise UserError(f"port must be from 1 to 65535, got {port}. Try port=5000")
+    require("port", port, at_least=1, at_most=65535, example=5000)
     for candidate in range(port, min(port + 100, 65536)):
         try:
             _bind(host, candidate)

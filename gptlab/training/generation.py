@@ -11,7 +11,7 @@ import numpy as np
 from gptlab.data.beginning import begun
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Choose, Session, State
-from gptlab.errors import UserError
+from gptlab.errors import UserError, require
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,12 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.n < 1:
-            raise UserError(f"n must be at least 1 sample: got {self.n}. Try n=20.")
-        if not (self.temperature >= 0 and math.isfinite(self.temperature)):
-            raise UserError(
-                f"temperature must be a number from 0 up: got {self.temperature}. Try temperature=0.8, "
-                "or 0 for the likeliest token each time."
-            )
-        if self.topK < 0:
-            raise UserError(f"topK must be at least 0: got {self.topK}. Try topK=40, or 0 for all tokens.")
-        if not 0 < self.topP <= 1:
-            raise UserError(
-                f"topP must be above 0 and at most 1: got {self.topP}. Try topP=0.9, or 1 for all."
-            )
-        if self.seed < 0:
-            raise UserError(f"seed must be at least 0: got {self.seed}. Try seed=0.")
+        require("n", self.n, at_least=1, unit="sample", example=20)
+        likeliest = "0.8, or 0 for the likeliest token each time"
+        require("temperature", self.temperature, at_least=0, example=likeliest)
+        require("topK", self.topK, at_least=0, example="40, or 0 for all tokens")
+        require("topP", self.topP, above=0, at_most=1, example="0.9, or 1 for all")
+        require("seed", self.seed, at_least=0, example=0)
 
 
 def choose_from_all(xp: Any, logits: Any, uniform: Any, temperature: Any) -> Any:

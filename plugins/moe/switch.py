@@ -26,11 +26,8 @@ class Switch:
     expansion: int = 4
 
     def __post_init__(self) -> None:
-        for key in ("nExpert", "expansion"):
-            if getattr(self, key) < 1:
-                raise gptlab.UserError(
-                    f"model.mlp.{key} must be at least 1: got {getattr(self, key)}. Try model.mlp.{key}=4."
-                )
+        gptlab.require("model.mlp.nExpert", self.nExpert, at_least=1, example=4)
+        gptlab.require("model.mlp.expansion", self.expansion, at_least=1, example=4)
 
     def weights(self, config: gptlab.Sizes) -> dict[str, tuple[int, ...]]:
         width = self.expansion * config.nEmbd

@@ -6,11 +6,12 @@ import shlex
 
 import pytest
 
+from gptlab.checks import check_names
 from gptlab.cli import main
+from gptlab.command.composing import prepared
 from gptlab.config.experiments import experiment_files
 from gptlab.plugins import hookspecs
 from gptlab.plugins.folders import is_plugin
-from gptlab.plugins.loading import load_plugins
 from tests.repository import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,51 +40,44 @@ def test_each_hook_is_tested(hook):
     )
 
 
-def test_the_examples_of_the_hooks_register(tmp_path, monkeypatch):
-    """All of them in one plugin; two show classes that a reader is to imagine."""
-    examples = [
-        b for b in blocks(PLUGINS, "python") if "hookimpl" in b and "SlowMotion" not in b and "Csv" not in b
-    ]
-    text = examples[0] + "\nfrom dataclasses import dataclass\n" + "\n".join(examples[2:])
-    (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugins/examples.py").write_text(text)
+def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monkeypatch):
+    """As it is printed, in a file of its own."""
     monkeypatch.chdir(tmp_path)
-    registry = load_plugins().registry
-    mine = {f"{entry.kind} {entry.name}" for entry in registry if entry.owner == "examples"}
-    kinds = {
+    (tmp_path / "plugins").mkdir()
+    files = {}
+    for number, text in enumerate(block for block in blocks(PLUGINS, "python") if "hookimpl" in block):
+        files[f"block{number}"] = text
+        (tmp_path / f"plugins/block{number}.py").write_text(text)
+    plugins = prepared()
+    registered = {f"{entry.kind} {entry.name}" for entry in plugins.registry if entry.owner in files}
+    assert registered == {
         "op halfmul",
+        "op sine",
         "activation swish",
         "optimizer signsgd",
         "schedule root",
         "dataset counting",
-        "tokenizer vowels",
+        "tokenizer letters",
+        "engine slowmotion",
+        "tracking csv",
     }
-    assert mine == kinds
-    failed = [
-        c
-        for name in ("swish", "signsgd", "root", "counting")
-        for c in checks_of(registry, name)
-        if not c.passed
-    ]
-    assert failed == []
+    for name, text in files.items():
+        checks = check_names(plugins, [name])
+        assert checks and [check for check in checks if not check.passed] == [], text
     chosen = [
         "optimizer=signsgd",
         "schedule=root",
         "data=counting",
+        "tokenizer=letters",
         "model/activation=swish",
         "ops.mul=halfmul",
+        "engine=slowmotion",
+        "tracking=csv",
+        f"listeners=[{','.join(name for name, text in files.items() if 'def gptlab_register' not in text)}]",
     ]
-    few = ["train.numSteps=2", "model.nEmbd=8", "model.nHead=2", "samples.n=0", "tracking=none"]
-    assert main([*chosen, *few]) == 0
-    assert main(["tokenizer=vowels", "data=text", "data.path=vowels.txt", *few]) == 2  # there is no such file
-    (tmp_path / "vowels.txt").write_text("aei\nou\n" * 50)
-    assert main(["tokenizer=vowels", "data=text", "data.path=vowels.txt", *few]) == 0
-
-
-def checks_of(registry, name):
-    from gptlab.checks import check_names
-
-    return check_names(registry, [name])
+    few = ["train.numSteps=2", "train.logEvery=1", "model.nEmbd=4", "model.nHead=2", "model.blockSize=8"]
+    assert main([*chosen, *few, "samples.n=0", "hydra.run.dir=run"]) == 0
+    assert len((tmp_path / "run/metrics.csv").read_text().splitlines()) == 2
 
 
 @pytest.mark.slow

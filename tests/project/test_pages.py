@@ -35,8 +35,6 @@ NOT_RUN = {
     ("docs/checkpoints.md", "mlflow models serve", "a server"),
     ("docs/experiments.md", "", "it takes minutes"),
     ("docs/performance.md", "", "measurements of hours"),
-    ("docs/plugins.md", "", "a class that the reader is to imagine"),
-    ("docs/plugins.md", "", "an op of the file above"),
     ("docs/sweeps.md", "", "Ray, which has an environment of its own: make ray"),
     ("docs/sweeps.md", "", "a cluster"),
     ("docs/sweeps.md", "", "words that stand for runs"),

@@ -261,9 +261,9 @@ def test_a_prompt_word_outside_the_vocabulary_is_named():
 
 REFUSED = [
     ("n", 0, "at least 1"),
-    ("temperature", -1.0, "from 0 up"),
-    ("temperature", math.nan, "from 0 up"),
-    ("temperature", math.inf, "from 0 up"),
+    ("temperature", -1.0, "at least 0"),
+    ("temperature", math.nan, "at least 0"),
+    ("temperature", math.inf, "a finite number at least 0"),
     ("topK", -1, "at least 0"),
     ("topP", 0.0, "above 0 and at most 1"),
     ("topP", 1.1, "above 0 and at most 1"),

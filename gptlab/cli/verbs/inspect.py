@@ -6,7 +6,7 @@ from gptlab.cli.output_file import output_file, write_output
 from gptlab.cli.reading import with_line_ends, with_settings
 from gptlab.command.line import CommandLine
 from gptlab.config.schema import InspectConfig
-from gptlab.errors import UserError
+from gptlab.errors import UserError, require
 from gptlab.streams import show
 
 FORMS = ("terminal", "html")
@@ -38,8 +38,7 @@ def inspect(settings: InspectConfig, line: CommandLine) -> int:
     """Print the candidates and losses of a text, or write all that can be seen to one page and print its path."""
     if settings.to not in FORMS:
         raise UserError(f"to must be {' or '.join(FORMS)}: got {settings.to}. Try to=html.")
-    if settings.candidates < 1:
-        raise UserError(f"candidates must be at least 1: got {settings.candidates}. Try candidates=5.")
+    require("candidates", settings.candidates, at_least=1, example=5)
     output = (
         output_file(settings.output, "inspect.html", "a page", is_page) if settings.to == "html" else None
     )
