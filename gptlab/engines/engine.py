@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
+from gptlab.engines.carried import Carried
 
 NamedArrays = dict[str, Any]  # by weight name; numpy arrays, or what numpy.asarray accepts
 OptState = dict[str, NamedArrays]  # {"moment": {weight name: array}, ...}
@@ -44,11 +45,14 @@ class NoPast:
 
 @dataclass(frozen=True)
 class Context:
-    """Where the positions of one row stand, and who may attend to whom.
+    """What a component is told: where the positions of one row stand, who may attend to whom, and which layer it is in.
 
     positions: (T,) position numbers. key_positions: (S,), those of what may be attended to.
     mask: (T, S) booleans, True where position t may attend to position s.
     ordered: whether T = S and no position may attend to one that stands after it in the row.
+    layer: from 0 up; None outside of the layers, as in the norms before and after them.
+    tokens: (T,) ids, of a row that documents share all of theirs; in a block of a row, all of the row's.
+    carried: Tensors that one layer writes and a later one reads, new in each forward pass.
     """
 
     positions: Any
@@ -56,6 +60,9 @@ class Context:
     mask: Any
     past: Past = field(default_factory=NoPast)
     ordered: bool = False
+    layer: int | None = None
+    tokens: Any = None
+    carried: Carried = field(default_factory=Carried)
 
     def blocks(self, size: int | None) -> list[tuple[slice, slice, Context]]:
         """Blocks of at least `size` of the positions, at most eight, each with the keys that it can see.
@@ -70,7 +77,13 @@ class Context:
         found = []
         for start in range(0, length, size):
             rows, keys = slice(start, start + size), slice(start + size)
-            part = Context(self.positions[rows], self.key_positions[keys], self.mask[rows, keys], self.past)
+            part = replace(
+                self,
+                positions=self.positions[rows],
+                key_positions=self.key_positions[keys],
+                mask=self.mask[rows, keys],
+                ordered=False,
+            )
             found.append((rows, keys, part))
         return found
 

@@ -22,6 +22,7 @@ from gptlab.engines.xla_programs import tensors
 from gptlab.engines.xla_settings import jax_precision
 from gptlab.model.component import Part
 from gptlab.model.gpt import GPT
+from gptlab.model.in_context import InContext
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def look_program(definition: GPT, arithmetic: XlaArithmetic) -> Callable[..., An
         losses = cross_entropy(logits, targets)
         none = jnp.zeros((0, len(tokens), len(tokens)), logits.dtype)
         shares = [jnp.concatenate([none, *layer]) for layer in tapped.shares]
-        read = {depth: read_out(definition, named, x) for depth, x in enumerate(tapped.hidden)}
+        read = {d: read_out(definition, named, x, tapped.context) for d, x in enumerate(tapped.hidden)}
         lens = {d: jax.nn.softmax(x) for d, x in read.items() if x is not None and x.shape == logits.shape}
         return losses.mean(), (losses, logits, shares, lens, tapped.hidden)
 
@@ -121,13 +122,15 @@ def tapped_model(
     return tapped, dataclasses.replace(definition, block=tapped), tensors(weights, recording)
 
 
-def read_out(definition: GPT, weights: dict[str, Tensor], hidden: jax.Array | None) -> jax.Array | None:
+def read_out(
+    definition: GPT, weights: dict[str, Tensor], hidden: jax.Array | None, context: Context
+) -> jax.Array | None:
     """The logits that the model's readout makes of a hidden state; None if it is not of the readout's shape."""
     if hidden is None:
         return None
     try:
         read: jax.Array = definition.readout(
-            weights, Tensor(hidden, weights["tokenEmbedding"].arithmetic)
+            weights, Tensor(hidden, weights["tokenEmbedding"].arithmetic), context
         ).data
         return read
     except Exception:  # whatever a component makes of a shape that it does not expect
@@ -184,7 +187,8 @@ class TappedBlock:
     hidden state, added to the hidden states by true arithmetic: the gradient with respect to them is that
     of the hidden states; None for what takes none. arithmetic: that which the weights of the trace have.
     After a forward pass: hidden, L+1 arrays, (T, E) where no component changes that, None for what is no
-    Tensor; shares, for each of L layers what it took a softmax over, (any number of heads, T, T) each.
+    Tensor; shares, for each of L layers what it took a softmax over, (any number of heads, T, T) each; context,
+    that of the pass outside of the layers.
     """
 
     block: Any
@@ -193,12 +197,14 @@ class TappedBlock:
     arithmetic: RecordingArithmetic
     hidden: list[jax.Array | None] = field(default_factory=list)
     shares: list[list[jax.Array]] = field(default_factory=list)
+    context: Any = None
 
     def __call__(self, weights: Part, x: Tensor, model: Any, context: Context) -> Tensor:
         if not self.hidden:
             x = self._tap(x)
         before = len(self.arithmetic.shares)
-        x = self._tap(self.block(weights, x, self.model, context))
+        self.context = dataclasses.replace(context, layer=None)
+        x = self._tap(self.block(weights, x, InContext(self.model, context), context))
         self.shares.append(self.arithmetic.shares[before:])
         return x
 

@@ -11,6 +11,7 @@ from gptlab.model.component import Part, Weight, declared
 
 if TYPE_CHECKING:
     from gptlab.model.gpt import GPT
+    from gptlab.model.in_context import InContext
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,6 @@ class PreNorm:
             **declared("mlp", model.mlp.weights(sizes)),
         }
 
-    def __call__(self, weights: Part, x: Tensor, model: GPT, context: Context) -> Tensor:
+    def __call__(self, weights: Part, x: Tensor, model: InContext, context: Context) -> Tensor:
         x = x + model.attend(weights, model.norm(weights.within("attentionNorm"), x), context)
         return x + model.feed(weights, model.norm(weights.within("mlpNorm"), x))

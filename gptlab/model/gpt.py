@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from gptlab.autograd.tensor import Tensor
+from gptlab.engines.carried import Carried
 from gptlab.engines.engine import Context
 from gptlab.errors import UserError, require
 from gptlab.model.component import Part, Shape, Sizes, Weight, declared, drawn
+from gptlab.model.in_context import InContext
 from gptlab.model.matrix import Matrix
 
 NEAR = 1000  # numbers of heads, up and down, among which another is looked for
@@ -78,24 +80,26 @@ class GPT:
         return self.attention(weights.within("attention"), x, self.position, context, self.sizes)
 
     def feed(self, weights: Part, x: Tensor) -> Tensor:
-        """A block's mlp on x (T, E)."""
+        """A block's mlp on x (T, E), of components that take no context."""
         return self.mlp(weights.within("mlp"), x, self.activation)
 
     def logits(self, weights: Mapping[str, Tensor], tokens: Any, context: Context) -> Tensor:
         """(T,) token ids to (T, V) logits."""
         own = Part(weights)
+        context = replace(context, layer=None, tokens=tokens, carried=Carried())
         x = own["tokenEmbedding"].take(tokens)
         x = self.position.embed(own, x, context.positions)
-        x = self.norm(own.within("embeddingNorm"), x)
+        x = InContext(self, context).norm(own.within("embeddingNorm"), x)
         for i in range(self.sizes.nLayer):
-            x = self.block(own.within(f"layers.{i}"), x, self, context)
-        return self.readout(weights, x)
+            here = replace(context, layer=i)
+            x = self.block(own.within(f"layers.{i}"), x, InContext(self, here), here)
+        return self.readout(weights, x, context)
 
-    def readout(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def readout(self, weights: Mapping[str, Tensor], x: Tensor, context: Context) -> Tensor:
         """The hidden state (T, E) that leaves the last block to (T, V) logits."""
         own = Part(weights)
         if self.finalNorm:
-            x = self.norm(own.within("finalNorm"), x)
+            x = InContext(self, context).norm(own.within("finalNorm"), x)
         return x @ own["tokenEmbedding" if self.tieEmbeddings else "output"].T
 
     def losses(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Tensor:

@@ -22,13 +22,13 @@ class Scoped:
     """A component that computes within the scope of the weights that it is given; otherwise as it was."""
 
     def __init__(self, component: Any, scope: Scope):
-        self._component = component
+        self._component = self.__wrapped__ = component
         self._scope = scope
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any, **context: Any) -> Any:
         place = next((place_of(a) for a in arguments if isinstance(a, Part)), "")
         with self._scope(place) if place else nullcontext():
-            return self._component(*arguments)
+            return self._component(*arguments, **context)
 
     def embed(self, *arguments: Any) -> Any:
         """Of a position component."""

@@ -74,11 +74,11 @@ class Named:
 
     def __init__(self, kind: str, component: Any):
         self._kind = kind
-        self._component = component
+        self._component = self.__wrapped__ = component
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any, **context: Any) -> Any:
         try:
-            return self._component(*arguments)
+            return self._component(*arguments, **context)
         except UserError as error:
             if str(error).startswith("the model's"):
                 raise  # a component inside this one has said it
