@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gptlab.assembly.layers import changes_of, check_length, made
 from gptlab.autograd.check import evaluate
 from gptlab.autograd.op import Op
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
@@ -55,6 +56,7 @@ class Architecture:
             initStd=model.initStd,
             finalNorm=model.finalNorm,
             tieEmbeddings=model.tieEmbeddings,
+            layers=changes_of(model, registry),
         )
         check_weights_fit(definition)
         table = op_table(ops, registry)
@@ -87,14 +89,14 @@ def op_table(chosen: Mapping[str, str | Op], registry: Registry) -> OpTable:
 
 
 def engine_and_optimizer(
-    engine: Chosen, optimizer: Chosen, components: Mapping[str, Chosen], registry: Registry
+    engine: Chosen, optimizer: Chosen, components: Iterable[tuple[str, Chosen]], registry: Registry
 ) -> tuple[Any, Any]:
-    """The first two as they are selected. components: of the model, by kind.
+    """The first two as they are selected. components: of the model, each with its kind.
 
     Raises UserError for an optimizer or a component that the engine cannot run.
     """
     built = build(registry, "engine", engine), build(registry, "optimizer", optimizer)
-    for kind, chosen in {"optimizer": optimizer, **components}.items():
+    for kind, chosen in [("optimizer", optimizer), *components]:
         names = engines_of(registry.get(kind, chosen.name))
         check_runs_on(engine.name, names, f"{GROUPS[kind]}={chosen.name}")
     return built
@@ -124,8 +126,8 @@ def create_model(
 
     engine: a name, or an engine. ops: replacements by slot, `{"mul": "halfmul"}`, names or ops.
     registry: where names are looked up; by default what `load_plugins` finds. Further keywords are a
-    component by its kind (`norm="layernorm"`, or an instance) and `initStd`, `finalNorm`,
-    `tieEmbeddings`.
+    component by its kind (`norm="layernorm"`, or an instance) and `initStd`, `finalNorm`, `tieEmbeddings`;
+    and `layers`, the components of each layer by kind where it has others: `[{"attention": "none"}, {}]`.
 
     Raises UserError for unknown names, for sizes that do not fit, and for a component that the engine cannot run.
 
@@ -140,16 +142,20 @@ def create_model(
         nLayer=nLayer, nEmbd=nEmbd, nHead=nHead, headDim=headDim, blockSize=blockSize, vocabSize=vocabSize
     )
     parts = {kind: named(registry, kind, changes.pop(kind, STANDARD[kind])) for kind in COMPONENT_KINDS}
-    definition = GPT(sizes, **parts, **changes)
+    entries = changes.pop("layers", None)
+    if entries is not None:
+        check_length("layers", entries, nLayer)
+    layers = made(entries or (), lambda kind, part: named(registry, kind, part))
+    definition = GPT(sizes, **parts, **changes, layers=layers)
     check_weights_fit(definition)
     table = op_table(ops or {}, registry)
-    made = named(registry, "engine", engine)
+    runs_on = named(registry, "engine", engine)
     own = next(
-        (e.name for e in registry if e.kind == "engine" and e.value is type(made)), type(made).__name__
+        (e.name for e in registry if e.kind == "engine" and e.value is type(runs_on)), type(runs_on).__name__
     )
-    for kind, part in parts.items():
+    for kind, part in [*parts.items(), *(part for changed in layers for part in changed)]:
         check_runs_on(own, engines_of(part), f"the {kind} {type(part).__name__}")
-    session = made.session(definition, SGD(), table)
+    session = runs_on.session(definition, SGD(), table)
     weights = definition.initial_weights(seed)
     return Model(definition, session, session.init(weights, SGD().init(weights)))
 

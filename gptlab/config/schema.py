@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, Node, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from gptlab.config.addresses import hide_in_config
 from gptlab.config.typed import Config
@@ -168,6 +169,23 @@ def schema_of(cls: type, name: str) -> Any:
             default = field(default=MISSING if item.default is dataclasses.MISSING else item.default)
         rows.append((item.name, hints[item.name], default))
     return make_dataclass(f"{cls.__name__}Config", rows)
+
+
+def typed_fields(cls: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The name and the fields of a component, those left out as they are by default, each of its type.
+
+    Raises UserError for a value of another type; a field that there is not is left for whoever builds it.
+    """
+    schema, name = OmegaConf.structured(schema_of(cls, settings["name"])), settings["name"]
+    known = {key: value for key, value in settings.items() if key in schema}
+    try:
+        values = OmegaConf.to_container(OmegaConf.merge(schema, known))
+    except OmegaConfBaseException as error:
+        first = str(error).partition("\n")[0]
+        raise UserError(
+            f"{name} needs another {error.full_key}: {first}. Leave {error.full_key} out."
+        ) from None
+    return {**settings, **{str(key): value for key, value in typing.cast("dict[Any, Any]", values).items()}}
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

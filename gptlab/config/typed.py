@@ -58,6 +58,10 @@ class ModelConfig:
     initStd: float = 0.08
     finalNorm: bool = False
     tieEmbeddings: bool = False
+    layers: list[Any] | None = (
+        None  # the parts of each layer by kind, `{attention: none}`, where it has others
+    )
+    pattern: list[str] | None = None  # attentions, which come again and again over the layers
     attention: Component = MISSING
     mlp: Component = MISSING
     norm: Component = MISSING

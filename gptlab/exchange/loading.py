@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from gptlab.assembly.architecture import Architecture, engine_and_optimizer
+from gptlab.assembly.layers import chosen_parts
 from gptlab.config.typed import Chosen, ModelConfig, typed
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
 from gptlab.exchange.standard import standard_config
 from gptlab.model.model import Model
 from gptlab.plugins.code import say_changed_plugins
-from gptlab.plugins.registry import COMPONENT_KINDS, Registry, build
+from gptlab.plugins.registry import Registry, build
 from gptlab.runs.checkpoint.arrays import check_shapes
 from gptlab.runs.saved_run import SavedRun, with_vocabulary
 
@@ -32,8 +33,7 @@ def model_of(
     with known_plugins(registry, saved.plugins), sense_of(saved.name):
         chosen = Chosen(engine or config["engine"]), Chosen(config["optimizer"])
         model = typed(ModelConfig, config["model"])
-        components = {kind: getattr(model, kind) for kind in COMPONENT_KINDS}
-        built, optimizer = engine_and_optimizer(*chosen, components, registry)
+        built, optimizer = engine_and_optimizer(*chosen, chosen_parts(model), registry)
         session = built.session(definition, optimizer, architecture.ops)
     return Model(definition, session, session.init(saved.weights, {}))
 

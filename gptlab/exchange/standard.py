@@ -73,6 +73,9 @@ def differences(config: dict[str, Any], sizes: Mapping[str, int], registry: Regi
             if value != getattr(standard, field)
         ]
     found += [f"model.{key}={model[key]}" for key in ("finalNorm", "tieEmbeddings") if model[key]]
+    for key in ("layers", "pattern"):
+        if model.get(key) is not None:
+            found.append(f"model.{key}=[...]")
     found += [f"ops.{slot}={name}" for slot, name in config["ops"].items() if name != slot]
     if sizes["nHead"] * sizes["headDim"] != sizes["nEmbd"]:
         found.append(f"model.headDim={sizes['headDim']}")

@@ -130,7 +130,11 @@ def starting_weights(
 def taken_model(own: ModelConfig, theirs: Mapping[str, Any], registry: Registry) -> ModelConfig:
     """The source's `model`, with the run's own adapter; what it does not mention is the run's, or at its default."""
     parts = {kind: filled(kind, theirs[kind], registry) for kind in COMPONENT_KINDS}
-    return typed(ModelConfig, {**vars(own), **theirs, **parts, "adapter": own.adapter})
+    alike = {
+        "layers": None,
+        "pattern": None,
+    }  # of a run from before there were layers with parts of their own
+    return typed(ModelConfig, {**vars(own), **alike, **theirs, **parts, "adapter": own.adapter})
 
 
 def filled(kind: str, chosen: dict[str, Any], registry: Registry) -> dict[str, Any]:

@@ -145,7 +145,8 @@ def notes_on(found: Seen, definition: GPT) -> tuple[str, ...]:
     notes = []
     heads, widths = found.heads, found.widths
     if not any(heads):
-        part = type(definition.attention).__name__
+        layers = [definition.in_layer(i) for i in range(definition.sizes.nLayer)]
+        part = " and ".join(dict.fromkeys(type(layer.attention).__name__ for layer in layers))
         notes.append(f"attention is not shown: {part} asks no Tensor for attend(...) or softmax(...).")
     elif len(set(heads)) > 1:
         counts = ", ".join(f"{count} in layer {layer}" for layer, count in enumerate(heads))

@@ -119,7 +119,8 @@ def tapped_model(
     """Its block, the model with that block, and the weights for it."""
     recording = RecordingArithmetic(arithmetic.ops, arithmetic.dtype)
     tapped = TappedBlock(definition.block, definition, shifts, recording)
-    return tapped, dataclasses.replace(definition, block=tapped), tensors(weights, recording)
+    layers = tuple(tuple(c for c in changes if c[0] != "block") for changes in definition.layers)
+    return tapped, dataclasses.replace(definition, block=tapped, layers=layers), tensors(weights, recording)
 
 
 def read_out(
@@ -204,7 +205,8 @@ class TappedBlock:
             x = self._tap(x)
         before = len(self.arithmetic.shares)
         self.context = dataclasses.replace(context, layer=None)
-        x = self._tap(self.block(weights, x, InContext(self.model, context), context))
+        own = self.model.in_layer(context.layer)
+        x = self._tap(own.block(weights, x, InContext(own, context), context))
         self.shares.append(self.arithmetic.shares[before:])
         return x
 

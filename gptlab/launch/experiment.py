@@ -11,6 +11,7 @@ import numpy as np
 from gptlab import strict_json
 from gptlab.assembly.architecture import Architecture, engine_and_optimizer
 from gptlab.assembly.data import Data, data_of
+from gptlab.assembly.layers import chosen_parts
 from gptlab.config.schema import check_values
 from gptlab.config.typed import Config
 from gptlab.data.batches import Epochs
@@ -21,7 +22,7 @@ from gptlab.finetuning.start import Start, beginning_of
 from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.gpt import GPT
 from gptlab.model.memory import check_batch_fits
-from gptlab.plugins.registry import COMPONENT_KINDS, GROUPS, OWN, Registry, build
+from gptlab.plugins.registry import GROUPS, OWN, Registry, build
 from gptlab.runs import resuming
 from gptlab.runs.checkpoint.folder import Checkpoint
 from gptlab.training.generation import Sampling
@@ -48,7 +49,7 @@ class Experiment:
         self.model = given or Architecture.of(config.model, config.ops, registry)
         self._adapter = build(registry, "adapter", config.model.adapter)
         self.frozen = frozen_names(config.train.freeze, self._adapted(self.model.definition))
-        components = {kind: getattr(config.model, kind) for kind in (*COMPONENT_KINDS, "adapter")}
+        components = [*chosen_parts(config.model), ("adapter", config.model.adapter)]
         self.engine, self.optimizer = engine_and_optimizer(
             config.engine, config.optimizer, components, registry
         )
@@ -187,7 +188,8 @@ class Experiment:
         """
         config = self.config
         selected = [("op", name) for name in (*config.ops.values(), *self.model.applied)]
-        selected += [(kind, getattr(config.model, kind).name) for kind in (*COMPONENT_KINDS, "adapter")]
+        parts = [*chosen_parts(config.model), ("adapter", config.model.adapter)]
+        selected += [(kind, chosen.name) for kind, chosen in parts]
         selected += [
             (kind, getattr(config, group).name) for kind, group in GROUPS.items() if "/" not in group
         ]

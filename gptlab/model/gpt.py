@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,8 @@ STANDARD = {
     "position": "learned",
     "block": "prenorm",
 }
+LAYER_KINDS = ("attention", "mlp", "norm", "activation", "block")  # that a layer may have others of
+Changes = tuple[tuple[str, Any], ...]  # (kind, component) of a layer
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class GPT:
     """A decoder-only transformer as a definition: sizes and components, no numbers.
 
     Hashable, and all that a compiled program depends on. `weights` everywhere below are named
-    Tensors, in the order of `declared_weights()`.
+    Tensors, in the order of `declared_weights()`. layers: what a layer has instead of the model's own parts, with this
+    period; empty where all layers are the same.
     """
 
     sizes: Sizes
@@ -47,6 +50,18 @@ class GPT:
     initStd: float = 0.08
     finalNorm: bool = False
     tieEmbeddings: bool = False
+    layers: tuple[Changes, ...] = ()
+
+    def in_layer(self, i: int) -> GPT:
+        """The model as layer i has it."""
+        changes = self.layers[i % len(self.layers)] if self.layers else ()
+        return replace(self, **dict(changes), layers=()) if changes else self
+
+    def with_parts(self, wrap: Callable[[str, Any], Any]) -> GPT:
+        """The model with `wrap(kind, component)` for each of its components, those of single layers included."""
+        own = {kind: wrap(kind, getattr(self, kind)) for kind in STANDARD}
+        layers = tuple(tuple((kind, wrap(kind, part)) for kind, part in changes) for changes in self.layers)
+        return replace(self, **own, layers=layers)
 
     def declared_weights(self) -> dict[str, Weight]:
         """Every weight by its full name, in the order of `params`."""
@@ -58,7 +73,8 @@ class GPT:
             weights |= declared("", {"output": matrix})
         weights |= declared("embeddingNorm", self.norm.weights(sizes))
         for i in range(sizes.nLayer):
-            weights |= declared(f"layers.{i}", self.block.weights(self))
+            model = self.in_layer(i)
+            weights |= declared(f"layers.{i}", model.block.weights(model))
         if self.finalNorm:
             weights |= declared("finalNorm", self.norm.weights(sizes))
         return weights
@@ -92,7 +108,8 @@ class GPT:
         x = InContext(self, context).norm(own.within("embeddingNorm"), x)
         for i in range(self.sizes.nLayer):
             here = replace(context, layer=i)
-            x = self.block(own.within(f"layers.{i}"), x, InContext(self, here), here)
+            model = self.in_layer(i)
+            x = model.block(own.within(f"layers.{i}"), x, InContext(model, here), here)
         return self.readout(weights, x, context)
 
     def readout(self, weights: Mapping[str, Tensor], x: Tensor, context: Context) -> Tensor:

@@ -18,9 +18,17 @@ COMPUTED = 4  # bytes of a number in a step, at the least
 def check_weights_fit(definition: GPT) -> None:
     """Raises UserError for a model whose weights are more than this machine's memory."""
     layers = definition.sizes.nLayer
-    (one, names), (two, more) = (weighed(definition, nLayer) for nLayer in (1, 2))  # all layers are alike
-    count = one + (layers - 1) * (two - one)
-    bytes_needed = count * DRAWN + (names + (layers - 1) * (more - names)) * NAMED
+    count, names = weighed(definition, 0)
+    period = len(definition.layers) or 1
+    for first in range(min(period, layers)):  # layers that are a period apart are alike
+        one = replace(definition.in_layer(first), layers=())
+        try:
+            more, matrices = (b - a for a, b in zip(weighed(one, 1), weighed(one, 2), strict=True))
+        except UserError as error:
+            raise UserError(f"in layer {first}: {error}" if definition.layers else str(error)) from None
+        times = -((first - layers) // period)
+        count, names = count + times * more, names + times * matrices
+    bytes_needed = count * DRAWN + names * NAMED
     if bytes_needed > memory():
         raise UserError(
             f"a model must fit into memory: one of {short(count)} parameters in {short(layers)} layers takes "

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gptlab.engines.engine import Session, State
-from gptlab.model.gpt import GPT, STANDARD
+from gptlab.model.gpt import GPT, LAYER_KINDS, STANDARD
 from gptlab.model.scoped import part_of_weight
 
 LEFT, RIGHT = "text-align:left;padding:1px 12px 1px 0", "text-align:right;padding:1px 12px 1px 0"
@@ -65,13 +65,17 @@ class Model:
             f"nHead={sizes.nHead}, blockSize={sizes.blockSize}, vocabSize={sizes.vocabSize})"
         )
 
+    def _parts(self, kind: str) -> str:
+        """Each that there is of a kind, those of single layers included."""
+        layers = [self.definition.in_layer(i) for i in range(len(self.definition.layers))]
+        used = [self.definition] if kind not in LAYER_KINDS or kind == "norm" or not layers else []
+        return ", ".join(dict.fromkeys(with_changes(getattr(one, kind)) for one in [*used, *layers]))
+
     def _repr_html_(self) -> str:
         """What a notebook shows: the components by kind, and a table with a row a matrix, in the page's own colours."""
         matrices = self.definition.matrices()
         total = sum(matrix.count for matrix in matrices)
-        components = ", ".join(
-            f"{kind} <b>{escape(with_changes(getattr(self.definition, kind)))}</b>" for kind in STANDARD
-        )
+        components = ", ".join(f"{kind} <b>{escape(self._parts(kind))}</b>" for kind in STANDARD)
         rows = []
         for part, group in groupby(matrices, lambda matrix: part_of_weight(matrix.name)):
             own = list(group)

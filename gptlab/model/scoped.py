@@ -64,8 +64,9 @@ def scoped(definition: GPT | Adapted, scope: Scope) -> ScopedGPT | Adapted:
     if isinstance(definition, Adapted):
         base = scoped(definition.base, scope)
         return dataclasses.replace(definition, base=base)  # type: ignore[arg-type]
-    fields = {f.name: getattr(definition, f.name) for f in dataclasses.fields(definition)}
-    return ScopedGPT(**{**fields, **{k: Scoped(fields[k], scope) for k in KINDS}}, scope=scope)
+    parts = definition.with_parts(lambda kind, part: Scoped(part, scope) if kind in KINDS else part)
+    fields = {f.name: getattr(parts, f.name) for f in dataclasses.fields(definition)}
+    return ScopedGPT(**fields, scope=scope)
 
 
 def part_of_weight(name: str) -> str:

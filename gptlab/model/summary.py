@@ -11,8 +11,9 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.engine import Frozen
 from gptlab.model.adapted import Adapted
-from gptlab.model.gpt import GPT
+from gptlab.model.gpt import GPT, LAYER_KINDS
 from gptlab.model.matrix import Matrix
+from gptlab.model.model import with_changes
 from gptlab.model.scoped import ADAPTER, LOSS, part_of_weight, scoped
 
 
@@ -43,6 +44,7 @@ class Summary:
     training: loss and gradient (the update, `update` operations a step, is apart). kept: activations that
     the backward pass needs of batchSize such documents, before XLA computes some of them again. Bytes are
     those of `dtype`, the optimizer's by the name of what it keeps. at_least: a loop's turns are unknown.
+    layers: where layers have parts of their own, of each layer what it is made of; equal for those that are the same.
     """
 
     parts: tuple[PartSummary, ...]
@@ -54,6 +56,7 @@ class Summary:
     optimizer: dict[str, int]
     trained: int  # parameters
     at_least: bool = False
+    layers: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -133,7 +136,23 @@ def summarize(
         optimizer={key: bytes_of(arrays) for key, arrays in state.items()},
         trained=sum(int(np.prod(shape)) for shape in trained.values()),
         at_least=forward.at_least or training.at_least or update.at_least,
+        layers=layers_of(definition.base if isinstance(definition, Adapted) else definition),
     )
+
+
+def layers_of(definition: GPT) -> tuple[str, ...]:
+    """Of each layer its parts of the kinds in which layers differ, `attention NoAttention`."""
+    layers = [definition.in_layer(i) for i in range(definition.sizes.nLayer)]
+    kinds = [
+        kind for kind in LAYER_KINDS if any(getattr(x, kind) != getattr(layers[0], kind) for x in layers)
+    ]
+    found: dict[tuple[Any, ...], str] = {}
+    for layer in layers:
+        parts = tuple(getattr(layer, kind) for kind in kinds)
+        text = ", ".join(f"{kind} {with_changes(part)}" for kind, part in zip(kinds, parts, strict=True))
+        # Two classes may have one name.
+        found.setdefault(parts, text + " (another)" * (text in found.values()))
+    return tuple(found[tuple(getattr(layer, kind) for kind in kinds)] for layer in layers) if kinds else ()
 
 
 def in_order(names: Iterable[str]) -> list[str]:

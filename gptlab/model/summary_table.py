@@ -6,6 +6,8 @@ And two of them side by side.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.filesize import decimal
@@ -28,34 +30,63 @@ Row = tuple[int, float, float]  # parameters, forward, training
 def summary_table(summary: Summary, numSteps: int | None = None) -> RenderableType:
     """The table, and facts on operations and memory; numSteps: how many steps the training has."""
     table = new_table(COLUMNS, padding=0)
-    for name, group in groups(summary.parts):
+    for name, group in groups(summary):
         add_part(table, name, group, summary)
     table.add_section()
     table.add_row(*cells("total", "", summary.parameters, summary, summary.parts), style="bold")
     return Group(table, Text(), facts(summary, numSteps))
 
 
-def groups(parts: Sequence[PartSummary]) -> Iterator[tuple[str, list[PartSummary]]]:
-    """What stands together: a layer, or a part by itself. Layers that are like the first are one group."""
+def groups(summary: Summary) -> Iterator[tuple[str, list[PartSummary]]]:
+    """What stands together: a layer, or a part by itself. Layers one after another that are the same as one before
+    are one group."""
     named: dict[str, list[PartSummary]] = {}
-    for part in parts:
+    for part in summary.parts:
         words = part.name.split(".")
         named.setdefault(".".join(words[:2]) if words[0] == "layers" else words[0], []).append(part)
     layers = [name for name in named if name.startswith("layers.")]
-    alike = len({tuple(m.shape for part in named[name] for m in part.matrices) for name in layers}) == 1
-    rest = layers[1:] if alike and len(layers) > SHOWN else []
+    if len(layers) <= SHOWN:
+        yield from named.items()
+        return
     for name, group in named.items():
-        if name not in rest:
+        if name not in layers:
             yield name, group
-        elif name == rest[0]:
-            yield f"{rest[0]} to {rest[-1]}{SAME}", [part for one in rest for part in named[one]]
+        elif name == layers[0]:
+            yield from folded(layers, named, summary)
+
+
+def folded(
+    layers: Sequence[str], named: Mapping[str, list[PartSummary]], summary: Summary
+) -> Iterator[tuple[str, list[PartSummary]]]:
+    """The layers: of those that are the same the first is shown, and the others are told in a row where they stand."""
+
+    def made_of(name: str) -> tuple[Any, ...]:
+        own = summary.layers[int(name.removeprefix("layers."))] if summary.layers else ""
+        parts = [(part.name.removeprefix(name), part.forward) for part in named[name]]
+        return own, tuple(parts), tuple(m.shape for part in named[name] for m in part.matrices)
+
+    first: dict[tuple[Any, ...], str] = {}
+    before = ""
+    for same, some in groupby(layers, made_of):
+        run = list(some)
+        if same not in first:
+            first[same] = before = run.pop(0)
+            yield before, named[before]
+        if run:
+            names = run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}"
+            said = SAME if first[same] == before else f"{SAME} as {first[same]}"
+            yield f"{names}{said}", [part for one in run for part in named[one]]
+        before = ""
 
 
 def add_part(table: Table, name: str, group: Sequence[PartSummary], summary: Summary) -> None:
     """A heading with the sums, and below it the parts and matrices."""
     counts = sum(part.parameters for part in group)
     table.add_row(*cells(name, "", counts, summary, group), style="bold")
-    for part in group if not name.endswith(SAME) else ():
+    number = name.removeprefix("layers.")
+    if summary.layers and number.isdigit():
+        table.add_row(Text(f"  {summary.layers[int(number)]}"))
+    for part in group if SAME not in name else ():
         inner = part.name.removeprefix(name).lstrip(".")
         if inner:
             table.add_row(*cells(f"  {inner}", "", part.parameters, summary, [part]))

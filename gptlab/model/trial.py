@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from gptlab.autograd.tensor import Arithmetic, Tensor
 from gptlab.engines.engine import causal_context
 from gptlab.errors import UserError
 from gptlab.model.component import Part
-from gptlab.model.gpt import GPT
+from gptlab.model.gpt import GPT, LAYER_KINDS
 
 POSITIONS = 2
 
@@ -102,11 +101,7 @@ def try_shapes(definition: GPT, ops: OpTable) -> list[str]:
     Raises UserError that names the component, its weights and the shapes.
     """
     arithmetic = ShapeArithmetic(ops)
-    named: dict[str, Any] = {
-        kind: Named(kind, getattr(definition, kind))
-        for kind in ("attention", "mlp", "norm", "activation", "block")
-    }
-    trial = dataclasses.replace(definition, **named)
+    trial = definition.with_parts(lambda kind, part: Named(kind, part) if kind in LAYER_KINDS else part)
     tensors = {n: Tensor(zeros(w.shape), arithmetic) for n, w in definition.declared_weights().items()}
     length = min(POSITIONS, definition.sizes.blockSize)
     logits = trial.logits(tensors, np.zeros(length, dtype=np.int32), causal_context(length))

@@ -89,13 +89,13 @@ def test_the_tutorials_commands_do_what_they_say(tmp_path, monkeypatch, capsys):
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins/half.py").write_text(blocks(PLUGINS, "python")[0])
     commands = [line for block in blocks(PLUGINS, "console") for line in block.splitlines()]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         assert main(shlex.split(command)[3:]) == 0, command
     said = capsys.readouterr().out
     assert "half (plugins/half.py)\n  op: halfmul" in said
     assert "ok    op halfmul  described, gradient, engines agree" in said
-    assert len(list((tmp_path / "runs").rglob("run.json"))) == 4
+    assert len(list((tmp_path / "runs").rglob("run.json"))) == 5
 
 
 def test_the_readmes_python_session_holds():
