@@ -43,7 +43,12 @@ def plugins(tmp_path, monkeypatch) -> Plugins:
     return load_plugins(quiet=True)
 
 
-@pytest.mark.parametrize("name", ASKING)
+SLOW = ("hiddenresidual", "sharper")  # of each kind one is tried each time
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in ASKING]
+)
 def test_a_component_that_asks_passes_every_check(plugins, name):
     checks = check_names(plugins, [name])
     assert [f"{check.what}: {check.problem}" for check in checks if not check.passed] == []
