@@ -366,6 +366,56 @@ def test_compiled_code_does_not_keep_a_signal_off(
     assert ("Once more ends it at once" in error) == (len(error.splitlines()) > 1)
 
 
+# jax, as it compiles, lets Python know of a signal and goes on: a run has remembered it, and the next step is far away.
+REMEMBERED = """
+import sys, time
+from gptlab import cli, signals
+
+signals.PATIENCE, signals.GRACE = 0.3, 1.5
+
+def dispatch(arguments):
+    with signals.ending_between_steps() as poll:
+        print("computes", flush=True)
+        try:
+            for i in range(400):
+                time.sleep(0.05)
+                if sys.argv[1] == "polls":
+                    poll()
+        finally:
+            time.sleep(3)  # what ends in order may take its time
+            print("in order", flush=True)
+    return 0
+
+cli.dispatch = dispatch
+sys.exit(cli.main(["train"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "sent", "status", "ended", "said"),
+    [
+        ("compiles", [signal.SIGTERM], 143, "", "stopped by SIGTERM within a step"),
+        ("compiles", [signal.SIGINT, signal.SIGINT], 130, "in order\n", "stopped by Ctrl-C\n"),
+        ("polls", [signal.SIGTERM], 143, "in order\n", "stopped by SIGTERM\n"),
+    ],
+    ids=["one-sigterm", "two-of-ctrl-c", "one-that-is-obeyed"],
+)
+def test_a_signal_that_is_only_remembered_ends_the_process_after_its_patience(
+    how: str, sent: list[signal.Signals], status: int, ended: str, said: str
+) -> None:
+    command = [sys.executable, "-c", REMEMBERED, how]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == "computes\n"
+    for number in sent:
+        process.send_signal(number)
+        time.sleep(0.9)
+    try:
+        out, error = process.communicate(timeout=15)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (status, ended) and said in error
+
+
 ENDED = """
 import atexit, sys, types
 from gptlab import __main__, cli, signals
