@@ -124,6 +124,8 @@ class Received(list[int]):
         """
         now = time.monotonic()
         if self and (number == signal.SIGHUP or (number == self[-1] and now - self._last < SOON)):
+            if self.obeyed > -math.inf:
+                self.obeyed = now  # what ends goes on to
             return False
         self._last = now
         self.append(number)
@@ -153,8 +155,8 @@ class AtOnce:
 
 class Watch(threading.Thread):
     """Ends the process where a signal cannot: Python tells the main thread of one only between its own instructions,
-    and a compiled step may be one of minutes. A compilation may be, too: jax lets Python know of a signal meanwhile, and
-    goes on where that only remembers it. What is left is what SIGKILL leaves.
+    and a compiled step may be one of minutes. So may a compilation: jax lets Python know of a signal meanwhile, and
+    goes on if that only remembers it. What is left is what SIGKILL leaves.
     """
 
     def __init__(self, received: Received) -> None:
