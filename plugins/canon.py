@@ -25,10 +25,7 @@ class Canon(CausalAttention):
     width: int = 4
 
     def __post_init__(self) -> None:
-        if self.width < 1:
-            raise gptlab.UserError(
-                f"width must be at least 1: got {self.width}. Try model.attention.width=4."
-            )
+        gptlab.require("model.attention.width", self.width, at_least=1, example=4)
 
     def weights(self, config: gptlab.Sizes) -> Any:
         return {"canon": (self.width, config.nEmbd), **super().weights(config)}

@@ -53,7 +53,9 @@ def test_it_has_a_row_of_weights_for_each_position_that_it_sums():
     sizes = make_gpt().sizes
     assert Canon(width=3).weights(sizes)["canon"] == (3, 8)
     assert list(Canon().weights(sizes))[1:] == list(CausalAttention().weights(sizes))
-    with pytest.raises(UserError, match=r"width must be at least 1: got 0\. Try model\.attention\.width=4"):
+    with pytest.raises(
+        UserError, match=r"attention\.width must be at least 1: got 0\. Try model\.attention\.width=4"
+    ):
         Canon(width=0)
 
 
