@@ -150,7 +150,6 @@ class AtOnce:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.received.takes(number):
             raise self.received.stopped(number)
-        self.received.obeyed = time.monotonic()  # it has been, and this one only says it again
 
 
 class Watch(threading.Thread):
