@@ -114,7 +114,7 @@ class Received(list[int]):
     def __init__(self) -> None:
         super().__init__()
         self._last = -math.inf
-        self.reached = -math.inf  # when Python was last told of one
+        self.obeyed = -math.inf  # when something last began to end for one
 
     def takes(self, number: int) -> bool:
         """Add a signal, unless it only says once more what was said: a second one would end at once.
@@ -122,12 +122,28 @@ class Received(list[int]):
         A terminal that goes has the shell and then Linux send SIGHUP; `timeout` sends its signal to the command and
         to its group; a key is easily pressed twice.
         """
-        now = self.reached = time.monotonic()
+        now = time.monotonic()
         if self and (number == signal.SIGHUP or (number == self[-1] and now - self._last < SOON)):
+            if self.obeyed > -math.inf:
+                self.obeyed = now  # what ends goes on to
             return False
         self._last = now
         self.append(number)
         return True
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """Nothing more is to be stopped here: what is being written may take its time, whatever comes."""
+        before, self.obeyed = self.obeyed, math.inf
+        try:
+            yield
+        finally:
+            self.obeyed = time.monotonic() if self else before
+
+    def stopped(self, number: int) -> Stopped:
+        """To be raised: from then on it is up to Python to end."""
+        self.obeyed = time.monotonic()
+        return Stopped(number)
 
 
 class AtOnce:
@@ -142,12 +158,13 @@ class AtOnce:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.received.takes(number):
-            raise Stopped(number)
+            raise self.received.stopped(number)
 
 
 class Watch(threading.Thread):
     """Ends the process where a signal cannot: Python tells the main thread of one only between its own instructions,
-    and a compiled step or a compilation may be one of minutes. What is left is what SIGKILL leaves.
+    and a compiled step may be one of minutes. So may a compilation: jax lets Python know of a signal meanwhile, and
+    goes on if that only remembers it. What is left is what SIGKILL leaves.
     """
 
     def __init__(self, received: Received) -> None:
@@ -169,18 +186,21 @@ class Watch(threading.Thread):
         return number if number in (0, *SIGNALS) else None
 
     def follow(self, number: int) -> bool:
-        """From a signal until Python is told of it, or the process ends; False if the command ended before."""
-        came, said = time.monotonic(), False
+        """From a signal until it is obeyed, or the process ends; False if the command ended before."""
+        came, said, last = time.monotonic(), False, math.inf
         while True:
-            again = self.wait(1.0 if said else PATIENCE)
-            waited = time.monotonic() - came
+            again = self.wait(SOON if last < math.inf else 1.0 if said else PATIENCE)
+            now = time.monotonic()
+            waited = now - came
             if again == 0:
                 return False
-            if self.received.reached > came - SOON:
+            if self.received.obeyed > came - SOON:
                 if again is None:
                     return True
-                number, came, said = again, time.monotonic(), False
-            elif said and (again or (waited > GRACE and number != signal.SIGINT)):
+                number, came, said, last = again, now, False, math.inf
+            elif said and again:
+                last = min(last, now + SOON)  # a moment, for Python to end in order
+            elif now >= last or (said and waited > GRACE and number != signal.SIGINT):
                 self.end(number)
             elif not said and waited >= PATIENCE:
                 warn("the run ends once the step that is being computed is done. Once more ends it at once.")
@@ -252,21 +272,29 @@ def received_so_far() -> Received:
 def raise_if_received() -> None:
     """Raises Stopped for a signal of which what is computed has made an error of its own, or nothing."""
     if received := received_so_far():
-        raise Stopped(received[0])
+        raise received.stopped(received[0])
+
+
+class Poll:
+    """To be called between steps: raises Stopped once a signal has come. closing: in what may take its time."""
+
+    def __init__(self, received: Received) -> None:
+        self._received = received
+        self.closing = received.closing
+
+    def __call__(self) -> None:
+        if self._received:
+            raise self._received.stopped(self._received[0])
 
 
 @contextmanager
-def ending_between_steps() -> Iterator[Callable[[], None]]:
-    """Gives a function to poll, which raises Stopped once a signal has come. A second signal ends at once."""
+def ending_between_steps() -> Iterator[Poll]:
+    """Gives what is to be polled. A second signal ends at once."""
     received = received_so_far()
 
     def remember(number: int, frame: FrameType | None) -> None:
         if received.takes(number) and len(received) > 1:
-            raise Stopped(number)
-
-    def poll() -> None:
-        if received:
-            raise Stopped(received[0])
+            raise received.stopped(number)
 
     with handled(remember):
-        yield poll
+        yield Poll(received)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -129,6 +129,24 @@ class Arithmetic(ABC):
     def attend(self, scores: Data, values: Data, mask: Any) -> Data:
         """softmax(scores) · values: (H, T, S) and (S, H, D) to (T, H, D); mask (T, S)."""
         return self.einsum("hts,shd->thd", self.softmax(scores, mask), values, mask)
+
+    def scan(
+        self,
+        step: Callable[..., tuple[list[Data], list[Data]]],
+        state: list[Data],
+        begins: Any,
+        xs: Sequence[Data],
+    ) -> tuple[list[Data], list[Data]]:
+        """`step(state, begin, rows) -> (state, ys)` at each t of xs (T, ...): the last state, and the ys (T, ...).
+
+        begins: (T,) booleans, of which a step gets its own, or None.
+        """
+        found = []
+        for t in range(len(xs[0])):
+            begin = None if begins is None else begins[t]
+            state, ys = step(state, begin, [self.index(x, t) for x in xs])
+            found.append([y.reshape((1, *y.shape)) for y in ys])
+        return state, [self.concatenate(lines, 0) for lines in zip(*found, strict=True)]
 
     def products(self, x: Data, ws: Sequence[Data]) -> list[Data]:
         """x (..., N, K) times each of the w (M, K), transposed."""

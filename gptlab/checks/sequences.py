@@ -90,7 +90,8 @@ def of_the_neighbours(
         if problem := difference(logits, trial.logits(weights, document), SAME):
             yield (
                 f"document {number} of {len(documents)} in a row has other logits than alone {problem}. What is before "
-                "a position is for context.mask and context.positions to say, not for its place in the row"
+                "a position is for context.mask, context.positions and context.behind to say, not for its place in "
+                "the row"
             )
     of = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
     for t, s in places(reached(reach) & (of[:, None] != of)):

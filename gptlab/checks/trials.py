@@ -20,7 +20,8 @@ from gptlab.engines.scalar import GrowingPast, ScalarSession
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, grads_of
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_cache import keep_compiled_programs
-from gptlab.engines.xla_programs import kept_of_each, next_logits, shared_row, tensors
+from gptlab.engines.xla_past import kept_of_each, next_logits
+from gptlab.engines.xla_programs import shared_row, tensors
 from gptlab.engines.xla_settings import jax_precision
 from gptlab.optim.optimizers import SGD
 
@@ -229,7 +230,7 @@ class XlaTrial:
         def run(weights: Any, tokens: Any) -> Any:
             named, length = tensors(weights, self.arithmetic), len(tokens)
             kept, _ = kept_of_each(self.definition, named, tokens[0])
-            buffers = [tuple(jnp.zeros((length, *shape)) for shape in pair) for pair in kept]
+            buffers = [tuple(jnp.zeros(shape) for shape in each.shapes(length)) for each in kept]
 
             def step(buffers: Any, at: Any) -> Any:
                 t, token = at

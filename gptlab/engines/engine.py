@@ -15,6 +15,7 @@ import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
+from gptlab.engines import sequence_state
 from gptlab.engines.carried import Carried
 
 NamedArrays = dict[str, Any]  # by weight name; numpy arrays, or what numpy.asarray accepts
@@ -23,15 +24,26 @@ Frozen = frozenset[str]  # names of weights that are not trained
 BLOCKS = 8  # each is compiled; with eight, an eighth is left of what no position can see
 Choose = Callable[..., Any]  # generation.choose: (xp, logits, uniform, **settings) -> token
 Settings = dict[str, float]  # of a choice: temperature, topK, topP
+Through = Callable[[list[Tensor]], tuple[list[Tensor], Any]]  # of Past.advance
 
 
 class Past(Protocol):
-    """The keys and values of earlier positions: nothing in training, a cache in generation."""
+    """What is kept of earlier positions: nothing in training, a cache in generation.
+
+    Which of it a call is about is told by the order of the calls, which must be that of every forward pass.
+    """
 
     def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add these positions (T, ...); returns all positions there are (S, ...), these included.
 
         Each attention component calls it once a forward pass.
+        """
+        ...
+
+    def advance(self, start: list[Tensor], through: Through) -> Any:
+        """The result of `through(state) -> (state after these positions, result)`, whose state is kept for the next.
+
+        start: the state before position 0, of which the shapes are those of every state.
         """
         ...
 
@@ -41,6 +53,9 @@ class NoPast:
 
     def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         return key, value
+
+    def advance(self, start: list[Tensor], through: Through) -> Any:
+        return through(start)[1]
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,22 @@ class Context:
             )
             found.append((rows, keys, part))
         return found
+
+    def behind(self, x: Tensor, k: int) -> Tensor:
+        """x (T, ...) of the position k before each; 0 at the first k positions of a document.
+
+        Generation keeps the last k. Raises UserError unless k is a whole number of at least 1.
+        """
+        return sequence_state.behind(self.positions, self.past.advance, x, k)
+
+    def scan(self, step: Callable[..., tuple[Any, Any]], start: Any, *xs: Tensor) -> Any:
+        """The recurrence `step(state, *x_t) -> (state, y_t)` over the positions, from `start` at a document's first.
+
+        xs: Tensors (T, ...), of which a step gets what stands at its position, without the first axis. A state is
+        a Tensor, or a tuple or dict of Tensors, and keeps its shapes; so is y. Returns the y of all positions,
+        (T, ...). Generation keeps the state. Raises UserError for a state that is not made like the start.
+        """
+        return sequence_state.scan(self.positions, self.past.advance, step, start, xs)
 
 
 def causal_context(length: int) -> Context:

@@ -25,6 +25,7 @@ from gptlab.engines.engine import (
     OptState,
     Settings,
     State,
+    Through,
     causal_context,
     evaluation_weights,
     trained,
@@ -58,10 +59,10 @@ class ScalarEngine:
 
 
 class GrowingPast:
-    """Keys and values of earlier positions, a list that grows; `rewind` before each forward pass."""
+    """Of earlier positions keys and values, which grow, and states; `rewind` before each forward pass."""
 
     def __init__(self) -> None:
-        self._layers: list[tuple[Tensor, Tensor]] = []
+        self._kept: list[Any] = []  # by call: all keys and all values, or the state
         self._next = 0
 
     def rewind(self) -> GrowingPast:
@@ -69,13 +70,25 @@ class GrowingPast:
         return self
 
     def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        if self._next == len(self._layers):
-            self._layers.append((key, value))
+        call = self._call()
+        if call == len(self._kept):
+            self._kept.append((key, value))
         else:
-            keys, values = self._layers[self._next]
-            self._layers[self._next] = keys.concatenate(key, axis=0), values.concatenate(value, axis=0)
+            keys, values = self._kept[call]
+            self._kept[call] = keys.concatenate(key, axis=0), values.concatenate(value, axis=0)
+        found: tuple[Tensor, Tensor] = self._kept[call]
+        return found
+
+    def advance(self, start: list[Tensor], through: Through) -> Any:
+        call = self._call()
+        if call == len(self._kept):
+            self._kept.append(start)
+        self._kept[call], result = through(self._kept[call])
+        return result
+
+    def _call(self) -> int:
         self._next += 1
-        return self._layers[self._next - 1]
+        return self._next - 1
 
 
 @dataclass(eq=False)

@@ -149,6 +149,23 @@ class XlaArithmetic(Arithmetic):
             return super().softmax(x, mask)
         return jax.nn.softmax(x + bias_of(mask, x.dtype))
 
+    def scan(
+        self,
+        step: Callable[..., tuple[list[Any], list[Any]]],
+        state: list[jax.Array],
+        begins: Any,
+        xs: Sequence[jax.Array],
+    ) -> tuple[list[Any], list[Any]]:
+        if len(xs[0]) == 1:  # in generation, where a loop of one turn would only stand in XLA's way
+            return super().scan(step, state, begins, xs)
+
+        def one(carry: list[jax.Array], row: Any) -> Any:
+            after, ys = step(carry, *row)
+            return [lax.convert_element_type(s, c.dtype) for s, c in zip(after, carry, strict=True)], ys
+
+        found: tuple[list[Any], list[Any]] = lax.scan(one, list(state), (begins, list(xs)))
+        return found
+
     def products(self, x: jax.Array, ws: Sequence[jax.Array]) -> list[jax.Array]:
         if not self.native_dot or len(ws) == 1 or x.shape[0] > SHORT or any(w.ndim != 2 for w in ws):
             return super().products(x, ws)

@@ -28,6 +28,7 @@ from gptlab.engines.packing import stride_of
 from gptlab.engines.xla_arithmetic import XlaArithmetic, cross_entropy
 from gptlab.engines.xla_compiled import Target, compiled
 from gptlab.engines.xla_layout import Layout, layout_of
+from gptlab.engines.xla_past import kept_of_each, next_logits
 
 Weights = dict[str, jax.Array]
 
@@ -250,62 +251,6 @@ def logits_program(definition: Definition, arithmetic: XlaArithmetic, target: Ta
     return compiled(run, arithmetic, target)
 
 
-class RecordingPast:
-    """Learns what a definition keeps of each position, so that buffers can be made for it."""
-
-    def __init__(self) -> None:
-        self.shapes: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
-
-    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        self.shapes.append((key.shape[1:], value.shape[1:]))
-        return key, value
-
-
-class BufferPast:
-    """Keys and values in buffers of a fixed length S, written at one position."""
-
-    def __init__(self, buffers: list[tuple[jax.Array, jax.Array]], position: jax.Array):
-        self.buffers = list(buffers)
-        self._position = position
-        self._next = 0
-
-    def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        written = tuple(
-            lax.dynamic_update_slice_in_dim(buffer, new.data, self._position, 0)
-            for buffer, new in zip(self.buffers[self._next], (key, value), strict=True)
-        )
-        self.buffers[self._next] = written  # type: ignore[assignment]
-        self._next += 1
-        return Tensor(written[0], key.arithmetic), Tensor(written[1], value.arithmetic)
-
-
-Kept = list[tuple[tuple[int, ...], tuple[int, ...]]]
-
-
-def kept_of_each(definition: Definition, named: dict[str, Tensor], token: jax.Array) -> tuple[Kept, int]:
-    """The shapes of what is kept of a position, key and value, in the order in which layers ask; and V."""
-    recorder = RecordingPast()
-    seen = np.arange(1, dtype=np.int32)
-    first = Context(seen, seen, np.ones((1, 1), dtype=bool), recorder)
-    logits = jax.eval_shape(lambda token: definition.logits(named, token[None], first).data, token)
-    return recorder.shapes, logits.shape[-1]
-
-
-def next_logits(
-    definition: Definition,
-    named: dict[str, Tensor],
-    token: jax.Array,
-    buffers: Any,
-    t: jax.Array,
-    length: int,
-) -> tuple[jax.Array, Any]:
-    """(V,) of the token at position t, after those in the buffers, of `length` positions; and the buffers with it."""
-    seen = np.arange(length, dtype=np.int32)
-    past = BufferPast(buffers, t)
-    context = Context(t[None], seen, (seen <= t)[None, :], past)
-    return definition.logits(named, token[None], context).data[0], past.buffers
-
-
 @lru_cache(maxsize=PROGRAMS)
 def generate_program(
     definition: Definition, choose: Choose, arithmetic: XlaArithmetic, target: Target
@@ -328,8 +273,8 @@ def generate_program(
         kept, vocabulary = kept_of_each(definition, named, begin)
         bos = vocabulary - 1
         buffers = [
-            tuple(jnp.zeros((count, length, *shape), dtype=arithmetic.dtype) for shape in pair)
-            for pair in kept
+            tuple(jnp.zeros((count, *shape), dtype=arithmetic.dtype) for shape in each.shapes(length))
+            for each in kept
         ]
 
         def step(carry: Any) -> Any:

@@ -175,6 +175,13 @@ class RecordingArithmetic(XlaArithmetic):
             self.shares.append(shares.reshape(-1, *x.shape[-2:]))
         return shares
 
+    def scan(self, *arguments: Any) -> Any:
+        """What a step takes a softmax over are not the positions of the row."""
+        before = len(self.shares)
+        found = super().scan(*arguments)
+        del self.shares[before:]
+        return found
+
     def attend(self, scores: jax.Array, values: jax.Array, mask: Any) -> jax.Array:
         # As it is written for every engine: by way of `softmax`, which the fused one leaves out.
         return self.einsum("hts,shd->thd", self.softmax(scores, mask), values, mask)

@@ -138,10 +138,11 @@ def launch(
             error = reason
             raise
         finally:
-            try:
-                progress.close()
-            finally:
-                listeners.run_ended(run, error)
+            with signalled.closing():
+                try:
+                    progress.close()
+                finally:
+                    listeners.run_ended(run, error)
 
 
 def run_of(experiment: Experiment, folder: Path, name: str, job: JobContext) -> Run:

@@ -217,8 +217,9 @@ def stopping(plan: Plan) -> Iterator[None]:
     def ask(number: int, frame: FrameType | None) -> None:
         if not received.takes(number):
             return
+        stopped = received.stopped(number)
         if len(received) > 1:
-            raise Stopped(number)
+            raise stopped
         (plan.folder / STOP).touch()
         warn("the jobs end after their step; once more to end at once")
 

@@ -11,6 +11,7 @@ from gptlab.checks.trials import ScalarTrial, XlaTrial
 from gptlab.model.attention import CausalAttention
 from gptlab.plugins.loading import load_plugins
 from tests.checks import wrong_parts
+from tests.recurrent import Leaking, Lstm, Several
 
 
 @pytest.fixture
@@ -71,6 +72,23 @@ def test_one_cut_of_a_long_row_is_enough():
     plugins.registry.register("attention", "far", Far, "me")
     found = {check.what: check.problem for check in check_names(plugins, ["far"]) if not check.passed}
     assert "the logits at position 40 of 80 have a gradient by the token at position 41" in found["causal"]
+
+
+@pytest.mark.parametrize("part", [Lstm, Several], ids=["lstm", "several"])
+def test_what_is_carried_along_the_positions_by_the_context_passes(part):
+    plugins = load_plugins(discover=False)
+    plugins.registry.register("attention", "carrying", part, "me")
+    checks = check_names(plugins, ["carrying"])
+    assert [check for check in checks if not check.passed] == []
+    assert {"causal", "documents share a row", "cached", "repeatable"} <= {check.what for check in checks}
+
+
+def test_a_state_that_goes_on_where_a_document_ends_is_found():
+    plugins = load_plugins(discover=False)
+    plugins.registry.register("attention", "leaking", Leaking, "me")
+    found = {check.what: check.problem for check in check_names(plugins, ["leaking"]) if not check.passed}
+    assert set(found) == {"documents share a row"}
+    assert "document 1 of 3 in a row has other logits than alone" in found["documents share a row"]
 
 
 def test_both_engines_measure_the_same():

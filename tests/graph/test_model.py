@@ -120,6 +120,8 @@ CHANGES = {
     "parallelblock": {"block": REGISTRY.get("block", "parallelblock")()},
     "moe": {"mlp": REGISTRY.get("mlp", "moe")()},
     "alibi": {"position": REGISTRY.get("position", "alibi")()},
+    "canon": {"attention": REGISTRY.get("attention", "canon")()},
+    "mingru": {"attention": REGISTRY.get("attention", "mingru")()},
 }
 
 

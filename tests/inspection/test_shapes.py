@@ -14,6 +14,7 @@ from gptlab.inspection.pictures import attention_picture
 from gptlab.inspection.table import inspection_html, table
 from gptlab.model.block import PreNorm
 from tests.models import make_gpt
+from tests.recurrent import Several
 
 WORDS = Vocabulary(["the", "cat", "dog", "runs", "to", "a", "big", "park", "and", "sleeps"], "word")
 TEXT = "the cat sleeps and"
@@ -128,6 +129,15 @@ def test_what_can_be_seen_of_other_sizes_is_shown_and_the_rest_has_a_word(block,
     assert seen.notes[0].partition("(")[0] in inspection_html(seen).replace("&#x27;", "'")
     assert seen.notes[0] in table(seen, 3, "other sizes").replace("\n", " ")
     assert bool(attention_picture(seen, "other sizes")) == (not isinstance(block, NoAttention))
+
+
+def test_what_a_step_of_a_scan_takes_a_softmax_over_is_no_attention() -> None:
+    gpt = make_gpt(initStd=0.4, attention=Several())
+    seen = inspect(gpt, OpTable(), gpt.initial_weights(0), WORDS, TEXT)
+    assert list(seen.notes) == [
+        "attention is not shown: Several asks no Tensor for attend(...) or softmax(...)."
+    ]
+    assert np.isfinite(seen.losses).all() and np.isfinite(seen.attributions).all()
 
 
 def test_a_wider_hidden_state_has_its_own_length_and_a_narrower_one_ends_in_zeros() -> None:

@@ -25,6 +25,7 @@ from gptlab.model.summary_table import change, merged, si, size, summary_table
 from gptlab.optim.optimizers import SGD, Adam
 from gptlab.plugins.loading import load_plugins
 from tests.models import BOOK, SMALL, make_gpt
+from tests.recurrent import Lstm
 
 # Ours leaves out comparisons, XLA's has them; XLA's has what it fused, ours what was traced.
 FORWARD, TRAINING = 0.02, 0.05
@@ -87,6 +88,17 @@ def test_operations_are_those_that_xla_counts(name):
     forward, training = xla_counts(gpt, ops, 16)
     assert summary.forward * 16 == pytest.approx(forward, rel=FORWARD)
     assert summary.training * 16 == pytest.approx(training, rel=TRAINING)
+    assert not summary.at_least
+
+
+def test_a_scan_is_counted_for_each_position():
+    """Its matrix products, and what the gates take: a sum, three sigmoids, two tanh, three products, a sum."""
+    gpt = make_gpt(SMALL, attention=Lstm())
+    summary = summarize(gpt, OpTable({}, {}), SGD())
+    H, E = 8, 8
+    products = 2 * 4 * H * E + 2 * 4 * H * H + 2 * E * H
+    gates = 4 * H + 3 * 4 * H + 2 * H + 3 * H + H
+    assert part(summary, "layers.0.attention").forward == pytest.approx(products + gates, abs=2 * H)
     assert not summary.at_least
 
 
