@@ -97,7 +97,7 @@ def engine_and_optimizer(
     """
     built = build(registry, "engine", engine), build(registry, "optimizer", optimizer)
     for kind, chosen in [("optimizer", optimizer), *components]:
-        names = engines_of(registry.get(kind, chosen.name))
+        names = engines_of(registry.entry(kind, chosen.name).value)
         check_runs_on(engine.name, names, f"{GROUPS[kind]}={chosen.name}")
     return built
 
