@@ -15,8 +15,9 @@ import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
-from gptlab.engines import sequence_state
+from gptlab.engines import attending, sequence_state
 from gptlab.engines.carried import Carried
+from gptlab.errors import require
 
 NamedArrays = dict[str, Any]  # by weight name; numpy arrays, or what numpy.asarray accepts
 OptState = dict[str, NamedArrays]  # {"moment": {weight name: array}, ...}
@@ -101,6 +102,36 @@ class Context:
             )
             found.append((rows, keys, part))
         return found
+
+    def attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        position: attending.Placing,
+        config: Any,
+        scale: float | None = None,
+    ) -> Tensor:
+        """softmax(q·k · scale + bias + mask) · v (Vaswani et al. 2017), of query (T, H, D), key and value (T, G, D).
+
+        G divides H: groups of query heads share a head of keys. position: turns queries and keys, and adds to the
+        scores. scale: 1/√D if left out. Returns (T, H, D). All that a component need not know of is in here: what
+        generation has kept (`past`), documents that share the row (`mask`), the blocks that a long row is computed in.
+        Raises UserError for heads that do not fit.
+        """
+        return attending.attend(self, query, key, value, position, config, scale)
+
+    def masked(self, pairs: Any) -> Context:
+        """The context in which a position sees only those of these pairs (T, S), booleans, that it sees in this one."""
+        return replace(self, mask=self.mask & pairs)
+
+    def within(self, window: int) -> Context:
+        """The context in which a position sees itself and the window - 1 before it (Beltagy et al. 2020, "Longformer").
+
+        Raises UserError for a window below 1.
+        """
+        require("window", window, at_least=1, unit="position", example=8)
+        return self.masked(self.positions[:, None] - self.key_positions[None, :] < window)
 
     def behind(self, x: Tensor, k: int) -> Tensor:
         """x (T, ...) of the position k before each; 0 at the first k positions of a document.

@@ -1,6 +1,5 @@
 """Attention: how a position reads from the positions before it. Legend: see component.py."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,23 +48,13 @@ class CausalAttention:
         shared = self.heads(config)
         dim = config.headDim
         query, key, value = x.products(weights["query"], weights["key"], weights["value"])
-        query_THD = query.reshape(-1, config.nHead, dim)
-        key_THD = key.reshape(-1, shared, dim)
-        value_THD = value.reshape(-1, shared, dim)
-        query_THD = position.rotate(query_THD, context.positions, config)
-        key_THD = position.rotate(key_THD, context.positions, config)
-        key_SHD, value_SHD = context.past.extend(key_THD, value_THD)
-        if shared != config.nHead:
-            group = np.repeat(np.arange(shared), config.nHead // shared)
-            key_SHD, value_SHD = key_SHD[:, group], value_SHD[:, group]
-
-        # The scores of a long row fill no cache, and half of them nobody may see.
-        blocks_THD = []
-        for rows, keys, part in context.blocks(x.arithmetic.block):
-            scores_HTS = query_THD[rows].einsum("thd,shd->hts", key_SHD[keys]) * (1.0 / math.sqrt(dim))
-            scores_HTS = position.bias(scores_HTS, part.positions, part.key_positions)
-            blocks_THD.append(scores_HTS.attend(value_SHD[keys], part.mask))
-        heads_THD = blocks_THD[0].concatenate(*blocks_THD[1:], axis=0)
+        heads_THD = context.attend(
+            query.reshape(-1, config.nHead, dim),
+            key.reshape(-1, shared, dim),
+            value.reshape(-1, shared, dim),
+            position,
+            config,
+        )
         return heads_THD.reshape(-1, config.nHead * dim) @ weights["output"].T
 
 

@@ -1,0 +1,56 @@
+"""Attention between the projections of a component: what turns with the position, the cache, the blocks of a long row,
+the mask. Legend: T positions, S positions that may be attended to, H heads, D numbers of a head."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from gptlab.autograd.tensor import Tensor
+from gptlab.errors import UserError
+
+if TYPE_CHECKING:
+    from gptlab.engines.engine import Context
+
+
+class Placing(Protocol):
+    """What is asked of a position component."""
+
+    def rotate(self, heads: Tensor, positions: Any, config: Any) -> Tensor: ...
+
+    def bias(self, scores: Tensor, positions: Any, key_positions: Any) -> Tensor: ...
+
+
+def attend(
+    context: Context,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    position: Placing,
+    config: Any,
+    scale: float | None,
+) -> Tensor:
+    """(T, H, D); see Context.attend."""
+    heads, shared = query.shape[1], key.shape[1]
+    if heads % shared or value.shape[1] != shared:
+        raise UserError(
+            f"heads of keys must divide those of queries, and be as many as those of values: got {heads} of queries, "
+            f"{shared} of keys, {value.shape[1]} of values."
+        )
+    query = position.rotate(query, context.positions, config)
+    key = position.rotate(key, context.positions, config)
+    keys, values = context.past.extend(key, value)
+    if shared != heads:
+        group = np.repeat(np.arange(shared), heads // shared)
+        keys, values = keys[:, group], values[:, group]
+    factor = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
+
+    # The scores of a long row fill no cache, and half of them nobody may see.
+    blocks_THD = []
+    for rows, seen, part in context.blocks(query.arithmetic.block):
+        scores_HTS = query[rows].einsum("thd,shd->hts", keys[seen]) * factor
+        scores_HTS = position.bias(scores_HTS, part.positions, part.key_positions)
+        blocks_THD.append(scores_HTS.attend(values[seen], part.mask))
+    return blocks_THD[0].concatenate(*blocks_THD[1:], axis=0)
