@@ -121,6 +121,7 @@ CHANGES = {
     "moe": {"mlp": REGISTRY.get("mlp", "moe")()},
     "alibi": {"position": REGISTRY.get("position", "alibi")()},
     "canon": {"attention": REGISTRY.get("attention", "canon")()},
+    "sliding": {"attention": REGISTRY.get("attention", "sliding")()},
     "mingru": {"attention": REGISTRY.get("attention", "mingru")()},
 }
 

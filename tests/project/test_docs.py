@@ -16,6 +16,7 @@ from tests.repository import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PLUGINS = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+ATTENTION = (ROOT / "docs/attention.md").read_text(encoding="utf-8")
 HOOKS = [name for name in vars(hookspecs) if name.startswith("gptlab_")]
 
 
@@ -82,6 +83,19 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
     few = ["train.numSteps=2", "train.logEvery=1", "model.nEmbd=4", "model.nHead=2", "model.blockSize=8"]
     assert main([*chosen, *few, "samples.n=0", "hydra.run.dir=run"]) == 0
     assert len((tmp_path / "run/metrics.csv").read_text().splitlines()) == 2
+
+
+def test_each_attention_of_the_page_of_attentions_is_a_plugin_that_passes_its_check(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plugins").mkdir()
+    for number, text in enumerate(blocks(ATTENTION, "python")):
+        (tmp_path / f"plugins/block{number}.py").write_text(text)
+    plugins = prepared()
+    names = ["qknorm", "strided", "retention"]
+    assert [entry.name for entry in plugins.registry if entry.owner.startswith("block")] == names
+    for name in names:
+        checks = check_names(plugins, [name])
+        assert checks and [check for check in checks if not check.passed] == []
 
 
 @pytest.mark.slow
