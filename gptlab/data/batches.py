@@ -18,7 +18,7 @@ from gptlab.data.orders import InOrder, Order, shuffled
 from gptlab.engines.engine import Batches
 from gptlab.engines.packing import quantiles
 
-POPULATION = 1 << 20  # documents that are looked at for lengths that stand for those of all
+POPULATION = 1 << 16  # documents that are looked at for lengths that stand for those of all
 
 
 @dataclass
