@@ -41,19 +41,19 @@ class Sliding(CausalAttention):
 
 @dataclass(frozen=True)
 class Compiled(Sliding):
-    """As sliding, with xla only. window, nKVHead: as there."""
+    """As local, with xla only. window, nKVHead: as there."""
 
     engines = ("xla",)
 
 
 @gptlab.hookimpl
 def gptlab_register_components(register):
-    register("attention", "sliding", Sliding)
+    register("attention", "local", Sliding)
     register("attention", "compiled", Compiled)
 '''
 SMALL = ["data=names", "tokenizer=char", "data.valFraction=0.001", "model.nEmbd=8", "model.nHead=2"]
 RUN = [*SMALL, "model.nLayer=3", "train.numSteps=2", "samples.n=0", "tracking=none", "progress=none"]
-MIXED = "model.layers=[{attention: sliding}, {}, {attention: {name: sliding, window: 3}, mlp: swiglu, norm: layernorm}]"
+MIXED = "model.layers=[{attention: local}, {}, {attention: {name: local, window: 3}, mlp: swiglu, norm: layernorm}]"
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_run_of_layers_with_parts_of_their_own_is_read_again(
     assert run.definition.in_layer(2).attention.window == 3
     assert "layers.2.mlp.gate" in run.weights and "layers.1.mlp.gate" not in run.weights
     # What a layer alone uses is of the run as well.
-    assert json.loads(Path("runs/one/plugins.json").read_text())["attention sliding"] == "window"
+    assert json.loads(Path("runs/one/plugins.json").read_text())["attention local"] == "window"
 
     assert main(["generate", "run=runs/one", "n=1", "engine=scalar"]) == 0
     assert main(["inspect", "run=runs/one", "text=anna"]) == 0
@@ -95,11 +95,11 @@ def test_a_run_of_layers_with_parts_of_their_own_is_read_again(
 
     Path("plugins/window.py").unlink()
     assert main(["generate", "run=runs/one", "n=1"]) == 2
-    assert "no attention is named 'sliding'" in last_line(capsys)
+    assert "no attention is named 'local'" in last_line(capsys)
 
 
 def test_a_pattern_comes_again_and_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pattern = ["model.nLayer=6", "model.pattern=[sliding,sliding,causal]", "model.attention.nKVHead=1"]
+    pattern = ["model.nLayer=6", "model.pattern=[local,local,causal]", "model.attention.nKVHead=1"]
     assert main(["summary", *SMALL, *pattern]) == 0
     out = capsys.readouterr().out
     assert "attention Sliding" in out and "attention CausalAttention(nKVHead=1)" in out
@@ -116,7 +116,7 @@ def test_a_pattern_comes_again_and_again(folder: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("model.pattern=[slding]", "model.pattern[0]: no attention is named 'slding'. Did you mean sliding?"),
+        ("model.pattern=[locl]", "model.pattern[0]: no attention is named 'locl'. Did you mean local?"),
         ("model.pattern=[]", "must name from 1 to nLayer=3 attentions, which come again and again: got 0"),
         ("model.pattern=[none,none,none,none]", "got 4. Try model.pattern=[none,none,none], or model.nLayer=4."),
         ("model.pattern=none", "model.pattern must be a list: got none. Try 'model.pattern=[none]'."),

@@ -113,7 +113,7 @@ def test_what_cannot_be_inspected_costs_no_run(
     [
         ("inspect.text=the kat", "in inspect: the word 'kat' is not in the vocabulary"),
         ("inspect.text=''", "in inspect: text must have something to look at"),
-        ("inspect.every=0", "inspect.every must be at least 1, or null: got 0"),
+        ("inspect.every=0", "inspect.every must be at least 1: got 0"),
         ("inspect.atend=true", "Type inspect.atEnd=true"),
     ],
 )
