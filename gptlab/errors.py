@@ -62,7 +62,9 @@ def require(
         and (at_most is None or value <= at_most)
         and (below is None or value < below)
     )
-    if within and math.isfinite(value):
+    if within and (
+        isinstance(value, int) or math.isfinite(value)
+    ):  # a whole number may be too large for a float
         return
     words = f"a finite number {words}" if within else words
     raise UserError(f"{key} must be {words}{' ' if unit else ''}{unit}: got {value}. Try {key}={example}.")

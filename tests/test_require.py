@@ -17,7 +17,7 @@ BETA = {"at_least": 0, "below": 1, "example": 0.9}
         ({"above": 0, "at_most": 1, "example": 1}, [1e-9, 1], [0, 1.01], "above 0 and at most 1"),
         ({"at_least": 1, "at_most": 65535, "example": 1}, [1, 65535], [0, 65536], "from 1 to 65535"),
         ({"above": 0, "below": 1, "example": 0.5}, [0.5], [0, 1], "above 0 and below 1"),
-        ({"at_least": 1, "unit": "steps", "example": 10}, [1, 10**9], [0, -1], "at least 1 steps"),
+        ({"at_least": 1, "unit": "steps", "example": 10}, [1, 10**400], [0, -(10**400)], "at least 1 steps"),
         ({"above": 0, "example": 1}, [5e-324], [0, -1.0], "above 0"),
         ({"at_most": 3, "example": 1}, [3, -7], [4], "at most 3"),
         ({"below": 3, "example": 1}, [2], [3], "below 3"),
