@@ -125,7 +125,7 @@ class Received(list[int]):
         now = time.monotonic()
         if self and (number == signal.SIGHUP or (number == self[-1] and now - self._last < SOON)):
             if self.obeyed > -math.inf:
-                self.obeyed = now  # what ends goes on to
+                self.obeyed = max(now, self.obeyed)  # what ends goes on to
             return False
         self._last = now
         self.append(number)

@@ -1,5 +1,19 @@
 """Plugins as texts, for tests to write into a folder."""
 
+from pathlib import Path
+
+import pytest
+
+
+def stand_beside(folder: Path, monkeypatch: pytest.MonkeyPatch, **plugins: str) -> Path:
+    """The folder, which is from now on the current one, with these plugins in it: `name="its text"`."""
+    (folder / "plugins").mkdir()
+    for name, text in plugins.items():
+        (folder / "plugins" / f"{name}.py").write_text(text)
+    monkeypatch.chdir(folder)
+    return folder
+
+
 HALF = """
 import gptlab
 

@@ -27,6 +27,24 @@ sys.exit(cli.main(["train"]))
 """
 
 
+def signalled(
+    script: str, argument: object, sent: list[signal.Signals], timeout: float
+) -> tuple[int, str, str]:
+    """Its status and what it printed, of a script that says when it computes and then gets these signals."""
+    command = [sys.executable, "-c", script, str(argument)]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == "computes\n"
+    time.sleep(0.3)  # now it does
+    for number in sent:
+        process.send_signal(number)
+        time.sleep(0.9)
+    try:
+        out, error = process.communicate(timeout=timeout)
+    finally:
+        process.kill()
+    return process.returncode, out, error
+
+
 @pytest.mark.parametrize(
     ("rounds", "sent", "status", "said"),
     [
@@ -40,18 +58,8 @@ sys.exit(cli.main(["train"]))
 def test_compiled_code_does_not_keep_a_signal_off(
     rounds: int, sent: list[signal.Signals], status: int, said: str
 ) -> None:
-    command = [sys.executable, "-c", WITHIN_COMPILED_CODE, str(rounds)]
-    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None and process.stdout.readline() == "computes\n"
-    time.sleep(0.3)  # now it does
-    for number in sent:
-        process.send_signal(number)
-        time.sleep(0.9)
-    try:
-        _, error = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == status and said in error
+    ended, _, error = signalled(WITHIN_COMPILED_CODE, rounds, sent, timeout=60)
+    assert ended == status and said in error
     assert ("Once more ends it at once" in error) == (len(error.splitlines()) > 1)
 
 
@@ -98,17 +106,8 @@ sys.exit(cli.main(["train"]))
 def test_a_signal_that_is_only_remembered_ends_the_process_after_its_patience(
     how: str, sent: list[signal.Signals], status: int, ended: str, said: str
 ) -> None:
-    command = [sys.executable, "-c", REMEMBERED, how]
-    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None and process.stdout.readline() == "computes\n"
-    for number in sent:
-        process.send_signal(number)
-        time.sleep(0.9)
-    try:
-        out, error = process.communicate(timeout=15)
-    finally:
-        process.kill()
-    assert (process.returncode, out) == (status, ended) and said in error
+    status_then, out, error = signalled(REMEMBERED, how, sent, timeout=15)
+    assert (status_then, out) == (status, ended) and said in error
 
 
 ENDED = """

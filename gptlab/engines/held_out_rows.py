@@ -6,20 +6,27 @@ Legend: N documents, T positions of the longest, P passes, R rows of a pass, W w
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from gptlab.engines.packing import WORTH, cost, place, widths
+from gptlab.engines.packing import WORTH, cost, laid_out, place, widths
 
 TOGETHER = 128  # documents that are placed into rows of their own
 POSITIONS = 1024  # of a pass, of a row at least
 
 
-def shared_rows(lengths: np.ndarray, longest: int) -> np.ndarray | None:
-    """(P, R, W) what stands where, for documents of these lengths (N,), none longer than `longest` = T.
+class Rows(NamedTuple):
+    """What stands where, (P, R, W) each: which document, -1 for none, and its position in it."""
 
-    A document times T, and the position in it; -1 where nothing stands. None where sharing rows does not pay.
-    It depends on the lengths alone: each evaluation of a run sums in the same order.
+    documents: np.ndarray
+    positions: np.ndarray
+
+
+def shared_rows(lengths: np.ndarray, longest: int) -> Rows | None:
+    """The rows of documents of these lengths (N,), none longer than `longest` = T; None where sharing does not pay.
+
+    They depend on the lengths alone: each evaluation of a run sums in the same order.
     """
     if len(lengths) < 2 or longest < 2:
         return None
@@ -27,7 +34,7 @@ def shared_rows(lengths: np.ndarray, longest: int) -> np.ndarray | None:
 
 
 @lru_cache(maxsize=8)
-def _shared_rows(encoded: bytes, longest: int) -> np.ndarray | None:
+def _shared_rows(encoded: bytes, longest: int) -> Rows | None:
     lengths = np.frombuffer(encoded, dtype=np.int32)
     groups = -(-len(lengths) // TOGETHER)
     # The longest first, dealt out to the groups in turn: each gets long ones, and short ones that fill their rows.
@@ -40,15 +47,16 @@ def _shared_rows(encoded: bytes, longest: int) -> np.ndarray | None:
     width = min(costs, key=lambda w: costs[w])
     if costs[width] >= WORTH * len(lengths) * cost_of_row(longest):
         return None
-    placement, rows = placed[width], max(1, POSITIONS // width)
-    first = np.concatenate([[0], np.cumsum(placement.rows_needed)])
-    starts = (first[:-1, None] + placement.row) * width + placement.column
-    offsets = np.arange(longest)
-    kept = offsets < grouped[..., None]
-    found = np.full(-(-int(first[-1]) // rows) * rows * width, -1)
-    found[(starts[..., None] + offsets)[kept]] = (documents[..., None] * longest + offsets)[kept]
-    found.flags.writeable = False
-    return found.reshape(-1, rows, width)
+    first = np.concatenate([[0], np.cumsum(placed[width].rows_needed)])
+    slots = laid_out(placed[width], first, width, grouped, documents * longest)
+    rows = max(1, POSITIONS // width)
+    missing = np.full((-len(slots) % rows, width), -1)
+    slots = np.concatenate([slots, missing]).reshape(-1, rows, width)
+    which, where = np.divmod(slots, longest)  # of -1 the first is -1
+    found = Rows(which.astype(np.int32), np.where(which >= 0, where, 0).astype(np.int32))
+    for array in found:
+        array.flags.writeable = False
+    return found
 
 
 def cost_of_row(width: int) -> float:

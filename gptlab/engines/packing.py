@@ -130,11 +130,23 @@ def pack(lengths: np.ndarray, span: int, shape: PassShape) -> Packed:
     placement = place(lengths, shape.width)
     passes = -(-placement.rows_needed // shape.rows)
     first = np.concatenate([[0], np.cumsum(passes)]).astype(np.int32)
-    slots = np.full((int(first[-1]) * shape.rows, shape.width), -1, dtype=np.int32)
-    # Where a document's first token goes in `slots`, flattened; the rest of it follows.
-    starts = (first[:-1, None] * shape.rows + placement.row) * shape.width + placement.column
-    offsets = np.arange(int(lengths.max(initial=0)), dtype=np.int32)
-    kept = offsets < lengths[..., None]
-    source = (np.arange(batch, dtype=np.int32) * stride_of(span))[None, :, None] + offsets
-    slots.reshape(-1)[(starts[..., None] + offsets)[kept]] = np.broadcast_to(source, kept.shape)[kept]
+    numbers = np.arange(batch, dtype=np.int32) * stride_of(span)
+    slots = laid_out(placement, first * shape.rows, shape.width, lengths, numbers)
     return Packed(slots.reshape(-1, shape.rows, shape.width), first)
+
+
+def laid_out(
+    placement: Placement, first: np.ndarray, width: int, lengths: np.ndarray, numbers: np.ndarray
+) -> np.ndarray:
+    """(rows, width) the documents' tokens at their places, counted on from each one's number (C, B); -1 for none.
+
+    first: (C + 1,) the rows of each step begin there; the last says how many rows there are.
+    """
+    slots = np.full((int(first[-1]), width), -1, dtype=numbers.dtype)
+    # Where a document's first token goes in `slots`, flattened; the rest of it follows.
+    starts = (first[:-1, None] + placement.row) * width + placement.column
+    offsets = np.arange(int(lengths.max(initial=0)), dtype=numbers.dtype)
+    kept = offsets < lengths[..., None]
+    source = np.broadcast_to(numbers[..., None] + offsets, kept.shape)
+    slots.reshape(-1)[(starts[..., None] + offsets)[kept]] = source[kept]
+    return slots

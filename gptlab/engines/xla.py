@@ -29,7 +29,7 @@ from gptlab.engines.engine import (
     trained,
     with_fields,
 )
-from gptlab.engines.held_out_rows import shared_rows
+from gptlab.engines.held_out_rows import Rows, shared_rows
 from gptlab.engines.packing import PassShape, choose_shape, pack
 from gptlab.engines.xla_settings import begin, jax_precision
 from gptlab.errors import UserError
@@ -209,9 +209,9 @@ class XlaSession:
 
     def document_nats(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """(N,) what `evaluate` sums: the cross-entropy of each document over its predictions."""
-        slots = shared_rows(lengths, tokens.shape[1] - 1)
-        if slots is not None:
-            return self._nats_in_rows(state, tokens, slots)
+        shared = shared_rows(lengths, tokens.shape[1] - 1)
+        if shared is not None:
+            return self._nats_in_rows(state, tokens, shared)
         # Fewer of the long ones: what attention holds grows with the square of the length.
         at_once = max(1, EVALUATION_ROWS // max(1, tokens.shape[1] // EVALUATION_ROWS) ** 2)
         rows = -(-len(tokens) // at_once) * at_once
@@ -223,19 +223,17 @@ class XlaSession:
             found = program(weights, batched, padded(lengths, rows).reshape(-1, at_once))
             return np.asarray(found, dtype=np.float64).reshape(-1)[: len(tokens)]
 
-    def _nats_in_rows(self, state: State, tokens: np.ndarray, slots: np.ndarray) -> np.ndarray:
-        count, longest = tokens.shape[0], tokens.shape[1] - 1
-        documents, positions = np.divmod(slots, longest)
-        documents = np.where(slots >= 0, documents, -1)
-        positions = np.where(slots >= 0, positions, 0)
-        at = np.maximum(documents, 0), positions
-        passes = tokens[at], tokens[at[0], positions + 1], positions, documents
-        device = self._best_device(state.weights, slots[0].size)
+    def _nats_in_rows(self, state: State, tokens: np.ndarray, rows: Rows) -> np.ndarray:
+        documents, positions = rows
+        known = np.maximum(documents, 0)
+        passes = tokens[known, positions], tokens[known, positions + 1], positions, documents
+        device = self._best_device(state.weights, documents[0].size)
         weights = self._moved(state.weights, device)
         with self._computing(weights), self._devices.turn(device):
             program = self._program(self._programs.evaluate_rows_program, weights)
-            losses = np.asarray(program(weights, *(part.astype(np.int32) for part in passes)))
-        return np.bincount(documents[slots >= 0], losses[slots >= 0].astype(np.float64), count)
+            losses = np.asarray(program(weights, *passes))
+        used = documents >= 0
+        return np.bincount(documents[used], losses[used].astype(np.float64), len(tokens))
 
     def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
         weights = self._moved(state.weights, self._best_device(state.weights, len(tokens)))

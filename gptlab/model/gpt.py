@@ -91,14 +91,6 @@ class GPT:
         """The parameter table, a row a weight."""
         return [Matrix(name, shape, part_of(name), math.prod(shape)) for name, shape in self.shapes.items()]
 
-    def attend(self, weights: Part, x: Tensor, context: Context) -> Tensor:
-        """A block's attention on x (T, E)."""
-        return self.attention(weights.within("attention"), x, self.position, context, self.sizes)
-
-    def feed(self, weights: Part, x: Tensor) -> Tensor:
-        """A block's mlp on x (T, E), of components that take no context."""
-        return self.mlp(weights.within("mlp"), x, self.activation)
-
     def logits(self, weights: Mapping[str, Tensor], tokens: Any, context: Context) -> Tensor:
         """(T,) token ids to (T, V) logits."""
         own = Part(weights)

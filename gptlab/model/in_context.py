@@ -37,6 +37,12 @@ class InContext:
     def activation(self) -> Any:
         return told(self._model.activation, self._context)
 
+    def attend(self, weights: Part, x: Tensor, context: Context) -> Tensor:
+        """A block's attention on x (T, E)."""
+        model = self._model
+        result: Tensor = model.attention(weights.within("attention"), x, model.position, context, model.sizes)
+        return result
+
     def feed(self, weights: Part, x: Tensor) -> Tensor:
         """A block's mlp on x (T, E)."""
         result: Tensor = self.mlp(weights.within("mlp"), x, self.activation)

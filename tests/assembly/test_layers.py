@@ -21,9 +21,10 @@ from gptlab.model.summary_table import groups
 from gptlab.optim.optimizers import SGD
 from tests.models import SMALL as SIZES
 from tests.models import assert_same_run, make_gpt, trained
+from tests.plugin_texts import stand_beside
 
 PLUGIN = '''
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import gptlab
 from gptlab.model.attention import CausalAttention
 
@@ -35,8 +36,7 @@ class Sliding(CausalAttention):
     window: int = 2
 
     def __call__(self, weights, x, position, context, config):
-        near = context.positions[:, None] - context.key_positions[None, :] < self.window
-        return super().__call__(weights, x, position, replace(context, mask=context.mask & near), config)
+        return super().__call__(weights, x, position, context.within(self.window), config)
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,7 @@ MIXED = "model.layers=[{attention: local}, {}, {attention: {name: local, window:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugins" / "window.py").write_text(PLUGIN)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return stand_beside(tmp_path, monkeypatch, window=PLUGIN)
 
 
 def last_line(capsys: pytest.CaptureFixture[str]) -> str:

@@ -9,6 +9,7 @@ from gptlab.checks import check_names
 from gptlab.cli import main
 from gptlab.errors import UserError
 from gptlab.plugins.loading import load_plugins
+from tests.plugin_texts import stand_beside
 
 PLUGIN = '''
 from dataclasses import dataclass
@@ -66,10 +67,7 @@ RUN = [*SMALL, "train.numSteps=2", "samples.n=0", "tracking=none", "progress=non
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugins" / "mine.py").write_text(PLUGIN)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return stand_beside(tmp_path, monkeypatch, mine=PLUGIN)
 
 
 def results(kind: str, name: str) -> dict[str, str]:

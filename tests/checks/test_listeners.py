@@ -7,6 +7,7 @@ import pytest
 from gptlab.checks import check_names
 from gptlab.cli import main
 from gptlab.plugins.loading import load_plugins
+from tests.plugin_texts import stand_beside
 
 COUNTING = '''"""Counts, and breaks where a run does."""
 import gptlab
@@ -28,10 +29,7 @@ def gptlab_run_ended(run, error):
 
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "plugins").mkdir()
-    (tmp_path / "plugins" / "counting.py").write_text(COUNTING)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return stand_beside(tmp_path, monkeypatch, counting=COUNTING)
 
 
 def test_a_listener_is_told_of_a_run_that_ends_well_and_one_that_does_not(

@@ -99,7 +99,7 @@ def said(ablation: Ablation) -> str:
     rows = []
     for arm in ranked(ablation.arms):
         verdict = arm.comparison.verdict
-        sooner = speedup_sentence(arm.speedup, arm.comparison.verdict)
+        sooner = speedup_sentence(arm.speedup, verdict)
         small = f"<small>{escaped(sooner)}</small>" if sooner else ""
         badge = f'<span class="badge {verdict}">{verdict}</span>'
         told = escaped(sentence(ablation, arm)).replace(" = ", "&nbsp;=&nbsp;")
