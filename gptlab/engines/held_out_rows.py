@@ -14,6 +14,9 @@ from gptlab.engines.packing import WORTH, cost, laid_out, place, widths
 
 TOGETHER = 128  # documents that are placed into rows of their own
 POSITIONS = 1024  # of a pass, of a row at least
+LARGEST = (
+    1 << 22
+)  # places for tokens; to lay out more would take as much memory as the documents several times over
 
 
 class Rows(NamedTuple):
@@ -28,12 +31,12 @@ def shared_rows(lengths: np.ndarray, longest: int) -> Rows | None:
 
     They depend on the lengths alone: each evaluation of a run sums in the same order.
     """
-    if len(lengths) < 2 or longest < 2:
+    if len(lengths) < 2 or longest < 2 or len(lengths) * longest > LARGEST:
         return None
     return _shared_rows(lengths.astype(np.int32).tobytes(), longest)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _shared_rows(encoded: bytes, longest: int) -> Rows | None:
     lengths = np.frombuffer(encoded, dtype=np.int32)
     groups = -(-len(lengths) // TOGETHER)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptlab.autograd.ops import OpTable
-from gptlab.engines.held_out_rows import POSITIONS, shared_rows
+from gptlab.engines.held_out_rows import LARGEST, POSITIONS, shared_rows
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.optim.optimizers import Adam
@@ -36,6 +36,14 @@ def test_rows_are_shared_where_that_leaves_less_padding():
     assert rows is not None and rows.documents.size < 1.15 * short.sum()
     for lengths in (np.full(3000, 10), short[:1], np.ones(3000, dtype=int)):
         assert shared_rows(lengths, int(lengths.max())) is None
+
+
+def test_no_memory_is_taken_to_lay_out_very_many():
+    longest = int(LARGEST // 3000)
+    lengths = np.full(3000, 5)
+    lengths[0] = longest
+    assert shared_rows(lengths, longest) is not None
+    assert shared_rows(lengths, longest + 2) is None
 
 
 @pytest.mark.parametrize("position", ["learned", "rope", "none"])
