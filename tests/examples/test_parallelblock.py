@@ -10,6 +10,7 @@ from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, data_of
 from gptlab.engines.xla import XlaEngine
 from gptlab.model.component import Part
+from gptlab.model.in_context import InContext
 from gptlab.plugins.loading import load_plugins
 from tests.models import assert_same_run, make_gpt, trained
 
@@ -29,7 +30,9 @@ def test_it_is_gpt_js_formula():
     numbers["layers.0.norm.scale"] = np.linspace(0.5, 2, 8)
     tensors = {name: Tensor(arrays.constant(array), arrays) for name, array in numbers.items()}
     x = np.random.default_rng(0).normal(size=(5, 8))
-    y = gpt.block(Part(tensors, "layers.0"), Tensor(arrays.constant(x), arrays), gpt, causal_context(5))
+    context = causal_context(5)
+    layer = Part(tensors, "layers.0")
+    y = gpt.block(layer, Tensor(arrays.constant(x), arrays), InContext(gpt, context), context)
 
     w = {name.removeprefix("layers.0."): array for name, array in numbers.items()}
     normed = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * w["norm.scale"]
