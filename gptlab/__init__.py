@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gptlab.data.datasets import Dataset as Dataset
     from gptlab.data.tokenizers import Tokenizer as Tokenizer
     from gptlab.data.tokenizers import Vocabulary as Vocabulary
-    from gptlab.engines.engine import Context as Context
+    from gptlab.engines.context import Context as Context
     from gptlab.errors import TrainingStopped as TrainingStopped
     from gptlab.errors import UserError as UserError
     from gptlab.errors import require as require

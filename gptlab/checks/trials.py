@@ -15,7 +15,8 @@ import numpy as np
 from jax import lax
 
 from gptlab.autograd.ops import OpTable
-from gptlab.engines.engine import Batches, Definition, NamedArrays, State, causal_context
+from gptlab.engines.context import causal_context
+from gptlab.engines.engine import Batches, Definition, NamedArrays, State
 from gptlab.engines.scalar import GrowingPast, ScalarSession
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, grads_of
 from gptlab.engines.xla_arithmetic import XlaArithmetic

@@ -12,7 +12,7 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
-    from gptlab.engines.engine import Context
+    from gptlab.engines.context import Context
 
 
 class Placing(Protocol):

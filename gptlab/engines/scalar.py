@@ -11,12 +11,12 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import collector_paused
+from gptlab.engines.context import Context, causal_context
 from gptlab.engines.engine import (
     CROSS_ENTROPY,
     Adapts,
     Batches,
     Choose,
-    Context,
     Definition,
     Frozen,
     Metrics,
@@ -26,7 +26,6 @@ from gptlab.engines.engine import (
     Settings,
     State,
     Through,
-    causal_context,
     evaluation_weights,
     trained,
 )

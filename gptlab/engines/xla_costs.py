@@ -19,13 +19,13 @@ import numpy as np
 from jax.extend.core import Literal
 
 from gptlab.autograd.ops import OpTable
+from gptlab.engines.context import causal_context
 from gptlab.engines.engine import (
     Definition,
     Frozen,
     NamedArrays,
     Optimizer,
     OptState,
-    causal_context,
     trained,
 )
 from gptlab.engines.xla_arithmetic import XlaArithmetic

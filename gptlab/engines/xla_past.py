@@ -13,7 +13,8 @@ import numpy as np
 from jax import lax
 
 from gptlab.autograd.tensor import Tensor
-from gptlab.engines.engine import Context, Definition, Through
+from gptlab.engines.context import Context, Through
+from gptlab.engines.engine import Definition
 
 Shape = tuple[int, ...]
 Buffers = list[tuple[jax.Array, ...]]  # of each call

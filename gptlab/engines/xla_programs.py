@@ -15,13 +15,12 @@ import numpy as np
 from jax import lax
 
 from gptlab.autograd.tensor import Tensor
+from gptlab.engines.context import Context, causal_context
 from gptlab.engines.engine import (
     CROSS_ENTROPY,
     Adapts,
     Choose,
-    Context,
     Definition,
-    causal_context,
     with_fields,
 )
 from gptlab.engines.packing import stride_of

@@ -14,7 +14,7 @@ import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
-from gptlab.engines.engine import Context, causal_context
+from gptlab.engines.context import Context, causal_context
 from gptlab.engines.xla_arithmetic import XlaArithmetic, cross_entropy
 from gptlab.engines.xla_cache import keep_compiled_programs
 from gptlab.engines.xla_compiled import Target, compiled

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gptlab.autograd.tensor import Tensor
-from gptlab.engines.engine import Context
+from gptlab.engines.context import Context
 from gptlab.errors import UserError
 from gptlab.model.adapter import Adapter, beginning, unmatched
 from gptlab.model.component import Shape, Sizes, Weight, drawn

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gptlab.autograd.tensor import Tensor
-from gptlab.engines.engine import Context
+from gptlab.engines.context import Context
 from gptlab.errors import UserError
 from gptlab.model.component import Declared, Sizes, Weights
 from gptlab.model.position import Position

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gptlab.autograd.tensor import Tensor
-from gptlab.engines.engine import Context
+from gptlab.engines.context import Context
 from gptlab.model.component import Part, Weight, declared
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.carried import Carried
-from gptlab.engines.engine import Context
+from gptlab.engines.context import Context
 from gptlab.errors import UserError, require
 from gptlab.model.component import Part, Shape, Sizes, Weight, declared, drawn
 from gptlab.model.in_context import InContext

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from gptlab.autograd.tensor import Tensor
-from gptlab.engines.engine import Context
+from gptlab.engines.context import Context
 from gptlab.model.component import Part
 
 if TYPE_CHECKING:

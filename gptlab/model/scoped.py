@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from gptlab.autograd.tensor import Tensor
-from gptlab.engines.engine import Context
+from gptlab.engines.context import Context
 from gptlab.model.adapted import Adapted
 from gptlab.model.component import Part, place_of
 from gptlab.model.gpt import GPT

@@ -9,7 +9,7 @@ import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Arithmetic, Tensor
-from gptlab.engines.engine import causal_context
+from gptlab.engines.context import causal_context
 from gptlab.errors import UserError
 from gptlab.model.component import Part
 from gptlab.model.gpt import GPT, LAYER_KINDS

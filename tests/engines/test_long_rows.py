@@ -8,7 +8,8 @@ import pytest
 import gptlab
 from gptlab.autograd.ops import OpTable
 from gptlab.engines import packing, xla
-from gptlab.engines.engine import Batches, Context, causal_context
+from gptlab.engines.context import Context, causal_context
+from gptlab.engines.engine import Batches
 from gptlab.engines.packing import PassShape, choose_shape
 from gptlab.engines.xla import XlaEngine
 from gptlab.engines.xla_arithmetic import XlaArithmetic

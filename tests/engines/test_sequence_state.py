@@ -6,7 +6,8 @@ import pytest
 
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
-from gptlab.engines.engine import Batches, Context, causal_context
+from gptlab.engines.context import Context, causal_context
+from gptlab.engines.engine import Batches
 from gptlab.engines.packing import choose_shape
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, grads_of

@@ -8,7 +8,7 @@ import pytest
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.checks import assert_passes
-from gptlab.engines.engine import causal_context
+from gptlab.engines.context import causal_context
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, data_of
 from gptlab.engines.xla import XlaEngine

@@ -5,7 +5,7 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.checks import assert_passes
-from gptlab.engines.engine import Context, causal_context
+from gptlab.engines.context import Context, causal_context
 from gptlab.engines.scalar import GrowingPast, ScalarEngine
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, data_of
 from gptlab.engines.xla import XlaEngine

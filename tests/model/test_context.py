@@ -10,7 +10,7 @@ import gptlab
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.checks import check_names
-from gptlab.engines.engine import causal_context
+from gptlab.engines.context import causal_context
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic
 from gptlab.engines.xla import XlaEngine

@@ -8,7 +8,8 @@ import pytest
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import Value, topological_order
-from gptlab.engines.engine import Batches, Context, NoPast, causal_context
+from gptlab.engines.context import Context, NoPast, causal_context
+from gptlab.engines.engine import Batches
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of
 from gptlab.engines.xla import XlaEngine

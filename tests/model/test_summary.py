@@ -13,7 +13,7 @@ import gptlab
 from gptlab.autograd.ops import OpTable
 from gptlab.cli import main
 from gptlab.cli.verbs.summary import split
-from gptlab.engines.engine import causal_context
+from gptlab.engines.context import causal_context
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_costs import counted
 from gptlab.engines.xla_programs import tensors
