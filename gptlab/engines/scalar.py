@@ -11,7 +11,7 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import collector_paused
-from gptlab.engines.context import Context, causal_context
+from gptlab.engines.context import Context, Through, causal_context
 from gptlab.engines.engine import (
     CROSS_ENTROPY,
     Adapts,
@@ -25,7 +25,6 @@ from gptlab.engines.engine import (
     OptState,
     Settings,
     State,
-    Through,
     evaluation_weights,
     trained,
 )
