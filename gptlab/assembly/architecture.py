@@ -56,6 +56,7 @@ class Architecture:
             initStd=model.initStd,
             finalNorm=model.finalNorm,
             tieEmbeddings=model.tieEmbeddings,
+            dropout=model.dropout,
             layers=changes_of(model, registry),
         )
         check_weights_fit(definition)
@@ -126,7 +127,7 @@ def create_model(
 
     engine: a name, or an engine. ops: replacements by slot, `{"mul": "halfmul"}`, names or ops.
     registry: where names are looked up; by default what `load_plugins` finds. Further keywords are a
-    component by its kind (`norm="layernorm"`, or an instance) and `initStd`, `finalNorm`, `tieEmbeddings`;
+    component by its kind (`norm="layernorm"`, or an instance) and `initStd`, `finalNorm`, `tieEmbeddings`, `dropout`;
     and `layers`, the components of each layer by kind where it has others: `[{"attention": "none"}, {}]`.
 
     Raises UserError for unknown names, for sizes that do not fit, and for a component that the engine cannot run.

@@ -11,6 +11,7 @@ import numpy as np
 from gptlab.autograd.check import check_op, evaluate
 from gptlab.autograd.op import Op
 from gptlab.checks.check import Findings, difference
+from gptlab.checks.drawing import check_drawing
 from gptlab.checks.models import all_ops, moved_weights, small_model
 from gptlab.checks.sequences import check_repeatable, check_sequences
 from gptlab.checks.trials import ScalarTrial, Trial, XlaTrial
@@ -61,6 +62,7 @@ def check_a_component(registry: Registry, kind: str, component: Any, findings: F
         return
     check_gradients(trials, weights, has_exact_gradient(component), findings)
     check_sequences(registry, kind, component, engines, findings)
+    check_drawing(definition, ops, weights, engines, findings)
     check_repeatable(trials, weights, TOKENS, findings)
 
 

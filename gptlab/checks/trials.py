@@ -16,11 +16,13 @@ from jax import lax
 
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.context import causal_context
+from gptlab.engines.draws import Draws, key_of
 from gptlab.engines.engine import Batches, Definition, NamedArrays, State
 from gptlab.engines.scalar import GrowingPast, ScalarSession
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, grads_of
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_cache import keep_compiled_programs
+from gptlab.engines.xla_draws import mix as mix_words
 from gptlab.engines.xla_past import kept_of_each, next_logits
 from gptlab.engines.xla_programs import shared_row, tensors
 from gptlab.engines.xla_settings import jax_precision
@@ -172,7 +174,8 @@ class XlaTrial:
         return np.split(np.asarray(logits), np.cumsum(lengths))[:-1], reached
 
     def trained(self, weights: NamedArrays, tokens: np.ndarray) -> bytes:
-        return self.traced(self.loss_gradient(), weights, tokens)
+        a_step = jax.grad(self.mean_loss(Draws(jnp, mix_words, key_of(0), 1, 0)))
+        return self.traced(a_step, weights, tokens)
 
     def evaluated(self, weights: NamedArrays, tokens: np.ndarray, step: int) -> bytes:
         return self.traced(self.all_logits(), weights, tokens)
@@ -193,15 +196,12 @@ class XlaTrial:
 
         return logits
 
-    def mean_loss(self) -> Callable[..., Any]:
+    def mean_loss(self, draws: Draws | None = None) -> Callable[..., Any]:
         def loss(weights: Any, tokens: Any) -> Any:
-            named, context = tensors(weights, self.arithmetic), causal_context(len(tokens) - 1)
+            named, context = tensors(weights, self.arithmetic), causal_context(len(tokens) - 1, draws)
             return jnp.mean(self.definition.losses(named, tokens[:-1], tokens[1:], context).data)
 
         return loss
-
-    def loss_gradient(self) -> Callable[..., Any]:
-        return jax.grad(self.mean_loss())
 
     @cached_property
     def _loss(self) -> Callable[..., Any]:
@@ -209,7 +209,7 @@ class XlaTrial:
 
     @cached_property
     def _gradient(self) -> Callable[..., Any]:
-        return jax.jit(self.loss_gradient(), compiler_options=QUICKLY)
+        return jax.jit(jax.grad(self.mean_loss()), compiler_options=QUICKLY)
 
     @cached_property
     def _row(self) -> Callable[..., Any]:

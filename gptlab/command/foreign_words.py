@@ -19,6 +19,7 @@ KEYS = {
     "max_len max_length max_seq_len max_seq_length max_position_embeddings",
     "model.initStd": "initializer_range init_range",
     "model.tieEmbeddings": "tie_word_embeddings tie_weights weight_tying",
+    "model.dropout": "dropout resid_dropout embd_pdrop resid_pdrop attn_pdrop attention_dropout hidden_dropout_prob",
     "model.finalNorm": "ln_f",
     "model.attention.nKVHead": "n_kv_heads num_kv_heads num_key_value_heads kv_heads",
     "model.mlp.expansion": "mlp_ratio ffn_mult expansion_factor",
@@ -80,9 +81,6 @@ GROUPS = {
 
 # What is not here, and what there is in its place.
 ABSENT = {
-    "dropout resid_dropout embd_pdrop resid_pdrop attn_pdrop attention_dropout hidden_dropout_prob": (
-        "there is no dropout; weights are held small so. Type optimizer=adamw optimizer.weightDecay=0.1"
-    ),
     "vocab_size n_vocab": (
         "the vocabulary comes from the tokenizer and its data. For one of characters type tokenizer=char"
     ),

@@ -58,6 +58,7 @@ class ModelConfig:
     initStd: float = 0.08
     finalNorm: bool = False
     tieEmbeddings: bool = False
+    dropout: float = 0.0
     layers: list[Any] | None = (
         None  # the parts of each layer by kind, `{attention: none}`, where it has others
     )

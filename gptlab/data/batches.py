@@ -49,6 +49,7 @@ class Epochs:
             picked.tokens.reshape(steps, self.batchSize, -1),
             picked.lengths.reshape(steps, self.batchSize),
             self._population,
+            seed=self.seed,
         )
 
     @cached_property

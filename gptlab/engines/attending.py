@@ -48,9 +48,22 @@ def attend(
     factor = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
 
     # The scores of a long row fill no cache, and half of them nobody may see.
+    draw = context.draws.site(context.layer) if context.draws and context.dropout else None
     blocks_THD = []
     for rows, seen, part in context.blocks(query.arithmetic.block):
         scores_HTS = query[rows].einsum("thd,shd->hts", keys[seen]) * factor
         scores_HTS = position.bias(scores_HTS, part.positions, part.key_positions)
-        blocks_THD.append(scores_HTS.attend(values[seen], part.mask))
+        if draw is None:
+            blocks_THD.append(scores_HTS.attend(values[seen], part.mask))
+        else:
+            blocks_THD.append(attend_to_some(part, draw, scores_HTS, values[seen]))
     return blocks_THD[0].concatenate(*blocks_THD[1:], axis=0)
+
+
+def attend_to_some(context: Context, draw: int, scores_HTS: Tensor, values: Tensor) -> Tensor:
+    """The same with the shares of attention dropped out at the context's rate (Vaswani et al. 2017)."""
+    assert context.draws is not None
+    heads, rate = scores_HTS.shape[0], context.dropout
+    drawn = context.draws.of_pairs(draw, heads, context.positions, context.key_positions)
+    shares = (scores_HTS.softmax(context.mask) * (1.0 / (1.0 - rate))).where(drawn >= rate, 0.0)
+    return shares.einsum("hts,shd->thd", values, context.mask)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines import attending, sequence_state
 from gptlab.engines.carried import Carried
-from gptlab.errors import require
+from gptlab.engines.draws import Draws
+from gptlab.errors import UserError, require
 
 BLOCKS = 8  # each is compiled; with eight, an eighth is left of what no position can see
 Through = Callable[[list[Tensor]], tuple[list[Tensor], Any]]  # of Past.advance
@@ -61,6 +62,7 @@ class Context:
     layer: from 0 up; None outside of the layers, as in the norms before and after them.
     tokens: (T,) ids, of a row that documents share all of theirs; in a block of a row, all of the row's.
     carried: Tensors that one layer writes and a later one reads, new in each forward pass.
+    draws: what is drawn from in a training step; None elsewhere. dropout: the model's own rate, `model.dropout`.
     """
 
     positions: Any
@@ -71,6 +73,48 @@ class Context:
     layer: int | None = None
     tokens: Any = None
     carried: Carried = field(default_factory=Carried)
+    draws: Draws | None = None
+    dropout: float = 0.0
+
+    @property
+    def training(self) -> bool:
+        """Whether this is a training step: evaluation, generation and inspection draw nothing at random."""
+        return self.draws is not None
+
+    def uniform(self, shape: tuple[int, ...], each: Literal["position", "document"] = "position") -> Any:
+        """Numbers in [0, 1) of shape (T, ...), an array, no Tensor: `x.where(context.uniform(x.shape) >= rate, 0.0)`.
+
+        A function of (seed, step, document, position, layer, the n-th draw in this layer), the same on both engines
+        and however documents share rows. each: "document" draws once for all of a document's positions, as dropping
+        whole layers needs it. Raises UserError where nothing is trained, and for a first size other than T.
+        """
+        length = len(self.positions)
+        if self.draws is None:
+            raise UserError(
+                "context.uniform draws in training steps only: this is an evaluation. Ask context.training first, and "
+                "leave x as it is where that is False."
+            )
+        if not shape or shape[0] != length:
+            raise UserError(
+                f"context.uniform draws for each position, so that its shape begins with T: got {tuple(shape)} for "
+                f"{length} positions. Try context.uniform(({length}, *shape))."
+            )
+        site = self.draws.site(self.layer)
+        if each == "document":
+            return self.draws.of_documents(site, length, tuple(shape[1:]))
+        return self.draws.uniform(site, self.positions, tuple(shape[1:]))
+
+    def drop(self, x: Tensor, rate: float | None = None) -> Tensor:
+        """x (T, ...), in a training step with each number 0 at this rate and the others 1 / (1 - rate) times as large.
+
+        rate: the model's own, `model.dropout`, if left out (Srivastava et al. 2014, "Dropout"). Raises UserError
+        unless it is at least 0 and below 1.
+        """
+        rate = self.dropout if rate is None else rate
+        require("dropout", rate, at_least=0, below=1, example=0.1)
+        if not self.training or not rate:
+            return x
+        return (x * (1.0 / (1.0 - rate))).where(self.uniform(x.shape) >= rate, 0.0)
 
     def blocks(self, size: int | None) -> list[tuple[slice, slice, Context]]:
         """Blocks of at least `size` of the positions, at most eight, each with the keys that it can see.
@@ -91,6 +135,7 @@ class Context:
                 key_positions=self.key_positions[keys],
                 mask=self.mask[rows, keys],
                 ordered=False,
+                draws=self.draws and self.draws.of_rows(rows),
             )
             found.append((rows, keys, part))
         return found
@@ -142,7 +187,8 @@ class Context:
         return sequence_state.scan(self.positions, self.past.advance, step, start, xs)
 
 
-def causal_context(length: int) -> Context:
+def causal_context(length: int, draws: Draws | None = None) -> Context:
     """One document of `length` positions, each of which sees itself and what is before it."""
     positions = np.arange(length, dtype=np.int32)
-    return Context(positions, positions, np.tril(np.ones((length, length), dtype=bool)), ordered=True)
+    mask = np.tril(np.ones((length, length), dtype=bool))
+    return Context(positions, positions, mask, ordered=True, draws=draws)

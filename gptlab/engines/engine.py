@@ -83,12 +83,14 @@ class Batches:
     Position t of a document predicts tokens[t+1]; positions from `lengths` on are padding.
     population: lengths of the documents that batches are drawn from, (N,) or a sample of them; an
     engine may choose by it how it lays documents out. prepared: what the engine's `prepare` has added.
+    seed: of the run, by which components draw (see draws.py).
     """
 
     tokens: np.ndarray
     lengths: np.ndarray
     population: np.ndarray | None = None
     prepared: Any = None
+    seed: int = 0
 
 
 @dataclass

@@ -12,6 +12,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import collector_paused
 from gptlab.engines.context import Context, Through, causal_context
+from gptlab.engines.draws import Draws, key_of, threefry
 from gptlab.engines.engine import (
     CROSS_ENTROPY,
     Adapts,
@@ -30,6 +31,8 @@ from gptlab.engines.engine import (
 )
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of, grads_of
 from gptlab.errors import UserError
+
+Drawing = tuple[Any, int]  # the key of what is drawn (2,), and the step
 
 
 @dataclass(frozen=True)
@@ -110,23 +113,32 @@ class ScalarSession:
         }
         return State(values, moments, step)
 
-    def loss(self, weights: NamedArrays, tokens: Sequence[int] | np.ndarray) -> Any:
-        """The mean cross-entropy of one document, BOS included: a Value, ready for `backward()`."""
+    def loss(
+        self, weights: NamedArrays, tokens: Sequence[int] | np.ndarray, draws: Draws | None = None
+    ) -> Any:
+        """The mean cross-entropy of one document, BOS included: a Value, ready for `backward()`.
+
+        draws: of a training step; without them nothing is drawn at random.
+        """
         ids = np.asarray(tokens)
         tensors = {name: Tensor(array, self.arithmetic) for name, array in weights.items()}
-        context = causal_context(len(ids) - 1)
+        context = causal_context(len(ids) - 1, draws)
         with collector_paused():
             return self.mean(self.definition.losses(tensors, ids[:-1], ids[1:], context).data)
 
-    def batch_loss(self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray) -> Any:
-        """The mean over documents (B, T+1) of their losses."""
-        return self.mean(self.document_losses(weights, tokens, lengths))
+    def batch_loss(
+        self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None = None
+    ) -> Any:
+        """The mean over documents (B, T+1) of their losses. drawing: of the training step that it is."""
+        return self.mean(self.document_losses(weights, tokens, lengths, drawing))
 
-    def document_losses(self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def document_losses(
+        self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None = None
+    ) -> np.ndarray:
         """(B,) Values."""
         losses = [
-            self.loss(weights, row[: length + 1])
-            for row, length in zip(tokens, lengths.tolist(), strict=True)
+            self.loss(weights, row[: length + 1], drawing and Draws(np, threefry, *drawing, document))
+            for document, (row, length) in enumerate(zip(tokens, lengths.tolist(), strict=True))
         ]
         return np.array(losses, dtype=object)
 
@@ -139,11 +151,12 @@ class ScalarSession:
         losses, norms, objectives = [], [], []
         weights = trained(state.weights, self.frozen)
         params = {name: data_of(values) for name, values in weights.items()}
+        key = key_of(batches.seed)
         for tokens, lengths, rate in zip(
             batches.tokens, batches.lengths, learning_rates.tolist(), strict=True
         ):
             state.step += 1
-            objective, loss, grads = self.gradients(state, tokens, lengths)
+            objective, loss, grads = self.gradients(state, tokens, lengths, (key, state.step))
             losses.append(loss)
             objectives.append(objective)
             with np.errstate(all="ignore"):  # a loss that is not finite is the training loop's to report
@@ -159,7 +172,7 @@ class ScalarSession:
         return state, Metrics(np.array(losses), np.array(norms), np.array(objectives) if apart else None)
 
     def gradients(
-        self, state: State, tokens: np.ndarray, lengths: np.ndarray
+        self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing
     ) -> tuple[float, float, NamedArrays]:
         """The batch's objective, its loss a token, and the objective's gradient by name, frozen ones aside.
 
@@ -170,7 +183,7 @@ class ScalarSession:
             for value in values.ravel().tolist():
                 value.grad = 0.0
         with collector_paused():
-            losses = self.document_losses(weights, tokens, lengths)
+            losses = self.document_losses(weights, tokens, lengths, drawing)
             objective = self.mean(losses)
             objective.backward()
             grads = {name: grads_of(values) for name, values in trained(weights, self.frozen).items()}
@@ -183,7 +196,7 @@ class ScalarSession:
             del objective, losses
         if not self.arithmetic.ops.standard(*CROSS_ENTROPY):
             with np.errstate(all="ignore"):
-                nats, count = self.evaluate(state, tokens, lengths)
+                nats, count = self.nats(state, tokens, lengths, drawing)
             loss = nats / count
         return number, loss, grads
 
@@ -203,10 +216,17 @@ class ScalarSession:
         return State(weights, {k: dict(v) for k, v in state.optimizer.items()}, state.step)
 
     def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
+        return self.nats(state, tokens, lengths)
+
+    def nats(
+        self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None = None
+    ) -> tuple[float, int]:
+        """As `evaluate`; with `drawing`, of the model as that training step draws it."""
         weights = self.numbers(state)
         total = 0.0
-        for row, length in zip(tokens, lengths.tolist(), strict=True):
-            logits = data_of(self.definition.logits(weights, row[:length], causal_context(length)).data)
+        for document, (row, length) in enumerate(zip(tokens, lengths.tolist(), strict=True)):
+            context = causal_context(length, drawing and Draws(np, threefry, *drawing, document))
+            logits = data_of(self.definition.logits(weights, row[:length], context).data)
             shifted = logits - logits.max(axis=-1, keepdims=True)
             log_normalizers = np.log(np.exp(shifted).sum(axis=-1))
             total += float(np.sum(log_normalizers - shifted[np.arange(length), row[1 : length + 1]]))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
+from gptlab.engines.draws import key_of
 from gptlab.engines.engine import (
     Adapts,
     Batches,
@@ -168,6 +169,7 @@ class XlaSession:
                     np.int32(count),
                     slots and slots[i],
                     fixed,
+                    key_of(batches.seed),
                 )
                 # jax hands dicts back with sorted keys; the order of the names is that of `params`
                 state = State(

@@ -16,6 +16,7 @@ from jax import lax
 
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context, causal_context
+from gptlab.engines.draws import Draws
 from gptlab.engines.engine import (
     CROSS_ENTROPY,
     Adapts,
@@ -26,10 +27,12 @@ from gptlab.engines.engine import (
 from gptlab.engines.packing import stride_of
 from gptlab.engines.xla_arithmetic import XlaArithmetic, cross_entropy
 from gptlab.engines.xla_compiled import Target, compiled
+from gptlab.engines.xla_draws import mix
 from gptlab.engines.xla_layout import Layout, layout_of
 from gptlab.engines.xla_past import kept_of_each, next_logits
 
 Weights = dict[str, jax.Array]
+Drawing = tuple[Any, Any]  # the key of what is drawn (2,), and the step
 
 # Of each kind that stay: one takes some MB, and a hundred of the 65,530 memory maps that Linux gives a process,
 # which a sweep over hundreds of shapes would use up, and die of it.
@@ -58,16 +61,19 @@ def position_losses(
     return losses, cross_entropy(logits, targets)
 
 
-def shared_row(positions: Any, documents: Any) -> Context:
+def shared_row(positions: Any, documents: Any, drawing: Drawing | None = None) -> Context:
     """Of a row (W,) that documents share: where in its document each position is, and in which one; -1 for none."""
     width = len(positions)
     before = np.tril(np.ones((width, width), dtype=bool))
     # Made once: fused into each use of it, it keeps XLA from vectorizing those.
     mask = lax.optimization_barrier(before & (documents[:, None] == documents[None, :]))
-    return Context(positions, positions, mask, ordered=True)
+    draws = drawing and Draws(jnp, mix, *drawing, documents)
+    return Context(positions, positions, mask, ordered=True, draws=draws)
 
 
-def losses_of_rows(definition: Definition, arithmetic: XlaArithmetic, weights: Weights, rows: Any) -> Any:
+def losses_of_rows(
+    definition: Definition, arithmetic: XlaArithmetic, weights: Weights, rows: Any, drawing: Drawing
+) -> Any:
     """Of rows of positions the summed losses, each times its share of the objective; and the true ones, as they are.
 
     rows: tokens, targets, positions, documents, shares, each (R, W).
@@ -75,7 +81,7 @@ def losses_of_rows(definition: Definition, arithmetic: XlaArithmetic, weights: W
     named = tensors(weights, arithmetic)
 
     def row_loss(tokens: Any, targets: Any, positions: Any, documents: Any, shares: Any) -> Any:
-        context = shared_row(positions, documents)
+        context = shared_row(positions, documents, drawing)
         losses, true = position_losses(definition, named, arithmetic, tokens, targets, context)
         return jnp.sum(jnp.where(shares > 0, losses * shares, 0.0)), jnp.sum(jnp.where(shares > 0, true, 0.0))
 
@@ -84,20 +90,25 @@ def losses_of_rows(definition: Definition, arithmetic: XlaArithmetic, weights: W
 
 
 def padded_losses(
-    definition: Definition, arithmetic: XlaArithmetic, weights: Weights, tokens: jax.Array, lengths: jax.Array
+    definition: Definition,
+    arithmetic: XlaArithmetic,
+    weights: Weights,
+    tokens: jax.Array,
+    lengths: jax.Array,
+    drawing: Drawing,
 ) -> Any:
     """Of documents (B, T+1), a row each, the mean of their losses; and the sum of their true ones."""
     named = tensors(weights, arithmetic)
     length = tokens.shape[1] - 1
-    context = causal_context(length)
 
-    def document_loss(row: jax.Array, predictions: jax.Array) -> Any:
+    def document_loss(row: jax.Array, predictions: jax.Array, document: Any) -> Any:
+        context = causal_context(length, Draws(jnp, mix, *drawing, document))
         losses, true = position_losses(definition, named, arithmetic, row[:-1], row[1:], context)
         used = jnp.arange(length, dtype=jnp.int32) < predictions
         loss = jnp.sum(jnp.where(used, losses, 0.0)) / predictions.astype(losses.dtype)
         return loss, jnp.sum(jnp.where(used, true, 0.0))
 
-    means, nats = jax.vmap(document_loss)(tokens, lengths)
+    means, nats = jax.vmap(document_loss)(tokens, lengths, np.arange(len(tokens), dtype=np.int32))
     return jnp.mean(means), jnp.sum(nats)
 
 
@@ -125,24 +136,31 @@ def unpacked(slots: jax.Array, tokens: jax.Array, lengths: jax.Array, dtype: str
 def train_program(
     definition: Definition, optimizer: Any, arithmetic: XlaArithmetic, target: Target
 ) -> Callable[..., Any]:
-    """(weights, moments, step, hyper, tokens, lengths, rates, count, packed, fixed)
+    """(weights, moments, step, hyper, tokens, lengths, rates, count, packed, fixed, key)
     -> weights, moments, objectives, norms, losses.
 
     losses: nats a predicted token; None where that is what the objectives are: one document a step, true arithmetic.
-    weights: those that are trained; fixed: the others, of which no gradient is computed.
+    weights: those that are trained; fixed: the others, of which no gradient is computed. key: of what is drawn.
     Runs `count` steps, at most as many as there are rates; the rest of the outputs is 0. packed: None,
     and each document has a row; or the slots (P, R, W) and first (C + 1,) of packing.Packed.
     """
 
     def gradients(
-        layout: Layout, params: Any, fixed: Weights, tokens: jax.Array, lengths: jax.Array, passes: Any
+        layout: Layout,
+        params: Any,
+        fixed: Weights,
+        tokens: jax.Array,
+        lengths: jax.Array,
+        passes: Any,
+        drawing: Drawing,
     ) -> Any:
         """Of a step's documents (B, T+1) the objective and all nats; the gradient of the one, laid out as `params`."""
         # By matrix: a gradient through slices of one vector would take twice as long.
         weights = layout.unflatten(params)
         if passes is None:
             numbers, named = jax.value_and_grad(
-                lambda w: padded_losses(definition, arithmetic, {**fixed, **w}, tokens, lengths), has_aux=True
+                lambda w: padded_losses(definition, arithmetic, {**fixed, **w}, tokens, lengths, drawing),
+                has_aux=True,
             )(weights)
             return numbers, layout.flatten(named)
         slots, first, last = passes
@@ -150,7 +168,7 @@ def train_program(
         def one_pass(p: jax.Array, sums: Any) -> Any:
             rows = unpacked(slots[p], tokens, lengths, arithmetic.dtype)
             numbers, named = jax.value_and_grad(
-                lambda w: losses_of_rows(definition, arithmetic, {**fixed, **w}, rows), has_aux=True
+                lambda w: losses_of_rows(definition, arithmetic, {**fixed, **w}, rows, drawing), has_aux=True
             )(weights)
             return jax.tree.map(jnp.add, sums, (numbers, layout.flatten(named)))
 
@@ -169,6 +187,7 @@ def train_program(
         count: jax.Array,
         packed: Any,
         fixed: Weights | None = None,
+        key: Any = (0, 0),
     ) -> Any:
         bound = with_fields(optimizer, hyper)
         layout = layout_of(optimizer, weights)
@@ -177,10 +196,12 @@ def train_program(
         def one(i: jax.Array, carry: Any) -> Any:
             params, moments, objectives, norms, losses = carry
             passes = None if packed is None else (packed[0], packed[1][i], packed[1][i + 1])
-            (objective, nats), grads = gradients(layout, params, fixed or {}, tokens[i], lengths[i], passes)
+            number = step + i + 1
+            (objective, nats), grads = gradients(
+                layout, params, fixed or {}, tokens[i], lengths[i], passes, (key, number)
+            )
             norm = jnp.sqrt(sum(jnp.sum(g * g) for g in grads.values()))
-            number = (step + i + 1).astype(rates.dtype)
-            params, moments = bound.update(jnp, params, grads, moments, number, rates[i])
+            params, moments = bound.update(jnp, params, grads, moments, number.astype(rates.dtype), rates[i])
             if apart:
                 losses = losses.at[i].set(nats / jnp.sum(lengths[i]).astype(nats.dtype))
             return params, moments, objectives.at[i].set(objective), norms.at[i].set(norm), losses

@@ -96,7 +96,7 @@ def traced_number(step: Step, name: str, indices: tuple[int, ...]) -> Trace:
     labels = Labels()
     session = labelled_session(step.definition, SGD(), step.ops, step.fuse, labels)
     weights = {key: as_values(array) for key, array in step.weights.items()}
-    loss = session.batch_loss(weights, step.tokens, step.lengths)
+    loss = session.batch_loss(weights, step.tokens, step.lengths, step.drawing)
     loss.backward()
     number: Value = weights[name][indices]
     uses: dict[Value, list[Use]] = {number: []}
@@ -148,7 +148,7 @@ def central_difference(
     for shift in (apart, -apart):
         numbers = {key: np.array(array, dtype=float) for key, array in step.weights.items()}
         numbers[name][indices] += shift
-        losses.append(float(session.batch_loss(numbers, step.tokens, step.lengths)))
+        losses.append(float(session.batch_loss(numbers, step.tokens, step.lengths, step.drawing)))
     return (losses[0] - losses[1]) / (2 * apart)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.config.typed import Config
 from gptlab.data.tokenizers import Tokenizer
+from gptlab.engines.draws import key_of
 from gptlab.errors import UserError
 from gptlab.inspection.inspection import ids_of
 from gptlab.launch.experiment import Experiment
@@ -23,7 +24,9 @@ MOST_PARAMETERS = 2_000_000  # each is a Python object, of some 100 bytes
 
 @dataclass(frozen=True)
 class Step:
-    """weights: float64 arrays by name. tokens (B, T+1), padded, and lengths (B,): the batch of step 1."""
+    """weights: float64 arrays by name. tokens (B, T+1), padded, and lengths (B,): the batch of step 1. seed: of the
+    run, by which the step draws what is dropped out.
+    """
 
     definition: GPT | Adapted
     ops: OpTable
@@ -32,6 +35,11 @@ class Step:
     tokens: np.ndarray
     lengths: np.ndarray
     tokenizer: Tokenizer
+    seed: int = 0
+
+    @property
+    def drawing(self) -> tuple[np.ndarray, int]:
+        return key_of(self.seed), 1
 
     @property
     def documents(self) -> list[np.ndarray]:
@@ -67,4 +75,4 @@ def step_of(config: Config, registry: Registry, requested: Mapping[str, Any], te
         row = np.array(ids_of(data.tokenizer, text, definition.sizes.blockSize, data.start), dtype=np.int32)
         tokens, lengths = row[None], np.array([len(row) - 1], dtype=np.int32)
     fuse = bool(getattr(experiment.engine, "fuse", True))
-    return Step(definition, experiment.model.ops, fuse, weights, tokens, lengths, data.tokenizer)
+    return Step(definition, experiment.model.ops, fuse, weights, tokens, lengths, data.tokenizer, config.seed)

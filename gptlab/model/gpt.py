@@ -37,7 +37,8 @@ class GPT:
 
     Hashable, and all that a compiled program depends on. `weights` everywhere below are named
     Tensors, in the order of `declared_weights()`. layers: what a layer has instead of the model's own parts, with this
-    period; empty where all layers are the same.
+    period; empty where all layers are the same. dropout: the rate at which training sets to 0 what enters the first
+    layer, what attention and mlp add, and shares of attention (as GPT-2 does: Radford et al. 2019).
     """
 
     sizes: Sizes
@@ -51,6 +52,10 @@ class GPT:
     finalNorm: bool = False
     tieEmbeddings: bool = False
     layers: tuple[Changes, ...] = ()
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        require("model.dropout", self.dropout, at_least=0, below=1, example=0.1)
 
     def in_layer(self, i: int) -> GPT:
         """The model as layer i has it."""
@@ -94,9 +99,12 @@ class GPT:
     def logits(self, weights: Mapping[str, Tensor], tokens: Any, context: Context) -> Tensor:
         """(T,) token ids to (T, V) logits."""
         own = Part(weights)
-        context = replace(context, layer=None, tokens=tokens, carried=Carried())
+        draws = context.draws and context.draws.begun()
+        context = replace(
+            context, layer=None, tokens=tokens, carried=Carried(), draws=draws, dropout=self.dropout
+        )
         x = own["tokenEmbedding"].take(tokens)
-        x = self.position.embed(own, x, context.positions)
+        x = context.drop(self.position.embed(own, x, context.positions))
         x = InContext(self, context).norm(own.within("embeddingNorm"), x)
         for i in range(self.sizes.nLayer):
             here = replace(context, layer=i)

@@ -38,15 +38,15 @@ class InContext:
         return told(self._model.activation, self._context)
 
     def attend(self, weights: Part, x: Tensor, context: Context) -> Tensor:
-        """A block's attention on x (T, E)."""
+        """A block's attention on x (T, E), dropped out where the model is."""
         model = self._model
         result: Tensor = model.attention(weights.within("attention"), x, model.position, context, model.sizes)
-        return result
+        return context.drop(result)
 
     def feed(self, weights: Part, x: Tensor) -> Tensor:
-        """A block's mlp on x (T, E)."""
+        """A block's mlp on x (T, E), dropped out where the model is."""
         result: Tensor = self.mlp(weights.within("mlp"), x, self.activation)
-        return result
+        return self._context.drop(result)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)

@@ -160,7 +160,8 @@ def test_what_is_said_to_be_typed(plugins: Plugins, capfd: pytest.CaptureFixture
 TOLD = {
     "model=big": ["model has keys of its own", "model.nEmbd", "model/norm"],
     "vocab_size=100": ["tokenizer=char"],
-    "dropout=0.1": ["no dropout", "optimizer.weightDecay"],
+    "dropout=0.1": ["model.dropout=0.1"],
+    "attn_pdrop=0.1": ["model.dropout=0.1"],
     "epochs=3": ["train.numSteps"],
     "device=cuda": ["a GPU if JAX finds one", "JAX_PLATFORMS=cuda"],
     "--gpu": ["a GPU if JAX finds one", "JAX_PLATFORMS=cuda"],
