@@ -15,7 +15,7 @@ import gptlab
 
 @dataclass(frozen=True)
 class StochasticDepth:
-    """A pre-norm block that a document skips at a rate growing linearly to `rate` in the last layer (Huang et al. 2016)."""
+    """A pre-norm block that a document skips at a rate that grows to `rate` in the last layer (Huang et al. 2016)."""
 
     rate: float = 0.1
 

@@ -65,6 +65,7 @@ def found_in(
     return {check.what: check.problem for check in findings.checks}
 
 
+@pytest.mark.slow
 def test_what_draws_for_its_own_positions_draws_alike() -> None:
     assert found_in(Noisy()) == {"draws alike": ""}
 
