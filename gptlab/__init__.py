@@ -44,7 +44,7 @@ _HOMES = {
     "Weight": "gptlab.model.component",
     "Part": "gptlab.model.component",
     "Sizes": "gptlab.model.component",
-    "Context": "gptlab.engines.engine",
+    "Context": "gptlab.engines.context",
     "Position": "gptlab.model.position",
     "Schedule": "gptlab.optim.schedules",
     "require": "gptlab.errors",

@@ -22,7 +22,6 @@ from gptlab.engines.xla_programs import tensors
 from gptlab.engines.xla_settings import jax_precision
 from gptlab.model.component import Part
 from gptlab.model.gpt import GPT
-from gptlab.model.in_context import InContext
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,7 @@ class TappedBlock:
         before = len(self.arithmetic.shares)
         self.context = dataclasses.replace(context, layer=None)
         own = self.model.in_layer(context.layer)
-        x = self._tap(own.block(weights, x, InContext(own, context), context))
+        x = self._tap(own.block(weights, x, model.of(own), context))
         self.shares.append(self.arithmetic.shares[before:])
         return x
 

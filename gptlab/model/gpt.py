@@ -13,7 +13,7 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.engines.carried import Carried
 from gptlab.engines.context import Context
 from gptlab.errors import UserError, require
-from gptlab.model.component import Part, Shape, Sizes, Weight, declared, drawn
+from gptlab.model.component import Declared, Part, Shape, Sizes, Weight, declared, drawn
 from gptlab.model.in_context import InContext
 from gptlab.model.matrix import Matrix
 
@@ -80,6 +80,7 @@ class GPT:
         for i in range(sizes.nLayer):
             model = self.in_layer(i)
             weights |= declared(f"layers.{i}", model.block.weights(model))
+            weights |= declared(f"layers.{i}.activation", weights_of(model.activation, sizes))
         if self.finalNorm:
             weights |= declared("finalNorm", self.norm.weights(sizes))
         return weights
@@ -104,24 +105,31 @@ class GPT:
             context, layer=None, tokens=tokens, carried=Carried(), draws=draws, dropout=self.dropout
         )
         x = own["tokenEmbedding"].take(tokens)
-        x = context.drop(self.position.embed(own, x, context.positions))
-        x = InContext(self, context).norm(own.within("embeddingNorm"), x)
+        outside = InContext(self, context, weights)
+        x = context.drop(outside.position.embed(x, context.positions))
+        x = outside.norm(own.within("embeddingNorm"), x)
         for i in range(self.sizes.nLayer):
             here = replace(context, layer=i)
             model = self.in_layer(i)
-            x = model.block(own.within(f"layers.{i}"), x, InContext(model, here), here)
+            x = model.block(own.within(f"layers.{i}"), x, InContext(model, here, weights), here)
         return self.readout(weights, x, context)
 
     def readout(self, weights: Mapping[str, Tensor], x: Tensor, context: Context) -> Tensor:
         """The hidden state (T, E) that leaves the last block to (T, V) logits."""
         own = Part(weights)
         if self.finalNorm:
-            x = InContext(self, context).norm(own.within("finalNorm"), x)
+            x = InContext(self, context, weights).norm(own.within("finalNorm"), x)
         return x @ own["tokenEmbedding" if self.tieEmbeddings else "output"].T
 
     def losses(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Tensor:
         """(T,) token ids and the tokens that follow them to (T,) cross-entropies in nats."""
         return self.logits(weights, tokens, context).cross_entropy(targets)
+
+
+def weights_of(component: Any, sizes: Sizes) -> Declared:
+    """What it declares; an activation need not declare any."""
+    declares = getattr(component, "weights", None)
+    return {} if declares is None else declares(sizes)
 
 
 def settle_sizes(
@@ -154,5 +162,5 @@ def part_of(name: str) -> str:
     if any(word.endswith("Norm") for word in words[:-1]):
         return "norm"
     if words[0] == "layers":
-        return words[2]
+        return "mlp" if words[2] == "activation" else words[2]
     return "output" if name == "output" else "embeddings"

@@ -1,8 +1,9 @@
-"""A model as the block of one layer sees it: its components are told the context without the block's help."""
+"""A model as the block of one layer sees it: its components get what they ask for without the block's help."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,34 +14,44 @@ from gptlab.model.component import Part
 if TYPE_CHECKING:
     from gptlab.model.gpt import GPT
 
-CONTEXT = "context"  # what a component calls the argument by which it asks for it
+CONTEXT, WEIGHTS = "context", "weights"  # what a component calls the arguments by which it asks for them
 
 
 class InContext:
     """A GPT of which `norm(weights, x)`, `mlp(weights, x, activation)`, `activation(x)`, `attend` and `feed` are
-    called alike whether the component takes the context or not; otherwise the GPT.
+    called alike whatever else the component asks for; otherwise the GPT. weights: of the whole model.
     """
 
-    def __init__(self, model: GPT, context: Context):
+    def __init__(self, model: GPT, context: Context, weights: Mapping[str, Tensor]):
         self._model = model
         self._context = context
+        self._weights = weights
+
+    def of(self, model: GPT) -> InContext:
+        """Another model at the same place."""
+        return InContext(model, self._context, self._weights)
 
     @property
     def norm(self) -> Any:
-        return told(self._model.norm, self._context)
+        return told(self._model.norm, context=self._context)
 
     @property
     def mlp(self) -> Any:
-        return told(self._model.mlp, self._context)
+        return told(self._model.mlp, context=self._context)
 
     @property
     def activation(self) -> Any:
-        return told(self._model.activation, self._context)
+        own = Part(self._weights, f"layers.{self._context.layer}.activation")
+        return told(self._model.activation, context=self._context, weights=own)
+
+    @property
+    def position(self) -> Any:
+        return Placed(self._model.position, self._context, Part(self._weights))
 
     def attend(self, weights: Part, x: Tensor, context: Context) -> Tensor:
         """A block's attention on x (T, E), dropped out where the model is."""
         model = self._model
-        result: Tensor = model.attention(weights.within("attention"), x, model.position, context, model.sizes)
+        result: Tensor = model.attention(weights.within("attention"), x, self.position, context, model.sizes)
         return context.drop(result)
 
     def feed(self, weights: Part, x: Tensor) -> Tensor:
@@ -53,36 +64,77 @@ class InContext:
 
 
 class Told:
-    """A component that takes the context, with the context; otherwise as it was."""
+    """A component with what it asks for; otherwise as it was."""
 
-    def __init__(self, component: Any, context: Context):
+    def __init__(self, component: Any, given: Mapping[str, Any]):
         self._component = component
-        self._context = context
+        self._given = given
 
     def __call__(self, *arguments: Any) -> Any:
-        return self._component(*arguments, context=self._context)
+        return self._component(*arguments, **self._given)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._component, name)
 
 
-def told(component: Any, context: Context) -> Any:
-    """The component as it is called without a context."""
-    return Told(component, context) if takes_context(component) else component
+class Placed:
+    """A position component of which `embed(x, positions)`, `rotate` and `bias` are called alike whatever else each
+    of them asks for; otherwise the component.
+    """
+
+    def __init__(self, component: Any, context: Context, weights: Part):
+        self._component = component
+        self._given = {CONTEXT: context, WEIGHTS: weights}
+
+    def embed(self, x: Tensor, positions: Any) -> Tensor:
+        weights = self._given[WEIGHTS]
+        found: Tensor = self._component.embed(weights, x, positions, **self._asked("embed", CONTEXT))
+        return found
+
+    def rotate(self, heads: Tensor, positions: Any, config: Any) -> Tensor:
+        found: Tensor = self._component.rotate(
+            heads, positions, config, **self._asked("rotate", *self._given)
+        )
+        return found
+
+    def bias(self, scores: Tensor, positions: Any, key_positions: Any) -> Tensor:
+        found: Tensor = self._component.bias(
+            scores, positions, key_positions, **self._asked("bias", *self._given)
+        )
+        return found
+
+    def _asked(self, method: str, *names: str) -> dict[str, Any]:
+        kind: Any = type(inspect.unwrap(self._component))
+        asked = named_in_class(kind, method)
+        return {name: self._given[name] for name in names if name in asked}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._component, name)
+
+
+def told(component: Any, **offered: Any) -> Any:
+    """The component as it is called without what it asks for."""
+    asked = asks_for(component)
+    given = {name: value for name, value in offered.items() if name in asked}
+    return Told(component, given) if given else component
 
 
 def takes_context(component: Any) -> bool:
     """Whether a call of it has an argument `context`; of what is in a wrapper with `__wrapped__`, what is in there."""
+    return CONTEXT in asks_for(component)
+
+
+def asks_for(component: Any) -> frozenset[str]:
+    """The names of a call's arguments."""
     inner = inspect.unwrap(component)
     kind: Any = type(inner)
-    return has_context(inner) if inspect.isroutine(inner) else calls_take_context(kind)
+    return named(inner) if inspect.isroutine(inner) else named_in_class(kind, "__call__")
 
 
 @cache
-def calls_take_context(component: Any) -> bool:
-    """Of a class."""
-    return has_context(component.__call__)
+def named_in_class(component: Any, method: str) -> frozenset[str]:
+    return named(getattr(component, method))
 
 
-def has_context(function: Any) -> bool:
-    return CONTEXT in inspect.signature(function).parameters
+def named(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)

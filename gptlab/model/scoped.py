@@ -30,10 +30,10 @@ class Scoped:
         with self._scope(place) if place else nullcontext():
             return self._component(*arguments, **context)
 
-    def embed(self, *arguments: Any) -> Any:
+    def embed(self, *arguments: Any, **asked: Any) -> Any:
         """Of a position component."""
         with self._scope(EMBEDDINGS):
-            return self._component.embed(*arguments)
+            return self._component.embed(*arguments, **asked)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._component, name)

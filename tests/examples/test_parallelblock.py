@@ -32,7 +32,7 @@ def test_it_is_gpt_js_formula():
     x = np.random.default_rng(0).normal(size=(5, 8))
     context = causal_context(5)
     layer = Part(tensors, "layers.0")
-    y = gpt.block(layer, Tensor(arrays.constant(x), arrays), InContext(gpt, context), context)
+    y = gpt.block(layer, Tensor(arrays.constant(x), arrays), InContext(gpt, context, tensors), context)
 
     w = {name.removeprefix("layers.0."): array for name, array in numbers.items()}
     normed = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5) * w["norm.scale"]

@@ -18,6 +18,7 @@ from gptlab.errors import UserError
 from gptlab.inspection.tapped import look
 from gptlab.model.gpt import GPT
 from gptlab.model.in_context import takes_context
+from gptlab.model.position import Position
 from gptlab.model.summary import summarize
 from gptlab.model.trial import Named, try_shapes
 from gptlab.optim.optimizers import SGD
@@ -201,3 +202,34 @@ def test_a_model_by_hand_takes_a_function_that_asks():
         vocabSize=5, activation=lambda x, context: x.apply("relu") * float(context.layer)
     )
     assert np.isfinite(model.logits([4, 1, 2])).all()
+
+
+@dataclass(frozen=True)
+class Asking(Position):
+    """Each of its methods asks for all that there is."""
+
+    def weights(self, config):
+        return {"turn": (config.headDim,), "slope": (1,)}
+
+    def embed(self, weights, x, positions, context):
+        assert context.layer is None and len(context.tokens) == len(positions)
+        return x + weights.slope
+
+    def rotate(self, heads, positions, config, context, weights):
+        return heads * weights.turn * (1.0 + context.layer)
+
+    def bias(self, scores, positions, key_positions, weights, context):
+        return scores - weights["slope"] * float(context.layer)
+
+
+def test_a_position_has_weights_and_the_context_in_all_that_it_does():
+    gpt = make_gpt(position=Asking(), initStd=0.5)
+    scalar = trained(ScalarEngine(), gpt, 3)
+    assert_same_run(trained(XlaEngine("float64"), gpt, 3), scalar)
+    start = gpt.initial_weights(0)
+    assert all(np.abs(scalar[0].weights[name] - start[name]).min() > 0 for name in ("turn", "slope"))
+    seen = look(gpt, OpTable(), start, np.arange(4), np.arange(1, 5))
+    session = ScalarEngine().session(gpt, SGD(), OpTable())
+    np.testing.assert_allclose(
+        seen.logits, session.logits(session.init(start, {}), np.arange(4)), rtol=1e-9, atol=1e-12
+    )
