@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gptlab.data.tokenizers import Tokenizer as Tokenizer
     from gptlab.data.tokenizers import Vocabulary as Vocabulary
     from gptlab.engines.context import Context as Context
+    from gptlab.engines.engine import Engine as Engine
+    from gptlab.engines.engine import Optimizer as Optimizer
     from gptlab.errors import TrainingStopped as TrainingStopped
     from gptlab.errors import UserError as UserError
     from gptlab.errors import require as require
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from gptlab.model.component import Part as Part
     from gptlab.model.component import Sizes as Sizes
     from gptlab.model.component import Weight as Weight
+    from gptlab.model.contracts import MLP as MLP
+    from gptlab.model.contracts import Activation as Activation
+    from gptlab.model.contracts import Attention as Attention
+    from gptlab.model.contracts import Block as Block
+    from gptlab.model.contracts import Norm as Norm
     from gptlab.model.model import Model as Model
     from gptlab.model.position import Position as Position
     from gptlab.optim.schedules import Schedule as Schedule
@@ -46,6 +53,13 @@ _HOMES = {
     "Sizes": "gptlab.model.component",
     "Context": "gptlab.engines.context",
     "Position": "gptlab.model.position",
+    "Attention": "gptlab.model.contracts",
+    "MLP": "gptlab.model.contracts",
+    "Norm": "gptlab.model.contracts",
+    "Activation": "gptlab.model.contracts",
+    "Block": "gptlab.model.contracts",
+    "Optimizer": "gptlab.engines.engine",
+    "Engine": "gptlab.engines.engine",
     "Schedule": "gptlab.optim.schedules",
     "require": "gptlab.errors",
     # writing a source of data

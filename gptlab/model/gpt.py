@@ -14,8 +14,10 @@ from gptlab.engines.carried import Carried
 from gptlab.engines.context import Context
 from gptlab.errors import UserError, require
 from gptlab.model.component import Declared, Part, Shape, Sizes, Weight, declared, drawn
+from gptlab.model.contracts import MLP, Activation, Attention, Block, Norm
 from gptlab.model.in_context import InContext
 from gptlab.model.matrix import Matrix
+from gptlab.model.position import Position
 
 NEAR = 1000  # numbers of heads, up and down, among which another is looked for
 # What the model of a few sizes is made of.
@@ -42,12 +44,12 @@ class GPT:
     """
 
     sizes: Sizes
-    attention: Any
-    mlp: Any
-    norm: Any
-    activation: Any
-    position: Any
-    block: Any
+    attention: Attention
+    mlp: MLP
+    norm: Norm
+    activation: Activation
+    position: Position
+    block: Block
     initStd: float = 0.08
     finalNorm: bool = False
     tieEmbeddings: bool = False

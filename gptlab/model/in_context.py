@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context
 from gptlab.model.component import Part
+from gptlab.model.contracts import MLP, Activation, Norm
 
 if TYPE_CHECKING:
     from gptlab.model.gpt import GPT
@@ -32,32 +33,34 @@ class InContext:
         return InContext(model, self._context, self._weights)
 
     @property
-    def norm(self) -> Any:
-        return told(self._model.norm, context=self._context)
+    def norm(self) -> Norm:
+        norm: Norm = told(self._model.norm, context=self._context)
+        return norm
 
     @property
-    def mlp(self) -> Any:
-        return told(self._model.mlp, context=self._context)
+    def mlp(self) -> MLP:
+        mlp: MLP = told(self._model.mlp, context=self._context)
+        return mlp
 
     @property
-    def activation(self) -> Any:
+    def activation(self) -> Activation:
         own = Part(self._weights, f"layers.{self._context.layer}.activation")
-        return told(self._model.activation, context=self._context, weights=own)
+        activation: Activation = told(self._model.activation, context=self._context, weights=own)
+        return activation
 
     @property
-    def position(self) -> Any:
+    def position(self) -> Placed:
         return Placed(self._model.position, self._context, Part(self._weights))
 
     def attend(self, weights: Part, x: Tensor, context: Context) -> Tensor:
         """A block's attention on x (T, E), dropped out where the model is."""
         model = self._model
-        result: Tensor = model.attention(weights.within("attention"), x, self.position, context, model.sizes)
-        return context.drop(result)
+        position: Any = self.position
+        return context.drop(model.attention(weights.within("attention"), x, position, context, model.sizes))
 
     def feed(self, weights: Part, x: Tensor) -> Tensor:
         """A block's mlp on x (T, E), dropped out where the model is."""
-        result: Tensor = self.mlp(weights.within("mlp"), x, self.activation)
-        return self._context.drop(result)
+        return self._context.drop(self.mlp(weights.within("mlp"), x, self.activation))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)

@@ -55,6 +55,7 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         "op halfmul",
         "op sine",
         "activation swish",
+        "activation noisyrelu",
         "norm depthscaled",
         "attention elman",
         "optimizer signsgd",
