@@ -132,13 +132,6 @@ class Session(Protocol):
         """The engine's own state from numpy arrays, e.g. of a checkpoint that another engine wrote."""
         ...
 
-    def prepare(self, batches: Batches) -> Batches:
-        """The batches with what `train` would first work out of them as `prepared`; `train` takes either.
-
-        Called by another thread while `train` runs. An engine may leave it out.
-        """
-        ...
-
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
         """As many steps as `batches` holds. The state that came in must not be used again."""
         ...
@@ -175,6 +168,27 @@ class Session(Protocol):
         follows position t; the prompt's own tokens at the first P-1. What comes after a BOS is
         meaningless.
         """
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """What a Session may have besides: work on the batches to come, while the present ones are trained on."""
+
+    def prepare(self, batches: Batches) -> Batches:
+        """The batches with what `train` would first work out of them as `prepared`; `train` takes either.
+
+        Called by another thread while `train` runs.
+        """
+        ...
+
+
+@runtime_checkable
+class EvaluatesEach(Protocol):
+    """What a Session may have besides: an evaluation that tells documents apart, all of them in one call."""
+
+    def document_nats(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """(N,) what `evaluate` sums: the cross-entropy of each document over its predictions."""
         ...
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from gptlab.data.documents import Documents
-from gptlab.engines.engine import Session, State
+from gptlab.engines.engine import EvaluatesEach, Session, State
 
 
 def document_nats(session: Session, state: State, documents: Documents) -> np.ndarray:
     """(N,) the cross-entropy of each document, summed over its predictions, as `session.evaluate` sums them all."""
     tokens, lengths = documents.tokens, documents.lengths
-    own = getattr(session, "document_nats", None)  # of one that has them at once
-    if own is not None:
-        return np.asarray(own(state, tokens, lengths), dtype=np.float64)
+    if isinstance(session, EvaluatesEach):
+        return np.asarray(session.document_nats(state, tokens, lengths), dtype=np.float64)
     found = np.empty(len(lengths))
     for at, (row, length) in enumerate(zip(tokens, lengths.tolist(), strict=True)):
         # All of one length: a model that is compiled is so once. What stands behind a document is not seen by it.

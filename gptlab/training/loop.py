@@ -12,7 +12,7 @@ import numpy as np
 
 from gptlab.data.batches import Ahead, Epochs
 from gptlab.data.documents import Documents
-from gptlab.engines.engine import Batches, Metrics, Session, State
+from gptlab.engines.engine import Batches, Metrics, Prepares, Session, State
 from gptlab.errors import TrainingStopped
 from gptlab.training.divergence import advice
 from gptlab.training.smoothing import SMOOTHED, SmoothedLoss
@@ -162,8 +162,7 @@ class Training:
     def prepared(self, start: int, steps: int) -> Batches:
         """The batches of steps start+1 ... start+steps, as ready as the engine can have them."""
         batches = self.epochs.chunk(start, steps)
-        prepare = getattr(self.session, "prepare", None)  # a plugin's engine may have nothing to prepare
-        return batches if prepare is None else prepare(batches)
+        return self.session.prepare(batches) if isinstance(self.session, Prepares) else batches
 
     def steps_from(self, step: int, size: int) -> int:
         """At most `size`: a chunk must end at the next evaluation, checkpoint or inspection, and at the end."""
