@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gptlab.model.contracts import Attention as Attention
     from gptlab.model.contracts import Block as Block
     from gptlab.model.contracts import Norm as Norm
+    from gptlab.model.init import Init as Init
     from gptlab.model.model import Model as Model
     from gptlab.model.position import Position as Position
     from gptlab.optim.schedules import Schedule as Schedule
@@ -51,6 +52,7 @@ _HOMES = {
     "Weight": "gptlab.model.component",
     "Part": "gptlab.model.component",
     "Sizes": "gptlab.model.component",
+    "Init": "gptlab.model.init",
     "Context": "gptlab.engines.context",
     "Position": "gptlab.model.position",
     "Attention": "gptlab.model.contracts",

@@ -58,8 +58,10 @@ class Architecture:
             tieEmbeddings=model.tieEmbeddings,
             dropout=model.dropout,
             layers=changes_of(model, registry),
+            init=build(registry, "init", init_chosen(model)),
         )
         check_weights_fit(definition)
+        check_init(definition)
         table = op_table(ops, registry)
         applied = try_shapes(definition, table)  # what does not fit is found here, not in step 1
         return cls(definition, table, tuple(name for name in applied if name not in BUILTIN_OPS))
@@ -70,6 +72,18 @@ class Architecture:
         definition = replace(self.definition, sizes=sizes)
         check_weights_fit(definition)
         return replace(self, definition=definition)
+
+
+def init_chosen(model: ModelConfig) -> Chosen:
+    """`normal` for a run from before there were others."""
+    return model.init if isinstance(model.init, Chosen) else Chosen(name="normal")
+
+
+def check_init(definition: GPT) -> None:
+    """Raises UserError for an init that is not for this model."""
+    shapes = definition.shapes
+    definition.init.zeroed(shapes)
+    definition.init.rates(shapes)
 
 
 def op_table(chosen: Mapping[str, str | Op], registry: Registry) -> OpTable:
@@ -127,8 +141,9 @@ def create_model(
 
     engine: a name, or an engine. ops: replacements by slot, `{"mul": "halfmul"}`, names or ops.
     registry: where names are looked up; by default what `load_plugins` finds. Further keywords are a
-    component by its kind (`norm="layernorm"`, or an instance) and `initStd`, `finalNorm`, `tieEmbeddings`, `dropout`;
-    and `layers`, the components of each layer by kind where it has others: `[{"attention": "none"}, {}]`.
+    component by its kind (`norm="layernorm"`, or an instance), `init` likewise; `initStd`, `finalNorm`,
+    `tieEmbeddings`, `dropout`; and `layers`, the components of each layer by kind where it has others:
+    `[{"attention": "none"}, {}]`.
 
     Raises UserError for unknown names, for sizes that do not fit, and for a component that the engine cannot run.
 
@@ -147,8 +162,10 @@ def create_model(
     if entries is not None:
         check_length("layers", entries, nLayer)
     layers = made(entries or (), lambda kind, part: named(registry, kind, part))
-    definition = GPT(sizes, **parts, **changes, layers=layers)
+    init = named(registry, "init", changes.pop("init", "normal"))
+    definition = GPT(sizes, **parts, **changes, layers=layers, init=init)
     check_weights_fit(definition)
+    check_init(definition)
     table = op_table(ops or {}, registry)
     runs_on = named(registry, "engine", engine)
     own = next(

@@ -77,6 +77,7 @@ GROUPS = {
     "model/attention": "attention attn attention_type",
     "model/mlp": "mlp ffn",
     "model/block": "block",
+    "model/init": "init initialization weight_init initializer init_type",
 }
 
 # What is not here, and what there is in its place.

@@ -70,6 +70,7 @@ class ModelConfig:
     position: Component = MISSING
     block: Component = MISSING
     adapter: Component = MISSING
+    init: Component = MISSING
 
 
 @dataclass

@@ -10,7 +10,13 @@ from gptlab.errors import UserError
 from gptlab.model.gpt import STANDARD
 from gptlab.plugins.registry import OWN, Registry, build
 
-MODEL = {"initStd": 0.08, "finalNorm": False, "tieEmbeddings": False, "adapter": {"name": "none"}}
+MODEL = {
+    "initStd": 0.08,
+    "finalNorm": False,
+    "tieEmbeddings": False,
+    "adapter": {"name": "none"},
+    "init": {"name": "normal"},
+}
 Shape = tuple[int, int]
 
 

@@ -130,10 +130,8 @@ def starting_weights(
 def taken_model(own: ModelConfig, theirs: Mapping[str, Any], registry: Registry) -> ModelConfig:
     """The source's `model`, with the run's own adapter; what it does not mention is the run's, or at its default."""
     parts = {kind: filled(kind, theirs[kind], registry) for kind in COMPONENT_KINDS}
-    alike = {
-        "layers": None,
-        "pattern": None,
-    }  # of a run from before there were layers with parts of their own
+    # Of a run from before there were layers with parts of their own, and other inits.
+    alike = {"layers": None, "pattern": None, "init": filled("init", {"name": "normal"}, registry)}
     return typed(ModelConfig, {**vars(own), **alike, **theirs, **parts, "adapter": own.adapter})
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gptlab import strict_json
-from gptlab.assembly.architecture import Architecture, engine_and_optimizer
+from gptlab.assembly.architecture import Architecture, engine_and_optimizer, init_chosen
 from gptlab.assembly.data import Data, data_of
 from gptlab.assembly.layers import chosen_parts
 from gptlab.config.schema import check_values
@@ -22,6 +22,7 @@ from gptlab.finetuning.start import Start, beginning_of
 from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.gpt import GPT
 from gptlab.model.memory import check_batch_fits
+from gptlab.optim.rates import rates_by_name
 from gptlab.plugins.registry import GROUPS, OWN, Registry, build
 from gptlab.runs import resuming
 from gptlab.runs.checkpoint.folder import Checkpoint
@@ -53,6 +54,8 @@ class Experiment:
         self.engine, self.optimizer = engine_and_optimizer(
             config.engine, config.optimizer, components, registry
         )
+        definition = self.model.definition
+        self.optimizer = rates_by_name(self.optimizer, definition.init.rates(definition.shapes))
         self.plan = self._plan()
         self.sampling = self._sampling()
         self._dataset = build(registry, "dataset", config.data)
@@ -189,6 +192,7 @@ class Experiment:
         config = self.config
         selected = [("op", name) for name in (*config.ops.values(), *self.model.applied)]
         parts = [*chosen_parts(config.model), ("adapter", config.model.adapter)]
+        parts += [("init", init_chosen(config.model))]
         selected += [(kind, chosen.name) for kind, chosen in parts]
         selected += [
             (kind, getattr(config, group).name) for kind, group in GROUPS.items() if "/" not in group

@@ -13,8 +13,9 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context
 from gptlab.errors import UserError
 from gptlab.model.adapter import Adapter, beginning, unmatched
-from gptlab.model.component import Shape, Sizes, Weight, drawn
+from gptlab.model.component import Shape, Sizes, Weight
 from gptlab.model.gpt import GPT
+from gptlab.model.init import drawn
 from gptlab.model.matrix import Matrix
 
 

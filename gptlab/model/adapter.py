@@ -109,12 +109,14 @@ def parts_of(names: Sequence[str], within: bool) -> list[str]:
     return sorted(found, key=lambda part: part.count("."))
 
 
-def unmatched(key: str, given: str, names: Sequence[str], within: bool = False) -> UserError:
+def unmatched(
+    key: str, given: str, names: Sequence[str], within: bool = False, of: str = "matrix"
+) -> UserError:
     """The error for a part of `key` that no weight's name fits."""
     known = parts_of(names, within)
     close = nearest(given, known)
     guess = f"Did you mean {' or '.join(close)}? " if close else ""
-    where = "a matrix, or a part of its name between dots" if within else "a matrix, or how its name begins"
+    where = f"a {of}, or " + ("a part of its name between dots" if within else "how its name begins")
     listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     return UserError(
         f"each of {key} must be {where}: got '{given}', which is none. {guess}There are {listed}."

@@ -6,7 +6,7 @@ import numpy as np
 
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context
-from gptlab.errors import UserError
+from gptlab.errors import UserError, require
 from gptlab.model.component import Declared, Sizes, Weights
 from gptlab.model.position import Position
 
@@ -16,10 +16,15 @@ class CausalAttention:
     """output · softmax(q·k / √headDim + mask) · v over nHead heads (Vaswani et al. 2017).
 
     nKVHead: heads of keys and values, shared by groups of query heads (Ainslie et al. 2023,
-    "GQA"; 1 is multi-query attention); by default one for each query head.
+    "GQA"; 1 is multi-query attention); by default one for each query head. scalePower: scores are q·k divided by
+    headDim to this power: 0.5, or 1 where headDim grows with the width under muP (Yang et al. 2022).
     """
 
     nKVHead: int | None = None
+    scalePower: float = 0.5
+
+    def __post_init__(self) -> None:
+        require("model.attention.scalePower", self.scalePower, at_least=0, at_most=1, example=0.5)
 
     def heads(self, config: Sizes) -> int:
         """Heads of keys and values. Raises UserError if they do not divide nHead."""
@@ -54,6 +59,7 @@ class CausalAttention:
             value.reshape(-1, shared, dim),
             position,
             config,
+            None if self.scalePower == 0.5 else dim**-self.scalePower,
         )
         return heads_THD.reshape(-1, config.nHead * dim) @ weights["output"].T
 

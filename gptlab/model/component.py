@@ -6,11 +6,9 @@ H heads, D headDim, V vocabSize.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from gptlab.autograd.tensor import Tensor
 from gptlab.errors import UserError, unknown_name
@@ -22,12 +20,16 @@ Shape = tuple[int, ...]
 class Weight:
     """A weight matrix to be: its shape, and how its entries start.
 
-    Entries are drawn from N(mean, std²); `std=None` means the model's `initStd`.
+    Entries are drawn from N(mean, std²); with `std=None` they are mean plus what the model's init says (`model/init`;
+    by default N(0, initStd²)). init: a start of its own, `(name, weight, generator) -> array` as `Init.start` is, to
+    which the mean is added. residual: whether it is what its layer adds by; by default if its name ends in `output`.
     """
 
     shape: Shape
     mean: float = 0.0
     std: float | None = None
+    init: Callable[..., Any] | None = None
+    residual: bool | None = None
 
 
 Weights = Mapping[str, Tensor]
@@ -106,14 +108,3 @@ def declared(prefix: str, weights: Declared) -> dict[str, Weight]:
             raise UserError(f"the weight {full} must have positive whole sizes, got shape {made.shape}.")
         result[full] = made
     return result
-
-
-def drawn(weights: Mapping[str, Weight], initStd: float, seed: tuple[int, int]) -> dict[str, np.ndarray]:
-    """float64 arrays by name, each drawn from a stream of its own, keyed by seed and full name: two models that
-    differ in one part begin alike in all others, and what differs in their losses is not the luck of the draw."""
-    return {
-        name: weight.mean
-        + np.random.default_rng([*seed, int.from_bytes(name.encode(), "big")]).standard_normal(weight.shape)
-        * (initStd if weight.std is None else weight.std)
-        for name, weight in weights.items()
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.engines.carried import Carried
 from gptlab.engines.context import Context
 from gptlab.errors import UserError, require
-from gptlab.model.component import Declared, Part, Shape, Sizes, Weight, declared, drawn
+from gptlab.model.component import Declared, Part, Shape, Sizes, Weight, declared
 from gptlab.model.contracts import MLP, Activation, Attention, Block, Norm
 from gptlab.model.in_context import InContext
+from gptlab.model.init import Init, Normal, drawn
 from gptlab.model.matrix import Matrix
 from gptlab.model.position import Position
 
@@ -55,6 +56,8 @@ class GPT:
     tieEmbeddings: bool = False
     layers: tuple[Changes, ...] = ()
     dropout: float = 0.0
+    # Not compared: no program depends on how weights have started.
+    init: Init = field(default_factory=Normal, compare=False)
 
     def __post_init__(self) -> None:
         require("model.dropout", self.dropout, at_least=0, below=1, example=0.1)
@@ -93,7 +96,7 @@ class GPT:
 
     def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
         """float64 arrays by name."""
-        return drawn(self.declared_weights(), self.initStd, (seed, 0))
+        return drawn(self.declared_weights(), self.initStd, (seed, 0), self.init, self.sizes)
 
     def matrices(self) -> list[Matrix]:
         """The parameter table, a row a weight."""

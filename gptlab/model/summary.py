@@ -12,6 +12,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.engines.engine import Frozen
 from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT, LAYER_KINDS
+from gptlab.model.init import Normal
 from gptlab.model.matrix import Matrix
 from gptlab.model.model import with_changes
 from gptlab.model.scoped import ADAPTER, LOSS, part_of_weight, scoped
@@ -45,6 +46,7 @@ class Summary:
     the backward pass needs of batchSize such documents, before XLA computes some of them again. Bytes are
     those of `dtype`, the optimizer's by the name of what it keeps. at_least: a loop's turns are unknown.
     layers: where layers have parts of their own, of each layer what it is made of; equal for those that are the same.
+    init: how weights start, where that is not the standard.
     """
 
     parts: tuple[PartSummary, ...]
@@ -57,6 +59,7 @@ class Summary:
     trained: int  # parameters
     at_least: bool = False
     layers: tuple[str, ...] = ()
+    init: str = ""
 
     @property
     def parameters(self) -> int:
@@ -103,6 +106,7 @@ def summarize(
     begin()
     from gptlab.engines.xla_costs import initial, model_costs, scope, update_costs
 
+    base = definition.base if isinstance(definition, Adapted) else definition
     matrices = [replace(m, trainable=m.name not in frozen) for m in definition.matrices()]
     positions = definition.sizes.blockSize
     shapes = {matrix.name: matrix.shape for matrix in matrices}
@@ -136,7 +140,8 @@ def summarize(
         optimizer={key: bytes_of(arrays) for key, arrays in state.items()},
         trained=sum(int(np.prod(shape)) for shape in trained.values()),
         at_least=forward.at_least or training.at_least or update.at_least,
-        layers=layers_of(definition.base if isinstance(definition, Adapted) else definition),
+        layers=layers_of(base),
+        init="" if base.init == Normal() else with_changes(base.init),
     )
 
 

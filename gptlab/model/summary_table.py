@@ -132,6 +132,7 @@ def facts(summary: Summary, numSteps: int | None) -> Table:
         f"memory, {summary.dtype}": f"{size(memory['weights'])} weights, {size(memory['gradients'])} gradients, "
         f"{size(memory['optimizer'])} optimizer{state}, {size(memory['activations'])} activations: "
         f"{size(sum(memory.values()))}",
+        **({"init": summary.init} if summary.init else {}),
         "": "",
         "forward, training": "floating-point operations a token of a document of "
         f"{summary.positions:,} positions; a multiply-add is two",

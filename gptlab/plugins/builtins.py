@@ -13,6 +13,7 @@ from gptlab.model.activation import Gelu, Identity, Relu, Silu, Tanh
 from gptlab.model.adapter import Adapter, LoRA, NoAdapter
 from gptlab.model.attention import CausalAttention, NoAttention
 from gptlab.model.block import PreNorm
+from gptlab.model.init import FanIn, MuP, Normal, Orthogonal, Scaled
 from gptlab.model.mlp import MLP, NoMLP, SwiGLU
 from gptlab.model.norm import LayerNorm, NoNorm, RMSNorm
 from gptlab.model.position import Learned, NoPosition, Position, Rope
@@ -62,6 +63,15 @@ def gptlab_register_components(register: Register) -> None:
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
+
+
+@hookimpl
+def gptlab_register_inits(register: Register) -> None:
+    register("normal", Normal)
+    register("scaled", Scaled)
+    register("fanIn", FanIn)
+    register("orthogonal", Orthogonal)
+    register("mup", MuP)
 
 
 @hookimpl

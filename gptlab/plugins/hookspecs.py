@@ -24,6 +24,11 @@ def gptlab_register_components(register: Callable[..., None]) -> None:
 
 
 @hookspec
+def gptlab_register_inits(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a `gptlab.Init`, whose `start(name, weight, generator)` gives a weight's entries."""
+
+
+@hookspec
 def gptlab_register_optimizers(register: Callable[..., None]) -> None:
     """Call `register(name, cls)`: a frozen dataclass with `init` and `update`."""
 

@@ -11,7 +11,7 @@ OWN = "gptlab"  # the owner of the built-in names
 COMPONENT_KINDS = ("activation", "norm", "mlp", "attention", "position", "block")
 # The config group in which a component of each kind is selected.
 GROUPS = {
-    **{kind: f"model/{kind}" for kind in (*COMPONENT_KINDS, "adapter")},
+    **{kind: f"model/{kind}" for kind in (*COMPONENT_KINDS, "adapter", "init")},
     **{kind: kind for kind in ("optimizer", "schedule", "tokenizer", "engine", "tracking")},
     "dataset": "data",
 }

@@ -168,6 +168,7 @@ ROOMS = {
         "finetuning",
         "inspection",
         "model",
+        "optim",
         "plugins",
         "runs",
         "statistics",
