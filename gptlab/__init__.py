@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from gptlab.plugins.hookspecs import hookimpl as hookimpl
     from gptlab.plugins.registry import Registry as Registry
     from gptlab.runs.run import Run as Run
+    from gptlab.training.samplers import Sampler as Sampler
 
 # The public names, each with the module that it is in.
 _HOMES = {
@@ -63,6 +64,7 @@ _HOMES = {
     "Optimizer": "gptlab.engines.engine",
     "Engine": "gptlab.engines.engine",
     "Schedule": "gptlab.optim.schedules",
+    "Sampler": "gptlab.training.samplers",
     "require": "gptlab.errors",
     # writing a source of data
     "Dataset": "gptlab.data.datasets",

@@ -100,6 +100,7 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
         "engine": partial(rules.check_an_engine, registry),
         "optimizer": rules.check_an_optimizer,
         "schedule": rules.check_a_schedule,
+        "sampler": starts.check_a_sampler,
         "tokenizer": rules.check_a_tokenizer,
         "dataset": rules.check_a_dataset,
         "tracking": rules.check_a_tracking,

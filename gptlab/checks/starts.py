@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
-from gptlab.checks.check import Findings
+from gptlab.checks.check import Findings, difference
 from gptlab.checks.models import small_model
 from gptlab.checks.trials import ScalarTrial
+from gptlab.engines.engine import takes_seen
+from gptlab.engines.xla_settings import jax_precision
 from gptlab.model.init import Init
 from gptlab.plugins.registry import Registry
+from gptlab.training.samplers import Sampler, chooser_of
 
+VOCABULARY = 11
 TOKENS = np.array([10, 3, 1, 4, 0, 10])
 
 
@@ -56,3 +63,44 @@ def check_an_init(registry: Registry, init: Any, findings: Findings) -> None:
 def unlike(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> list[str]:
     """The weights of the first that are not the same to the bit in the second."""
     return [name for name, array in one.items() if array.tobytes() != other[name].tobytes()]
+
+
+def check_a_sampler(sampler: Any, findings: Findings) -> None:
+    with findings.trying("is a Sampler") as fails:
+        if not isinstance(sampler, Sampler):
+            fails("it must be a gptlab.Sampler: class NAME(gptlab.Sampler)")
+    if not findings.checks[-1].passed:
+        return
+    choose, settings = chooser_of(sampler, 1.0)
+    cases = list(drawing_cases(takes_seen(choose)))
+    drawn: list[int] = []
+    with findings.trying("draws a token of the vocabulary") as fails:
+        for logits, *known in cases:
+            token = np.asarray(choose(np, logits, *known, **settings))
+            if token.shape or not np.issubdtype(token.dtype, np.integer) or not 0 <= token < len(logits):
+                fails(f"of {len(logits)} tokens it drew {token}")
+            else:
+                drawn.append(int(token))
+    if not findings.checks[-1].passed:
+        return
+    with findings.trying("engines agree") as fails, jax_precision("float64"):
+        columns = [np.array(column) for column in zip(*cases, strict=True)]
+        # The fields are inputs of the program, as they are when it generates.
+        compiled = jax.jit(lambda given, *all_: jax.vmap(lambda *case: choose(jnp, *case, **given))(*all_))
+        if problem := difference(
+            compiled({k: jnp.asarray(v) for k, v in settings.items()}, *columns), drawn, 0.0
+        ):
+            fails(f"what jax and numpy draw differs {problem}")
+    with findings.trying("the same twice") as fails:
+        if [int(choose(np, *case, **settings)) for case in cases] != drawn:
+            fails("the same number draws another token: draw by `uniform` alone, and keep nothing")
+
+
+def drawing_cases(with_seen: bool) -> Iterator[tuple[Any, ...]]:
+    """logits (V,), a number in [0, 1), and how often each token is there already, from flat to certain."""
+    generator = np.random.default_rng(0)
+    for scale in (0.0, 0.3, 3.0, 30.0, 1e4):
+        for uniform in (0.0, *generator.random(18), np.nextafter(1.0, 0.0)):
+            logits, seen = generator.normal(size=VOCABULARY) * scale, generator.integers(0, 3, VOCABULARY)
+            seen[-1] = 0
+            yield (logits, uniform, seen) if with_seen else (logits, uniform)

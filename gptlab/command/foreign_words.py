@@ -57,6 +57,8 @@ KEYS = {
     "run": "model_path checkpoint checkpoint_path ckpt ckpt_path out_dir model",
     "n": "num_samples n_samples num_return_sequences count samples",
     "temperature": "temp",
+    "repetitionPenalty": "repetition_penalty rep_pen",
+    "sampler.share": "min_p minp",
     "prompt": "start prefix text input input_text",
     "text": "prompt start input",
     "output": "out file filename output_file path",

@@ -38,6 +38,8 @@ class GenerateConfig:
     topP: float = 1.0
     prompt: str = ""
     seed: int = 0
+    repetitionPenalty: float = 1.0
+    sampler: Any = MISSING
     engine: Any = None
     tokenizer: Any = MISSING
     tracking: Any = MISSING

@@ -93,12 +93,13 @@ class CheckpointConfig:
 
 @dataclass
 class SamplesConfig:
-    """The samples drawn at each evaluation; n=0 for none."""
+    """The samples drawn at each evaluation, by `sampler`; n=0 for none."""
 
     n: int = 5
     temperature: float = 0.8
     topK: int = 0
     topP: float = 1.0
+    repetitionPenalty: float = 1.0
 
 
 @dataclass
@@ -159,6 +160,7 @@ class Config:
     sweep: SweepConfig = field(default_factory=SweepConfig)
     optimizer: Component = MISSING
     schedule: Component = MISSING
+    sampler: Component = MISSING
     data: Component = MISSING
     tokenizer: Component = MISSING
     engine: Component = MISSING

@@ -6,6 +6,7 @@ Legend: C steps of a chunk, B documents of a batch, T positions, V vocabulary, N
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
@@ -19,7 +20,9 @@ from gptlab.engines.context import Context
 NamedArrays = dict[str, Any]  # by weight name; numpy arrays, or what numpy.asarray accepts
 OptState = dict[str, NamedArrays]  # {"moment": {weight name: array}, ...}
 Frozen = frozenset[str]  # names of weights that are not trained
-Choose = Callable[..., Any]  # generation.choose: (xp, logits, uniform, **settings) -> token
+Choose = Callable[
+    ..., Any
+]  # (xp, logits, uniform, **settings) -> token, or (xp, logits, uniform, seen, **settings)
 Settings = dict[str, float]  # of a choice: temperature, topK, topP
 
 
@@ -164,7 +167,8 @@ class Session(Protocol):
     ) -> np.ndarray:
         """n continuations of `prompt` (P,), with a cache of keys and values.
 
-        uniforms: (n, S) numbers in [0, 1), one a position. Returns (n, S) tokens: at position t what
+        uniforms: (n, S) numbers in [0, 1), one a position. A choice that takes `seen` gets how often each token stands
+        in the sample so far (V,), the prompt included, BOS never counted. Returns (n, S) tokens: at position t what
         follows position t; the prompt's own tokens at the first P-1. What comes after a BOS is
         meaningless.
         """
@@ -208,6 +212,11 @@ class Engine(Protocol):
         cannot freeze may leave the argument out: it is given only where something is frozen.
         """
         ...
+
+
+def takes_seen(choose: Choose) -> bool:
+    """Whether a choice asks for what stands in the sample already: for one that does not, nothing is counted."""
+    return "seen" in inspect.signature(choose).parameters
 
 
 def evaluation_weights(

@@ -27,6 +27,7 @@ from gptlab.engines.engine import (
     Settings,
     State,
     evaluation_weights,
+    takes_seen,
     trained,
 )
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of, grads_of
@@ -241,12 +242,15 @@ class ScalarSession:
     ) -> np.ndarray:
         weights = self.numbers(state)
         samples = np.zeros(uniforms.shape, dtype=np.int32)
+        counted = takes_seen(choose)
         for sample, numbers in zip(samples, uniforms, strict=True):
-            past = GrowingPast()
+            past, before = GrowingPast(), list[int]()
             token = int(prompt[0])
             for t, uniform in enumerate(numbers.tolist()):
                 logits = self.next_logits(weights, token, t, past)
-                token = int(prompt[t + 1] if t + 1 < len(prompt) else choose(np, logits, uniform, **settings))
+                before.append(token)
+                known = (uniform, counts_of(before, len(logits))) if counted else (uniform,)
+                token = int(prompt[t + 1] if t + 1 < len(prompt) else choose(np, logits, *known, **settings))
                 sample[t] = token
                 if token == len(logits) - 1:  # BOS
                     break
@@ -261,3 +265,10 @@ class ScalarSession:
     def numbers(self, state: State) -> dict[str, Tensor]:
         """The weights as plain floats, so that a forward pass builds no graph."""
         return {name: Tensor(data_of(values), self.arithmetic) for name, values in state.weights.items()}
+
+
+def counts_of(tokens: list[int], vocabSize: int) -> np.ndarray:
+    """(V,) how often each stands there, BOS never."""
+    counts = np.bincount(tokens, minlength=vocabSize)
+    counts[-1] = 0
+    return counts

@@ -22,6 +22,7 @@ from gptlab.engines.engine import (
     Adapts,
     Choose,
     Definition,
+    takes_seen,
     with_fields,
 )
 from gptlab.engines.packing import stride_of
@@ -298,21 +299,23 @@ def generate_program(
         ]
 
         def step(carry: Any) -> Any:
-            t, tokens, ended, buffers, samples = carry
+            t, tokens, ended, buffers, samples, *seen = carry
+            seen = [counts.at[jnp.arange(count), tokens].add(tokens != bos) for counts in seen]
             logits, buffers = jax.vmap(forward, in_axes=(0, 0, None))(tokens, buffers, t)
-            drawn = jax.vmap(lambda row, uniform: choose(jnp, row, uniform, **settings))(
-                logits, uniforms[:, t]
+            drawn = jax.vmap(lambda row, *known: choose(jnp, row, *known, **settings))(
+                logits, uniforms[:, t], *seen
             )
             given = t + 1 < known
             tokens = jnp.where(given, prompt[jnp.minimum(t + 1, length - 1)], drawn).astype(jnp.int32)
             samples = samples.at[:, t].set(tokens)
-            return t + 1, tokens, ended | (tokens == bos), buffers, samples
+            return t + 1, tokens, ended | (tokens == bos), buffers, samples, *seen
 
         start = jnp.full((count,), begin, dtype=jnp.int32)
         samples = jnp.full((count, length), bos, dtype=jnp.int32)
-        carry = (jnp.int32(0), start, jnp.zeros((count,), dtype=bool), buffers, samples)
+        seen = [jnp.zeros((count, vocabulary), dtype=jnp.int32)] if takes_seen(choose) else []
+        carry = (jnp.int32(0), start, jnp.zeros((count,), dtype=bool), buffers, samples, *seen)
         done = lax.while_loop(lambda c: (c[0] < length) & ~jnp.all(c[2]), step, carry)
-        result: jax.Array = done[-1]
+        result: jax.Array = done[4]
         return result
 
     return compiled(run, arithmetic, target)

@@ -98,7 +98,8 @@ class Experiment:
         if not self.config.samples.n:
             return None
         try:
-            return Sampling(**vars(self.config.samples), seed=self.config.seed)
+            sampler = build(self.registry, "sampler", self.config.sampler)
+            return Sampling(**vars(self.config.samples), seed=self.config.seed, sampler=sampler)
         except UserError as error:
             raise UserError(f"in samples: {error}") from None
 

@@ -26,6 +26,7 @@ from gptlab.runs.folder import RunFolder
 from gptlab.runs.saved_run import SavedRun
 from gptlab.training.generation import Sampling, generate
 from gptlab.training.metric_rows import Metrics
+from gptlab.training.samplers import Sampler
 from gptlab.training.smoothing import LOSS, SMOOTHED, with_smoothed
 
 if TYPE_CHECKING:
@@ -113,14 +114,20 @@ class Loaded:
         topK: int = 0,
         topP: float = 1.0,
         seed: int = 0,
+        repetitionPenalty: float = 1.0,
+        sampler: str | Sampler = "standard",
     ) -> list[str]:
         """n texts that begin with the prompt; the same seed gives the same ones.
 
         temperature: 0 takes the likeliest word each time. topK: keep the k likeliest, 0 for all. topP: of
-        those, the smallest set whose probabilities reach p. Raises UserError for a setting out of range, and a
-        prompt that is outside the vocabulary or leaves no room to go on.
+        those, the smallest set whose probabilities reach p. repetitionPenalty: logits of tokens that are there already
+        are divided by it; 1 for none. sampler: what draws, by its name or itself: `"minp"`.
+
+        Raises UserError for a setting out of range, an unknown sampler, and a prompt that is outside the vocabulary or
+        leaves no room to go on.
         """
-        how = Sampling(n, temperature, topK, topP, prompt, seed)
+        drawing = self._registry.get("sampler", sampler)() if isinstance(sampler, str) else sampler
+        how = Sampling(n, temperature, topK, topP, prompt, seed, repetitionPenalty, drawing)
         session, state, blockSize = self.model.session, self.model.state, self.definition.sizes.blockSize
         return generate(session, state, self.tokenizer, blockSize, how, self._start)
 

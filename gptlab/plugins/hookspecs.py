@@ -39,6 +39,11 @@ def gptlab_register_schedules(register: Callable[..., None]) -> None:
 
 
 @hookspec
+def gptlab_register_samplers(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a `gptlab.Sampler`, whose `choose(xp, logits, uniform, seen)` gives a token."""
+
+
+@hookspec
 def gptlab_register_datasets(register: Callable[..., None]) -> None:
     """Call `register(name, cls)`: a `gptlab.Dataset`, whose `documents()` gives texts, in a list or anew each time."""
 

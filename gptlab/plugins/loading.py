@@ -28,6 +28,7 @@ KIND_OF_HOOK = {
     "gptlab_register_inits": "init",
     "gptlab_register_optimizers": "optimizer",
     "gptlab_register_schedules": "schedule",
+    "gptlab_register_samplers": "sampler",
     "gptlab_register_datasets": "dataset",
     "gptlab_register_tokenizers": "tokenizer",
     "gptlab_register_engines": "engine",

@@ -21,6 +21,7 @@ FREE = (
     "progress",
     "checkpoint",
     "samples",
+    "sampler",
     "inspect",
     "register",
     "registerAlias",

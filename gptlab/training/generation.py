@@ -1,10 +1,8 @@
-"""Sampling from a model: temperature, then top-k, then nucleus (Holtzman et al. 2020)."""
+"""Sampling from a model: a sampler and its settings, a prompt, and the texts that come of it."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +10,8 @@ from gptlab.data.beginning import begun
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Choose, Session, State
 from gptlab.errors import UserError, require
+from gptlab.training.choosing import choose, choose_from_all
+from gptlab.training.samplers import Sampler, Standard, chooser_of, penalized
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Sampling:
 
     temperature: what logits are divided by; 0 takes the likeliest token. topK: keep the k likeliest,
     0 for all. topP: of those, keep the smallest set whose probabilities reach p; the likeliest token
-    always stays.
+    always stays. repetitionPenalty: by which logits of tokens that are there already are divided, those below 0
+    multiplied (Keskar et al. 2019, "CTRL"); 1 for none. sampler: what draws; topK and topP are of the standard one.
     """
 
     n: int = 20
@@ -29,6 +30,8 @@ class Sampling:
     topP: float = 1.0
     prompt: str = ""
     seed: int = 0
+    repetitionPenalty: float = 1.0
+    sampler: Sampler = Standard()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         require("n", self.n, at_least=1, unit="sample", example=20)
@@ -37,54 +40,25 @@ class Sampling:
         require("topK", self.topK, at_least=0, example="40, or 0 for all tokens")
         require("topP", self.topP, above=0, at_most=1, example="0.9, or 1 for all")
         require("seed", self.seed, at_least=0, example=0)
+        require("repetitionPenalty", self.repetitionPenalty, above=0, example="1.2, or 1 for none")
+        if not isinstance(self.sampler, Standard) and (self.topK or self.topP < 1):
+            raise UserError(
+                "topK and topP are of sampler=standard: got "
+                f"topK={self.topK} topP={self.topP} with {type(self.sampler).__name__}. Leave them out."
+            )
 
-
-def choose_from_all(xp: Any, logits: Any, uniform: Any, temperature: Any) -> Any:
-    """The token that a number in [0, 1) picks from (V,) logits, by the inverse of the distribution.
-
-    Written once for numpy and jax, without branches, so that the temperature is a run-time input. Tokens
-    are laid out in the order of their ids: no sort, which would take ten times as long as the model.
-    """
-    count = logits.shape[0]
-    width = math.isqrt(count - 1) + 1
-    # Below 1e-30 the quotient could overflow, while the draw has long been that of 0.
-    shares = xp.exp((logits - xp.max(logits)) / xp.maximum(temperature, 1e-30))
-    # First which of V^½ rows, then which of its tokens: XLA's running sum of all takes nearly as long as the model.
-    rows = xp.concatenate([shares, xp.zeros(width * width - count, dtype=shares.dtype)]).reshape(width, width)
-    ends = xp.cumsum(xp.sum(rows, axis=1))
-    wanted = uniform * ends[-1]
-    row = position(xp, ends, wanted)
-    inside = xp.cumsum(rows[row])
-    rest = xp.maximum(wanted - (ends[row] - inside[-1]), 0.0)
-    drawn = row * width + position(xp, inside, rest)
-    return xp.where(temperature <= 0, xp.argmax(logits), drawn)
-
-
-def position(xp: Any, reached: Any, wanted: Any) -> Any:
-    """Where a running sum passes `wanted`; where rounding keeps it from that, the last place that adds to it."""
-    return xp.minimum(xp.sum(reached <= wanted), xp.sum(reached < reached[-1]))
-
-
-def choose(xp: Any, logits: Any, uniform: Any, temperature: Any, topK: Any, topP: Any) -> Any:
-    """`choose_from_all` of the topK likeliest tokens, and of those the nucleus topP.
-
-    Tokens are laid out from the likeliest down, equal ones in the order of their ids.
-    """
-    greedy = temperature <= 0
-    order = xp.argsort(-logits, stable=True)
-    descending = logits[order]
-    rank = xp.arange(descending.shape[0])
-    # Below 1e-30 the quotient could overflow, while the draw has long been that of 0.
-    shares = xp.exp((descending - descending[0]) / xp.maximum(temperature, 1e-30))
-    shares = xp.where((topK <= 0) | (rank < topK), shares, 0.0)
-    shares = shares / xp.sum(shares)
-    before = xp.cumsum(shares) - shares
-    # topP=1 keeps all, whatever the rounding of the running sum
-    shares = xp.where((topP >= 1) | (before < topP) | (rank == 0), shares, 0.0)
-    reached = xp.cumsum(shares)
-    drawn = xp.sum(reached <= uniform * reached[-1])
-    last = xp.sum(shares > 0) - 1
-    return order[xp.where(greedy, 0, xp.minimum(drawn, last))]
+    def choice(self) -> tuple[Choose, dict[str, float]]:
+        """What an engine's `generate` is to choose by, and the numbers that it is given besides."""
+        chooser: Choose = choose_from_all
+        settings: dict[str, float] = {"temperature": self.temperature}
+        if not isinstance(self.sampler, Standard):
+            chooser, settings = chooser_of(self.sampler, self.temperature)
+        elif self.topK or self.topP < 1:
+            chooser = choose
+            settings |= {"topK": self.topK, "topP": self.topP}
+        if self.repetitionPenalty != 1:
+            return penalized(chooser, settings, self.repetitionPenalty)
+        return chooser, settings
 
 
 def generate(
@@ -108,11 +82,7 @@ def generate(
             f"the prompt must be shorter than blockSize={blockSize} tokens: it has {len(ids)}. Shorten it."
         )
     uniforms = np.random.default_rng([how.seed, 3]).random((how.n, blockSize))
-    settings: dict[str, float] = {"temperature": how.temperature}
-    chooser: Choose = choose_from_all
-    if how.topK or how.topP < 1:
-        settings |= {"topK": how.topK, "topP": how.topP}
-        chooser = choose
+    chooser, settings = how.choice()
     rows = session.generate(state, chooser, np.array(prompt, dtype=np.int32), uniforms, settings)
     shown = [] if before else ids[:1]  # the rows begin with what follows the first token
     return [tokenizer.decode([*shown, *until(row.tolist(), tokenizer.bos)]) for row in rows]

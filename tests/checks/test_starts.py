@@ -7,6 +7,7 @@ import numpy as np
 from gptlab.checks import check_names
 from gptlab.model.init import Init
 from gptlab.plugins.loading import load_plugins
+from gptlab.training.samplers import Sampler
 
 
 def problems(kind, value):
@@ -71,3 +72,44 @@ class Bare:
 
 def test_what_is_no_init_is_found():
     assert problems("init", Bare) == {"is an Init": "it must be a gptlab.Init: class NAME(gptlab.Init)"}
+
+
+@dataclass(frozen=True)
+class Branching(Sampler):
+    """Asks a field as if it were a number.
+
+    share: of what.
+    """
+
+    share: float = 0.1
+
+    def choose(self, xp, logits, uniform):
+        return self.draw(xp, logits if self.share > 0 else -logits, uniform)
+
+
+def test_a_sampler_that_branches_on_a_field_is_found():
+    assert "Tracer" in problems("sampler", Branching)["engines agree"]
+
+
+@dataclass(frozen=True)
+class Beyond(Sampler):
+    """The token after the likeliest."""
+
+    def choose(self, xp, logits, uniform, seen):
+        return xp.argmax(logits) + 1
+
+
+def test_a_sampler_that_leaves_the_vocabulary_is_found():
+    assert "of 11 tokens it drew 11" in problems("sampler", Beyond)["draws a token of the vocabulary"]
+
+
+@dataclass(frozen=True)
+class Whimsical(Sampler):
+    """Draws by numpy's own numbers."""
+
+    def choose(self, xp, logits, uniform):
+        return self.draw(xp, logits, np.random.default_rng().random())
+
+
+def test_a_sampler_that_draws_elsewhere_is_found():
+    assert "draw by `uniform` alone" in problems("sampler", Whimsical)["the same twice"]

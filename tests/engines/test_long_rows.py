@@ -15,7 +15,7 @@ from gptlab.engines.xla import XlaEngine
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.optim.optimizers import Adam
 from gptlab.plugins.loading import load_plugins
-from gptlab.training.generation import choose_from_all
+from gptlab.training.choosing import choose_from_all
 from tests.models import SMALL, assert_same_run, make_gpt, random_batches
 
 VARIANTS = [

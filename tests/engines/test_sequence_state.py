@@ -16,7 +16,7 @@ from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_settings import jax_precision
 from gptlab.errors import UserError
 from gptlab.optim.optimizers import Adam
-from gptlab.training.generation import choose
+from gptlab.training.choosing import choose
 from tests.models import assert_same_run, make_gpt, random_batches, trained
 from tests.recurrent import Lstm, Several
 

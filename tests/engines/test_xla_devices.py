@@ -16,7 +16,7 @@ from gptlab.engines.engine import State
 from gptlab.engines.lanes import enter_lane
 from gptlab.engines.xla import XlaEngine
 from gptlab.optim.optimizers import Adam
-from gptlab.training.generation import choose_from_all
+from gptlab.training.choosing import choose_from_all
 from tests.models import NAMES, assert_same_run, make_gpt, random_batches, trained
 
 

@@ -14,7 +14,7 @@ from gptlab.engines.scalar_arithmetic import ScalarArithmetic, data_of
 from gptlab.engines.xla import XlaEngine
 from gptlab.optim.optimizers import Adam
 from gptlab.plugins.loading import load_plugins
-from gptlab.training.generation import choose
+from gptlab.training.choosing import choose
 from tests.models import assert_same_run, make_gpt, trained
 
 REGISTRY = load_plugins().registry

@@ -1,4 +1,4 @@
-"""An init in runs: a plugin's own, its rates, going on, starting from it, asking it; configs from before there were any."""
+"""An init in runs: a plugin's own, its rates, going on, starting from it, asking it; a config without one."""
 
 import json
 from pathlib import Path

@@ -61,6 +61,7 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         "init uniform",
         "optimizer signsgd",
         "schedule root",
+        "sampler frequency",
         "dataset counting",
         "tokenizer letters",
         "engine slowmotion",
@@ -72,6 +73,7 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
     chosen = [
         "optimizer=signsgd",
         "schedule=root",
+        "sampler=frequency",
         "data=counting",
         "tokenizer=letters",
         "model/activation=swish",
@@ -84,7 +86,7 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         f"listeners=[{','.join(name for name, text in files.items() if 'def gptlab_register' not in text)}]",
     ]
     few = ["train.numSteps=2", "train.logEvery=1", "model.nEmbd=4", "model.nHead=2", "model.blockSize=8"]
-    assert main([*chosen, *few, "samples.n=0", "hydra.run.dir=run"]) == 0
+    assert main([*chosen, *few, "samples.n=1", "hydra.run.dir=run"]) == 0
     assert len((tmp_path / "run/metrics.csv").read_text().splitlines()) == 2
 
 

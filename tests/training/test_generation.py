@@ -13,7 +13,8 @@ from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
 from gptlab.optim.optimizers import SGD
-from gptlab.training.generation import Sampling, choose, choose_from_all, generate
+from gptlab.training.choosing import choose, choose_from_all
+from gptlab.training.generation import Sampling, generate
 from tests.models import SMALL, make_gpt
 
 ENGINES = {"xla": XlaEngine("float64"), "scalar": ScalarEngine()}

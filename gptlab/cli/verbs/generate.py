@@ -18,6 +18,10 @@ n            how many samples, one a line
 temperature  what logits are divided by; 0 takes the likeliest token each time
 topK         keep the k likeliest tokens; 0 keeps all
 topP         of those, the smallest set whose probabilities reach p
+sampler      what draws: standard (the three keys above), minp (tokens at least sampler.share=0.1 times as likely as
+             the likeliest), or a plugin's
+repetitionPenalty
+             logits of tokens that are there already are divided by it, those below 0 multiplied; 1 for none
 prompt       what each sample begins with, in tokens of the run's vocabulary; \\n stands for a line end
 seed         the same seed draws the same samples
 engine       engine=scalar or engine=xla; the run's own if left out
@@ -37,8 +41,10 @@ def generate(settings: GenerateConfig, line: CommandLine) -> int:
     from gptlab.exchange.finding import find_run
     from gptlab.exchange.loading import with_corpus
     from gptlab.loaded.loaded import Loaded
+    from gptlab.plugins.registry import build
     from gptlab.training.generation import Sampling
 
+    registry = line.plugins.registry
     how = Sampling(
         n=settings.n,
         temperature=settings.temperature,
@@ -46,8 +52,9 @@ def generate(settings: GenerateConfig, line: CommandLine) -> int:
         topP=settings.topP,
         prompt=with_line_ends(settings.prompt),
         seed=settings.seed,
+        repetitionPenalty=settings.repetitionPenalty,
+        sampler=build(registry, "sampler", settings.sampler),
     )
-    registry = line.plugins.registry
     with find_run(settings.run, settings.tracking) as found:
         run = Loaded(with_corpus(found, settings.tokenizer, registry), registry, settings.engine)
     texts = run.generate(**vars(how))
