@@ -20,7 +20,6 @@ from gptlab.model.position import Learned, NoPosition, Position, Rope
 from gptlab.optim.optimizers import SGD, Adam, AdamW
 from gptlab.optim.schedules import Constant, Cosine, Linear
 from gptlab.plugins.hookspecs import hookimpl
-from gptlab.training.samplers import MinP, Standard
 
 Register = Callable[..., None]
 
@@ -86,12 +85,6 @@ def gptlab_register_schedules(register: Register) -> None:
     register("linear", Linear)
     register("constant", Constant)
     register("cosine", Cosine)
-
-
-@hookimpl
-def gptlab_register_samplers(register: Register) -> None:
-    register("standard", Standard)
-    register("minp", MinP)
 
 
 @hookimpl

@@ -35,7 +35,7 @@ KIND_OF_HOOK = {
     "gptlab_register_tracking": "tracking",
 }
 # The modules with gptlab's own names; by their names, since plugins know nothing of the rooms that use them.
-OWN_MODULES = ("gptlab.plugins.builtins", "gptlab.tracking")
+OWN_MODULES = ("gptlab.plugins.builtins", "gptlab.training.samplers", "gptlab.tracking")
 HOOKS = [name for name in vars(hookspecs) if name.startswith("gptlab_")]
 REGISTERING = [hook for hook in HOOKS if hook.startswith("gptlab_register_")]
 LISTENING = [hook for hook in HOOKS if hook not in REGISTERING]

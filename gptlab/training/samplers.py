@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from gptlab.engines.engine import Choose, runtime_fields, takes_seen, with_fields
 from gptlab.errors import require
+from gptlab.plugins.hookspecs import hookimpl
 from gptlab.training.choosing import choose_from_all
 
 SEEN, FIELD, PENALTY = "seen", "sampler.", "repetitionPenalty"
@@ -109,3 +111,9 @@ def chooser_of(sampler: Sampler, temperature: float) -> tuple[Choose, dict[str, 
 def penalized(choose: Choose, settings: dict[str, float], penalty: float) -> tuple[Choose, dict[str, float]]:
     """The same after the penalty."""
     return Penalized(choose), {**settings, PENALTY: penalty}
+
+
+@hookimpl
+def gptlab_register_samplers(register: Callable[..., None]) -> None:
+    register("standard", Standard)
+    register("minp", MinP)

@@ -114,7 +114,7 @@ ROOMS = {
     "assembly": {"autograd", "config", "data", "engines", "model", "optim", "plugins"},
     "autograd": {"drawing"},
     "calling": {"streams"},
-    "checks": {"autograd", "command", "engines", "launch", "model", "optim", "plugins"},
+    "checks": {"autograd", "command", "engines", "launch", "model", "optim", "plugins", "training"},
     "cli": {
         "ablation",
         "autograd",
@@ -206,7 +206,7 @@ ROOMS = {
         "training",
     },
     "tracking": {"config", "inspection", "plugins", "runs", "training"},
-    "training": {"data", "drawing", "engines"},
+    "training": {"data", "drawing", "engines", "plugins"},
 }
 # Who takes what a notebook takes, `from gptlab import load`: that arrow is nobody's.
 PUBLIC = {"gptlab.tracking.sampler"}
