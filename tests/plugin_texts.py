@@ -85,6 +85,14 @@ def twice(xp, a):
     return 2 * a, (2.0,)
 
 @dataclass(frozen=True)
+class Init(gptlab.Init):
+    """."""
+
+@dataclass(frozen=True)
+class Sampler(gptlab.Sampler):
+    """."""
+
+@dataclass(frozen=True)
 class Activation:
     """."""
 
@@ -92,6 +100,10 @@ class Activation:
 def gptlab_register_ops(register): register(twice)
 @gptlab.hookimpl
 def gptlab_register_components(register): register("activation", "mine", Activation)
+@gptlab.hookimpl
+def gptlab_register_inits(register): register("mine", Init)
+@gptlab.hookimpl
+def gptlab_register_samplers(register): register("mine", Sampler)
 @gptlab.hookimpl
 def gptlab_register_optimizers(register): register("mine", Optimizer)
 @gptlab.hookimpl

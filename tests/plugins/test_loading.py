@@ -281,6 +281,8 @@ def test_every_registering_hook_adds_to_its_kind(folder):
     assert kinds == {
         "op",
         "activation",
+        "init",
+        "sampler",
         "optimizer",
         "schedule",
         "dataset",
