@@ -92,3 +92,14 @@ def test_a_config_from_before_there_were_inits() -> None:
     model = {key: value for key, value in config["model"].items() if key != "init"}
     made = Architecture.of(typed(ModelConfig, model), config["ops"], registry, 11)
     assert made.definition.init == Normal()
+
+
+def test_summary_says_which_init_where_it_is_not_the_standard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_corpus(tmp_path)
+    assert main(["summary", *TINY, "model/init=mup", "model.init.base=8"]) == 0
+    assert "MuP(base=8)" in capsys.readouterr().out
+    assert main(["summary", *TINY]) == 0
+    assert "Normal" not in capsys.readouterr().out

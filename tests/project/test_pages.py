@@ -9,6 +9,7 @@ import pytest
 
 from gptlab.cli import main, verb_of
 from gptlab.command.line import read_command_line
+from gptlab.command.verbs import VERBS
 from tests.project.pages import (
     OUTPUT,
     PAGES,
@@ -99,7 +100,7 @@ def test_each_command_composes(
         verb, rest = verb_of(shlex.split(command))
         if verb in NOT_COMPOSED or "--cfg" in rest or any(text.startswith(OWN_WORDS) for text in rest):
             continue
-        line = read_command_line(rest, verb)
+        line = read_command_line(rest, VERBS[verb].root or verb)
         overrides = next(line.jobs()) if line.sweeps else line.flags.overrides
         kept = [text for text in overrides if not text.startswith(("hydra", "+sweep", "resume="))]
         assert main([*([] if verb == "train" else [verb]), *kept, "--cfg", "job"]) == 0, command
