@@ -79,6 +79,10 @@ class Engine(ScalarEngine):
 class Tracking(NoTracking):
     """."""
 
+@dataclass(frozen=True)
+class Listener:
+    """."""
+
 @gptlab.op(samples=[(1.0,)])
 def twice(xp, a):
     """."""
@@ -104,6 +108,8 @@ def gptlab_register_tokenizers(register): register("mine", Tokenizer)
 def gptlab_register_engines(register): register("mine", Engine)
 @gptlab.hookimpl
 def gptlab_register_tracking(register): register("mine", Tracking)
+@gptlab.hookimpl
+def gptlab_register_listeners(register): register("mine", Listener)
 '''
 
 NEW_OP = '''

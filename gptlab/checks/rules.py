@@ -125,6 +125,13 @@ def check_a_tracking(tracking: Any, findings: Findings) -> None:
             )
 
 
+def check_a_listener(settings: Any, findings: Findings) -> None:
+    """Nothing is begun, which may write files or send mails."""
+    with findings.trying("has begin(run)") as fails:
+        if not callable(getattr(settings, "begin", None)):
+            fails("it must have begin(run), which gives an object with hooks for that run")
+
+
 def check_an_engine(registry: Registry, engine: Any, findings: Findings) -> None:
     with findings.trying("agrees with the scalar engine") as fails:
         tolerance = 1e-9 if engine.dtype == "float64" else 1e-4

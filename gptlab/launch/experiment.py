@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +152,13 @@ class Experiment:
         resuming.check_same_data(checkpoint, self.data)
         return self.session.init(*resuming.continued(checkpoint, weights, optimizer), checkpoint.step)
 
-    def training(self, state: State, observers: Sequence[Observer], smoothed: SmoothedLoss) -> Training:
+    def training(
+        self,
+        state: State,
+        observers: Sequence[Observer],
+        smoothed: SmoothedLoss,
+        stops: Callable[[], bool] = lambda: False,
+    ) -> Training:
         """The training from a state on; what was held out from the weights that it starts from is evaluated, too."""
         data = self.data
         held_out = None if self.start is None else data.original.held_out
@@ -166,6 +172,7 @@ class Experiment:
             observers,
             others=others,
             smoothed=smoothed,
+            stops=stops,
         )
 
     def summary(self) -> Summary:

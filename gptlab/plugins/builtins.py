@@ -18,6 +18,7 @@ from gptlab.model.norm import LayerNorm, NoNorm, RMSNorm
 from gptlab.model.position import Learned, NoPosition, Position, Rope
 from gptlab.optim.optimizers import SGD, Adam, AdamW
 from gptlab.optim.schedules import Constant, Cosine, Linear
+from gptlab.plugins.early import Early
 from gptlab.plugins.hookspecs import hookimpl
 
 Register = Callable[..., None]
@@ -98,3 +99,8 @@ ENGINES: dict[str, type[Engine]] = {"xla": XlaEngine, "scalar": ScalarEngine}
 def gptlab_register_engines(register: Register) -> None:
     for name, engine in ENGINES.items():
         register(name, engine)
+
+
+@hookimpl
+def gptlab_register_listeners(register: Register) -> None:
+    register("early", Early)

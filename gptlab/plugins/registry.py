@@ -15,7 +15,10 @@ GROUPS = {
     **{kind: kind for kind in ("optimizer", "schedule", "tokenizer", "engine", "tracking")},
     "dataset": "data",
 }
-KINDS = ("op", *GROUPS)
+LISTENER = "listener"  # selected by name in a list, several at once
+KINDS = ("op", *GROUPS, LISTENER)
+# What the names of numbers begin with that are gptlab's own: no listener's do.
+OWN_NUMBERS = ("train", "val", "parameters", "jobs", "system")
 
 
 def described(value: Any) -> str:
@@ -70,6 +73,12 @@ class Registry:
             raise UserError(
                 f"the {kind} '{name}' of {owner} must be a frozen dataclass (its fields are its "
                 f"config schema), got {value!r}. Write @dataclass(frozen=True) above the class."
+            )
+
+        if kind == LISTENER and (not name.isidentifier() or name in OWN_NUMBERS):
+            raise UserError(
+                f"a listener's name begins its keys and its numbers: it must be letters, digits and _, and none of "
+                f"{', '.join(OWN_NUMBERS)}: got '{name}' of {owner}."
             )
 
     def register(self, kind: str, name: str, value: Any, owner: str) -> None:

@@ -64,6 +64,7 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         "tokenizer letters",
         "engine slowmotion",
         "tracking csv",
+        "listener norms",
     }
     for name, text in files.items():
         checks = check_names(plugins, [name])
@@ -79,7 +80,7 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         "ops.mul=halfmul",
         "engine=slowmotion",
         "tracking=csv",
-        f"listeners=[{','.join(name for name, text in files.items() if 'def gptlab_register' not in text)}]",
+        f"listeners=[norms,{','.join(n for n, text in files.items() if 'def gptlab_register' not in text)}]",
     ]
     few = ["train.numSteps=2", "train.logEvery=1", "model.nEmbd=4", "model.nHead=2", "model.blockSize=8"]
     assert main([*chosen, *few, "samples.n=0", "hydra.run.dir=run"]) == 0
