@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gptlab.model.contracts import Norm as Norm
     from gptlab.model.model import Model as Model
     from gptlab.model.position import Position as Position
+    from gptlab.optim.plateau import LookingBack as LookingBack
     from gptlab.optim.schedules import Schedule as Schedule
     from gptlab.plugins.hookspecs import hookimpl as hookimpl
     from gptlab.plugins.registry import Registry as Registry
@@ -61,6 +62,7 @@ _HOMES = {
     "Optimizer": "gptlab.engines.engine",
     "Engine": "gptlab.engines.engine",
     "Schedule": "gptlab.optim.schedules",
+    "LookingBack": "gptlab.optim.plateau",
     "require": "gptlab.errors",
     # writing a source of data
     "Dataset": "gptlab.data.datasets",

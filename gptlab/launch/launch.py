@@ -19,6 +19,7 @@ from gptlab.launch.experiment import Experiment
 from gptlab.launch.observers import Notifier, Poller, Recorder, Reporter, watch_of
 from gptlab.launch.progress import make_progress
 from gptlab.launch.provenance import tags_of
+from gptlab.optim.plateau import LookingBack
 from gptlab.plugins.listeners import Listeners, maker_of
 from gptlab.plugins.loading import Plugins
 from gptlab.plugins.registry import build
@@ -26,7 +27,7 @@ from gptlab.runs import resuming
 from gptlab.runs.checkpoint.folder import Checkpoint
 from gptlab.runs.checkpoint.newest import remove_leftovers
 from gptlab.runs.claiming import claimed
-from gptlab.runs.files import PLUGINS
+from gptlab.runs.files import METRICS, PLUGINS
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.foothold import Foothold
 from gptlab.runs.recording import FolderListener, IdentityListener, keep_rows
@@ -35,7 +36,7 @@ from gptlab.runs.saving import Saver
 from gptlab.signals import ending_between_steps
 from gptlab.streams import show
 from gptlab.training.divergence import divergence
-from gptlab.training.loop import Training
+from gptlab.training.loop import Plan, Rows, Training
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,9 @@ def launch(
                 saver,
                 watch,
             ]
-            training = experiment.training(state, observers, saver.smoothed, lambda: bool(run.stopped))
+            training = experiment.training(
+                state, observers, saver.smoothed, lambda: bool(run.stopped), evaluations_of(run, plan)
+            )
             if config.initFrom and checkpoint is None:
                 first = training.evaluate()
                 training.tell_evaluated(0, first)
@@ -150,6 +153,19 @@ def launch(
                     progress.close()
                 finally:
                     listeners.run_ended(run, error)
+
+
+def evaluations_of(run: Run, plan: Plan) -> Rows:
+    """Those of the rows that a resumed run has by now. Raises UserError if one is lost that its schedule needs."""
+    rows = {step: row for step, row in run.metrics if step and plan.is_evaluated(step)}
+    if isinstance(plan.schedule, LookingBack) and run.resumed_from:
+        lost = [s for s in range(plan.evalEvery, run.resumed_from + 1, plan.evalEvery) if s not in rows]
+        if lost:
+            raise UserError(
+                f"a schedule that looks back needs each evaluation of the run: {shown(run.folder / METRICS)} lacks "
+                f"that of step {lost[0]}. To begin another run from its weights: initFrom={shown(run.folder)}"
+            )
+    return list(rows.items())
 
 
 def run_of(experiment: Experiment, folder: Path, name: str, job: JobContext) -> Run:

@@ -17,7 +17,8 @@ from gptlab.model.mlp import MLP, NoMLP, SwiGLU
 from gptlab.model.norm import LayerNorm, NoNorm, RMSNorm
 from gptlab.model.position import Learned, NoPosition, Position, Rope
 from gptlab.optim.optimizers import SGD, Adam, AdamW
-from gptlab.optim.schedules import Constant, Cosine, Linear
+from gptlab.optim.plateau import Plateau
+from gptlab.optim.schedules import Constant, Cosine, Linear, WarmupStableDecay
 from gptlab.plugins.early import Early
 from gptlab.plugins.hookspecs import hookimpl
 
@@ -76,6 +77,8 @@ def gptlab_register_schedules(register: Register) -> None:
     register("linear", Linear)
     register("constant", Constant)
     register("cosine", Cosine)
+    register("wsd", WarmupStableDecay)
+    register("plateau", Plateau)
 
 
 @hookimpl

@@ -14,6 +14,7 @@ from gptlab.data.batches import Ahead, Epochs
 from gptlab.data.documents import Documents
 from gptlab.engines.engine import Batches, Metrics, Prepares, Session, State
 from gptlab.errors import TrainingStopped
+from gptlab.optim.plateau import Evaluated, LookingBack
 from gptlab.training.divergence import advice
 from gptlab.training.smoothing import SMOOTHED, SmoothedLoss
 
@@ -39,6 +40,8 @@ def log_every(numSteps: int) -> int:
 class Plan:
     """What to do, in steps. The learning rate of step s (from 0) is `learningRate * schedule(s, numSteps)`.
 
+    Of a schedule that looks back this is multiplied by what it makes of the evaluations before the step.
+
     logEvery: steps between two logged ones; the first and the last are always logged.
     evalEvery: steps between two evaluations on the held-out documents; one is always made at the end.
     saveEvery, inspectEvery: steps between two that a chunk must end at, for a checkpoint, or to look inside;
@@ -56,9 +59,11 @@ class Plan:
     def is_evaluated(self, step: int) -> bool:
         return step == self.numSteps or (bool(self.evalEvery) and step % self.evalEvery == 0)
 
-    def rates(self, start: int, steps: int) -> np.ndarray:
+    def rates(self, start: int, steps: int, evaluated: Evaluated = ()) -> np.ndarray:
+        """evaluated: the evaluations before these steps, of which the last may have one."""
         factors = [self.schedule(s, self.numSteps) for s in range(start, start + steps)]
-        return self.learningRate * np.array(factors)
+        rates = self.learningRate * np.array(factors)
+        return rates * self.schedule.look(evaluated) if isinstance(self.schedule, LookingBack) else rates
 
 
 def size_after(size: int, seconds: float) -> int:
@@ -109,7 +114,7 @@ class Training:
 
     observers: told in this order. others: more held-out documents, by the name of the metric that their loss is.
     smoothed: the training loss of the steps that the state has behind it; like the state, it is whole between chunks.
-    first: the metrics of step 1; none in what goes on with a run.
+    first: the metrics of step 1; none in what goes on with a run. evaluations: the rows of the plan's own so far.
     stops: whether it is to stop, asked between chunks. It ends with an evaluation then: where the chunk before had one,
     or else after one step more.
     `newest`: the step at which the newest chunk has ended, and its rows: a second signal may keep the observers from
@@ -126,6 +131,7 @@ class Training:
     others: Mapping[str, Documents] = field(default_factory=dict)
     smoothed: SmoothedLoss = field(default_factory=SmoothedLoss)
     stops: Callable[[], bool] = lambda: False
+    evaluations: Rows = field(default_factory=list)
     first: dict[str, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -155,7 +161,7 @@ class Training:
                 self.end_after(self.state.step + 1)
             start = self.state.step
             steps = self.steps_from(start, size)
-            batches, rates = ahead.take(start, steps), self.plan.rates(start, steps)
+            batches, rates = ahead.take(start, steps), self.plan.rates(start, steps, self.evaluations)
             # How many come next is known for sure only when these are done; as a rule they take as long as the last.
             end = start + steps
             ahead.begin(end, self.steps_from(end, size_after(size, a_step * steps)))
@@ -244,6 +250,8 @@ class Training:
                 # Also if the evaluation fails: the step was taken, and what it gave is saved.
                 self.logged(step, row)
             self.check_finite(step, row)
+            if step == end and self.plan.is_evaluated(end):  # not where it was only asked to stop
+                self.evaluations.append((step, row))
         return row.get("val/loss") if rows and evaluated else None
 
     def tell_evaluated(self, step: int, row: dict[str, float]) -> None:

@@ -60,6 +60,7 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         "attention elman",
         "optimizer signsgd",
         "schedule root",
+        "schedule careful",
         "dataset counting",
         "tokenizer letters",
         "engine slowmotion",

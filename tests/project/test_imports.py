@@ -168,6 +168,7 @@ ROOMS = {
         "finetuning",
         "inspection",
         "model",
+        "optim",
         "plugins",
         "runs",
         "statistics",
@@ -205,7 +206,7 @@ ROOMS = {
         "training",
     },
     "tracking": {"config", "inspection", "plugins", "runs", "training"},
-    "training": {"data", "drawing", "engines"},
+    "training": {"data", "drawing", "engines", "optim"},
 }
 # Who takes what a notebook takes, `from gptlab import load`: that arrow is nobody's.
 PUBLIC = {"gptlab.tracking.sampler"}
