@@ -80,6 +80,10 @@ class Tracking(NoTracking):
     """."""
 
 @dataclass(frozen=True)
+class Verb:
+    """."""
+
+@dataclass(frozen=True)
 class Listener:
     """."""
 
@@ -110,6 +114,8 @@ def gptlab_register_engines(register): register("mine", Engine)
 def gptlab_register_tracking(register): register("mine", Tracking)
 @gptlab.hookimpl
 def gptlab_register_listeners(register): register("mine", Listener)
+@gptlab.hookimpl
+def gptlab_register_verbs(register): register("mine", Verb)
 '''
 
 NEW_OP = '''

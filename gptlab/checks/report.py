@@ -12,7 +12,7 @@ from typing import Any
 from gptlab.checks.check import Check, Findings
 from gptlab.errors import unknown_name
 from gptlab.plugins.loading import Plugins, load_plugins
-from gptlab.plugins.registry import COMPONENT_KINDS, LISTENER, Entry, Registry, described
+from gptlab.plugins.registry import COMPONENT_KINDS, LISTENER, VERB, Entry, Registry, described
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +106,7 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
         "dataset": rules.check_a_dataset,
         "tracking": rules.check_a_tracking,
         LISTENER: rules.check_a_listener,
+        VERB: rules.check_a_verb,
     }
     tried[entry.kind](made, findings)
     return findings.checks

@@ -170,6 +170,15 @@ def check_a_listener(settings: Any, findings: Findings) -> None:
             fails("it must have begin(run), which gives an object with hooks for that run")
 
 
+def check_a_verb(verb: Any, findings: Findings) -> None:
+    """Nothing is done, which may be anything."""
+    with findings.trying("can be called") as fails:
+        if not callable(verb):
+            fails(
+                "it must have __call__(self), which does what the verb does, and returns an exit status or None"
+            )
+
+
 def check_an_engine(registry: Registry, engine: Any, findings: Findings) -> None:
     with findings.trying("agrees with the scalar engine") as fails:
         tolerance = 1e-9 if engine.dtype == "float64" else 1e-4

@@ -59,6 +59,11 @@ def gptlab_register_listeners(register: Callable[..., None]) -> None:
 
 
 @hookspec
+def gptlab_register_verbs(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a frozen dataclass that is called, `verb()`, and returns an exit status or None."""
+
+
+@hookspec
 def gptlab_run_started(run: Any) -> None:
     """A run's model and data are built; step 1 has not begun. `run` is a `gptlab.runs.run.Run`."""
 

@@ -20,7 +20,7 @@ from gptlab.plugins.code import digest_of
 from gptlab.plugins.discovery import Source
 from gptlab.plugins.first_runs import say_first_runs
 from gptlab.plugins.folders import OFF, VARIABLE, is_off, named_folders
-from gptlab.plugins.registry import LISTENER, OWN, Entry, Registry
+from gptlab.plugins.registry import LISTENER, OWN, VERB, Entry, Registry
 from gptlab.signals import reraise_if_stopped
 
 # hook -> the kind that its `register(name, value)` adds to; components say their kind themselves
@@ -32,6 +32,7 @@ KIND_OF_HOOK = {
     "gptlab_register_engines": "engine",
     "gptlab_register_tracking": "tracking",
     "gptlab_register_listeners": LISTENER,
+    "gptlab_register_verbs": VERB,
 }
 # The modules with gptlab's own names; by their names, since plugins know nothing of the rooms that use them.
 OWN_MODULES = ("gptlab.plugins.builtins", "gptlab.tracking")

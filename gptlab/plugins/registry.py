@@ -1,6 +1,7 @@
 """Names and what they stand for: one table a kind, no name twice."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -16,7 +17,13 @@ GROUPS = {
     "dataset": "data",
 }
 LISTENER = "listener"  # selected by name in a list, several at once
-KINDS = ("op", *GROUPS, LISTENER)
+VERB = "verb"
+KINDS = ("op", *GROUPS, LISTENER, VERB)
+# gptlab's own verbs; a test holds them to the table of verbs, which plugins know nothing of.
+OWN_VERBS = (
+    *("train", "generate", "export", "import", "ablate", "ledger", "compare", "inspect", "summary", "graph"),
+    *("sync", "ui", "plugins", "check"),
+)
 # What the names of numbers begin with that are gptlab's own: no listener's do.
 OWN_NUMBERS = ("train", "val", "parameters", "jobs", "system")
 
@@ -75,6 +82,11 @@ class Registry:
                 f"config schema), got {value!r}. Write @dataclass(frozen=True) above the class."
             )
 
+        if kind == VERB and (not re.fullmatch(r"[a-zA-Z][\w-]*", name) or name in OWN_VERBS):
+            raise UserError(
+                f"a verb of a plugin is a word of letters, digits, - and _, and none of gptlab's own "
+                f"({', '.join(OWN_VERBS)}): got '{name}' of {owner}."
+            )
         if kind == LISTENER and (not name.isidentifier() or name in OWN_NUMBERS):
             raise UserError(
                 f"a listener's name begins its keys and its numbers: it must be letters, digits and _, and none of "

@@ -41,7 +41,7 @@ def test_each_hook_is_tested(hook):
     )
 
 
-def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monkeypatch):
+def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monkeypatch, capsys):
     """As it is printed, in a file of its own."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "plugins").mkdir()
@@ -66,6 +66,7 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         "engine slowmotion",
         "tracking csv",
         "listener norms",
+        "verb largest",
     }
     for name, text in files.items():
         checks = check_names(plugins, [name])
@@ -86,6 +87,9 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
     few = ["train.numSteps=2", "train.logEvery=1", "model.nEmbd=4", "model.nHead=2", "model.blockSize=8"]
     assert main([*chosen, *few, "samples.n=0", "hydra.run.dir=run"]) == 0
     assert len((tmp_path / "run/metrics.csv").read_text().splitlines()) == 2
+    capsys.readouterr()
+    assert main(["largest", "run=run", "n=2"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_each_attention_of_the_page_of_attentions_is_a_plugin_that_passes_its_check(tmp_path, monkeypatch):
