@@ -34,7 +34,8 @@ class Budget:
         """That the run has taken so far."""
         return self.before + (0.0 if self._began is None else self.clock() - self._began)
 
-    def check(self) -> None:
-        """Ask the run to stop once the time is over."""
+    def stops(self) -> bool:
+        """Whether the run is to stop: this asks for it once the time is over, others may have before."""
         if self._limit is not None and self.seconds >= self._limit:
             self.run.stop(f"train.budget={self.text} is spent")
+        return bool(self.run.stopped)

@@ -121,7 +121,7 @@ def launch(
                 if not job.alone and config.progress != "none":
                     show(f"{name}: {note}")
             observers = [
-                Poller(signalled, foothold.check, job.stop, budget.check),
+                Poller(signalled, foothold.check, job.stop),
                 Recorder(run, experiment),
                 Reporter(run, progress, plan.numSteps),
                 Notifier(run, listeners, experiment),
@@ -129,7 +129,7 @@ def launch(
                 watch,
             ]
             training = experiment.training(
-                state, observers, saver.smoothed, lambda: bool(run.stopped), evaluations_of(run, plan)
+                state, observers, saver.smoothed, budget.stops, evaluations_of(run, plan)
             )
             if config.initFrom and checkpoint is None:
                 first = training.evaluate()

@@ -153,11 +153,12 @@ class Training:
         compiled, evaluation_compiled = False, False
         chunk = Chunk()
         while self.state.step < self.last:
+            stopping = self.last == self.plan.numSteps and self.stops()
+            if stopping and chunk.val_loss is not None:
+                return
             for observer in self.observers:
                 observer.poll()
-            if self.last == self.plan.numSteps and self.stops():
-                if chunk.val_loss is not None:
-                    return
+            if stopping:
                 self.end_after(self.state.step + 1)
             start = self.state.step
             steps = self.steps_from(start, size)

@@ -125,15 +125,12 @@ def test_a_budget_counts_from_where_training_begins(text: str, seconds: float) -
     now = 1000.0
     budget = Budget(run, text, before=3.0, clock=lambda: now)
     now += 10000
-    budget.check()
-    assert not run.stopped and budget.seconds == 3.0
+    assert not budget.stops() and budget.seconds == 3.0
     budget.begin()
     now += seconds - 3.5
-    budget.check()
-    assert not run.stopped
+    assert not budget.stops()
     now += 0.5
-    budget.check()
-    assert run.stopped and budget.seconds == seconds
+    assert budget.stops() and run.stopped and budget.seconds == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0s", "-1s", "1 year", "1e400", "soon", "1s2"])
