@@ -60,7 +60,7 @@ def checks_of(plugins: Plugins, subject: Subject) -> list[Check]:
     """Everything that can be tried of one of them."""
     if subject.entry is not None:
         found = check_entry(plugins.registry, subject.entry)
-        if subject.kind != LISTENER or not found[-1].passed:
+        if subject.kind != LISTENER or not all(check.passed for check in found):
             return found
         findings = Findings(LISTENER, subject.name, found)
     else:
