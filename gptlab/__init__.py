@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gptlab.model.init import Init as Init
     from gptlab.model.model import Model as Model
     from gptlab.model.position import Position as Position
+    from gptlab.optim.plateau import LookingBack as LookingBack
     from gptlab.optim.schedules import Schedule as Schedule
     from gptlab.plugins.hookspecs import hookimpl as hookimpl
     from gptlab.plugins.registry import Registry as Registry
@@ -65,6 +66,7 @@ _HOMES = {
     "Engine": "gptlab.engines.engine",
     "Schedule": "gptlab.optim.schedules",
     "Sampler": "gptlab.training.samplers",
+    "LookingBack": "gptlab.optim.plateau",
     "require": "gptlab.errors",
     # writing a source of data
     "Dataset": "gptlab.data.datasets",

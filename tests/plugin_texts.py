@@ -79,6 +79,14 @@ class Engine(ScalarEngine):
 class Tracking(NoTracking):
     """."""
 
+@dataclass(frozen=True)
+class Verb:
+    """."""
+
+@dataclass(frozen=True)
+class Listener:
+    """."""
+
 @gptlab.op(samples=[(1.0,)])
 def twice(xp, a):
     """."""
@@ -116,6 +124,10 @@ def gptlab_register_tokenizers(register): register("mine", Tokenizer)
 def gptlab_register_engines(register): register("mine", Engine)
 @gptlab.hookimpl
 def gptlab_register_tracking(register): register("mine", Tracking)
+@gptlab.hookimpl
+def gptlab_register_listeners(register): register("mine", Listener)
+@gptlab.hookimpl
+def gptlab_register_verbs(register): register("mine", Verb)
 '''
 
 NEW_OP = '''

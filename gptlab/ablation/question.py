@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gptlab.ablation.arms import Arm, arms_of, check_override, elements, is_bracketed, key_of, without
+from gptlab.config.duration import seconds_in
 from gptlab.errors import UserError, require
 from gptlab.plugins.registry import Registry
 
@@ -26,7 +27,6 @@ MOST_SEEDS = 1000
 MOST_SETTINGS = 200
 BASELINE = "baseline"  # what the report calls it
 GRID = re.compile(r"(log|linear)\(([^,()]+),([^,()]+),([^,()]+)\)")
-UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def question_of(settings: AblateConfig, overrides: Sequence[str], registry: Regi
         sizes_in(settings.sizes) if settings.sizes.strip() else ((),),
         settings.match,
         settings.epsilon,
-        None if settings.budget is None else seconds_in(settings.budget),
+        None if settings.budget is None else seconds_in("budget", settings.budget),
         settings.again,
     )
 
@@ -170,14 +170,3 @@ def sizes_in(text: str) -> tuple[tuple[str, ...], ...]:
     if len(sizes) < 2:
         raise UserError(f"sizes takes two sizes or more: got {text}. Type sizes='model.nEmbd=16,32,64,128'.")
     return sizes
-
-
-def seconds_in(text: str) -> float:
-    match = re.fullmatch(r"([0-9.]+) ?([smh]?)", text.strip())
-    try:
-        seconds = float(match[1]) * UNITS[match[2]] if match else 0.0
-    except ValueError:
-        seconds = 0.0
-    if seconds <= 0:
-        raise UserError(f"budget must be a time such as 90s, 2m or 1h: got {text}.")
-    return seconds

@@ -12,9 +12,7 @@ from typing import Any
 from gptlab.checks.check import Check, Findings
 from gptlab.errors import unknown_name
 from gptlab.plugins.loading import Plugins, load_plugins
-from gptlab.plugins.registry import COMPONENT_KINDS, Entry, Registry, described
-
-LISTENER = "listener"
+from gptlab.plugins.registry import COMPONENT_KINDS, LISTENER, VERB, Entry, Registry, described
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +59,17 @@ def check_names(plugins: Plugins, names: Sequence[str] = ()) -> list[Check]:
 def checks_of(plugins: Plugins, subject: Subject) -> list[Check]:
     """Everything that can be tried of one of them."""
     if subject.entry is not None:
-        return check_entry(plugins.registry, subject.entry)
-    findings = Findings(LISTENER, subject.name, [])
-    with findings.trying("described") as fails:
-        if not described(plugins.listener(subject.name)):
-            fails("its file needs a docstring whose first line says what it is")
-    if subject.asked:  # a listener may write files or send mails: not because all there is was to be checked
+        found = check_entry(plugins.registry, subject.entry)
+        if subject.kind != LISTENER or not all(check.passed for check in found):
+            return found
+        findings = Findings(LISTENER, subject.name, found)
+    else:
+        findings = Findings(LISTENER, subject.name, [])
+        with findings.trying("described") as fails:
+            if not described(plugins.listener(subject.name)):
+                fails("its file needs a docstring whose first line says what it is")
+    # A listener may write files or send mails: not because all there is was to be checked.
+    if subject.asked and not lacks_a_field(subject.entry):
         from gptlab.checks.listeners import check_a_listener
 
         check_a_listener(plugins, subject.name, findings)
@@ -87,7 +90,7 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
     if entry.kind == "op":
         parts.check_an_op(entry.value, findings)
         return findings.checks
-    if any(f.default == "???" for f in dataclasses.fields(entry.value)):
+    if lacks_a_field(entry):
         return findings.checks  # nothing to try it with: it wants a value from a person
     with findings.trying("made with its default fields"):
         made = entry.value()
@@ -104,9 +107,19 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
         "tokenizer": rules.check_a_tokenizer,
         "dataset": rules.check_a_dataset,
         "tracking": rules.check_a_tracking,
+        LISTENER: rules.check_a_listener,
+        VERB: rules.check_a_verb,
     }
     tried[entry.kind](made, findings)
     return findings.checks
+
+
+def lacks_a_field(entry: Entry | None) -> bool:
+    """Whether one of its fields must be given."""
+    return entry is not None and any(
+        f.default == "???" or (f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING)
+        for f in dataclasses.fields(entry.value)
+    )
 
 
 def undescribed(entry: Entry) -> str:

@@ -16,6 +16,7 @@ from gptlab.engines.engine import Batches, engines_of
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla_settings import jax_precision
 from gptlab.optim.optimizers import SGD
+from gptlab.optim.plateau import LookingBack
 from gptlab.plugins.registry import Registry
 
 RATES = (1.0, 0.3, 0.1, 0.03, 0.01)
@@ -89,6 +90,43 @@ def check_a_schedule(schedule: Any, findings: Findings) -> None:
             factors = [schedule(step, count) for step in range(count)]
             if not all(math.isfinite(f) and f >= 0 for f in factors):
                 fails(f"over {count} steps the factors reach {min(factors)} and {max(factors)}")
+    if isinstance(schedule, LookingBack):
+        check_looking_back(schedule, findings)
+
+
+class Logged(dict[str, float]):
+    """A row that has each number there is."""
+
+    def __init__(self, value: float):
+        super().__init__({"val/loss": value, "train/smoothedLoss": value})
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> float:
+        return self["val/loss"]
+
+
+def check_looking_back(schedule: LookingBack, findings: Findings) -> None:
+    """What it makes of losses that fall, rise, and stay: whether it has seen others meanwhile or not."""
+    histories = {
+        "fall": [Logged(5 / (1 + i)) for i in range(40)],
+        "rise": [Logged(1 + i / 10) for i in range(40)],
+        "stay": [Logged(2.0) for i in range(40)],
+    }
+    with findings.trying("looks back at losses alone") as fails:
+        seen: dict[tuple[str, int], float] = {}
+        for _ in range(2):
+            for what, rows in histories.items():
+                for count in (0, 1, 2, 39, 40):
+                    factor = schedule.look([(10 * (i + 1), row) for i, row in enumerate(rows[:count])])
+                    if not (math.isfinite(factor) and factor >= 0):
+                        fails(f"after {count} evaluations that {what} the factor is {factor}")
+                    if seen.setdefault((what, count), factor) != factor:
+                        fails(
+                            f"after {count} evaluations that {what} the factor is {seen[what, count]}, then {factor}: "
+                            "a run that is resumed would not go on as it was"
+                        )
 
 
 def check_a_tokenizer(factory: Any, findings: Findings) -> None:
@@ -122,6 +160,22 @@ def check_a_tracking(tracking: Any, findings: Findings) -> None:
         if not callable(getattr(tracking, "start", None)):
             fails(
                 "it must have start(), which gives an object with prepare(), wait_until_reachable() and hooks"
+            )
+
+
+def check_a_listener(settings: Any, findings: Findings) -> None:
+    """Nothing is begun, which may write files or send mails."""
+    with findings.trying("has begin(run)") as fails:
+        if not callable(getattr(settings, "begin", None)):
+            fails("it must have begin(run), which gives an object with hooks for that run")
+
+
+def check_a_verb(verb: Any, findings: Findings) -> None:
+    """Nothing is done, which may be anything."""
+    with findings.trying("can be called") as fails:
+        if not callable(verb):
+            fails(
+                "it must have __call__(self), which does what the verb does, and returns an exit status or None"
             )
 
 

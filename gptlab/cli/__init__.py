@@ -70,6 +70,14 @@ def dispatch(arguments: list[str]) -> int:
     if not arguments or arguments == ["--"]:
         show(as_called(overview()))
         return 0
+    if is_word(arguments[0]) and arguments[0] not in VERBS:
+        from gptlab.cli.brought_verbs import names_of_brought, run_brought
+        from gptlab.command.slips import wrong_first_word
+
+        status = run_brought(arguments)
+        if status is None:
+            raise wrong_first_word(arguments, names_of_brought())
+        return status
     verb, rest = verb_of(arguments)
     if "--help" in rest or "-h" in rest:
         show(as_called(help_of(verb)))
@@ -87,12 +95,10 @@ def dispatch(arguments: list[str]) -> int:
 
 
 def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
-    """The verb, and what follows it. Raises UserError for a bare word that is none."""
-    if not arguments or arguments[0].startswith(("-", "+", "~")) or "=" in arguments[0]:
-        return "train", arguments
-    verb = arguments[0]
-    if verb not in VERBS:
-        from gptlab.command.slips import wrong_first_word
+    """The verb, and what follows it."""
+    return (arguments[0], arguments[1:]) if arguments and is_word(arguments[0]) else ("train", arguments)
 
-        raise wrong_first_word(arguments)
-    return verb, arguments[1:]
+
+def is_word(argument: str) -> bool:
+    """Whether it stands where a verb does, and is no flag and no override."""
+    return not argument.startswith(("-", "+", "~")) and "=" not in argument

@@ -6,12 +6,13 @@ import os
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import fields
 from io import StringIO
 
 from gptlab.command.verbs import ROOTS, VERBS
 from gptlab.config.experiments import GROUP as EXPERIMENT
 from gptlab.config.keys import PLACES, Schema
-from gptlab.plugins.registry import Registry
+from gptlab.plugins.registry import VERB, Registry
 from gptlab.streams import show
 
 TAKE_A_WORD = ("export", "import", "compare")  # in front of the overrides
@@ -26,6 +27,9 @@ def complete(flags: Namespace, registry: Registry) -> int:
         return 0
     line = os.environ.get("COMP_LINE", "")
     verb, rest, choices = understood(line, registry)
+    if verb not in VERBS:
+        show("\n".join(choices))
+        return 0
     root = VERBS[verb].root or verb
     if root in ROOTS:
         hydras = StringIO()
@@ -70,9 +74,13 @@ def understood(line: str, registry: Registry) -> tuple[str, str, list[str]]:
     first, space, after = rest.partition(" ")
     if space and first in VERBS:
         return first, *of_verb(first, after.lstrip(), registry)
+    if space and first in registry.names(VERB):
+        begun = after.rpartition(" ")[2]
+        keys = [f"{field.name}=" for field in fields(registry.get(VERB, first))]
+        return first, after, [key for key in keys if key.startswith(begun)]
     word = rest.rpartition(" ")[2]
     if word == rest and "=" not in word:
-        return "train", rest, [f"{verb} " for verb in VERBS if verb.startswith(word)]
+        return "train", rest, [f"{v} " for v in [*VERBS, *registry.names(VERB)] if v.startswith(word)]
     key, equals, begun = word.partition("=")
     if equals and key.startswith("ops."):
         return "train", rest, of_ops(key, begun, registry)

@@ -40,13 +40,16 @@ def experiments() -> str:
 
 def names() -> str:
     from gptlab.plugins.reading import UNREAD, read_plugins
-    from gptlab.plugins.registry import GROUPS
+    from gptlab.plugins.registry import GROUPS, LISTENER, VERB
 
     plugins = read_plugins()
     registry = plugins.registry
     rows = {f"{group}=": "  ".join(registry.names(kind)) for kind, group in GROUPS.items()}
+    rows["listeners=[NAME]"] = "  ".join(registry.names(LISTENER))
     rows["ops.NAME="] = "  ".join(registry.names("op"))
     said = "Components (their fields are keys, e.g. optimizer.beta1=0.9):\n" + table(rows)
+    if verbs := {name: registry.entry(VERB, name).description for name in registry.names(VERB)}:
+        said += "\n\nVerbs that plugins bring:\n" + table(verbs)
     if unread := [plugin.source.name for plugin in plugins.found if plugin.failure == UNREAD]:
         said += f"\nand more, which python -m gptlab plugins tells, of {', '.join(unread)}"
     return said

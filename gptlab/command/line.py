@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import re
 import shlex
 import typing
 from collections.abc import Iterator
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
     from gptlab.plugins.loading import Plugins
+
+
+# `listeners` is a list of names, and cannot have fields: who types `listeners.early.patience=5` means `listener.early`.
+LISTENERS_FIELD = re.compile(r"^(\+*)listeners\.(?=\w+\.\w+=)")
 
 
 class VerbKeys:
@@ -117,6 +122,7 @@ def read_command_line(arguments: list[str], verb: str = "train", single: bool | 
     Raises UserError for a flag that does not exist and an override that cannot be meant.
     """
     of = VerbKeys(verb, single)
+    arguments = [LISTENERS_FIELD.sub(r"\1listener.", argument) for argument in arguments]
     flags = read_flags(arguments, of)
     of.runs = not (flags.shell_completion or flags.hydra_help)
     if flags.shell_completion:

@@ -9,6 +9,7 @@ import dataclasses
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,8 @@ NAMING = {
 }
 
 
-def wrong_first_word(arguments: list[str]) -> UserError:
-    """The error for a first word that is neither a verb nor an override."""
+def wrong_first_word(arguments: list[str], others: Sequence[str] = ()) -> UserError:
+    """The error for a first word that is neither a verb nor an override. others: verbs that plugins bring."""
     from gptlab.command.line import VerbKeys
 
     word = arguments[0]
@@ -64,10 +65,10 @@ def wrong_first_word(arguments: list[str]) -> UserError:
     said = bare_word(0, arguments, VerbKeys("train"))
     if "ype " in said:
         return UserError(said)
-    close = nearest(word, VERBS)
+    close = nearest(word, [*VERBS, *others])
     guess = f" Did you mean {' or '.join(close)}?" if close else ""
     return UserError(
-        f"the first word must be a verb ({', '.join(VERBS)}) or an override that reads key=value, such as "
+        f"the first word must be a verb ({', '.join([*VERBS, *others])}) or an override that reads key=value, such as "
         f"+experiment=tiny: got '{word}'.{guess}"
     )
 

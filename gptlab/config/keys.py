@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from gptlab.plugins.registry import GROUPS, Registry
+from gptlab.config.schema import listener_config
+from gptlab.plugins.registry import GROUPS, LISTENER, Registry
 
 PLACES = {group.replace("/", "."): kind for kind, group in GROUPS.items()}  # `model.norm`: norm
 
@@ -95,6 +96,8 @@ class Schema:
                 return None
             if here in PLACES:
                 return self._component(rest, here)
+            if here == LISTENER:
+                return self._walk(rest, listener_config(self.registry()), here)
             return self._walk(rest, hints[name], here)
         if typing.get_origin(hint) is dict:
             return self._walk(rest, typing.get_args(hint)[1], here)
@@ -114,6 +117,8 @@ class Schema:
             key, hint = f"{prefix}{field.name}", bare(hints[field.name])
             if key in PLACES:
                 yield from self._of_components(key)
+            elif key == LISTENER:
+                yield from self._leaves(listener_config(self.registry()), f"{key}.")
             elif dataclasses.is_dataclass(hint):
                 yield from self._leaves(hint, f"{key}.")
             elif hint is not Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from functools import partial
 from typing import Any
@@ -17,9 +17,10 @@ from omegaconf import MISSING, DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gptlab.config.addresses import hide_in_config
+from gptlab.config.duration import seconds_in
 from gptlab.config.typed import Config
 from gptlab.errors import UserError, require
-from gptlab.plugins.registry import GROUPS, Registry
+from gptlab.plugins.registry import GROUPS, LISTENER, Registry
 
 LONGEST = 255  # of a name in MLflow's model registry
 
@@ -141,15 +142,30 @@ class UiConfig:
 
 def schema_nodes(registry: Registry, roots: Mapping[str, type]) -> dict[str, ConfigNode]:
     """The root schemas and a typed group entry for each component, as Hydra is to find them."""
-    nodes = {
-        f"{name}_schema": ConfigNode(partial(OmegaConf.structured, root)) for name, root in roots.items()
-    }
+    nodes = {f"{name}_schema": ConfigNode(partial(root_of, root, registry)) for name, root in roots.items()}
     for entry in registry:
         if entry.kind in GROUPS:
             group = GROUPS[entry.kind]
             make = partial(schema_of, entry.value, entry.name)
             nodes[f"{group}/{entry.name}"] = ConfigNode(make, provider=entry.owner)
     return nodes
+
+
+def root_of(root: type, registry: Registry) -> DictConfig:
+    """The schema of a root, with the fields of every listener in it if it is that of runs."""
+    config = OmegaConf.structured(root)
+    if issubclass(root, Config):
+        config[LISTENER] = OmegaConf.structured(listener_config(registry))
+    return typing.cast("DictConfig", config)
+
+
+def listener_config(registry: Registry) -> type:
+    """A dataclass with a field for each registered listener, whose fields are the listener's own."""
+    rows: list[Any] = []
+    for name in registry.names(LISTENER):
+        own = make_dataclass(f"{name}Config", fields_of(registry.get(LISTENER, name)))
+        rows.append((name, own, field(default_factory=own)))
+    return make_dataclass("ListenerConfig", rows)
 
 
 def open_if_dict(factory: Callable[[], Any]) -> Callable[[], Any]:
@@ -162,15 +178,20 @@ def open_if_dict(factory: Callable[[], Any]) -> Callable[[], Any]:
 
 def schema_of(cls: type, name: str) -> Any:
     """The component's fields as a config schema, with the name that selects it in front."""
+    return make_dataclass(f"{cls.__name__}Config", [("name", str, field(default=name)), *fields_of(cls)])
+
+
+def fields_of(cls: type) -> list[Any]:
+    """A dataclass's fields with their types and defaults, for `make_dataclass`."""
     hints = typing.get_type_hints(cls)
-    rows: list[Any] = [("name", str, field(default=name))]
+    rows: list[Any] = []
     for item in dataclasses.fields(cls):
         if item.default_factory is not dataclasses.MISSING:
             default = field(default_factory=open_if_dict(item.default_factory))
         else:
             default = field(default=MISSING if item.default is dataclasses.MISSING else item.default)
         rows.append((item.name, hints[item.name], default))
-    return make_dataclass(f"{cls.__name__}Config", rows)
+    return rows
 
 
 def typed_fields(cls: type, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,16 +215,36 @@ def plain(config: DictConfig) -> dict[str, Any]:
     """The config as nested dicts, resolved, after the checks that Hydra cannot make.
 
     Raises UserError: a key that the schema has not (added with `+`), a field that is needed and not
-    given, a component named but not selected.
+    given, a component named but not selected, fields of a listener that is none of `listeners`.
     """
-    check_keys(config)
+    unused = unused_listeners(config)
+    check_keys(config, left_out=[f"{LISTENER}.{name}" for name in unused])
     check_choices(config)
     result = OmegaConf.to_container(config, resolve=True)
     assert isinstance(result, dict)
+    if LISTENER in result:
+        result[LISTENER] = {key: own for key, own in (result[LISTENER] or {}).items() if key not in unused}
     return hide_in_config(typing.cast("dict[str, Any]", result))
 
 
-def check_keys(config: DictConfig, prefix: str = "") -> None:
+def unused_listeners(config: DictConfig) -> list[str]:
+    """The listeners whose fields are there and which the config does not name. Raises UserError if one's are set."""
+    node = config._get_node(LISTENER) if LISTENER in config else None
+    if not isinstance(node, DictConfig) or node._is_none():
+        return []
+    named = config.get("listeners") or []
+    unused = [str(name) for name in node if name not in named]
+    for name in unused:
+        schema = OmegaConf.get_type(node._get_node(name))
+        if dataclasses.is_dataclass(schema) and node._get_node(name) != OmegaConf.structured(schema):
+            raise UserError(
+                f"{LISTENER}.{name} is of a listener, which listeners must name: got listeners="
+                f"[{','.join(map(str, named))}]. Add listeners=[{','.join([*map(str, named), name])}]"
+            )
+    return unused
+
+
+def check_keys(config: DictConfig, prefix: str = "", left_out: Sequence[str] = ()) -> None:
     """Raises UserError for a key that the schema has not, or that has no value and needs one."""
     schema = OmegaConf.get_type(config)
     known = [f.name for f in dataclasses.fields(schema)] if dataclasses.is_dataclass(schema) else None
@@ -211,6 +252,8 @@ def check_keys(config: DictConfig, prefix: str = "") -> None:
         name = prefix + str(key)
         if known is not None and key not in known:
             raise UnknownKey(name, known)
+        if name in left_out:
+            continue
         if OmegaConf.is_missing(config, key):
             group = name.replace(".", "/")
             if group in GROUPS.values():
@@ -218,7 +261,7 @@ def check_keys(config: DictConfig, prefix: str = "") -> None:
             raise UserError(f"{name} must be given: it has no default. Add {name}=... to the command.")
         node = config._get_node(key)
         if isinstance(node, DictConfig) and not node._is_none():
-            check_keys(node, f"{name}.")
+            check_keys(node, f"{name}.", left_out)
         elif isinstance(node, ListConfig) and not node._is_none() and node._metadata.element_type is str:
             wrong = [item for item in node if not isinstance(item, str)]
             if wrong:  # OmegaConf lets a list pass for a text there
@@ -278,6 +321,8 @@ def check_values(config: Config) -> None:
         if value is not None:
             or_null = f", or {key}=null" if key in ("checkpoint.every", "inspect.every") else ""
             require(key, value, at_least=least, example=f"{example}{or_null}")
+    if train.budget is not None:
+        seconds_in("train.budget", train.budget)
     require("train.learningRate", train.learningRate, above=0, example=0.01)
     require("model.initStd", config.model.initStd, at_least=0, example=0.08)
     if config.sweep.rank not in ("last", "best"):

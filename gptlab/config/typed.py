@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gptlab.autograd.ops import BUILTIN_OPS
+from gptlab.plugins.registry import LISTENER
 
 MISSING: Any = "???"  # OmegaConf's, which need not be loaded for it
 OF_COMMAND = ("anyway", "sweep")  # and of no run
@@ -41,10 +42,11 @@ class Origin:
 # To Hydra the place of a component is open: which class fills it is known once it is selected.
 if TYPE_CHECKING:
     Component = Chosen
+    Listening = dict[str, dict[str, Any]]
     Original = Origin | None
     Ops = dict[str, str]
 else:
-    Component = Original = Any
+    Component = Original = Listening = Any
     Ops = make_dataclass("OpsConfig", [(name, str, field(default=name)) for name in BUILTIN_OPS])
 
 
@@ -80,6 +82,7 @@ class TrainConfig:
     learningRate: float = 0.01
     logEvery: int | None = None  # so that a run has at most some 1,000 rows
     evalEvery: int = 250
+    budget: str | None = None  # of time, `90s`, `2m`, `1h`, after which a run ends before its last step
     freeze: list[str] = field(default_factory=list)
 
 
@@ -138,6 +141,7 @@ class Config:
     anyway: go on with a run or a sweep although a plugin of it has changed since.
     register: the name in MLflow's model registry that the finished model goes under; registerAlias: its alias there.
     original: set by initFrom: the run that the weights come from, and its data.
+    listener: the fields of those of the listeners that are registered, `{"early": {"patience": 5, ...}}`.
     sweep, anyway: of the command, and in no run's own config.
     """
 
@@ -150,6 +154,7 @@ class Config:
     registerAlias: str = "newest"  # `latest` is MLflow's own, and refused by it
     progress: str = "auto"
     listeners: list[str] = field(default_factory=list)
+    listener: Listening = field(default_factory=dict)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     samples: SamplesConfig = field(default_factory=SamplesConfig)
@@ -183,9 +188,13 @@ def typed(schema: type[T], settings: Mapping[str, Any]) -> T:
         elif is_dataclass(hint):
             value = typed(typing.cast("type[Any]", hint), value)
         elif hint is Any and isinstance(value, Mapping):
-            value = origin_of(value) if item.name == "original" else Chosen(value)
+            value = origin_of(value) if item.name == "original" else made_of(item.name, value)
         values[item.name] = value
     return schema(**values)
+
+
+def made_of(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(value) if name == LISTENER else Chosen(value)
 
 
 def origin_of(settings: Mapping[str, Any] | None) -> Origin | None:
@@ -198,7 +207,10 @@ def origin_of(settings: Mapping[str, Any] | None) -> Origin | None:
 
 def as_dict(config: Config) -> dict[str, Any]:
     """The config of a run as it is kept and told: nested dicts, without what is the command's own."""
-    return {key: value for key, value in dicts(config).items() if key not in OF_COMMAND}
+    kept = {key: value for key, value in dicts(config).items() if key not in OF_COMMAND}
+    if not kept[LISTENER]:  # none is selected that has fields
+        del kept[LISTENER]
+    return kept
 
 
 def dicts(value: Any) -> Any:

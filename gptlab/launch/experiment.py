@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,13 @@ from gptlab.finetuning.start import Start, beginning_of
 from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.gpt import GPT
 from gptlab.model.memory import check_batch_fits
+from gptlab.optim.plateau import LookingBack
 from gptlab.optim.rates import rates_by_name
 from gptlab.plugins.registry import GROUPS, OWN, Registry, build
 from gptlab.runs import resuming
 from gptlab.runs.checkpoint.folder import Checkpoint
 from gptlab.training.generation import Sampling
-from gptlab.training.loop import Observer, Plan, Training, log_every
+from gptlab.training.loop import Observer, Plan, Rows, Training, log_every
 from gptlab.training.smoothing import SmoothedLoss
 
 if TYPE_CHECKING:
@@ -83,11 +84,18 @@ class Experiment:
         return Adapted(definition, self._adapter) if self._adapter.weights(definition.shapes) else definition
 
     def _plan(self) -> Plan:
+        """Raises UserError for a schedule that looks back where it has nothing to see."""
         train = self.config.train
+        schedule = build(self.registry, "schedule", self.config.schedule)
+        if isinstance(schedule, LookingBack) and not train.evalEvery:
+            raise UserError(
+                f"schedule={self.config.schedule.name} looks at evaluations: got train.evalEvery=0, which makes none "
+                "before the end. Try train.evalEvery=250."
+            )
         return Plan(
             train.numSteps,
             train.learningRate,
-            build(self.registry, "schedule", self.config.schedule),
+            schedule,
             train.logEvery or log_every(train.numSteps),
             train.evalEvery,
             self.config.checkpoint.every or 0,
@@ -156,7 +164,14 @@ class Experiment:
         resuming.check_same_data(checkpoint, self.data)
         return self.session.init(*resuming.continued(checkpoint, weights, optimizer), checkpoint.step)
 
-    def training(self, state: State, observers: Sequence[Observer], smoothed: SmoothedLoss) -> Training:
+    def training(
+        self,
+        state: State,
+        observers: Sequence[Observer],
+        smoothed: SmoothedLoss,
+        stops: Callable[[], bool] = lambda: False,
+        evaluations: Rows | None = None,
+    ) -> Training:
         """The training from a state on; what was held out from the weights that it starts from is evaluated, too."""
         data = self.data
         held_out = None if self.start is None else data.original.held_out
@@ -170,6 +185,8 @@ class Experiment:
             observers,
             others=others,
             smoothed=smoothed,
+            stops=stops,
+            evaluations=[] if evaluations is None else evaluations,
         )
 
     def summary(self) -> Summary:

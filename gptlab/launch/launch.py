@@ -14,18 +14,20 @@ from gptlab.config.typed import Config, as_dict
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.files import write_json
 from gptlab.launch import reports
+from gptlab.launch.budget import Budget
 from gptlab.launch.experiment import Experiment
 from gptlab.launch.observers import Notifier, Poller, Recorder, Reporter, watch_of
 from gptlab.launch.progress import make_progress
 from gptlab.launch.provenance import tags_of
-from gptlab.plugins.listeners import Listeners
+from gptlab.optim.plateau import LookingBack
+from gptlab.plugins.listeners import Listeners, maker_of
 from gptlab.plugins.loading import Plugins
 from gptlab.plugins.registry import build
 from gptlab.runs import resuming
 from gptlab.runs.checkpoint.folder import Checkpoint
 from gptlab.runs.checkpoint.newest import remove_leftovers
 from gptlab.runs.claiming import claimed
-from gptlab.runs.files import PLUGINS
+from gptlab.runs.files import METRICS, PLUGINS
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.foothold import Foothold
 from gptlab.runs.recording import FolderListener, IdentityListener, keep_rows
@@ -34,7 +36,7 @@ from gptlab.runs.saving import Saver
 from gptlab.signals import ending_between_steps
 from gptlab.streams import show
 from gptlab.training.divergence import divergence
-from gptlab.training.loop import Training
+from gptlab.training.loop import Plan, Rows, Training
 
 
 @dataclass(frozen=True)
@@ -75,18 +77,12 @@ def launch(
             return launch(config, plugins, folder, name, checkpoint, requested, job, held=True)
     in_sweep, job = job is not None, job or JobContext()
     listeners = Listeners()
-    listeners.add("folder", FolderListener())
-    for listener in config.listeners:
-        listeners.add(listener, plugins.listener(listener))
+    listening = {name: maker_of(plugins, name, config.listener.get(name, {})) for name in config.listeners}
     if checkpoint is not None and not in_sweep:
         resuming.check_not_over(checkpoint, config.train.numSteps)
     # What is wrong shows before data is read.
     experiment = Experiment.of(config, plugins.registry, requested, checkpoint)
     tracker = build(plugins.registry, "tracking", config.tracking).start()
-    listeners.add("identity", IdentityListener())
-    listeners.add(f"tracking={config.tracking.name}", tracker)
-    for name_of, listener in job.listeners.items():
-        listeners.add(name_of, listener)
     tracker.prepare()  # MLflow loads meanwhile, in a process of its own
     state = experiment.state(checkpoint)
     run = run_of(experiment, folder, name, job)
@@ -96,7 +92,15 @@ def launch(
         RunFolder(folder).begin(run, experiment.tokenizer_state, brought)
     else:
         take_up(run, checkpoint, brought)
-    saver = saver_of(experiment, run, listeners, brought, checkpoint)
+    listeners.add("folder", FolderListener())
+    for name_of, make in listening.items():
+        listeners.begin(name_of, make, run)
+    listeners.add("identity", IdentityListener())
+    listeners.add(f"tracking={config.tracking.name}", tracker)
+    for name_of, listener in job.listeners.items():
+        listeners.add(name_of, listener)
+    budget = Budget(run, config.train.budget, 0.0 if checkpoint is None else resuming.seconds_of(checkpoint))
+    saver = saver_of(experiment, run, listeners, brought, checkpoint, budget)
     error: BaseException | None = None
     plan, data = experiment.plan, experiment.data
     # Until the run is closed: a signal must not cut off what is being written.
@@ -120,17 +124,23 @@ def launch(
                 Poller(signalled, foothold.check, job.stop),
                 Recorder(run, experiment),
                 Reporter(run, progress, plan.numSteps),
-                Notifier(run, listeners),
+                Notifier(run, listeners, experiment),
                 saver,
                 watch,
             ]
-            training = experiment.training(state, observers, saver.smoothed)
+            training = experiment.training(
+                state, observers, saver.smoothed, budget.stops, evaluations_of(run, plan)
+            )
             if config.initFrom and checkpoint is None:
                 first = training.evaluate()
+                training.tell_evaluated(0, first)
                 run.metrics.append((0, first))
                 progress.note(reports.before(first))
                 listeners.step_ended(run, 0, first)
+            budget.begin()
             train(training, saver, foothold)
+            if training.state.step == plan.numSteps:
+                run.stopped = ""  # that would have been its end anyway
             watch.ended(training.state)
             run.diverged = divergence(run.metrics, data.tokenizer.vocabSize, plan.learningRate)
             return run
@@ -143,6 +153,19 @@ def launch(
                     progress.close()
                 finally:
                     listeners.run_ended(run, error)
+
+
+def evaluations_of(run: Run, plan: Plan) -> Rows:
+    """Those of the rows that a resumed run has by now. Raises UserError if one is lost that its schedule needs."""
+    rows = {step: row for step, row in run.metrics if step and plan.is_evaluated(step)}
+    if isinstance(plan.schedule, LookingBack) and run.resumed_from:
+        lost = [s for s in range(plan.evalEvery, run.resumed_from + 1, plan.evalEvery) if s not in rows]
+        if lost:
+            raise UserError(
+                f"a schedule that looks back needs each evaluation of the run: {shown(run.folder / METRICS)} lacks "
+                f"that of step {lost[0]}. To begin another run from its weights: initFrom={shown(run.folder)}"
+            )
+    return list(rows.items())
 
 
 def run_of(experiment: Experiment, folder: Path, name: str, job: JobContext) -> Run:
@@ -182,6 +205,7 @@ def saver_of(
     listeners: Listeners,
     brought: dict[str, str],
     checkpoint: Checkpoint | None,
+    budget: Budget,
 ) -> Saver:
     config, data = experiment.config, experiment.data
     facts = {
@@ -196,7 +220,18 @@ def saver_of(
     losses = {} if checkpoint is None else resuming.losses_of(checkpoint)
     smoothed = resuming.smoothed_of(checkpoint)
     batchSize, on_saved = config.train.batchSize, partial(listeners.checkpoint_saved, run)
-    return Saver(run, experiment.session, facts, batchSize, every, keep, on_saved, losses, smoothed=smoothed)
+    return Saver(
+        run,
+        experiment.session,
+        facts,
+        batchSize,
+        every,
+        keep,
+        on_saved,
+        losses,
+        smoothed=smoothed,
+        seconds=lambda: budget.seconds,
+    )
 
 
 def train(training: Training, saver: Saver, foothold: Foothold) -> None:
@@ -227,7 +262,7 @@ def save_end(saver: Saver, training: Training) -> None:
     run.weights = saver.newest_weights
     if saved is None:
         raise TrainingStopped(
-            f"the weights after the last step, {training.plan.numSteps}, are not finite, and are not kept. "
+            f"the weights after the last step, {state.step}, are not finite, and are not kept. "
             f"{training.advice()}"
         )
     if run.resumed_from == state.step:

@@ -15,6 +15,7 @@ from gptlab.engines.engine import Session, State
 from gptlab.errors import UserError
 from gptlab.inspection.inspection import Inspection, ids_of, inspect_ids
 from gptlab.launch import reports
+from gptlab.launch.evaluated_model import EvaluatedModel
 from gptlab.launch.experiment import Experiment
 from gptlab.launch.progress import Progress
 from gptlab.model.adapted import Adapted
@@ -42,11 +43,15 @@ class Recorder(Observer):
 
     run: Run
     experiment: Experiment
+    last: int = 0  # the last step, where it is not the plan's
+
+    def ending(self, step: int) -> None:
+        self.last = step
 
     def logged(self, step: int, metrics: dict[str, float], state: State) -> None:
         self.run.metrics.append((step, metrics))
         parts, how = self.experiment, self.experiment.sampling
-        if how is not None and is_milestone(step, metrics, parts.plan.numSteps):
+        if how is not None and is_milestone(step, metrics, self.last or parts.plan.numSteps):
             used, blockSize = parts.session.for_evaluation(state), parts.definition.sizes.blockSize
             texts = generate(parts.session, used, parts.data.tokenizer, blockSize, how, parts.data.start)
             self.run.samples.append((step, texts))
@@ -59,9 +64,13 @@ class Reporter(Observer):
     run: Run
     progress: Progress
     numSteps: int
+    last: int = 0  # as of Recorder
+
+    def ending(self, step: int) -> None:
+        self.last = step
 
     def logged(self, step: int, metrics: dict[str, float], state: State) -> None:
-        if is_milestone(step, metrics, self.numSteps):
+        if is_milestone(step, metrics, self.last or self.numSteps):
             self.progress.note(reports.milestone(self.run, self.numSteps))
         last = self.run.samples[-1:]
         self.progress.logged(step, metrics, last[0][1] if last and last[0][0] == step else [])
@@ -76,6 +85,13 @@ class Notifier(Observer):
 
     run: Run
     listeners: Listeners
+    experiment: Experiment
+
+    def evaluated(self, step: int, metrics: dict[str, float], state: State) -> dict[str, float]:
+        if not self.listeners.hear("gptlab_evaluated"):
+            return {}
+        model = EvaluatedModel(self.experiment, state, step)
+        return self.listeners.evaluated(self.run, step, model, metrics)
 
     def logged(self, step: int, metrics: dict[str, float], state: State) -> None:
         self.listeners.step_ended(self.run, step, metrics)
@@ -94,7 +110,7 @@ class Watch(Observer):
     """Inspects one text with the weights of a run as they come to be.
 
     ids: BOS, the text's, and what follows the last position. every: steps between two inspections, 0 for
-    none. on_inspected(step, inspection) gets each.
+    none. on_inspected(step, inspection) gets each. heard: whether anybody does anything with it.
     """
 
     definition: GPT
@@ -105,6 +121,7 @@ class Watch(Observer):
     every: int
     at_end: bool
     on_inspected: Callable[[int, Inspection], None]
+    heard: Callable[[], bool] = lambda: True
     _step: int = field(default=0, init=False)  # the last one that was inspected
 
     def chunk_ended(self, state: State, chunk: Chunk) -> None:
@@ -118,6 +135,8 @@ class Watch(Observer):
             self._inspect(state)
 
     def _inspect(self, state: State) -> None:
+        if not self.heard():
+            return
         self._step = state.step
         weights = self.session.export(self.session.for_evaluation(state)).weights
         try:
@@ -131,7 +150,7 @@ class Watch(Observer):
 
 
 def watch_of(experiment: Experiment, run: Run, listeners: Listeners, in_sweep: bool) -> Watch:
-    """What the config's `inspect` asks for; nothing if none of the listeners would do anything with it.
+    """What the config's `inspect` asks for; nothing if none of the listeners, once begun, would do anything with it.
 
     Raises UserError for a text as `inspect` does.
     """
@@ -143,7 +162,6 @@ def watch_of(experiment: Experiment, run: Run, listeners: Listeners, in_sweep: b
         ids = ids_to_watch(settings.text, data.tokenizer, blockSize, documents, data.start)
     except UserError as error:
         raise UserError(f"in inspect: {error}") from None
-    wanted = bool(ids) and listeners.hear("gptlab_inspected")
     at_end = settings.atEnd if settings.atEnd is not None else not in_sweep
     return Watch(
         definition.base if isinstance(definition, Adapted) else definition,
@@ -151,9 +169,10 @@ def watch_of(experiment: Experiment, run: Run, listeners: Listeners, in_sweep: b
         experiment.session,
         data.tokenizer,
         ids,
-        (settings.every or 0) if wanted else 0,
-        at_end and wanted,
+        (settings.every or 0) if ids else 0,
+        at_end and bool(ids),
         lambda step, inspection: listeners.inspected(run, step, inspection),
+        lambda: listeners.hear("gptlab_inspected"),
     )
 
 

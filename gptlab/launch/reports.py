@@ -64,6 +64,8 @@ def before(metrics: dict[str, float]) -> str:
 def closing(run: Run, in_sweep: bool) -> str:
     """What the run leaves."""
     lines = [f"The run has {run.diverged}"] if run.diverged else []
+    if run.stopped and run.metrics:
+        lines.append(f"stopped after step {run.metrics[-1][0]:,}: {run.stopped}")
     if run.samples and not in_sweep:
         lines += ["samples:", *(f"  {in_one_line(text)}" for text in run.samples[-1][1])]
     if (bounds := between(run)) and not in_sweep:

@@ -17,7 +17,9 @@ from gptlab.runs.checkpoint.folder import STATE, Checkpoint
 Settings = dict[str, Any]
 # What may differ from one part of a run to the next: it changes nothing of what is learnt.
 MISSING = object()  # in place of a part that the saved config has not
-FREE = ("progress", "checkpoint", "inspect", "tracking", "listeners")
+FREE = ("progress", "checkpoint", "inspect", "tracking", "listeners", "listener")
+LISTENING = ("listeners", "listener")  # go together
+BUDGET = "train.budget"  # may differ, too
 
 
 def config_to_resume(
@@ -37,8 +39,16 @@ def config_to_resume(
     with known_plugins(plugins.registry, brought):
         saved = check_saved(checkpoint, plugins.registry)
     refuse_changes(checkpoint, saved, as_dict(requested), overrides, plugins)
-    given = {key_of(override).partition(".")[0] for override in overrides} & {*FREE}
-    return replace(typed(Config, saved), **{key: getattr(requested, key) for key in given})
+    keys = {key_of(override) for override in overrides}
+    given = {key.partition(".")[0] for key in keys} & {*FREE}
+    if not given.isdisjoint(LISTENING):
+        given |= {*LISTENING}
+    config = replace(typed(Config, saved), **{key: getattr(requested, key) for key in given})
+    return config if BUDGET not in keys else with_budget(config, requested.train.budget)
+
+
+def with_budget(config: Config, budget: str | None) -> Config:
+    return replace(config, train=replace(config.train, budget=budget))
 
 
 def check_saved(checkpoint: Checkpoint, registry: Registry) -> Settings:
@@ -47,7 +57,7 @@ def check_saved(checkpoint: Checkpoint, registry: Registry) -> Settings:
 
     from gptlab.command.errors import CONFIG_ERRORS
 
-    config = checkpoint.state["config"]
+    config = without_strange_listeners(checkpoint.state["config"], registry)
     choices = []
     for kind, group in GROUPS.items():
         part: Any = config
@@ -75,6 +85,14 @@ def check_saved(checkpoint: Checkpoint, registry: Registry) -> Settings:
         raise UserError(
             f"{checkpoint.folder / STATE} must hold a config that this gptlab knows: {place}{reason}."
         ) from None
+
+
+def without_strange_listeners(config: Any, registry: Registry) -> Any:
+    """A run goes on without a listener that is not there any more, if `listeners=` says so."""
+    if not isinstance(config, dict) or not isinstance(config.get("listener"), dict):
+        return config
+    known = registry.names("listener")
+    return {**config, "listener": {k: v for k, v in config["listener"].items() if k in known}}
 
 
 def without_interpolations(value: Any) -> Any:
@@ -109,6 +127,7 @@ def refuse_changes(
         key
         for key, value in wanted.items()
         if key.partition(".")[0] not in (*FREE, "resume")
+        and key != BUDGET
         and value != have.get(key)
         and (
             (key in typed or key.removesuffix(".name") in typed)

@@ -59,3 +59,23 @@ class Cosine(Schedule):
 
     def after(self, share: float) -> float:
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+@dataclass(frozen=True)
+class WarmupStableDecay(Schedule):
+    """1 until the decay begins, then final^share, share going from 0 to 1 over the decay (Hu et al. 2024, MiniCPM).
+
+    decay: the share of the steps after the climb in which the rate falls. final: the factor that it falls to.
+    """
+
+    decay: float = 0.1
+    final: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("schedule.decay", self.decay, above=0, at_most=1, example=0.1)
+        require("schedule.final", self.final, above=0, at_most=1, example=0.1)
+
+    def after(self, share: float) -> float:
+        factor: float = self.final ** max(0.0, (share - (1 - self.decay)) / self.decay)
+        return factor

@@ -18,7 +18,9 @@ from gptlab.model.mlp import MLP, NoMLP, SwiGLU
 from gptlab.model.norm import LayerNorm, NoNorm, RMSNorm
 from gptlab.model.position import Learned, NoPosition, Position, Rope
 from gptlab.optim.optimizers import SGD, Adam, AdamW
-from gptlab.optim.schedules import Constant, Cosine, Linear
+from gptlab.optim.plateau import Plateau
+from gptlab.optim.schedules import Constant, Cosine, Linear, WarmupStableDecay
+from gptlab.plugins.early import Early
 from gptlab.plugins.hookspecs import hookimpl
 
 Register = Callable[..., None]
@@ -85,6 +87,8 @@ def gptlab_register_schedules(register: Register) -> None:
     register("linear", Linear)
     register("constant", Constant)
     register("cosine", Cosine)
+    register("wsd", WarmupStableDecay)
+    register("plateau", Plateau)
 
 
 @hookimpl
@@ -108,3 +112,8 @@ ENGINES: dict[str, type[Engine]] = {"xla": XlaEngine, "scalar": ScalarEngine}
 def gptlab_register_engines(register: Register) -> None:
     for name, engine in ENGINES.items():
         register(name, engine)
+
+
+@hookimpl
+def gptlab_register_listeners(register: Register) -> None:
+    register("early", Early)

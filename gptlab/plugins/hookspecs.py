@@ -64,8 +64,26 @@ def gptlab_register_tracking(register: Callable[..., None]) -> None:
 
 
 @hookspec
+def gptlab_register_listeners(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a frozen dataclass whose `begin(run)` makes what listens to one run."""
+
+
+@hookspec
+def gptlab_register_verbs(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a frozen dataclass that is called, `verb()`, and returns an exit status or None."""
+
+
+@hookspec
 def gptlab_run_started(run: Any) -> None:
     """A run's model and data are built; step 1 has not begun. `run` is a `gptlab.runs.run.Run`."""
+
+
+@hookspec
+def gptlab_evaluated(run: Any, step: int, model: Any, metrics: dict[str, float]) -> dict[str, float] | None:
+    """`step` has been evaluated, which `metrics` tells; the numbers returned are logged as `LISTENER/NAME`.
+
+    `model` is a `gptlab.launch.evaluated_model.EvaluatedModel`.
+    """
 
 
 @hookspec

@@ -20,7 +20,7 @@ from gptlab.plugins.code import digest_of
 from gptlab.plugins.discovery import Source
 from gptlab.plugins.first_runs import say_first_runs
 from gptlab.plugins.folders import OFF, VARIABLE, is_off, named_folders
-from gptlab.plugins.registry import OWN, Entry, Registry
+from gptlab.plugins.registry import LISTENER, OWN, VERB, Entry, Registry
 from gptlab.signals import reraise_if_stopped
 
 # hook -> the kind that its `register(name, value)` adds to; components say their kind themselves
@@ -33,6 +33,8 @@ KIND_OF_HOOK = {
     "gptlab_register_tokenizers": "tokenizer",
     "gptlab_register_engines": "engine",
     "gptlab_register_tracking": "tracking",
+    "gptlab_register_listeners": LISTENER,
+    "gptlab_register_verbs": VERB,
 }
 # The modules with gptlab's own names; by their names, since plugins know nothing of the rooms that use them.
 OWN_MODULES = ("gptlab.plugins.builtins", "gptlab.training.samplers", "gptlab.tracking")
@@ -70,11 +72,22 @@ class Plugins:
             self.digests[name] = digest_of_plugin(loaded)
         return self.digests.get(name, "")
 
+    def listens(self, name: str) -> bool:
+        """Whether the plugin of this name has a listener hook."""
+        return any(plugin.listens for plugin in self.found if plugin.source.name == name)
+
     def listener(self, name: str) -> Any:
         """The plugin of this name, if it has a listener hook. Raises UserError if not."""
         listening = {plugin.source.name: plugin.module for plugin in self.found if plugin.listens}
         if name not in listening:
-            raise unknown_name("listener", name, listening, self.registry.hint("listener", name))
+            known = [*listening, *self.registry.names(LISTENER)]
+            raise unknown_name("listener", name, known, self.registry.hint("listener", name))
+        if name in self.registry.names(LISTENER):
+            owner = self.registry.owner(LISTENER, name)
+            raise UserError(
+                f"two listeners are named '{name}': the plugin of that name, by its own hooks, and the one that "
+                f"{owner} registers. Rename one of them."
+            )
         return listening[name]
 
 

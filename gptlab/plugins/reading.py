@@ -99,9 +99,19 @@ def op_of(definition: ast.FunctionDef) -> tuple[str, Op]:
 
 
 def component_of(definition: ast.AST | None) -> type:
-    """A dataclass with the fields that stand in a class; those of its bases, or of another file, are not seen."""
+    """A dataclass with a class's docstring and fields; those of its bases, or of another file, are not seen."""
     fields: list[Any] = []
     for node in definition.body if isinstance(definition, ast.ClassDef) else ():
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            fields.append((node.target.id, Any, field(default=None)))
-    return make_dataclass("Read", fields, frozen=True)
+            fields.append((node.target.id, Any, field(default=literal(node.value))))
+    described = ast.get_docstring(definition) if isinstance(definition, ast.ClassDef) else None
+    return make_dataclass("Read", fields, frozen=True, namespace={"__doc__": described} if described else {})
+
+
+def literal(value: ast.expr | None) -> Any:
+    """The default that stands there, if it is one number, text or truth value; else None."""
+    try:
+        found = ast.literal_eval(value) if value is not None else None
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return found if isinstance(found, (str, int, float)) else None

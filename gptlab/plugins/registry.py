@@ -1,6 +1,7 @@
 """Names and what they stand for: one table a kind, no name twice."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -15,7 +16,16 @@ GROUPS = {
     **{kind: kind for kind in ("optimizer", "schedule", "sampler", "tokenizer", "engine", "tracking")},
     "dataset": "data",
 }
-KINDS = ("op", *GROUPS)
+LISTENER = "listener"  # selected by name in a list, several at once
+VERB = "verb"
+KINDS = ("op", *GROUPS, LISTENER, VERB)
+# gptlab's own verbs; a test holds them to the table of verbs, which plugins know nothing of.
+OWN_VERBS = (
+    *("train", "generate", "export", "import", "ablate", "ledger", "compare", "inspect", "summary", "graph"),
+    *("sync", "ui", "plugins", "check"),
+)
+# What the names of numbers begin with that are gptlab's own: no listener's do.
+OWN_NUMBERS = ("train", "val", "parameters", "jobs", "system")
 
 
 def described(value: Any) -> str:
@@ -70,6 +80,17 @@ class Registry:
             raise UserError(
                 f"the {kind} '{name}' of {owner} must be a frozen dataclass (its fields are its "
                 f"config schema), got {value!r}. Write @dataclass(frozen=True) above the class."
+            )
+
+        if kind == VERB and (not re.fullmatch(r"[a-zA-Z][\w-]*", name) or name in OWN_VERBS):
+            raise UserError(
+                f"a verb of a plugin is a word of letters, digits, - and _, and none of gptlab's own "
+                f"({', '.join(OWN_VERBS)}): got '{name}' of {owner}."
+            )
+        if kind == LISTENER and (not name.isidentifier() or name in OWN_NUMBERS):
+            raise UserError(
+                f"a listener's name begins its keys and its numbers: it must be letters, digits and _, and none of "
+                f"{', '.join(OWN_NUMBERS)}: got '{name}' of {owner}."
             )
 
     def register(self, kind: str, name: str, value: Any, owner: str) -> None:

@@ -42,12 +42,12 @@ def code_digest() -> str:
 def equality_key(
     config: Mapping[str, Any], data: str, brought: Mapping[str, str], versions: Mapping[str, str]
 ) -> str:
-    """Equal for runs that are equal; empty for one that begins with another's weights, which may change.
+    """Equal for runs that are equal; empty for one that begins with another's weights, or ends by time.
 
     data: the digest of the texts. brought: by plugins, with their digests. versions: of what computes, and on which
     device, among others.
     """
-    if config.get("initFrom") is not None:
+    if config.get("initFrom") is not None or config.get("train", {}).get("budget") is not None:
         return ""
     kept = {key: value for key, value in config.items() if key not in FREE}
     computes = {name: versions.get(name, "") for name in COMPUTES}

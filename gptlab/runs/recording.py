@@ -138,7 +138,9 @@ class IdentityListener:
     def gptlab_run_started(self, run: Run) -> None:
         if run.resumed_from is not None:
             self._before = RunFolder(run.folder).identity()
-            self._write(run, RUNNING, id=run.id, reason="", ended=None, diverged="", **facts_of(run))
+            self._write(
+                run, RUNNING, id=run.id, reason="", ended=None, diverged="", stopped="", **facts_of(run)
+            )
 
     @hookimpl
     def gptlab_step_ended(self, run: Run) -> None:
@@ -152,8 +154,9 @@ class IdentityListener:
                 RunFolder(run.folder).update(**self._before)  # it was not gone on with
         elif run.metrics:
             status, reason = end_of(error)
-            diverged = {"diverged": run.diverged} if run.diverged else {}
-            self._write(run, status, reason=reason, ended=int(time.time() * 1000), **diverged)
+            told = {"diverged": run.diverged, "stopped": run.stopped if error is None else ""}
+            more = {key: value for key, value in told.items() if value}
+            self._write(run, status, reason=reason, ended=int(time.time() * 1000), **more)
 
     def _write(self, run: Run, status: str, **facts: Any) -> None:
         if status != self._status:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -187,6 +188,12 @@ def smoothed_of(checkpoint: Checkpoint | None) -> SmoothedLoss:
     """The smoothed training loss as it was; of a checkpoint that does not say, as of no steps."""
     saved = {} if checkpoint is None else checkpoint.state.get("smoothedLoss", {})
     return SmoothedLoss(*(float(saved[key]) for key in ("nats", "tokens") if saved))
+
+
+def seconds_of(checkpoint: Checkpoint) -> float:
+    """That the run had taken by then; 0 for one that does not say."""
+    seconds = checkpoint.state.get("seconds")
+    return float(seconds) if isinstance(seconds, (int, float)) and 0 <= seconds < math.inf else 0.0
 
 
 def cut_back(checkpoint: Checkpoint, run: Run) -> None:

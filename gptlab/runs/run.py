@@ -27,7 +27,7 @@ class Run:
 
     `metrics` grows while the run goes on, a row a logged step: `(step, {name: value})`;
     `samples` likewise: `(step, [text, ...])`. `weights` is set once the final weights are on disk.
-    `diverged` says so once the run has reached its last step and has.
+    `diverged` says so once the run has reached its last step and has. `stopped` is why it was asked to stop, by `stop`.
     A run that is resumed begins with the metrics and samples, and the `id`, that it had at `resumed_from`.
     """
 
@@ -42,8 +42,17 @@ class Run:
     samples: list[tuple[int, list[str]]] = field(default_factory=list)
     weights: Path | None = None
     diverged: str = ""
+    stopped: str = ""
     id: str = ""  # the MLflow run id, once there is one
     resumed_from: int | None = None  # the step of the checkpoint that a resumed run goes on from
+
+    def stop(self, reason: str) -> None:
+        """End the run soon, and well: FINISHED, with an evaluation, samples and its weights.
+
+        It ends with the evaluation in whose hooks this is called, or else with the step after the chunk that goes on.
+        reason: for a person; the first one counts.
+        """
+        self.stopped = self.stopped or " ".join(str(reason).split()) or "a listener asked for it"
 
     def parameter_counts(self) -> dict[str, int]:
         """`{"total": n, "trainable": n, part: n, ...}`; parts in the order in which they first appear."""

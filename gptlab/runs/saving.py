@@ -36,7 +36,7 @@ class Saver(Observer):
     facts: what state.json says that is the same for all of them: seed, config, tokenizer, plugins, dataset.
     losses: the whole checkpoints that are there, with their validation losses. on_saved(folder, step,
     removed) is called once a checkpoint is in place. has_folder: whether the run still has its own. smoothed: the
-    training loss up to the state that is saved.
+    training loss up to the state that is saved. seconds: that the run has taken so far.
     """
 
     run: Run
@@ -50,6 +50,7 @@ class Saver(Observer):
     clock: Callable[[], float] = time.monotonic
     has_folder: Callable[[], bool] = lambda: True
     smoothed: SmoothedLoss = field(default_factory=SmoothedLoss)
+    seconds: Callable[[], float] = lambda: 0.0
 
     def __post_init__(self) -> None:
         self._ended = self.clock()
@@ -136,6 +137,7 @@ class Saver(Observer):
             "position": state.step * self.batchSize,
             "valLoss": self._evaluated[1] if self._evaluated[0] == state.step else None,
             "smoothedLoss": {"nats": self.smoothed.nats, "tokens": self.smoothed.tokens},
+            "seconds": self.seconds(),
             "run": {"id": self.run.id, "name": self.run.name},
             "files": sizes,
             **self.facts,

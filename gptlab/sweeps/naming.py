@@ -17,7 +17,7 @@ def run_name(overrides: list[str], in_sweep: bool) -> str:
         key = key.lstrip("+~")
         if key == "experiment":
             experiment = unquoted(value)
-        elif not re.match(r"(tracking|progress|hydra|sweep|description|listeners)\b", key):
+        elif not re.match(r"(tracking|progress|hydra|sweep|description|listeners?)\b", key):
             chosen.append(f"{short(key)}={shown_value(unquoted(value))}")
     words = [] if in_sweep and chosen else [experiment]
     return " ".join(filter(None, [*words, *chosen]))[:250] or "train"

@@ -16,6 +16,7 @@ from gptlab.config.schema import check_values, plain
 from gptlab.config.typed import Config, typed
 from gptlab.engines.lanes import cores
 from gptlab.errors import UserError
+from gptlab.plugins.listeners import maker_of
 from gptlab.plugins.loading import Plugins
 from gptlab.sweeps.folders import check_folders_of_jobs
 from gptlab.sweeps.naming import run_name
@@ -193,6 +194,6 @@ def check_trainable(config: Config, plugins: Plugins) -> None:
 
     check_values(config)
     for name in config.listeners:
-        plugins.listener(name)
+        maker_of(plugins, name, config.listener.get(name, {}))
     if config.initFrom is None:  # else sizes and vocabulary are those of the weights
         Experiment.of(config, plugins.registry).data  # noqa: B018 - read to see whether it can be

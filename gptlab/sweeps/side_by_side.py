@@ -13,7 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gptlab.command.composing import plugins_here
 from gptlab.engines.lanes import enter_lane
+from gptlab.plugins.registry import LISTENER
 from gptlab.signals import PATIENCE
 from gptlab.sweeps.job import Job, SweepJob
 
@@ -121,7 +123,7 @@ def may_go_beside(job: Job, config: DictConfig) -> bool:
     return (
         job.earlier is None
         and config.get("initFrom") is None
-        and not config.get("listeners")
+        and all(name in plugins_here().registry.names(LISTENER) for name in config.get("listeners", ()))
         and config.engine.name == "xla"
     )
 

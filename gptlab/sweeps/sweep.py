@@ -104,7 +104,7 @@ def hold_sweep(folder: Path, new: bool = False) -> AbstractContextManager[object
 
 
 # What may differ when a sweep goes on: where and how its jobs run, nothing of what they learn.
-FREE = re.compile(r"(sweep|anyway|progress|tracking|checkpoint|listeners|hydra(?!.sweeper))\b")
+FREE = re.compile(r"(sweep|anyway|progress|tracking|checkpoint|listeners?|hydra(?!.sweeper))\b")
 RESUME = "sweep.resume"
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 LOSS, BEST = "val/loss", "val/best"
+STOPPED = "stopped"  # the tag: why a listener or the budget ended a run
 ENDING_SECONDS = 20.0  # no new artifact is begun after so long: a dead server must not hold a finished run
 WAITING_SECONDS = 60.0  # a forerunner writes what it has and ends; a dead server may hold it for a while
 Point = tuple[str, float, int, int]  # a metric's key, value, time (milliseconds since 1970) and step
@@ -274,6 +275,11 @@ class Sync:
         if reason:
             note = f"{self.run.description}\n\n{status}: {reason}".strip()
             self.client.set_tag(self.run.id, "mlflow.note.content", note[:TAG_LENGTH])
+        stopped = str(self.folder.identity().get("stopped") or "") if status == FINISHED else ""
+        if stopped:
+            self.client.set_tag(self.run.id, STOPPED, stopped[:TAG_LENGTH])
+        elif STOPPED in self.client.get_run(self.run.id).data.tags:  # it was gone on with
+            self.client.delete_tag(self.run.id, STOPPED)
         end_run(self.client, self.run.id, status, reason, ended)
 
 

@@ -14,6 +14,7 @@ from gptlab.data.batches import Ahead, Epochs
 from gptlab.data.documents import Documents
 from gptlab.engines.engine import Batches, Metrics, Prepares, Session, State
 from gptlab.errors import TrainingStopped
+from gptlab.optim.plateau import Evaluated, LookingBack
 from gptlab.training.divergence import advice
 from gptlab.training.smoothing import SMOOTHED, SmoothedLoss
 
@@ -39,6 +40,8 @@ def log_every(numSteps: int) -> int:
 class Plan:
     """What to do, in steps. The learning rate of step s (from 0) is `learningRate * schedule(s, numSteps)`.
 
+    Of a schedule that looks back this is multiplied by what it makes of the evaluations before the step.
+
     logEvery: steps between two logged ones; the first and the last are always logged.
     evalEvery: steps between two evaluations on the held-out documents; one is always made at the end.
     saveEvery, inspectEvery: steps between two that a chunk must end at, for a checkpoint, or to look inside;
@@ -56,9 +59,11 @@ class Plan:
     def is_evaluated(self, step: int) -> bool:
         return step == self.numSteps or (bool(self.evalEvery) and step % self.evalEvery == 0)
 
-    def rates(self, start: int, steps: int) -> np.ndarray:
+    def rates(self, start: int, steps: int, evaluated: Evaluated = ()) -> np.ndarray:
+        """evaluated: the evaluations before these steps, of which the last may have one."""
         factors = [self.schedule(s, self.numSteps) for s in range(start, start + steps)]
-        return self.learningRate * np.array(factors)
+        rates = self.learningRate * np.array(factors)
+        return rates * self.schedule.look(evaluated) if isinstance(self.schedule, LookingBack) else rates
 
 
 def size_after(size: int, seconds: float) -> int:
@@ -86,6 +91,13 @@ class Observer:
     def poll(self) -> None:
         """Between chunks. Raises what should end the training."""
 
+    def evaluated(self, step: int, metrics: dict[str, float], state: State) -> dict[str, float]:
+        """An evaluation is made, of which `metrics` tells so far; what is returned is logged with it."""
+        return {}
+
+    def ending(self, step: int) -> None:
+        """The training was asked to stop: this step, which comes next, is its last."""
+
     def logged(self, step: int, metrics: dict[str, float], state: State) -> None:
         """A logged step, in order; an evaluation's numbers come with its step. state: at the end of its chunk."""
 
@@ -102,7 +114,9 @@ class Training:
 
     observers: told in this order. others: more held-out documents, by the name of the metric that their loss is.
     smoothed: the training loss of the steps that the state has behind it; like the state, it is whole between chunks.
-    first: the metrics of step 1; none in what goes on with a run.
+    first: the metrics of step 1; none in what goes on with a run. evaluations: the rows of the plan's own so far.
+    stops: whether it is to stop, asked between chunks. It ends with an evaluation then: where the chunk before had one,
+    or else after one step more.
     `newest`: the step at which the newest chunk has ended, and its rows: a second signal may keep the observers from
     some of them; one that comes before the rows are known leaves a state that is ahead of them.
     """
@@ -116,13 +130,16 @@ class Training:
     _: KW_ONLY
     others: Mapping[str, Documents] = field(default_factory=dict)
     smoothed: SmoothedLoss = field(default_factory=SmoothedLoss)
+    stops: Callable[[], bool] = lambda: False
+    evaluations: Rows = field(default_factory=list)
     first: dict[str, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.newest: tuple[int, Rows] = (self.state.step, [])
+        self.last = self.plan.numSteps
 
     def run(self) -> State:
-        """Train to the end of the plan.
+        """Train to the end of the plan, or to where it is asked to stop.
 
         Raises TrainingStopped if a loss is not finite; what was logged before it has been reported.
         """
@@ -134,12 +151,18 @@ class Training:
         size, a_step = 1, math.nan
         # What is done for the first time is compiled: its time says nothing of the speed.
         compiled, evaluation_compiled = False, False
-        while self.state.step < self.plan.numSteps:
+        chunk = Chunk()
+        while self.state.step < self.last:
+            stopping = self.last == self.plan.numSteps and self.stops()
+            if stopping and chunk.val_loss is not None:
+                return
             for observer in self.observers:
                 observer.poll()
+            if stopping:
+                self.end_after(self.state.step + 1)
             start = self.state.step
             steps = self.steps_from(start, size)
-            batches, rates = ahead.take(start, steps), self.plan.rates(start, steps)
+            batches, rates = ahead.take(start, steps), self.plan.rates(start, steps, self.evaluations)
             # How many come next is known for sure only when these are done; as a rule they take as long as the last.
             end = start + steps
             ahead.begin(end, self.steps_from(end, size_after(size, a_step * steps)))
@@ -150,7 +173,7 @@ class Training:
             rows = self.rows_of(start, batches, rates, metrics, tokens_per_second)
             self.state, self.newest = state, (end, rows)
             val_loss = self.report(rows)
-            evaluated = self.plan.is_evaluated(end)
+            evaluated = self.is_evaluated(end)
             known = compiled and (evaluation_compiled or not evaluated)
             took = (time.perf_counter() - began) / steps if known else math.nan
             compiled, evaluation_compiled = True, evaluation_compiled or evaluated
@@ -158,6 +181,15 @@ class Training:
             for observer in self.observers:
                 observer.chunk_ended(self.state, chunk)
             size, a_step = size_after(size, seconds), seconds / steps
+
+    def end_after(self, step: int) -> None:
+        """Have this step, the next, be the last: it is evaluated, and the observers take it for the last."""
+        self.last = step
+        for observer in self.observers:
+            observer.ending(step)
+
+    def is_evaluated(self, step: int) -> bool:
+        return step == self.last or self.plan.is_evaluated(step)
 
     def prepared(self, start: int, steps: int) -> Batches:
         """The batches of steps start+1 ... start+steps, as ready as the engine can have them."""
@@ -167,7 +199,7 @@ class Training:
     def steps_from(self, step: int, size: int) -> int:
         """At most `size`: a chunk must end at the next evaluation, checkpoint or inspection, and at the end."""
         intervals = (self.plan.evalEvery, self.plan.saveEvery, self.plan.inspectEvery)
-        return min([size, self.plan.numSteps - step, *(n - step % n for n in intervals if n)])
+        return min([size, self.last - step, *(n - step % n for n in intervals if n)])
 
     def rows_of(
         self, start: int, batches: Batches, rates: np.ndarray, metrics: Metrics, tokens_per_second: float
@@ -181,7 +213,7 @@ class Training:
         for i in range(len(rates)):
             step = start + i + 1
             finite = math.isfinite(losses[i]) and math.isfinite(objectives[i])
-            evaluated = step == end and self.plan.is_evaluated(end)
+            evaluated = step == end and self.is_evaluated(end)
             if not (evaluated or not finite or step == 1 or step % self.plan.logEvery == 0):
                 continue
             row = {
@@ -205,7 +237,7 @@ class Training:
     def report(self, rows: Rows) -> float | None:
         """Tell of a chunk's logged steps, one by one; the validation loss at its end, if it ends with an evaluation."""
         end = self.state.step
-        evaluated = self.plan.is_evaluated(end)
+        evaluated = self.is_evaluated(end)
         for step, row in rows:
             try:
                 if (
@@ -214,11 +246,19 @@ class Training:
                     and all(math.isfinite(row.get(loss, 0.0)) for loss in NOT_FINITE)
                 ):
                     row |= self.evaluate()
+                    self.tell_evaluated(step, row)
             finally:
                 # Also if the evaluation fails: the step was taken, and what it gave is saved.
                 self.logged(step, row)
             self.check_finite(step, row)
+            if step == end and self.plan.is_evaluated(end):  # not where it was only asked to stop
+                self.evaluations.append((step, row))
         return row.get("val/loss") if rows and evaluated else None
+
+    def tell_evaluated(self, step: int, row: dict[str, float]) -> None:
+        """Add to an evaluation's numbers what the observers make of it, each knowing those of the ones before."""
+        for observer in self.observers:
+            row |= observer.evaluated(step, row, self.state)
 
     def check_finite(self, step: int, row: dict[str, float]) -> None:
         """Raises TrainingStopped for a loss that is no number."""

@@ -289,6 +289,8 @@ def test_every_registering_hook_adds_to_its_kind(folder):
         "tokenizer",
         "engine",
         "tracking",
+        "listener",
+        "verb",
     }
     assert set(REGISTERING) == {
         line.split("(")[0] for line in EVERY_HOOK.split("def ") if line.startswith("gptlab_")

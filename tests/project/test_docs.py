@@ -41,7 +41,7 @@ def test_each_hook_is_tested(hook):
     )
 
 
-def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monkeypatch):
+def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monkeypatch, capsys):
     """As it is printed, in a file of its own."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "plugins").mkdir()
@@ -62,10 +62,13 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         "optimizer signsgd",
         "schedule root",
         "sampler frequency",
+        "schedule careful",
         "dataset counting",
         "tokenizer letters",
         "engine slowmotion",
         "tracking csv",
+        "listener norms",
+        "verb largest",
     }
     for name, text in files.items():
         checks = check_names(plugins, [name])
@@ -83,11 +86,14 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         "ops.mul=halfmul",
         "engine=slowmotion",
         "tracking=csv",
-        f"listeners=[{','.join(name for name, text in files.items() if 'def gptlab_register' not in text)}]",
+        f"listeners=[norms,{','.join(n for n, text in files.items() if 'def gptlab_register' not in text)}]",
     ]
     few = ["train.numSteps=2", "train.logEvery=1", "model.nEmbd=4", "model.nHead=2", "model.blockSize=8"]
     assert main([*chosen, *few, "samples.n=1", "hydra.run.dir=run"]) == 0
     assert len((tmp_path / "run/metrics.csv").read_text().splitlines()) == 2
+    capsys.readouterr()
+    assert main(["largest", "run=run", "n=2"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_each_attention_of_the_page_of_attentions_is_a_plugin_that_passes_its_check(tmp_path, monkeypatch):

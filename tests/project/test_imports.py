@@ -206,7 +206,7 @@ ROOMS = {
         "training",
     },
     "tracking": {"config", "inspection", "plugins", "runs", "training"},
-    "training": {"data", "drawing", "engines", "plugins"},
+    "training": {"data", "drawing", "engines", "optim", "plugins"},
 }
 # Who takes what a notebook takes, `from gptlab import load`: that arrow is nobody's.
 PUBLIC = {"gptlab.tracking.sampler"}

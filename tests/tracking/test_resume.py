@@ -18,7 +18,7 @@ from tests.processes import start_python, wait_until
 from tests.tracked import client, followed, log, make_run
 
 
-def go_on(folder: Path, run_id: str, steps: range, error: BaseException | None = None) -> Run:
+def go_on(folder: Path, run_id: str, steps: range, error: BaseException | None = None, stop: str = "") -> Run:
     """Train these steps of the run with this id, or of a new one."""
     rows = (folder / "run/metrics.jsonl").exists()
     run = make_run(folder)
@@ -30,6 +30,8 @@ def go_on(folder: Path, run_id: str, steps: range, error: BaseException | None =
     tracker.wait_until_ready(120)
     for step in steps:
         log(listeners, run, step, {"train/loss": 6.0 / step, **evaluated(step)}, f"text {step}")
+    if stop:
+        run.stop(stop)
     listeners.run_ended(run, error)
     return run
 
@@ -195,3 +197,12 @@ def test_checkpoints_are_artifacts_and_those_removed_are_not(
     assert [file.path for file in files] == ["checkpoints/step-000003/weights.safetensors"]
     assert capsys.readouterr().err == ""
     assert client().get_run(run.id).info.status == "FINISHED"
+
+
+def test_why_a_run_was_stopped_is_a_tag_until_it_goes_on_to_its_end(mlflow_folder: Path) -> None:
+    run = go_on(mlflow_folder, "", range(1, 3), stop="it is good enough")
+    found = client().get_run(run.id)
+    assert (found.info.status, found.data.tags["stopped"]) == ("FINISHED", "it is good enough")
+    assert "error" not in found.data.tags
+    again = go_on(mlflow_folder, run.id, range(3, 5))
+    assert again.id == run.id and "stopped" not in client().get_run(run.id).data.tags

@@ -51,6 +51,7 @@ VERBS
 --cfg job        print the whole config and train nothing (--info defaults: what it is made of)
 -m               a sweep over values given as 1,2,3; sweep.resume=latest goes on with one that was stopped
 train.logEvery   steps between two that are logged; left out, so many that a run has at most 1,000 rows
+train.budget=2m  end well after so long (90s, 2m, 1h); listeners=[early] where it gets no better
 checkpoint.every steps between checkpoints, by time if left out; checkpoint.keep of them stay, and the best
 register=NAME    the finished model into MLflow's model registry: generate run=models:/NAME@newest
 tracking=none    without MLflow
