@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from gptlab.engines.engine import (
     Choose,
     Definition,
     Frozen,
+    Measure,
     Metrics,
     NamedArrays,
     Optimizer,
@@ -30,6 +32,7 @@ from gptlab.engines.engine import (
     trained,
 )
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of, grads_of
+from gptlab.engines.updating import global_norm, updated
 from gptlab.errors import UserError
 
 Drawing = tuple[Any, int]  # the key of what is drawn (2,), and the step
@@ -54,9 +57,14 @@ class ScalarEngine:
             )
 
     def session(
-        self, definition: Definition, optimizer: Optimizer, ops: OpTable, frozen: Frozen = frozenset()
+        self,
+        definition: Definition,
+        optimizer: Optimizer,
+        ops: OpTable,
+        frozen: Frozen = frozenset(),
+        measure: Measure | None = None,
     ) -> ScalarSession:
-        return ScalarSession(definition, optimizer, ScalarArithmetic(ops, self.fuse), frozen)
+        return ScalarSession(definition, optimizer, ScalarArithmetic(ops, self.fuse), frozen, measure)
 
 
 class GrowingPast:
@@ -100,6 +108,7 @@ class ScalarSession:
     optimizer: Optimizer
     arithmetic: ScalarArithmetic
     frozen: Frozen = frozenset()
+    measure: Measure | None = None
 
     def __post_init__(self) -> None:
         fuse = self.arithmetic.fuse_sum or self.arithmetic.fuse_dot
@@ -149,6 +158,7 @@ class ScalarSession:
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
         losses, norms, objectives = [], [], []
+        measured: dict[str, list[float]] = {}
         weights = trained(state.weights, self.frozen)
         params = {name: data_of(values) for name, values in weights.items()}
         key = key_of(batches.seed)
@@ -156,29 +166,71 @@ class ScalarSession:
             batches.tokens, batches.lengths, learning_rates.tolist(), strict=True
         ):
             state.step += 1
-            objective, loss, grads = self.gradients(state, tokens, lengths, (key, state.step))
+            drawing = key, state.step
+            objective, loss, grads = self.gradients(state, tokens, lengths, drawing)
+            again = partial(self.gradient_at, state, tokens, lengths, drawing)
             losses.append(loss)
             objectives.append(objective)
             with np.errstate(all="ignore"):  # a loss that is not finite is the training loop's to report
-                norms.append(float(np.sqrt(sum(np.sum(g * g) for g in grads.values()))))
-                updated, state.optimizer = self.optimizer.update(
-                    np, params, grads, state.optimizer, state.step, rate
+                norms.append(float(global_norm(np, grads)))
+                moved, state.optimizer = updated(
+                    self.optimizer,
+                    np,
+                    params,
+                    grads,
+                    state.optimizer,
+                    state.step,
+                    rate,
+                    again=again,
+                    loss=objective,
                 )
-            params = {name: np.asarray(updated[name], dtype=float) for name in params}
-            for name, values in weights.items():
-                for value, number in zip(values.ravel().tolist(), params[name].ravel().tolist(), strict=True):
-                    value.data = number
+                before, params = params, {name: np.asarray(moved[name], dtype=float) for name in params}
+                if self.measure is not None:
+                    moves = {name: array - before[name] for name, array in params.items()}
+                    for name, number in self.measure(np, before, grads, moves).items():
+                        measured.setdefault(name, []).append(float(number))
+            put(params, weights)
         apart = batches.tokens.shape[1] > 1 or not self.arithmetic.ops.standard(*CROSS_ENTROPY)
-        return state, Metrics(np.array(losses), np.array(norms), np.array(objectives) if apart else None)
+        return state, Metrics(
+            np.array(losses),
+            np.array(norms),
+            np.array(objectives) if apart else None,
+            {name: np.array(numbers) for name, numbers in measured.items()},
+        )
 
     def gradients(
         self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing
     ) -> tuple[float, float, NamedArrays]:
-        """The batch's objective, its loss a token, and the objective's gradient by name, frozen ones aside.
+        """The batch's objective, its loss a token, and the objective's gradient by name, frozen ones aside."""
+        number, losses, grads = self._backward(state.weights, tokens, lengths, drawing)
+        if not self.arithmetic.ops.standard(*CROSS_ENTROPY):
+            with np.errstate(all="ignore"):
+                nats, count = self.nats(state, tokens, lengths, drawing)
+            loss = nats / count
+        elif len(losses) == 1:
+            loss = number
+        else:
+            nats = sum(nats * length for nats, length in zip(losses, lengths.tolist(), strict=True))
+            loss = nats / int(lengths.sum())
+        return number, loss, grads
 
-        The graph is gone when this returns.
-        """
-        weights = state.weights
+    def gradient_at(
+        self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing, params: NamedArrays
+    ) -> tuple[float, NamedArrays]:
+        """The batch's objective and its gradient where the weights that are trained are these; the state stays."""
+        weights = trained(state.weights, self.frozen)
+        own = {name: data_of(values) for name, values in weights.items()}
+        try:
+            put(params, weights)
+            number, _, grads = self._backward(state.weights, tokens, lengths, drawing)
+        finally:
+            put(own, weights)
+        return number, grads
+
+    def _backward(
+        self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing
+    ) -> tuple[float, list[float], NamedArrays]:
+        """The objective, the documents' losses, and the objective's gradient. The graph is gone when this returns."""
         for values in weights.values():
             for value in values.ravel().tolist():
                 value.grad = 0.0
@@ -187,18 +239,9 @@ class ScalarSession:
             objective = self.mean(losses)
             objective.backward()
             grads = {name: grads_of(values) for name, values in trained(weights, self.frozen).items()}
-            number = objective.data
-            if len(losses) == 1:
-                loss = number
-            else:
-                nats = sum(loss.data * length for loss, length in zip(losses, lengths.tolist(), strict=True))
-                loss = nats / int(lengths.sum())
+            number, numbers = objective.data, [loss.data for loss in losses]
             del objective, losses
-        if not self.arithmetic.ops.standard(*CROSS_ENTROPY):
-            with np.errstate(all="ignore"):
-                nats, count = self.nats(state, tokens, lengths, drawing)
-            loss = nats / count
-        return number, loss, grads
+        return number, numbers, grads
 
     def for_evaluation(self, state: State) -> State:
         params = {name: data_of(values) for name, values in state.weights.items()}
@@ -261,3 +304,11 @@ class ScalarSession:
     def numbers(self, state: State) -> dict[str, Tensor]:
         """The weights as plain floats, so that a forward pass builds no graph."""
         return {name: Tensor(data_of(values), self.arithmetic) for name, values in state.weights.items()}
+
+
+def put(numbers: NamedArrays, weights: NamedArrays) -> None:
+    """Give the Values of `weights` these numbers."""
+    for name, values in weights.items():
+        given = np.asarray(numbers[name], dtype=float).ravel().tolist()
+        for value, number in zip(values.ravel().tolist(), given, strict=True):
+            value.data = number

@@ -59,6 +59,7 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         "norm depthscaled",
         "attention elman",
         "optimizer signsgd",
+        "optimizer backtracking",
         "schedule root",
         "dataset counting",
         "tokenizer letters",
