@@ -17,7 +17,7 @@ from omegaconf import MISSING, DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gptlab.config.addresses import hide_in_config
-from gptlab.config.typed import Config
+from gptlab.config.typed import SHARED, Config
 from gptlab.errors import UserError, require
 from gptlab.plugins.registry import GROUPS, Registry
 
@@ -139,15 +139,25 @@ class UiConfig:
 
 def schema_nodes(registry: Registry, roots: Mapping[str, type]) -> dict[str, ConfigNode]:
     """The root schemas and a typed group entry for each component, as Hydra is to find them."""
-    nodes = {
-        f"{name}_schema": ConfigNode(partial(OmegaConf.structured, root)) for name, root in roots.items()
-    }
+    nodes = {f"{name}_schema": ConfigNode(partial(structured, root)) for name, root in roots.items()}
     for entry in registry:
         if entry.kind in GROUPS:
             group = GROUPS[entry.kind]
-            make = partial(schema_of, entry.value, entry.name)
+            make = partial(schema_of, entry.value, entry.name, SHARED.get(entry.kind))
             nodes[f"{group}/{entry.name}"] = ConfigNode(make, provider=entry.owner)
     return nodes
+
+
+def structured(root: type) -> Any:
+    """The root as a config; a dict of its parts takes whatever keys a person gives it."""
+    config = OmegaConf.structured(root)
+    for name in config:
+        part = config._get_node(name)
+        if isinstance(part, DictConfig) and dataclasses.is_dataclass(schema := OmegaConf.get_type(part)):
+            for key, hint in typing.get_type_hints(schema).items():
+                if typing.get_origin(hint) is dict:
+                    OmegaConf.set_struct(part[key], False)
+    return config
 
 
 def open_if_dict(factory: Callable[[], Any]) -> Callable[[], Any]:
@@ -158,11 +168,18 @@ def open_if_dict(factory: Callable[[], Any]) -> Callable[[], Any]:
     return (lambda: DictConfig(made, flags={"struct": False})) if isinstance(made, dict) else factory
 
 
-def schema_of(cls: type, name: str) -> Any:
-    """The component's fields as a config schema, with the name that selects it in front."""
+def schema_of(cls: type, name: str, shared: type | None = None) -> Any:
+    """The component's fields as a config schema, with the name that selects it in front.
+
+    shared: a dataclass of what all components of the kind take, behind its own.
+    """
     hints = typing.get_type_hints(cls)
     rows: list[Any] = [("name", str, field(default=name))]
-    for item in dataclasses.fields(cls):
+    items = list(dataclasses.fields(cls))
+    if shared is not None:
+        items += [item for item in dataclasses.fields(shared) if item.name not in hints]
+        hints = {**typing.get_type_hints(shared), **hints}
+    for item in items:
         if item.default_factory is not dataclasses.MISSING:
             default = field(default_factory=open_if_dict(item.default_factory))
         else:
@@ -277,6 +294,8 @@ def check_values(config: Config) -> None:
             or_null = f", or {key}=null" if key in ("checkpoint.every", "inspect.every") else ""
             require(key, value, at_least=least, example=f"{example}{or_null}")
     require("train.learningRate", train.learningRate, above=0, example=0.01)
+    if train.average is not None:
+        require("train.average", train.average, at_least=0, below=1, example="0.999, or train.average=null")
     require("model.initStd", config.model.initStd, at_least=0, example=0.08)
     if config.sweep.rank not in ("last", "best"):
         raise UserError(f"sweep.rank must be last or best: got {config.sweep.rank}. Try sweep.rank=last.")

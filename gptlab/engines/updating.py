@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from gptlab.engines.engine import NamedArrays, OptState
+from gptlab.engines.engine import NamedArrays, Optimizer, OptState
 
 Again = Callable[
     [NamedArrays], tuple[Any, NamedArrays]
@@ -46,3 +47,29 @@ def _asked_by(kind: Hashable) -> tuple[str, ...]:
 def global_norm(xp: Any, arrays: NamedArrays) -> Any:
     """The Euclidean norm of all numbers of all arrays."""
     return xp.sqrt(sum(xp.sum(a * a) for a in arrays.values()))
+
+
+@dataclass(frozen=True)
+class Around:
+    """The base of what stands around an optimizer, and is one: its state and what it has evaluated are the inner one's.
+
+    It treats each number by itself if the inner one does, but for what it takes over all numbers there are.
+    """
+
+    inner: Optimizer
+
+    def init(self, params: NamedArrays) -> OptState:
+        return self.inner.init(params)
+
+    def evaluation_weights(self, xp: Any, params: NamedArrays, state: OptState) -> NamedArrays | None:
+        """The inner one's; None if it has none."""
+        method = getattr(self.inner, "evaluation_weights", None)
+        chosen: NamedArrays | None = None if method is None else method(xp, params, state)
+        return chosen
+
+
+def innermost(optimizer: Any) -> Any:
+    """The optimizer that others stand around."""
+    while isinstance(optimizer, Around):
+        optimizer = optimizer.inner
+    return optimizer

@@ -12,6 +12,7 @@ from gptlab import strict_json
 from gptlab.assembly.architecture import Architecture, engine_and_optimizer
 from gptlab.assembly.data import Data, data_of
 from gptlab.assembly.layers import chosen_parts
+from gptlab.assembly.optimizing import transformed
 from gptlab.config.schema import check_values
 from gptlab.config.typed import Config
 from gptlab.data.batches import Epochs
@@ -28,6 +29,7 @@ from gptlab.runs.checkpoint.folder import Checkpoint
 from gptlab.training.generation import Sampling
 from gptlab.training.loop import Observer, Plan, Training, log_every
 from gptlab.training.smoothing import SmoothedLoss
+from gptlab.training.step_norms import norms_by_layer
 
 if TYPE_CHECKING:
     from gptlab.model.summary import Summary
@@ -49,10 +51,11 @@ class Experiment:
         self.model = given or Architecture.of(config.model, config.ops, registry)
         self._adapter = build(registry, "adapter", config.model.adapter)
         self.frozen = frozen_names(config.train.freeze, self._adapted(self.model.definition))
+        declared = trained(self._adapted(self.model.definition).declared_weights(), self.frozen)
         components = [*chosen_parts(config.model), ("adapter", config.model.adapter)]
-        self.engine, self.optimizer = engine_and_optimizer(
-            config.engine, config.optimizer, components, registry
-        )
+        self.engine, optimizer = engine_and_optimizer(config.engine, config.optimizer, components, registry)
+        shapes = {name: weight.shape for name, weight in declared.items()}
+        self.optimizer = transformed(optimizer, config.optimizer, config.train, shapes)
         self.plan = self._plan()
         self.sampling = self._sampling()
         self._dataset = build(registry, "dataset", config.data)
@@ -111,7 +114,8 @@ class Experiment:
 
     @cached_property
     def session(self) -> Session:
-        also = {"frozen": self.frozen} if self.frozen else {}  # some engines cannot freeze
+        also: dict[str, Any] = {"frozen": self.frozen} if self.frozen else {}  # some engines cannot freeze
+        also |= {"measure": norms_by_layer} if self.config.train.norms else {}  # or measure
         session: Session = self.engine.session(self.definition, self.optimizer, self.model.ops, **also)
         return session
 
