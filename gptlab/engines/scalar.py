@@ -199,7 +199,7 @@ class ScalarSession:
         )
 
     def gradients(
-        self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing
+        self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None = None
     ) -> tuple[float, float, NamedArrays]:
         """The batch's objective, its loss a token, and the objective's gradient by name, frozen ones aside."""
         number, losses, grads = self._backward(state.weights, tokens, lengths, drawing)
@@ -217,7 +217,10 @@ class ScalarSession:
     def gradient_at(
         self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing, params: NamedArrays
     ) -> tuple[float, NamedArrays]:
-        """The batch's objective and its gradient where the weights that are trained are these; the state stays."""
+        """The batch's objective and its gradient where the weights that are trained are these; the state stays.
+
+        What is drawn at random is what the step itself has drawn.
+        """
         weights = trained(state.weights, self.frozen)
         own = {name: data_of(values) for name, values in weights.items()}
         try:
@@ -228,7 +231,7 @@ class ScalarSession:
         return number, grads
 
     def _backward(
-        self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing
+        self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None
     ) -> tuple[float, list[float], NamedArrays]:
         """The objective, the documents' losses, and the objective's gradient. The graph is gone when this returns."""
         for values in weights.values():

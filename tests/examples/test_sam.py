@@ -50,7 +50,8 @@ def test_with_a_radius_of_0_it_is_what_it_is_built_on(sam, base):
 
 
 def test_both_engines_agree_over_20_steps_with_frozen_weights():
-    gpt, optimizer = make_gpt({**SMALL, "nEmbd": 4}), SAM()
+    """And with dropout, which drops the same numbers of the step uphill."""
+    gpt, optimizer = make_gpt({**SMALL, "nEmbd": 4}, dropout=0.2), SAM()
     frozen = frozen_names(["tokenEmbedding", "layers.0"], gpt)
     ends = []
     for engine in (ScalarEngine(), XlaEngine("float64")):
