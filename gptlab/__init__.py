@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from gptlab.model.contracts import Norm as Norm
     from gptlab.model.model import Model as Model
     from gptlab.model.position import Position as Position
+    from gptlab.optim.optimizers import SGD as SGD
+    from gptlab.optim.optimizers import AdamW as AdamW
     from gptlab.optim.schedules import Schedule as Schedule
     from gptlab.plugins.hookspecs import hookimpl as hookimpl
     from gptlab.plugins.registry import Registry as Registry
@@ -53,6 +55,8 @@ _HOMES = {
     "Sizes": "gptlab.model.component",
     "Context": "gptlab.engines.context",
     "Position": "gptlab.model.position",
+    "AdamW": "gptlab.optim.optimizers",
+    "SGD": "gptlab.optim.optimizers",
     "Attention": "gptlab.model.contracts",
     "MLP": "gptlab.model.contracts",
     "Norm": "gptlab.model.contracts",

@@ -9,7 +9,6 @@ python -m gptlab +experiment=book optimizer=samsgd optimizer.momentum=0.9 train.
 from dataclasses import dataclass
 
 import gptlab
-from gptlab.optim.optimizers import SGD, AdamW
 
 
 def uphill(xp, params, grads, radius):
@@ -20,7 +19,7 @@ def uphill(xp, params, grads, radius):
 
 
 @dataclass(frozen=True)
-class SAM(AdamW):
+class SAM(gptlab.AdamW):
     """AdamW by the gradient at p + radius · g / |g|, the worst place near p to first order. A step costs two.
 
     radius: how far away that is, over all weights together. beta1, beta2, epsAdam, weightDecay: AdamW's.
@@ -38,7 +37,7 @@ class SAM(AdamW):
 
 
 @dataclass(frozen=True)
-class SAMSGD(SGD):
+class SAMSGD(gptlab.SGD):
     """SGD by that gradient, as the authors train. radius: as above. momentum: SGD's."""
 
     radius: float = 0.05

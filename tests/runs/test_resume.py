@@ -51,7 +51,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(folder: Path, optimiz
     assert (checkpoint_folders(whole)[0] / "training.safetensors").exists() == (optimizer == "schedulefree")
 
 
-AROUND = ["optimizer.clip=0.5", "train.average=0.9", "train.rates={layers: 2, *.key: 0.5}"]
+AROUND = ["optimizer.clip=0.5", "train.average=0.9", "train.rates={layers.0: 2, *.key: 0.5}"]
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "schedulefree"])
