@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +57,12 @@ class Experiment:
         self.engine, optimizer = engine_and_optimizer(config.engine, config.optimizer, components, registry)
         shapes = {name: weight.shape for name, weight in declared.items()}
         self.optimizer = transformed(optimizer, config.optimizer, config.train, shapes)
+        taken = signature(self.engine.session).parameters.values()
+        if config.train.norms and not any(p.name == "measure" or p.kind is p.VAR_KEYWORD for p in taken):
+            raise UserError(
+                f"train.norms needs an engine that measures: engine={config.engine.name} does not. "
+                "Leave train.norms out."
+            )
         self.plan = self._plan()
         self.sampling = self._sampling()
         self._dataset = build(registry, "dataset", config.data)
@@ -115,7 +122,8 @@ class Experiment:
     @cached_property
     def session(self) -> Session:
         also: dict[str, Any] = {"frozen": self.frozen} if self.frozen else {}  # some engines cannot freeze
-        also |= {"measure": norms_by_layer} if self.config.train.norms else {}  # or measure
+        if self.config.train.norms:
+            also["measure"] = norms_by_layer
         session: Session = self.engine.session(self.definition, self.optimizer, self.model.ops, **also)
         return session
 

@@ -150,3 +150,29 @@ def test_every_optimizer_takes_them():
         assert isinstance(found, Averaged) and {item.name for item in fields(found)} == {"inner", "average"}
         params = {name: np.ones(2) for some in found.inner.inner.names for name in some}
         assert "train.average" in found.init(params)
+
+
+def test_norms_need_an_engine_that_measures():
+    @dataclass(frozen=True)
+    class Plain:
+        dtype: str = "float64"
+
+        def session(self, definition, optimizer, ops):
+            raise AssertionError("it is refused before")
+
+    @dataclass(frozen=True)
+    class Around(Plain):
+        def session(self, *parts, **more):
+            raise AssertionError("it is not asked for yet")
+
+    registry = prepared().registry
+    registry.register("engine", "plain", Plain, "test")
+    registry.register("engine", "around", Around, "test")
+    config = typed(Config, plain(compose("train", ["data=questions", "tracking=none", "train.norms=true"])))
+    config.engine = Chosen(name="plain")
+    with pytest.raises(
+        UserError, match=r"^train\.norms needs an engine that measures: engine=plain does not"
+    ):
+        Experiment.of(config, registry)
+    config.engine = Chosen(name="around")
+    assert Experiment.of(config, registry).config.train.norms
