@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from gptlab.model.init import Init as Init
     from gptlab.model.model import Model as Model
     from gptlab.model.position import Position as Position
+    from gptlab.optim.optimizers import SGD as SGD
+    from gptlab.optim.optimizers import AdamW as AdamW
     from gptlab.optim.plateau import LookingBack as LookingBack
     from gptlab.optim.schedules import Schedule as Schedule
     from gptlab.plugins.hookspecs import hookimpl as hookimpl
@@ -57,6 +59,8 @@ _HOMES = {
     "Init": "gptlab.model.init",
     "Context": "gptlab.engines.context",
     "Position": "gptlab.model.position",
+    "AdamW": "gptlab.optim.optimizers",
+    "SGD": "gptlab.optim.optimizers",
     "Attention": "gptlab.model.contracts",
     "MLP": "gptlab.model.contracts",
     "Norm": "gptlab.model.contracts",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gptlab.assembly.layers import changes_of, check_length, made
+from gptlab.assembly.optimizing import optimizer_of
 from gptlab.autograd.check import evaluate
 from gptlab.autograd.op import Op
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
@@ -110,7 +111,7 @@ def engine_and_optimizer(
 
     Raises UserError for an optimizer or a component that the engine cannot run.
     """
-    built = build(registry, "engine", engine), build(registry, "optimizer", optimizer)
+    built = build(registry, "engine", engine), optimizer_of(optimizer, registry)
     for kind, chosen in [("optimizer", optimizer), *components]:
         names = engines_of(registry.entry(kind, chosen.name).value)
         check_runs_on(engine.name, names, f"{GROUPS[kind]}={chosen.name}")

@@ -14,6 +14,7 @@ from gptlab.checks.check import Findings, difference
 from gptlab.checks.models import small_model
 from gptlab.engines.engine import Batches, engines_of
 from gptlab.engines.scalar import ScalarEngine
+from gptlab.engines.updating import updated
 from gptlab.engines.xla_settings import jax_precision
 from gptlab.optim.optimizers import SGD
 from gptlab.optim.plateau import LookingBack
@@ -37,9 +38,13 @@ def descend(optimizer: Any, xp: Any, rate: float, steps: int) -> tuple[dict[str,
     params: dict[str, Any] = {name: xp.asarray(array) for name, array in start.items()}
     state = {k: {n: xp.asarray(a) for n, a in named.items()} for k, named in optimizer.init(start).items()}
 
-    def update(params: Any, state: Any, step: Any, learning_rate: Any) -> Any:
+    def at(params: Any) -> Any:
         grads = {name: params[name] - target[name] for name in params}
-        return optimizer.update(xp, params, grads, state, step, learning_rate)
+        return sum(xp.sum(g * g) for g in grads.values()) / 2, grads
+
+    def update(params: Any, state: Any, step: Any, learning_rate: Any) -> Any:
+        loss, grads = at(params)
+        return updated(optimizer, xp, params, grads, state, step, learning_rate, again=at, loss=loss)
 
     update = jax.jit(update) if xp is jnp else update
     for step in range(steps):
@@ -58,7 +63,8 @@ def check_an_optimizer(optimizer: Any, findings: Findings) -> None:
         given = [start, grads, *state.values()]
         before = [{name: np.array(array) for name, array in named.items()} for named in given]
         with jax_precision("float64"):
-            optimizer.update(np if on_numpy else jnp, start, grads, state, 1.0, 0.1)
+            xp = np if on_numpy else jnp
+            updated(optimizer, xp, start, grads, state, 1.0, 0.1, again=lambda _: (1.0, grads), loss=1.0)
         if any(
             (named[name] != array).any()
             for named, kept in zip(given, before, strict=True)

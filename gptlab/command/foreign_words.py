@@ -32,6 +32,7 @@ KEYS = {
     "train.logEvery": "log_interval log_steps logging_steps log_every_n_steps",
     "train.evalEvery": "eval_interval eval_steps eval_freq val_interval val_every val_check_interval",
     "train.freeze": "frozen freeze_layers freeze_weights",
+    "train.average": "ema ema_decay use_ema model_ema swa",
     "checkpoint.every": "save_every save_steps save_interval checkpoint_every checkpoint_interval ckpt_interval",
     "checkpoint.keep": "save_total_limit save_top_k",
     "model.adapter.rank": "lora_rank lora_r",
@@ -41,6 +42,7 @@ KEYS = {
     "optimizer.beta2": "adam_beta2",
     "optimizer.epsAdam": "eps epsilon adam_eps adam_epsilon",
     "optimizer.weightDecay": "wd l2",
+    "optimizer.clip": "clip grad_clip clip_grad clip_norm max_grad_norm gradient_clip_val gradient_clipping",
     "schedule.warmup": "warmup_iters warmup_steps num_warmup_steps lr_warmup_steps",
     "seed": "random_seed manual_seed rng_seed",
     "data.path": "data_path data_dir data_file dataset_path train_file train_data input_file text_file corpus file",
@@ -95,9 +97,6 @@ ABSENT = {
         "and JAX_PLATFORMS=cpu takes the processor."
     ),
     "bias use_bias": "no component has biases.",
-    "clip grad_clip clip_grad clip_norm max_grad_norm gradient_clip_val gradient_clipping": (
-        "gradients are not clipped; a lower rate helps. Type train.learningRate=0.003"
-    ),
     "gradient_accumulation_steps grad_accum_steps accumulate_grad_batches": (
         "a step takes all its documents at once. Type train.batchSize=16"
     ),

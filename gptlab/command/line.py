@@ -22,6 +22,7 @@ from gptlab.command.slips import (
     refuse_bare_word,
     refuse_config_name,
     refuse_dashes,
+    refuse_dots,
     refuse_empty,
     refuse_experiments,
     refuse_part,
@@ -248,6 +249,7 @@ def check_override(override: Override, line: CommandLine) -> None:
     refuse_empty(key, text)
     if key != SWEEP:  # which is a group as well
         refuse_part(key, value, line.verb)
+        refuse_dots(key.lstrip("+"), value, line.verb)
     group = key.replace(".", "/")
     if "." in key and group in GROUPS.values() and not value.startswith("{"):
         raise UserError(f"a component is selected with a slash: got {text}. Type {group}={value}.")

@@ -9,6 +9,7 @@ import dataclasses
 import os
 import re
 import shlex
+import typing
 from collections.abc import Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -220,6 +221,17 @@ def refuse_part(key: str, value: str, verb: VerbKeys) -> None:
     keys = [f"{key}.{field.name}" for field in dataclasses.fields(hint)]
     keys = [name.replace(".", "/") if name in PLACES else name for name in keys]
     raise UserError(f"{key} has keys of its own: got {key}={value}. Set one of {', '.join(keys)}.")
+
+
+def refuse_dots(key: str, value: str, verb: VerbKeys) -> None:
+    """Raises UserError for `train.rates.layers.0=2`, which is no number for `layers.0` but something in `layers`."""
+    names = key.split(".")
+    for i in range(2, len(names) - 1):
+        part, name = ".".join(names[:i]), ".".join(names[i:])
+        hint = bare(verb.schema.hint(part))
+        if typing.get_origin(hint) is dict and typing.get_args(hint)[1] in (int, float, str, bool):
+            inner = shlex.quote(f"{{{name}: {value}}}")
+            raise UserError(f"a name with dots stands in braces: got {key}={value}. Type {part}={inner}")
 
 
 def on_text(path: str) -> str:

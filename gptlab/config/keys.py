@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from gptlab.config.schema import listener_config
+from gptlab.config.typed import SHARED
 from gptlab.plugins.registry import GROUPS, LISTENER, Registry
 
 PLACES = {group.replace("/", "."): kind for kind, group in GROUPS.items()}  # `model.norm`: norm
@@ -83,7 +84,9 @@ class Schema:
     def components(self, place: str) -> dict[str, dict[str, Any]]:
         """The components of the group at `model.norm`, each with its fields and their types."""
         kind = PLACES[place]
-        return {entry.name: fields_of(entry.value) for entry in self.registry() if entry.kind == kind}
+        shared = fields_of(SHARED[kind]) if kind in SHARED else {}
+        entries = [entry for entry in self.registry() if entry.kind == kind]
+        return {entry.name: {**shared, **fields_of(entry.value)} for entry in entries}
 
     def _walk(self, names: list[str], hint: Any, place: str) -> Any:
         if not names:
@@ -129,9 +132,11 @@ class Schema:
         for name, fields in self.components(place).items():
             for field in fields:
                 owners.setdefault(f"{place}.{field}", []).append(name)
-        classes = {e.name: e.value for e in self.registry() if e.kind == PLACES[place]}
+        kind = PLACES[place]
+        shared = dataclasses.fields(SHARED[kind]) if kind in SHARED else ()
+        classes = {e.name: e.value for e in self.registry() if e.kind == kind}
         for key, names in owners.items():
-            fields = {field.name: field for field in dataclasses.fields(classes[names[0]])}
+            fields = {field.name: field for field in (*shared, *dataclasses.fields(classes[names[0]]))}
             yield Leaf(key, self.hint(key), tuple(names), default_of(fields[key.rpartition(".")[2]]))
 
 

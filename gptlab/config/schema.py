@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gptlab.config.addresses import hide_in_config
 from gptlab.config.duration import seconds_in
-from gptlab.config.typed import Config
+from gptlab.config.typed import SHARED, Config
 from gptlab.errors import UserError, require
 from gptlab.plugins.registry import GROUPS, LISTENER, Registry
 
@@ -146,14 +146,14 @@ def schema_nodes(registry: Registry, roots: Mapping[str, type]) -> dict[str, Con
     for entry in registry:
         if entry.kind in GROUPS:
             group = GROUPS[entry.kind]
-            make = partial(schema_of, entry.value, entry.name)
+            make = partial(schema_of, entry.value, entry.name, SHARED.get(entry.kind))
             nodes[f"{group}/{entry.name}"] = ConfigNode(make, provider=entry.owner)
     return nodes
 
 
 def root_of(root: type, registry: Registry) -> DictConfig:
     """The schema of a root, with the fields of every listener in it if it is that of runs."""
-    config = OmegaConf.structured(root)
+    config = structured(root)
     if issubclass(root, Config):
         config[LISTENER] = OmegaConf.structured(listener_config(registry))
     return typing.cast("DictConfig", config)
@@ -168,6 +168,18 @@ def listener_config(registry: Registry) -> type:
     return make_dataclass("ListenerConfig", rows)
 
 
+def structured(root: type) -> Any:
+    """The root as a config; a dict of its parts takes whatever keys a person gives it."""
+    config = OmegaConf.structured(root)
+    for name in config:
+        part = config._get_node(name)
+        if isinstance(part, DictConfig) and dataclasses.is_dataclass(schema := OmegaConf.get_type(part)):
+            for key, hint in typing.get_type_hints(schema).items():
+                if typing.get_origin(hint) is dict:
+                    OmegaConf.set_struct(part[key], False)
+    return config
+
+
 def open_if_dict(factory: Callable[[], Any]) -> Callable[[], Any]:
     """The default of a field; a dict takes whatever keys a person gives it."""
     from omegaconf import DictConfig
@@ -176,9 +188,16 @@ def open_if_dict(factory: Callable[[], Any]) -> Callable[[], Any]:
     return (lambda: DictConfig(made, flags={"struct": False})) if isinstance(made, dict) else factory
 
 
-def schema_of(cls: type, name: str) -> Any:
-    """The component's fields as a config schema, with the name that selects it in front."""
-    return make_dataclass(f"{cls.__name__}Config", [("name", str, field(default=name)), *fields_of(cls)])
+def schema_of(cls: type, name: str, shared: type | None = None) -> Any:
+    """The component's fields as a config schema, with the name that selects it in front.
+
+    shared: a dataclass of what all components of the kind take, behind its own.
+    """
+    rows = [("name", str, field(default=name)), *fields_of(cls)]
+    if shared is not None:
+        own = {row[0] for row in rows}
+        rows += [row for row in fields_of(shared) if row[0] not in own]
+    return make_dataclass(f"{cls.__name__}Config", rows)
 
 
 def fields_of(cls: type) -> list[Any]:
@@ -324,6 +343,8 @@ def check_values(config: Config) -> None:
     if train.budget is not None:
         seconds_in("train.budget", train.budget)
     require("train.learningRate", train.learningRate, above=0, example=0.01)
+    if train.average is not None:
+        require("train.average", train.average, at_least=0, below=1, example="0.999, or train.average=null")
     require("model.initStd", config.model.initStd, at_least=0, example=0.08)
     if config.sweep.rank not in ("last", "best"):
         raise UserError(f"sweep.rank must be last or best: got {config.sweep.rank}. Try sweep.rank=last.")

@@ -84,6 +84,26 @@ class TrainConfig:
     evalEvery: int = 250
     budget: str | None = None  # of time, `90s`, `2m`, `1h`, after which a run ends before its last step
     freeze: list[str] = field(default_factory=list)
+    rates: dict[str, float] = field(default_factory=dict)  # of weights by name: factors on the learning rate
+    average: float | None = (
+        None  # how much of the weights' running mean, which is then evaluated, a step keeps
+    )
+    norms: bool = False  # of each layer's gradient, weights and update
+
+
+@dataclass
+class OptimizerConfig:
+    """What every optimizer takes beside the fields of its own; one that has a field of such a name keeps that.
+
+    clip: how long the gradient of all weights together may be; null for as long as it is. decay: of weights by name,
+    the share by which they shrink a step, before it is multiplied by the rate; others as the optimizer itself has it.
+    """
+
+    clip: float | None = None
+    decay: dict[str, float] = field(default_factory=dict)
+
+
+SHARED = {"optimizer": OptimizerConfig}  # by kind
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,9 +20,10 @@ from gptlab.engines.context import Context
 NamedArrays = dict[str, Any]  # by weight name; numpy arrays, or what numpy.asarray accepts
 OptState = dict[str, NamedArrays]  # {"moment": {weight name: array}, ...}
 Frozen = frozenset[str]  # names of weights that are not trained
-Choose = Callable[
-    ..., Any
-]  # (xp, logits, uniform, **settings) -> token, or (xp, logits, uniform, seen, **settings)
+# (xp, logits, uniform, **settings) -> token, or (xp, logits, uniform, seen, **settings)
+Choose = Callable[..., Any]
+# (xp, params, grads, updates) -> {name: number}, of a step: the weights before it, the gradient, and how they moved.
+Measure = Callable[[Any, NamedArrays, NamedArrays, NamedArrays], dict[str, Any]]
 Settings = dict[str, float]  # of a choice: temperature, topK, topP
 
 
@@ -64,8 +65,13 @@ class Optimizer(Protocol):
     those of one axis apart from the others.
 
     Its float fields reach `update` as run-time inputs of a compiled program, so that a sweep over
-    them compiles once: compute with them, but never ask `if self.beta1 > 0`. Fields of other types
-    are fixed in the program. What the functions get they must not change in place.
+    them compiles once: compute with them, but never ask `if self.beta1 > 0`. Those of an optimizer within
+    a field, or within a tuple, do so, too. Fields of other types are fixed in the program. What the functions
+    get they must not change in place.
+
+    An `update` that has an argument `again` is given a function `again(params) -> (loss, grads)`: what the step's
+    batch says of other params, and one that has an argument `loss` the step's own; see `updating`. The loss is
+    that which the gradient is of.
     """
 
     def init(self, params: NamedArrays) -> OptState:
@@ -112,11 +118,13 @@ class Metrics:
     loss: the cross-entropy a predicted token, by true arithmetic: what `evaluate` would say of the step's
     documents. objective: what the gradient is of, the mean over documents of each one's mean, by the model's own
     ops; left out where it is the same numbers, as with one document a step. gradNorm: the norm of its gradient.
+    measured: what the session's `measure` has found, by name.
     """
 
     loss: np.ndarray
     gradNorm: np.ndarray
     objective: np.ndarray | None = None
+    measured: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def minimized(self) -> np.ndarray:
@@ -203,13 +211,19 @@ class Engine(Protocol):
     def dtype(self) -> str: ...
 
     def session(
-        self, definition: Definition, optimizer: Optimizer, ops: OpTable, frozen: Frozen = frozenset()
+        self,
+        definition: Definition,
+        optimizer: Optimizer,
+        ops: OpTable,
+        frozen: Frozen = frozenset(),
+        measure: Measure | None = None,
     ) -> Session:
         """A model on this engine. Programs compiled before for the same shapes are used again.
 
         frozen: names of weights that training leaves as they are, to the bit. The optimizer is given the
         others only, its `init` included, and the norm of the gradient is theirs. An engine that
-        cannot freeze may leave the argument out: it is given only where something is frozen.
+        cannot freeze may leave the argument out: it is given only where something is frozen. measure: what
+        to find out about each step, for `Metrics.measured`; given only where something is asked for, too.
         """
         ...
 
@@ -231,6 +245,8 @@ def evaluation_weights(
     if method is None:
         return None
     chosen = method(xp, trained(weights, frozen), moments)
+    if chosen is None:
+        return None
     return {name: array if name in frozen else chosen[name] for name, array in weights.items()}
 
 
@@ -246,14 +262,48 @@ def engines_of(part: Any) -> tuple[str, ...] | None:
 
 
 def runtime_fields(optimizer: Any) -> dict[str, float]:
-    """The fields of an optimizer that a compiled program takes as inputs: the floats."""
-    values = {f.name: getattr(optimizer, f.name) for f in fields(optimizer)}
-    return {name: value for name, value in values.items() if isinstance(value, float)}
+    """The fields of an optimizer that a compiled program takes as inputs: the floats.
+
+    Those of optimizers within it by their way there: `inner.beta1`, `parts.0.beta1`.
+    """
+    found: dict[str, float] = {}
+    for item in fields(optimizer):
+        value = getattr(optimizer, item.name)
+        if isinstance(value, float):
+            found[item.name] = value
+        for way, inner in within(value).items():
+            found |= {f"{item.name}{way}.{name}": number for name, number in runtime_fields(inner).items()}
+    return found
 
 
 def with_fields(optimizer: Any, values: Mapping[str, Any]) -> Any:
-    """The optimizer with these field values, not validated again: they may be traced, not numbers."""
+    """The optimizer with these values of `runtime_fields`, not validated again: they may be traced, not numbers."""
     changed = copy.copy(optimizer)
-    for name, value in values.items():
-        object.__setattr__(changed, name, value)
+    for item in fields(optimizer):
+        value = getattr(optimizer, item.name)
+        inner = {
+            way: with_fields(part, beginning(f"{item.name}{way}.", values))
+            for way, part in within(value).items()
+        }
+        if item.name in values:
+            object.__setattr__(changed, item.name, values[item.name])
+        elif inner:
+            object.__setattr__(
+                changed, item.name, tuple(inner.values()) if isinstance(value, tuple) else inner[""]
+            )
     return changed
+
+
+def within(value: Any) -> dict[str, Any]:
+    """The optimizers that a field holds, each with the way to it behind the field's name."""
+    if isinstance(value, tuple) and value and all(is_optimizer(part) for part in value):
+        return {f".{i}": part for i, part in enumerate(value)}
+    return {"": value} if is_optimizer(value) else {}
+
+
+def is_optimizer(value: Any) -> bool:
+    return is_dataclass(value) and not isinstance(value, type) and callable(getattr(value, "update", None))
+
+
+def beginning(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from gptlab.engines.engine import (
     Choose,
     Definition,
     Frozen,
+    Measure,
     Metrics,
     NamedArrays,
     Optimizer,
@@ -31,6 +33,7 @@ from gptlab.engines.engine import (
     trained,
 )
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of, grads_of
+from gptlab.engines.updating import global_norm, updated
 from gptlab.errors import UserError
 
 Drawing = tuple[Any, int]  # the key of what is drawn (2,), and the step
@@ -55,9 +58,14 @@ class ScalarEngine:
             )
 
     def session(
-        self, definition: Definition, optimizer: Optimizer, ops: OpTable, frozen: Frozen = frozenset()
+        self,
+        definition: Definition,
+        optimizer: Optimizer,
+        ops: OpTable,
+        frozen: Frozen = frozenset(),
+        measure: Measure | None = None,
     ) -> ScalarSession:
-        return ScalarSession(definition, optimizer, ScalarArithmetic(ops, self.fuse), frozen)
+        return ScalarSession(definition, optimizer, ScalarArithmetic(ops, self.fuse), frozen, measure)
 
 
 class GrowingPast:
@@ -101,6 +109,7 @@ class ScalarSession:
     optimizer: Optimizer
     arithmetic: ScalarArithmetic
     frozen: Frozen = frozenset()
+    measure: Measure | None = None
 
     def __post_init__(self) -> None:
         fuse = self.arithmetic.fuse_sum or self.arithmetic.fuse_dot
@@ -150,6 +159,7 @@ class ScalarSession:
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
         losses, norms, objectives = [], [], []
+        measured: dict[str, list[float]] = {}
         weights = trained(state.weights, self.frozen)
         params = {name: data_of(values) for name, values in weights.items()}
         key = key_of(batches.seed)
@@ -157,29 +167,74 @@ class ScalarSession:
             batches.tokens, batches.lengths, learning_rates.tolist(), strict=True
         ):
             state.step += 1
-            objective, loss, grads = self.gradients(state, tokens, lengths, (key, state.step))
+            drawing = key, state.step
+            objective, loss, grads = self.gradients(state, tokens, lengths, drawing)
+            again = partial(self.gradient_at, state, tokens, lengths, drawing)
             losses.append(loss)
             objectives.append(objective)
             with np.errstate(all="ignore"):  # a loss that is not finite is the training loop's to report
-                norms.append(float(np.sqrt(sum(np.sum(g * g) for g in grads.values()))))
-                updated, state.optimizer = self.optimizer.update(
-                    np, params, grads, state.optimizer, state.step, rate
+                norms.append(float(global_norm(np, grads)))
+                moved, state.optimizer = updated(
+                    self.optimizer,
+                    np,
+                    params,
+                    grads,
+                    state.optimizer,
+                    state.step,
+                    rate,
+                    again=again,
+                    loss=objective,
                 )
-            params = {name: np.asarray(updated[name], dtype=float) for name in params}
-            for name, values in weights.items():
-                for value, number in zip(values.ravel().tolist(), params[name].ravel().tolist(), strict=True):
-                    value.data = number
+                before, params = params, {name: np.asarray(moved[name], dtype=float) for name in params}
+                if self.measure is not None:
+                    moves = {name: array - before[name] for name, array in params.items()}
+                    for name, number in self.measure(np, before, grads, moves).items():
+                        measured.setdefault(name, []).append(float(number))
+            put(params, weights)
         apart = batches.tokens.shape[1] > 1 or not self.arithmetic.ops.standard(*CROSS_ENTROPY)
-        return state, Metrics(np.array(losses), np.array(norms), np.array(objectives) if apart else None)
+        return state, Metrics(
+            np.array(losses),
+            np.array(norms),
+            np.array(objectives) if apart else None,
+            {name: np.array(numbers) for name, numbers in measured.items()},
+        )
 
     def gradients(
-        self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing
+        self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None = None
     ) -> tuple[float, float, NamedArrays]:
-        """The batch's objective, its loss a token, and the objective's gradient by name, frozen ones aside.
+        """The batch's objective, its loss a token, and the objective's gradient by name, frozen ones aside."""
+        number, losses, grads = self._backward(state.weights, tokens, lengths, drawing)
+        if not self.arithmetic.ops.standard(*CROSS_ENTROPY):
+            with np.errstate(all="ignore"):
+                nats, count = self.nats(state, tokens, lengths, drawing)
+            loss = nats / count
+        elif len(losses) == 1:
+            loss = number
+        else:
+            nats = sum(nats * length for nats, length in zip(losses, lengths.tolist(), strict=True))
+            loss = nats / int(lengths.sum())
+        return number, loss, grads
 
-        The graph is gone when this returns.
+    def gradient_at(
+        self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing, params: NamedArrays
+    ) -> tuple[float, NamedArrays]:
+        """The batch's objective and its gradient where the weights that are trained are these; the state stays.
+
+        What is drawn at random is what the step itself has drawn.
         """
-        weights = state.weights
+        weights = trained(state.weights, self.frozen)
+        own = {name: data_of(values) for name, values in weights.items()}
+        try:
+            put(params, weights)
+            number, _, grads = self._backward(state.weights, tokens, lengths, drawing)
+        finally:
+            put(own, weights)
+        return number, grads
+
+    def _backward(
+        self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None
+    ) -> tuple[float, list[float], NamedArrays]:
+        """The objective, the documents' losses, and the objective's gradient. The graph is gone when this returns."""
         for values in weights.values():
             for value in values.ravel().tolist():
                 value.grad = 0.0
@@ -188,18 +243,9 @@ class ScalarSession:
             objective = self.mean(losses)
             objective.backward()
             grads = {name: grads_of(values) for name, values in trained(weights, self.frozen).items()}
-            number = objective.data
-            if len(losses) == 1:
-                loss = number
-            else:
-                nats = sum(loss.data * length for loss, length in zip(losses, lengths.tolist(), strict=True))
-                loss = nats / int(lengths.sum())
+            number, numbers = objective.data, [loss.data for loss in losses]
             del objective, losses
-        if not self.arithmetic.ops.standard(*CROSS_ENTROPY):
-            with np.errstate(all="ignore"):
-                nats, count = self.nats(state, tokens, lengths, drawing)
-            loss = nats / count
-        return number, loss, grads
+        return number, numbers, grads
 
     def for_evaluation(self, state: State) -> State:
         params = {name: data_of(values) for name, values in state.weights.items()}
@@ -272,3 +318,11 @@ def counts_of(tokens: list[int], vocabSize: int) -> np.ndarray:
     counts = np.bincount(tokens, minlength=vocabSize)
     counts[-1] = 0
     return counts
+
+
+def put(numbers: NamedArrays, weights: NamedArrays) -> None:
+    """Give the Values of `weights` these numbers."""
+    for name, values in weights.items():
+        given = np.asarray(numbers[name], dtype=float).ravel().tolist()
+        for value, number in zip(values.ravel().tolist(), given, strict=True):
+            value.data = number

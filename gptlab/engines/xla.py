@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from gptlab.engines.engine import (
     Choose,
     Definition,
     Frozen,
+    Measure,
     Metrics,
     NamedArrays,
     Optimizer,
@@ -64,13 +66,18 @@ class XlaEngine:
             )
 
     def session(
-        self, definition: Definition, optimizer: Optimizer, ops: OpTable, frozen: Frozen = frozenset()
+        self,
+        definition: Definition,
+        optimizer: Optimizer,
+        ops: OpTable,
+        frozen: Frozen = frozenset(),
+        measure: Measure | None = None,
     ) -> XlaSession:
         # jax is imported here and not above: reading a config must not take the second that it needs
         begin()
         from gptlab.engines.xla_arithmetic import XlaArithmetic
 
-        return XlaSession(definition, optimizer, XlaArithmetic(ops, self.dtype), frozen)
+        return XlaSession(definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, measure)
 
 
 @dataclass(eq=False)
@@ -81,6 +88,7 @@ class XlaSession:
     optimizer: Optimizer
     arithmetic: XlaArithmetic
     frozen: Frozen = frozenset()
+    measure: Measure | None = None
 
     def __post_init__(self) -> None:
         import jax
@@ -150,15 +158,17 @@ class XlaSession:
         state = State(self._moved(state.weights, device), moments, state.step)
         capacity = capacity_of(batches)
         objectives, norms, losses = [], [], []
+        found: dict[str, list[np.ndarray]] = {}
+        make = partial(self._programs.train_program, measure=self.measure)
         with self._computing(state.weights), self._devices.turn(device):
             narrow = self._compiled.is_narrow(state.weights)
-            program = self._program(self._programs.train_program, state.weights, self.template, narrow=narrow)
+            program = self._program(make, state.weights, self.template, narrow=narrow)
             hyper = self._arrays(self.hyper)
             # Apart, so that no gradient is computed of what stays as it is.
             fixed = {name: array for name, array in state.weights.items() if name in self.frozen}
             for i, part in enumerate(parts_of(batches)):
                 count = part.stop - part.start
-                weights, moments, objective, norm, loss = program(
+                weights, moments, objective, norm, loss, measured = program(
                     trained(state.weights, self.frozen),
                     state.optimizer,
                     np.int32(state.step),
@@ -180,10 +190,13 @@ class XlaSession:
                 objectives.append(np.asarray(objective)[:count])
                 norms.append(np.asarray(norm)[:count])
                 losses += [] if loss is None else [np.asarray(loss)[:count]]
+                for name, numbers in measured.items():
+                    found.setdefault(name, []).append(np.asarray(numbers)[:count])
         minimized, gradNorm = np.concatenate(objectives), np.concatenate(norms)
+        more = {name: np.concatenate(parts) for name, parts in found.items()}
         if not losses:
-            return state, Metrics(minimized, gradNorm)
-        return state, Metrics(np.concatenate(losses), gradNorm, minimized)
+            return state, Metrics(minimized, gradNorm, measured=more)
+        return state, Metrics(np.concatenate(losses), gradNorm, minimized, more)
 
     def for_evaluation(self, state: State) -> State:
         check_there(state)

@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import compress
 from typing import Any
 
@@ -28,6 +27,7 @@ from gptlab.engines.engine import (
     OptState,
     trained,
 )
+from gptlab.engines.updating import updated
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_programs import tensors
 from gptlab.engines.xla_settings import jax_precision
@@ -224,12 +224,22 @@ def model_costs(
         )
 
 
-def update_costs(optimizer: Optimizer, shapes: Shapes, dtype: str) -> Counted:
-    """The optimizer's update of weights of these shapes."""
+def update_costs(optimizer: Optimizer, shapes: Shapes, dtype: str) -> tuple[Counted, int]:
+    """The optimizer's update of weights of these shapes, and how often it asks for the gradient again."""
+    asked = 0
+
+    def again(params: NamedArrays) -> Any:
+        nonlocal asked
+        asked += 1
+        return jnp.zeros((), dtype), params
+
+    def update(params: NamedArrays, grads: NamedArrays, state: OptState, step: Any, rate: Any) -> Any:
+        return updated(optimizer, jnp, params, grads, state, step, rate, again=again, loss=rate)
+
     with jax_precision(dtype):
         weights = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
         state, number = initial(optimizer, shapes, dtype), jax.ShapeDtypeStruct((), dtype)
-        return counted(jaxpr_of(partial(optimizer.update, jnp), weights, weights, state, number, number))
+        return counted(jaxpr_of(update, weights, weights, state, number, number)), asked
 
 
 def initial(optimizer: Optimizer, shapes: Shapes, dtype: str) -> OptState:

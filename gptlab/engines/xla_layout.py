@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from gptlab.engines.engine import NamedArrays
+from gptlab.engines.updating import innermost
 
 
 class FlatLayout:
@@ -63,7 +64,7 @@ LARGEST = 500_000
 
 def layout_of(optimizer: Any, weights: NamedArrays) -> Layout:
     """Flat where the optimizer's own class says `elementwise`; a subclass may have changed what it does."""
-    elementwise = vars(type(optimizer)).get("elementwise", False)
+    elementwise = vars(type(innermost(optimizer))).get("elementwise", False)
     if not elementwise or sum(array.size for array in weights.values()) > LARGEST:
         return SeparateLayout()
     return FlatLayout({name: array.shape for name, array in weights.items()})

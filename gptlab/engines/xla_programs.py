@@ -22,10 +22,12 @@ from gptlab.engines.engine import (
     Adapts,
     Choose,
     Definition,
+    Measure,
     takes_seen,
     with_fields,
 )
 from gptlab.engines.packing import stride_of
+from gptlab.engines.updating import global_norm, updated
 from gptlab.engines.xla_arithmetic import XlaArithmetic, cross_entropy
 from gptlab.engines.xla_compiled import Target, compiled
 from gptlab.engines.xla_draws import mix
@@ -135,10 +137,14 @@ def unpacked(slots: jax.Array, tokens: jax.Array, lengths: jax.Array, dtype: str
 
 @lru_cache(maxsize=PROGRAMS)
 def train_program(
-    definition: Definition, optimizer: Any, arithmetic: XlaArithmetic, target: Target
+    definition: Definition,
+    optimizer: Any,
+    arithmetic: XlaArithmetic,
+    target: Target,
+    measure: Measure | None = None,
 ) -> Callable[..., Any]:
     """(weights, moments, step, hyper, tokens, lengths, rates, count, packed, fixed, key)
-    -> weights, moments, objectives, norms, losses.
+    -> weights, moments, objectives, norms, losses, measured.
 
     losses: nats a predicted token; None where that is what the objectives are: one document a step, true arithmetic.
     weights: those that are trained; fixed: the others, of which no gradient is computed. key: of what is drawn.
@@ -194,22 +200,47 @@ def train_program(
         layout = layout_of(optimizer, weights)
         apart = tokens.shape[1] > 1 or not arithmetic.ops.standard(*CROSS_ENTROPY)
 
+        def found(params: Any, grads: Any, moved: Any) -> dict[str, Any]:
+            if measure is None:
+                return {}
+            moves = {name: array - params[name] for name, array in moved.items()}
+            return measure(jnp, *(layout.unflatten(arrays) for arrays in (params, grads, moves)))
+
         def one(i: jax.Array, carry: Any) -> Any:
-            params, moments, objectives, norms, losses = carry
+            params, moments, objectives, norms, losses, measured = carry
             passes = None if packed is None else (packed[0], packed[1][i], packed[1][i + 1])
             number = step + i + 1
-            (objective, nats), grads = gradients(
-                layout, params, fixed or {}, tokens[i], lengths[i], passes, (key, number)
+
+            def at(params: Any) -> Any:
+                drawing = key, number
+                return gradients(layout, params, fixed or {}, tokens[i], lengths[i], passes, drawing)
+
+            def again(params: Any) -> Any:
+                (objective, _), grads = at(params)
+                return objective, grads
+
+            (objective, nats), grads = at(params)
+            norm = global_norm(jnp, grads)
+            moved, moments = updated(
+                bound,
+                jnp,
+                params,
+                grads,
+                moments,
+                number.astype(rates.dtype),
+                rates[i],
+                again=again,
+                loss=objective,
             )
-            norm = jnp.sqrt(sum(jnp.sum(g * g) for g in grads.values()))
-            params, moments = bound.update(jnp, params, grads, moments, number.astype(rates.dtype), rates[i])
+            measured = {name: measured[name].at[i].set(n) for name, n in found(params, grads, moved).items()}
             if apart:
                 losses = losses.at[i].set(nats / jnp.sum(lengths[i]).astype(nats.dtype))
-            return params, moments, objectives.at[i].set(objective), norms.at[i].set(norm), losses
+            return moved, moments, objectives.at[i].set(objective), norms.at[i].set(norm), losses, measured
 
         nothing = jnp.zeros_like(rates)
         start = layout.flatten(weights), {key: layout.flatten(named) for key, named in moments.items()}
-        carry = (*start, nothing, nothing, nothing if apart else None)
+        named = jax.eval_shape(found, start[0], start[0], start[0])
+        carry = (*start, nothing, nothing, nothing if apart else None, dict.fromkeys(named, nothing))
         params, moments, *numbers = lax.fori_loop(0, count, one, carry)
         return layout.unflatten(params), {k: layout.unflatten(m) for k, m in moments.items()}, *numbers
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from gptlab import strict_json
 from gptlab.assembly.architecture import Architecture, engine_and_optimizer, init_chosen
 from gptlab.assembly.data import Data, data_of
 from gptlab.assembly.layers import chosen_parts
+from gptlab.assembly.optimizing import transformed
 from gptlab.config.schema import check_values
 from gptlab.config.typed import Config
 from gptlab.data.batches import Epochs
@@ -23,13 +25,13 @@ from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.gpt import GPT
 from gptlab.model.memory import check_batch_fits
 from gptlab.optim.plateau import LookingBack
-from gptlab.optim.rates import rates_by_name
 from gptlab.plugins.registry import GROUPS, OWN, Registry, build
 from gptlab.runs import resuming
 from gptlab.runs.checkpoint.folder import Checkpoint
 from gptlab.training.generation import Sampling
 from gptlab.training.loop import Observer, Plan, Rows, Training, log_every
 from gptlab.training.smoothing import SmoothedLoss
+from gptlab.training.step_norms import norms_by_layer
 
 if TYPE_CHECKING:
     from gptlab.model.summary import Summary
@@ -51,12 +53,18 @@ class Experiment:
         self.model = given or Architecture.of(config.model, config.ops, registry)
         self._adapter = build(registry, "adapter", config.model.adapter)
         self.frozen = frozen_names(config.train.freeze, self._adapted(self.model.definition))
+        declared = trained(self._adapted(self.model.definition).declared_weights(), self.frozen)
         components = [*chosen_parts(config.model), ("adapter", config.model.adapter)]
-        self.engine, self.optimizer = engine_and_optimizer(
-            config.engine, config.optimizer, components, registry
-        )
-        definition = self.model.definition
-        self.optimizer = rates_by_name(self.optimizer, definition.init.rates(definition.shapes))
+        self.engine, optimizer = engine_and_optimizer(config.engine, config.optimizer, components, registry)
+        shapes = {name: weight.shape for name, weight in declared.items()}
+        rates = self.model.definition.init.rates(self.model.definition.shapes)
+        self.optimizer = transformed(optimizer, config.optimizer, config.train, shapes, rates)
+        taken = signature(self.engine.session).parameters.values()
+        if config.train.norms and not any(p.name == "measure" or p.kind is p.VAR_KEYWORD for p in taken):
+            raise UserError(
+                f"train.norms needs an engine that measures: engine={config.engine.name} does not. "
+                "Leave train.norms out."
+            )
         self.plan = self._plan()
         self.sampling = self._sampling()
         self._dataset = build(registry, "dataset", config.data)
@@ -123,7 +131,9 @@ class Experiment:
 
     @cached_property
     def session(self) -> Session:
-        also = {"frozen": self.frozen} if self.frozen else {}  # some engines cannot freeze
+        also: dict[str, Any] = {"frozen": self.frozen} if self.frozen else {}  # some engines cannot freeze
+        if self.config.train.norms:
+            also["measure"] = norms_by_layer
         session: Session = self.engine.session(self.definition, self.optimizer, self.model.ops, **also)
         return session
 

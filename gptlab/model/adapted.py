@@ -12,7 +12,7 @@ import numpy as np
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context
 from gptlab.errors import UserError
-from gptlab.model.adapter import Adapter, beginning, unmatched
+from gptlab.model.adapter import Adapter, matching, unmatched
 from gptlab.model.component import Shape, Sizes, Weight
 from gptlab.model.gpt import GPT
 from gptlab.model.init import drawn
@@ -79,7 +79,7 @@ def frozen_names(freeze: list[str], definition: GPT | Adapted) -> frozenset[str]
     names = list(base.declared_weights())
     named: set[str] = set()
     for prefix in freeze:
-        found = beginning(prefix, names)
+        found = matching(prefix, names)
         if not found:
             raise unmatched("train.freeze", prefix, names)
         named |= set(found)

@@ -6,6 +6,7 @@ Legend: see component.py.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -90,6 +91,14 @@ def names_of(name: str) -> Sequence[str]:
 def beginning(prefix: str, names: Iterable[str]) -> list[str]:
     """The names that `prefix` is, or that begin with it up to a dot: `layers.1` does not mean `layers.10`."""
     return [name for name in names if f"{name}.".startswith(f"{prefix}.")]
+
+
+def matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """Those of `beginning`; of a pattern with `*`, which stands for any characters, those that it fits whole."""
+    if "*" not in pattern:
+        return beginning(pattern, names)
+    fits = re.compile(".*".join(map(re.escape, pattern.split("*"))))
+    return [name for name in names if fits.fullmatch(name)]
 
 
 def holding(part: str, names: Iterable[str]) -> list[str]:

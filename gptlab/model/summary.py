@@ -113,7 +113,7 @@ def summarize(
     costs = model_costs(scoped(definition, scope), ops, shapes, frozen, positions, dtype)
     trained = {name: shape for name, shape in shapes.items() if name not in frozen}
     state = initial(optimizer, trained, dtype)
-    update = update_costs(optimizer, trained, dtype)
+    update, asked = update_costs(optimizer, trained, dtype)
     forward, training = costs.forward, costs.training
 
     rest = ADAPTER if isinstance(definition, Adapted) else LOSS  # what is in no scope
@@ -126,7 +126,7 @@ def summarize(
                 name,
                 tuple(matrix for matrix in matrices if part_of_weight(matrix.name) == name),
                 sum(f.total for part, f in forward.parts.items() if part in own) / positions,
-                sum(f.total for part, f in training.parts.items() if part in own) / positions,
+                (1 + asked) * sum(f.total for part, f in training.parts.items() if part in own) / positions,
                 batchSize * sum(size for part, size in costs.kept.items() if part in own),
             )
         )

@@ -223,6 +223,7 @@ class Training:
                 "train/learningRate": float(rates[i]),
                 "train/gradNorm": float(metrics.gradNorm[i]),
             }
+            row |= {f"train/{name}": float(numbers[i]) for name, numbers in metrics.measured.items()}
             if metrics.objective is not None:
                 row["train/objective"] = objectives[i]
             if step == 1:

@@ -137,6 +137,30 @@ def test_an_optimizer_that_climbs_is_found():
     assert "of the start's loss is left" in problems("optimizer", Ascent)["converges on a quadratic"]
 
 
+@dataclass(frozen=True)
+class Doubting(SGD):
+    """Descent, if the loss there is less. momentum: as in SGD."""
+
+    def update(self, xp, params, grads, state, step, learningRate, again, loss):
+        there, _ = again({name: p - learningRate * grads[name] for name, p in params.items()})
+        rate = learningRate if there < loss else 0.0
+        return super().update(xp, params, grads, state, step, rate)
+
+
+@dataclass(frozen=True)
+class Backwards(SGD):
+    """Uphill by the gradient of another place. momentum: as in SGD."""
+
+    def update(self, xp, params, grads, state, step, learningRate, again):
+        _, there = again({name: p - learningRate * grads[name] for name, p in params.items()})
+        return super().update(xp, params, there, state, step, -learningRate)
+
+
+def test_what_an_optimizer_makes_of_another_place_is_tried_as_it_is_compiled():
+    assert "TracerBoolConversionError" in problems("optimizer", Doubting)["converges on a quadratic"]
+    assert "of the start's loss is left" in problems("optimizer", Backwards)["converges on a quadratic"]
+
+
 def test_the_verb_prints_a_table_and_its_status_says_how_it_went(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["check", "relu"]) == 0

@@ -131,6 +131,8 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "no number": (["optimizer.beta1=abc"], ["optimizer.beta1 must be a number", "abc"]),
     "no truth value": (["model.finalNorm=maybe"], ["model.finalNorm must be true or false", "maybe"]),
     "no list": (["listeners=one"], ["listeners must be a list", "listeners=[one]"]),
+    "a name with dots": (["train.rates.layers.0=2"], ["stands in braces", "train.rates='{layers.0: 2}'"]),
+    "a weight misspelt": (["train.rates.ouput=2"], ["train.rates", "'ouput'", "Did you mean output?"]),
     "a value for a part": (["train=3"], ["train has keys of its own", "train.numSteps"]),
     "open bracket": (["train.numSteps=[1,2"], ["must read key=value", "train.numSteps=[1,2"]),
     "two names": (["initFrom=a, b: c"], ["-m", "initFrom=\"a, b: c\""]),

@@ -51,6 +51,8 @@ SLIPS = {
     "weight_decay=0.1": "optimizer=adamw optimizer.weightDecay=0.1",
     "optimizer=sgd weight_decay=0.1": "optimizer=adamw optimizer.weightDecay=0.1",
     "momentum=0.9": "optimizer=sgd optimizer.momentum=0.9",
+    "grad_clip=1.0": "optimizer.clip=1.0",
+    "ema_decay=0.99": "train.average=0.99",
     "dtype=float64": "engine.dtype=float64",
     "width=32": "model.nEmbd=32",
     "model.width=32": "model.nEmbd=32",

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import gptlab
+from gptlab.assembly.optimizing import transformed
 from gptlab.autograd.ops import OpTable
+from gptlab.config.typed import Chosen, TrainConfig
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
 from gptlab.model.component import Weight
@@ -17,7 +19,6 @@ from gptlab.model.init import FanIn, Init, MuP, Normal, Orthogonal, Scaled
 from gptlab.model.mlp import MLP
 from gptlab.model.norm import RMSNorm
 from gptlab.optim.optimizers import Adam
-from gptlab.optim.rates import rates_by_name
 from tests.models import SMALL, make_gpt, random_batches
 
 WIDE = {**SMALL, "nEmbd": 64}
@@ -123,11 +124,16 @@ def test_a_start_of_another_shape_is_refused():
         make_gpt(init=Flat()).initial_weights(0)
 
 
+def with_rates(gpt):
+    """Adam with the rates that the model's init asks for."""
+    return transformed(Adam(), Chosen(name="adam"), TrainConfig(), gpt.shapes, gpt.init.rates(gpt.shapes))
+
+
 def test_mup_is_the_standard_at_its_base_width():
     gpt = make_gpt(init=MuP(base=8))
     for name, array in make_gpt().initial_weights(0).items():
         assert (gpt.initial_weights(0)[name] == array).all()
-    assert rates_by_name(Adam(), gpt.init.rates(gpt.shapes)) == Adam()
+    assert with_rates(gpt) == Adam()
 
 
 def test_mup_scales_what_is_multiplied_by():
@@ -149,7 +155,7 @@ def moved(width, init, power):
     """How far a few steps move the logits: the root of the mean square."""
     sizes = {**SMALL, "nEmbd": width, "nHead": 2}
     gpt = make_gpt(sizes, init=init, attention=("causal", {"scalePower": power}))
-    optimizer = rates_by_name(Adam(), init.rates(gpt.shapes))
+    optimizer = with_rates(gpt)
     session = XlaEngine().session(gpt, optimizer, OpTable())
     weights = gpt.initial_weights(0)
     state = session.init(weights, optimizer.init(weights))

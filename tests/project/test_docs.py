@@ -60,6 +60,7 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         "attention elman",
         "init uniform",
         "optimizer signsgd",
+        "optimizer backtracking",
         "schedule root",
         "sampler frequency",
         "schedule careful",

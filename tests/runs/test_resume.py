@@ -19,7 +19,7 @@ from gptlab.runs.checkpoint.folder import checkpoint_folders, read_checkpoint
 from tests.resuming import TINY, as_killed, assert_same_end, logged, result
 from tests.sweeping import at_step, command_in
 
-OPTIMIZERS = ["adam", "adamw", "sgd", "schedulefree", "lion", "muon", "optax"]
+OPTIMIZERS = ["adam", "adamw", "sgd", "schedulefree", "lion", "muon", "optax", "sam", "samsgd"]
 SOME = [
     "train.numSteps=11",
     "train.logEvery=2",
@@ -51,6 +51,23 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(folder: Path, optimiz
     assert (checkpoint_folders(whole)[0] / "training.safetensors").exists() == (optimizer == "schedulefree")
 
 
+AROUND = ["optimizer.clip=0.5", "train.average=0.9", "train.rates={layers.0: 2, *.key: 0.5}"]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "schedulefree"])
+def test_so_is_one_with_the_weights_averaged_and_rates_by_name(folder: Path, optimizer: str) -> None:
+    whole = train(
+        "whole", "engine=scalar", f"optimizer={optimizer}", *AROUND, "optimizer.decay={output: 0.1}"
+    )
+    copy = as_killed(whole, Path("killed"), 6)
+    assert main([f"resume={copy}"]) == 0
+    assert_same_end(copy, whole)
+    saved = read_checkpoint(checkpoint_folders(whole)[-1])
+    for name, array in saved.weights.items():
+        assert array.tobytes() == saved.optimizer["train.average"][name].tobytes(), "kept is the average"
+        assert (array != saved.training[name]).any()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
@@ -58,6 +75,8 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(folder: Path, optimiz
         *(["train.batchSize=16", "samples.n=0", f"optimizer={name}"] for name in OPTIMIZERS),
         ["train.batchSize=1"],
         ["train.batchSize=16", "samples.n=0", "engine.dtype=float64"],
+        ["train.batchSize=16", "samples.n=0", "optimizer=sam", *AROUND],
+        ["train.batchSize=16", "samples.n=0", "optimizer.clip=0.5", "train.average=0.9", "train.norms=true"],
     ],
     ids=lambda arguments: " ".join(a.partition(".")[2] or a for a in arguments if a != "samples.n=0"),
 )

@@ -60,6 +60,12 @@ def test_runs_of_the_same_shapes_share_one_program(tmp_path, monkeypatch):
     for number, overrides in enumerate(same):
         assert compiled_for(plugins, tmp_path / str(number), "model.nEmbd=6", *overrides) == 0, overrides
     assert compiled_for(plugins, tmp_path / "wider", "model.nEmbd=8") > 0, "the counter counts"
+    around = "optimizer.clip={}", "train.average=0.{}", "train.rates.output={}", "optimizer.decay.layers={}"
+    assert (
+        compiled_for(plugins, tmp_path / "around", "model.nEmbd=6", *(text.format(1) for text in around)) > 0
+    )
+    again = [text.format(value) for text, value in zip(around, (2, 5, 3, 4), strict=True)]
+    assert compiled_for(plugins, tmp_path / "again", "model.nEmbd=6", *again) == 0
     # How documents share rows is chosen by their lengths, not by the order in which a seed shuffles them.
     packed = "data=sentences", "train.batchSize=16", "train.numSteps=2"
     assert compiled_for(plugins, tmp_path / "packed", *packed) > 0

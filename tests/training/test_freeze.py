@@ -14,6 +14,7 @@ from gptlab.engines.xla_compiled import Target
 from gptlab.errors import UserError
 from gptlab.model.adapted import frozen_names
 from gptlab.optim.optimizers import SGD, Adam, AdamW
+from gptlab.optim.transforms import Averaged, Clipped
 from gptlab.plugins.loading import load_plugins
 from tests.models import BOOK, assert_same_run, make_gpt, random_batches
 
@@ -26,6 +27,7 @@ def optimizers():
         yield pytest.param(REGISTRY.get("optimizer", name)(), id=name)
     yield pytest.param(AdamW(weightDecay=0.3), id="adamw, decaying")
     yield pytest.param(SGD(momentum=0.9), id="sgd, momentum")
+    yield pytest.param(Averaged(Clipped(Adam(), 0.1), 0.9), id="adam, clipped and averaged")
 
 
 def trained(engine, gpt, frozen, steps, optimizer, batch=2):
