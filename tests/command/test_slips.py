@@ -180,7 +180,7 @@ TOLD = {
     "generate n=1,2": ["one value for each key"],
     "port=1": ["of ui", "python -m gptlab ui port=1"],
     "foo=1": ["Known: seed"],
-    "model.foo=1": ["Known in model: nLayer"],
+    "model.jjj=1": ["Known in model: nLayer"],
     "train/numSteps=3": ["with dots: train.numSteps=3"],
     "list": ["Type python -m gptlab"],
     "help": ["Type python -m gptlab --help"],
