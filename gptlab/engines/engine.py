@@ -23,7 +23,7 @@ Frozen = frozenset[str]  # names of weights that are not trained
 # (xp, logits, uniform, **settings) -> token, or (xp, logits, uniform, seen, **settings)
 Choose = Callable[..., Any]
 # (xp, params, grads, updates) -> {name: number}, of a step: the weights before it, the gradient, and how they moved.
-Measure = Callable[[Any, NamedArrays, NamedArrays, NamedArrays], dict[str, Any]]
+StepMetrics = Callable[[Any, NamedArrays, NamedArrays, NamedArrays], dict[str, Any]]
 Settings = dict[str, float]  # of a choice: temperature, topK, topP
 
 
@@ -118,13 +118,13 @@ class Metrics:
     loss: the cross-entropy a predicted token, by true arithmetic: what `evaluate` would say of the step's
     documents. objective: what the gradient is of, the mean over documents of each one's mean, by the model's own
     ops; left out where it is the same numbers, as with one document a step. gradNorm: the norm of its gradient.
-    measured: what the session's `measure` has found, by name.
+    numbers: what the session's `step_metrics` have found, by name.
     """
 
     loss: np.ndarray
     gradNorm: np.ndarray
     objective: np.ndarray | None = None
-    measured: Mapping[str, np.ndarray] = field(default_factory=dict)
+    numbers: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def minimized(self) -> np.ndarray:
@@ -216,13 +216,13 @@ class Engine(Protocol):
         optimizer: Optimizer,
         ops: OpTable,
         frozen: Frozen = frozenset(),
-        measure: Measure | None = None,
+        step_metrics: StepMetrics | None = None,
     ) -> Session:
         """A model on this engine. Programs compiled before for the same shapes are used again.
 
         frozen: names of weights that training leaves as they are, to the bit. The optimizer is given the
         others only, its `init` included, and the norm of the gradient is theirs. An engine that
-        cannot freeze may leave the argument out: it is given only where something is frozen. measure: what
+        cannot freeze may leave the argument out: it is given only where something is frozen. step_metrics: what
         to find out about each step, for `Metrics.measured`; given only where something is asked for, too.
         """
         ...

@@ -21,13 +21,13 @@ from gptlab.engines.engine import (
     Choose,
     Definition,
     Frozen,
-    Measure,
     Metrics,
     NamedArrays,
     Optimizer,
     OptState,
     Settings,
     State,
+    StepMetrics,
     evaluation_weights,
     takes_seen,
     trained,
@@ -63,9 +63,9 @@ class ScalarEngine:
         optimizer: Optimizer,
         ops: OpTable,
         frozen: Frozen = frozenset(),
-        measure: Measure | None = None,
+        step_metrics: StepMetrics | None = None,
     ) -> ScalarSession:
-        return ScalarSession(definition, optimizer, ScalarArithmetic(ops, self.fuse), frozen, measure)
+        return ScalarSession(definition, optimizer, ScalarArithmetic(ops, self.fuse), frozen, step_metrics)
 
 
 class GrowingPast:
@@ -109,7 +109,7 @@ class ScalarSession:
     optimizer: Optimizer
     arithmetic: ScalarArithmetic
     frozen: Frozen = frozenset()
-    measure: Measure | None = None
+    step_metrics: StepMetrics | None = None
 
     def __post_init__(self) -> None:
         fuse = self.arithmetic.fuse_sum or self.arithmetic.fuse_dot
@@ -186,9 +186,9 @@ class ScalarSession:
                     loss=objective,
                 )
                 before, params = params, {name: np.asarray(moved[name], dtype=float) for name in params}
-                if self.measure is not None:
+                if self.step_metrics is not None:
                     moves = {name: array - before[name] for name, array in params.items()}
-                    for name, number in self.measure(np, before, grads, moves).items():
+                    for name, number in self.step_metrics(np, before, grads, moves).items():
                         measured.setdefault(name, []).append(float(number))
             put(params, weights)
         apart = batches.tokens.shape[1] > 1 or not self.arithmetic.ops.standard(*CROSS_ENTROPY)

@@ -20,13 +20,13 @@ from gptlab.engines.engine import (
     Choose,
     Definition,
     Frozen,
-    Measure,
     Metrics,
     NamedArrays,
     Optimizer,
     OptState,
     Settings,
     State,
+    StepMetrics,
     evaluation_weights,
     runtime_fields,
     trained,
@@ -71,13 +71,13 @@ class XlaEngine:
         optimizer: Optimizer,
         ops: OpTable,
         frozen: Frozen = frozenset(),
-        measure: Measure | None = None,
+        step_metrics: StepMetrics | None = None,
     ) -> XlaSession:
         # jax is imported here and not above: reading a config must not take the second that it needs
         begin()
         from gptlab.engines.xla_arithmetic import XlaArithmetic
 
-        return XlaSession(definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, measure)
+        return XlaSession(definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, step_metrics)
 
 
 @dataclass(eq=False)
@@ -88,7 +88,7 @@ class XlaSession:
     optimizer: Optimizer
     arithmetic: XlaArithmetic
     frozen: Frozen = frozenset()
-    measure: Measure | None = None
+    step_metrics: StepMetrics | None = None
 
     def __post_init__(self) -> None:
         import jax
@@ -159,7 +159,7 @@ class XlaSession:
         capacity = capacity_of(batches)
         objectives, norms, losses = [], [], []
         found: dict[str, list[np.ndarray]] = {}
-        make = partial(self._programs.train_program, measure=self.measure)
+        make = partial(self._programs.train_program, step_metrics=self.step_metrics)
         with self._computing(state.weights), self._devices.turn(device):
             narrow = self._compiled.is_narrow(state.weights)
             program = self._program(make, state.weights, self.template, narrow=narrow)
@@ -195,7 +195,7 @@ class XlaSession:
         minimized, gradNorm = np.concatenate(objectives), np.concatenate(norms)
         more = {name: np.concatenate(parts) for name, parts in found.items()}
         if not losses:
-            return state, Metrics(minimized, gradNorm, measured=more)
+            return state, Metrics(minimized, gradNorm, numbers=more)
         return state, Metrics(np.concatenate(losses), gradNorm, minimized, more)
 
     def for_evaluation(self, state: State) -> State:

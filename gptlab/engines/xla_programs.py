@@ -22,7 +22,7 @@ from gptlab.engines.engine import (
     Adapts,
     Choose,
     Definition,
-    Measure,
+    StepMetrics,
     takes_seen,
     with_fields,
 )
@@ -141,7 +141,7 @@ def train_program(
     optimizer: Any,
     arithmetic: XlaArithmetic,
     target: Target,
-    measure: Measure | None = None,
+    step_metrics: StepMetrics | None = None,
 ) -> Callable[..., Any]:
     """(weights, moments, step, hyper, tokens, lengths, rates, count, packed, fixed, key)
     -> weights, moments, objectives, norms, losses, measured.
@@ -201,10 +201,10 @@ def train_program(
         apart = tokens.shape[1] > 1 or not arithmetic.ops.standard(*CROSS_ENTROPY)
 
         def found(params: Any, grads: Any, moved: Any) -> dict[str, Any]:
-            if measure is None:
+            if step_metrics is None:
                 return {}
             moves = {name: array - params[name] for name, array in moved.items()}
-            return measure(jnp, *(layout.unflatten(arrays) for arrays in (params, grads, moves)))
+            return step_metrics(jnp, *(layout.unflatten(arrays) for arrays in (params, grads, moves)))
 
         def one(i: jax.Array, carry: Any) -> Any:
             params, moments, objectives, norms, losses, measured = carry

@@ -60,7 +60,7 @@ class Experiment:
         rates = self.model.definition.init.rates(self.model.definition.shapes)
         self.optimizer = transformed(optimizer, config.optimizer, config.train, shapes, rates)
         taken = signature(self.engine.session).parameters.values()
-        if config.train.norms and not any(p.name == "measure" or p.kind is p.VAR_KEYWORD for p in taken):
+        if config.train.norms and not any(p.name == "step_metrics" or p.kind is p.VAR_KEYWORD for p in taken):
             raise UserError(
                 f"train.norms needs an engine that measures: engine={config.engine.name} does not. "
                 "Leave train.norms out."
@@ -133,7 +133,7 @@ class Experiment:
     def session(self) -> Session:
         also: dict[str, Any] = {"frozen": self.frozen} if self.frozen else {}  # some engines cannot freeze
         if self.config.train.norms:
-            also["measure"] = norms_by_layer
+            also["step_metrics"] = norms_by_layer
         session: Session = self.engine.session(self.definition, self.optimizer, self.model.ops, **also)
         return session
 

@@ -223,7 +223,7 @@ class Training:
                 "train/learningRate": float(rates[i]),
                 "train/gradNorm": float(metrics.gradNorm[i]),
             }
-            row |= {f"train/{name}": float(numbers[i]) for name, numbers in metrics.measured.items()}
+            row |= {f"train/{name}": float(numbers[i]) for name, numbers in metrics.numbers.items()}
             if metrics.objective is not None:
                 row["train/objective"] = objectives[i]
             if step == 1:

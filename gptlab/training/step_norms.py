@@ -9,7 +9,7 @@ from gptlab.engines.updating import global_norm
 
 
 def norms_by_layer(xp: Any, params: NamedArrays, grads: NamedArrays, updates: NamedArrays) -> dict[str, Any]:
-    """`{"gradNorm/layers.0": ..., "weightNorm/output": ...}`, of weights that are trained: an engine's `measure`.
+    """`{"gradNorm/layers.0": ..., "weightNorm/output": ...}`, of weights that are trained: an engine's `step_metrics`.
 
     gradNorm: before any clipping; the squares of a step's add up to that of the whole gradNorm. weightNorm: before the
     step. updateNorm: of what the step adds to the weights.

@@ -20,7 +20,7 @@ from tests.resuming import TINY
 
 
 def measured(engine, gpt, optimizer, steps, frozen=frozenset()):
-    session = engine.session(gpt, optimizer, OpTable(), frozen, measure=norms_by_layer)
+    session = engine.session(gpt, optimizer, OpTable(), frozen, step_metrics=norms_by_layer)
     weights = gpt.initial_weights(0)
     state = session.init(weights, optimizer.init(without(weights, frozen)))
     state, metrics = session.train(state, random_batches(gpt, steps), np.full(steps, 0.05))
