@@ -279,6 +279,8 @@ def check_values(config: Config) -> None:
             or_null = f", or {key}=null" if key in ("checkpoint.every", "inspect.every") else ""
             require(key, value, at_least=least, example=f"{example}{or_null}")
     require("train.learningRate", train.learningRate, above=0, example=0.01)
+    if config.model.softCap is not None:
+        require("model.softCap", config.model.softCap, above=0, example="30.0, or model.softCap=null")
     require("model.initStd", config.model.initStd, at_least=0, example=0.08)
     if config.sweep.rank not in ("last", "best"):
         raise UserError(f"sweep.rank must be last or best: got {config.sweep.rank}. Try sweep.rank=last.")

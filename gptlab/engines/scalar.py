@@ -10,7 +10,7 @@ import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
-from gptlab.autograd.value import collector_paused
+from gptlab.autograd.value import Value, collector_paused
 from gptlab.engines.context import Context, Through, causal_context
 from gptlab.engines.draws import Draws, key_of, threefry
 from gptlab.engines.engine import (
@@ -30,7 +30,18 @@ from gptlab.engines.engine import (
     takes_seen,
     trained,
 )
-from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of, grads_of
+from gptlab.engines.measured import Gathering, Measured, Measures
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of, grads_of, number_of
+from gptlab.engines.scalar_objective import (
+    Document,
+    counts_of,
+    cross_entropies,
+    document_of,
+    loss_of,
+    losses_of,
+    mean,
+    numbers_of,
+)
 from gptlab.errors import UserError
 
 Drawing = tuple[Any, int]  # the key of what is drawn (2,), and the step
@@ -117,39 +128,50 @@ class ScalarSession:
     def loss(
         self, weights: NamedArrays, tokens: Sequence[int] | np.ndarray, draws: Draws | None = None
     ) -> Any:
-        """The mean cross-entropy of one document, BOS included: a Value, ready for `backward()`.
+        """The mean loss of one document, BOS included: a Value, ready for `backward()`. Penalties are not in it.
 
         draws: of a training step; without them nothing is drawn at random.
         """
         ids = np.asarray(tokens)
-        tensors = {name: Tensor(array, self.arithmetic) for name, array in weights.items()}
         context = causal_context(len(ids) - 1, draws)
         with collector_paused():
-            return self.mean(self.definition.losses(tensors, ids[:-1], ids[1:], context).data)
+            judged = self.definition.judged(self.tensors(weights), ids[:-1], ids[1:], context)
+            return loss_of(self.true_arithmetic, judged)
+
+    def document(
+        self, weights: NamedArrays, tokens: Sequence[int] | np.ndarray, draws: Draws | None = None
+    ) -> Document:
+        """What a training step makes of one document, BOS included. draws: as in `loss`."""
+        arithmetics = self.arithmetic, self.true_arithmetic
+        with collector_paused():
+            return document_of(
+                self.definition, self.tensors(weights), *arithmetics, np.asarray(tokens), draws
+            )
+
+    def tensors(self, weights: NamedArrays) -> dict[str, Tensor]:
+        return {name: Tensor(array, self.arithmetic) for name, array in weights.items()}
 
     def batch_loss(
         self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None = None
     ) -> Any:
-        """The mean over documents (B, T+1) of their losses. drawing: of the training step that it is."""
-        return self.mean(self.document_losses(weights, tokens, lengths, drawing))
+        """The mean over documents (B, T+1) of what is minimized. drawing: of the training step that it is."""
+        return self.mean(losses_of(self.documents(weights, tokens, lengths, drawing)))
 
-    def document_losses(
+    def documents(
         self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None = None
-    ) -> np.ndarray:
-        """(B,) Values."""
-        losses = [
-            self.loss(weights, row[: length + 1], drawing and Draws(np, threefry, *drawing, document))
+    ) -> list[Document]:
+        return [
+            self.document(weights, row[: length + 1], drawing and Draws(np, threefry, *drawing, document))
             for document, (row, length) in enumerate(zip(tokens, lengths.tolist(), strict=True))
         ]
-        return np.array(losses, dtype=object)
 
     def mean(self, losses: np.ndarray) -> Any:
         """With true arithmetic whatever is swapped: it is what is asked of the model, not part of it."""
-        total = self.true_arithmetic.fold("add", losses, 0)
-        return self.true_arithmetic.apply("mul", total, 1.0 / len(losses))[()]
+        return mean(self.true_arithmetic, losses)
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
         losses, norms, objectives = [], [], []
+        numbers: dict[str, list[float]] = {}
         weights = trained(state.weights, self.frozen)
         params = {name: data_of(values) for name, values in weights.items()}
         key = key_of(batches.seed)
@@ -157,7 +179,9 @@ class ScalarSession:
             batches.tokens, batches.lengths, learning_rates.tolist(), strict=True
         ):
             state.step += 1
-            objective, loss, grads = self.gradients(state, tokens, lengths, (key, state.step))
+            objective, loss, grads, others = self.gradients(state, tokens, lengths, (key, state.step))
+            for name, number in others.items():
+                numbers.setdefault(name, []).append(number)
             losses.append(loss)
             objectives.append(objective)
             with np.errstate(all="ignore"):  # a loss that is not finite is the training loop's to report
@@ -169,13 +193,20 @@ class ScalarSession:
             for name, values in weights.items():
                 for value, number in zip(values.ravel().tolist(), params[name].ravel().tolist(), strict=True):
                     value.data = number
-        apart = batches.tokens.shape[1] > 1 or not self.arithmetic.ops.standard(*CROSS_ENTROPY)
-        return state, Metrics(np.array(losses), np.array(norms), np.array(objectives) if apart else None)
+        standard = self.arithmetic.ops.standard(*CROSS_ENTROPY)
+        apart = batches.tokens.shape[1] > 1 or bool(numbers) or not standard
+        return state, Metrics(
+            np.array(losses),
+            np.array(norms),
+            np.array(objectives) if apart else None,
+            {name: np.array(each) for name, each in numbers.items()},
+        )
 
     def gradients(
         self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing
-    ) -> tuple[float, float, NamedArrays]:
-        """The batch's objective, its loss a token, and the objective's gradient by name, frozen ones aside.
+    ) -> tuple[float, float, NamedArrays, dict[str, float]]:
+        """The batch's objective, its loss a token, the objective's gradient by name, frozen ones aside, and the numbers
+        of Metrics.
 
         The graph is gone when this returns.
         """
@@ -184,22 +215,18 @@ class ScalarSession:
             for value in values.ravel().tolist():
                 value.grad = 0.0
         with collector_paused():
-            losses = self.document_losses(weights, tokens, lengths, drawing)
-            objective = self.mean(losses)
-            objective.backward()
+            documents = self.documents(weights, tokens, lengths, drawing)
+            objective = self.mean(losses_of(documents))
+            if isinstance(objective, Value):  # a number where nothing counts
+                objective.backward()
             grads = {name: grads_of(values) for name, values in trained(weights, self.frozen).items()}
-            number = objective.data
-            if len(losses) == 1:
-                loss = number
-            else:
-                nats = sum(loss.data * length for loss, length in zip(losses, lengths.tolist(), strict=True))
-                loss = nats / int(lengths.sum())
-            del objective, losses
-        if not self.arithmetic.ops.standard(*CROSS_ENTROPY):
-            with np.errstate(all="ignore"):
-                nats, count = self.nats(state, tokens, lengths, drawing)
-            loss = nats / count
-        return number, loss, grads
+            number, numbers = float(number_of(objective)), numbers_of(self.definition, documents)
+            counted = sum(document.counted for document in documents)
+            loss = sum(document.nats for document in documents) / counted if counted else 0.0
+            del objective, documents
+        if not numbers and self.arithmetic.ops.standard(*CROSS_ENTROPY) and len(tokens) == 1:
+            loss = number  # to the last digit
+        return number, loss, grads, numbers
 
     def for_evaluation(self, state: State) -> State:
         params = {name: data_of(values) for name, values in state.weights.items()}
@@ -216,22 +243,28 @@ class ScalarSession:
         weights = {name: data_of(values) for name, values in state.weights.items()}
         return State(weights, {k: dict(v) for k, v in state.optimizer.items()}, state.step)
 
-    def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
-        return self.nats(state, tokens, lengths)
+    def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, float]:
+        found = self.measure(state, tokens, lengths)
+        return float(found.nats.sum()), float(found.counted.sum())
 
-    def nats(
-        self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None = None
-    ) -> tuple[float, int]:
-        """As `evaluate`; with `drawing`, of the model as that training step draws it."""
+    def measure(
+        self, state: State, tokens: np.ndarray, lengths: np.ndarray, metrics: Measures = ()
+    ) -> Measured:
         weights = self.numbers(state)
-        total = 0.0
-        for document, (row, length) in enumerate(zip(tokens, lengths.tolist(), strict=True)):
-            context = causal_context(length, drawing and Draws(np, threefry, *drawing, document))
-            logits = data_of(self.definition.logits(weights, row[:length], context).data)
-            shifted = logits - logits.max(axis=-1, keepdims=True)
-            log_normalizers = np.log(np.exp(shifted).sum(axis=-1))
-            total += float(np.sum(log_normalizers - shifted[np.arange(length), row[1 : length + 1]]))
-        return total, int(lengths.sum())
+        found = Gathering(len(lengths), metrics)
+        for at, (row, length) in enumerate(zip(tokens, lengths.tolist(), strict=True)):
+            ids, targets = row[:length], row[1 : length + 1]
+            if self.definition.plain:
+                logits = data_of(self.definition.logits(weights, ids, causal_context(length)).data)
+                counts = np.ones(length)
+            else:
+                judged = self.definition.judged(weights, ids, targets, causal_context(length))
+                logits, counts = data_of(judged.logits.data), counts_of(judged)
+            of = np.full(length, at)
+            found.losses(of, cross_entropies(logits, targets), counts)
+            for name, metric in metrics:
+                found.metric(name, of, *metric(np, logits, ids, targets, counts))
+        return found.measured()
 
     def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
         ids = np.asarray(tokens)

@@ -14,8 +14,10 @@ from gptlab.model.adapter import Adapter, LoRA, NoAdapter
 from gptlab.model.attention import CausalAttention, NoAttention
 from gptlab.model.block import PreNorm
 from gptlab.model.init import FanIn, MuP, Normal, Orthogonal, Scaled
+from gptlab.model.metric import Accuracy, ExactMatch
 from gptlab.model.mlp import MLP, NoMLP, SwiGLU
 from gptlab.model.norm import LayerNorm, NoNorm, RMSNorm
+from gptlab.model.objective import Answers, NextToken
 from gptlab.model.position import Learned, NoPosition, Position, Rope
 from gptlab.optim.optimizers import SGD, Adam, AdamW
 from gptlab.optim.schedules import Constant, Cosine, Linear
@@ -72,6 +74,18 @@ def gptlab_register_inits(register: Register) -> None:
     register("fanIn", FanIn)
     register("orthogonal", Orthogonal)
     register("mup", MuP)
+
+
+@hookimpl
+def gptlab_register_objectives(register: Register) -> None:
+    register("nextToken", NextToken)
+    register("answers", Answers)
+
+
+@hookimpl
+def gptlab_register_metrics(register: Register) -> None:
+    register("accuracy", Accuracy)
+    register("exactMatch", ExactMatch)
 
 
 @hookimpl

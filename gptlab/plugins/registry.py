@@ -12,10 +12,13 @@ COMPONENT_KINDS = ("activation", "norm", "mlp", "attention", "position", "block"
 # The config group in which a component of each kind is selected.
 GROUPS = {
     **{kind: f"model/{kind}" for kind in (*COMPONENT_KINDS, "adapter", "init")},
-    **{kind: kind for kind in ("optimizer", "schedule", "sampler", "tokenizer", "engine", "tracking")},
+    **{
+        kind: kind
+        for kind in ("objective", "optimizer", "schedule", "sampler", "tokenizer", "engine", "tracking")
+    },
     "dataset": "data",
 }
-KINDS = ("op", *GROUPS)
+KINDS = ("op", "metric", *GROUPS)
 
 
 def described(value: Any) -> str:
