@@ -34,13 +34,13 @@ from gptlab.engines.measured import Gathering, Measured, Measures
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of, grads_of, number_of
 from gptlab.engines.scalar_objective import (
     Document,
-    counts_of,
     cross_entropies,
     document_of,
     loss_of,
     losses_of,
     mean,
     numbers_of,
+    weights_of_positions,
 )
 from gptlab.errors import UserError
 
@@ -259,7 +259,7 @@ class ScalarSession:
                 counts = np.ones(length)
             else:
                 judged = self.definition.judged(weights, ids, targets, causal_context(length))
-                logits, counts = data_of(judged.logits.data), counts_of(judged)
+                logits, counts = data_of(judged.logits.data), weights_of_positions(judged)
             of = np.full(length, at)
             found.losses(of, cross_entropies(logits, targets), counts)
             for name, metric in metrics:

@@ -41,7 +41,7 @@ def document_of(
     gathered: dict[str, Tensor] = {}
     context = replace(causal_context(len(ids) - 1, draws), penalties=gathered)
     judged = definition.judged(named, ids[:-1], ids[1:], context)
-    counts, loss = counts_of(judged), loss_of(true_arithmetic, judged)
+    counts, loss = weights_of_positions(judged), loss_of(true_arithmetic, judged)
     penalties = {name: mean(true_arithmetic, each.data) for name, each in gathered.items()}
     for each in penalties.values():
         loss = true_arithmetic.apply("add", loss, each)[()]
@@ -58,7 +58,7 @@ def loss_of(arithmetic: ScalarArithmetic, judged: Judged) -> Any:
     """A document's loss, a Value."""
     if judged.counts is None:
         return mean(arithmetic, judged.losses.data)
-    return weighed(arithmetic, judged.losses.data, counts_of(judged))
+    return weighed(arithmetic, judged.losses.data, weights_of_positions(judged))
 
 
 def losses_of(documents: Sequence[Document]) -> np.ndarray:
@@ -70,11 +70,11 @@ def numbers_of(definition: Definition, documents: Sequence[Document]) -> dict[st
     """Those of a step, as Metrics has them."""
     found = {} if definition.plain else {COUNTED: sum(document.counted for document in documents)}
     for name in dict.fromkeys(name for document in documents for name in document.penalties):
-        found[PENALTY + name] = sum(d.penalties[name] for d in documents) / len(documents)
+        found[PENALTY + name] = sum(d.penalties.get(name, 0.0) for d in documents) / len(documents)
     return found
 
 
-def counts_of(judged: Judged) -> np.ndarray:
+def weights_of_positions(judged: Judged) -> np.ndarray:
     if judged.counts is None:
         return np.ones(judged.losses.shape)
     return np.asarray(judged.counts, dtype=float)

@@ -22,7 +22,7 @@ from gptlab.engines.engine import Session, State, trained
 from gptlab.errors import UserError
 from gptlab.finetuning.start import Start, beginning_of
 from gptlab.model.adapted import Adapted, frozen_names
-from gptlab.model.counting import digest_of_counts, with_objective
+from gptlab.model.counting import counts_something, digest_of_counts, with_objective
 from gptlab.model.gpt import GPT
 from gptlab.model.memory import check_batch_fits
 from gptlab.model.objective import for_tokens
@@ -36,6 +36,9 @@ from gptlab.training.smoothing import SmoothedLoss
 
 if TYPE_CHECKING:
     from gptlab.model.summary import Summary
+
+
+TRIED = 200  # documents, of which some must have what the objective counts
 
 
 class Experiment:
@@ -171,6 +174,15 @@ class Experiment:
     def training(self, state: State, observers: Sequence[Observer], smoothed: SmoothedLoss) -> Training:
         """The training from a state on; what was held out from the weights that it starts from is evaluated, too."""
         data = self.data
+        some = slice(TRIED)
+        if not counts_something(
+            self.definition, self.model.ops, data.held_out.tokens[some], data.held_out.lengths[some]
+        ):
+            raise UserError(
+                f"objective={self.config.objective.name} must count some tokens: none counts in "
+                f"{min(TRIED, len(data.held_out))} documents that were held out. Look at its fields: "
+                "python -m gptlab --cfg job shows them."
+            )
         if self.metrics and not hasattr(self.session, "measure"):
             raise UserError(
                 f"metrics needs an engine that measures them, xla or scalar: got engine={self.config.engine.name}."

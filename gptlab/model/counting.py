@@ -49,6 +49,20 @@ def counts_of_tokens(definition: GPT, ops: OpTable, ids: np.ndarray) -> np.ndarr
     return None if counts is None else np.asarray(counts, dtype=float)
 
 
+def counts_something(
+    definition: GPT | Adapted, ops: OpTable, tokens: np.ndarray, lengths: np.ndarray
+) -> bool:
+    """Whether the objective counts any prediction of the documents (N, T+1), or there are none."""
+    if definition.plain or not len(lengths):
+        return True
+    base = definition.base if isinstance(definition, Adapted) else definition
+    found = (
+        counts_of_tokens(base, ops, row[: length + 1])
+        for row, length in zip(tokens, lengths.tolist(), strict=True)
+    )
+    return any(counts is None or counts.any() for counts in found)
+
+
 def digest_of_counts(definition: GPT | Adapted, ops: OpTable, tokens: np.ndarray, lengths: np.ndarray) -> str:
     """Of the documents (N, T+1); "" where each prediction counts 1."""
     base = definition.base if isinstance(definition, Adapted) else definition
