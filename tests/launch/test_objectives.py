@@ -62,10 +62,10 @@ def test_an_objectives_weights_are_those_of_its_training_alone(folder: Path) -> 
     ):
         train(f"next{number}", "initFrom=source", *more)
     train("again", "initFrom=next0", "objective=multitoken", "objective.ahead=3", "model/adapter=lora")
-    heads = {
-        name: [key for key in read_checkpoint(checkpoint_folders(Path(name))[-1]).weights if "head" in key and "lora" not in key]
-        for name in ("next0", "next1", "again")
-    }
+    heads = {}
+    for name in ("next0", "next1", "again"):
+        weights = read_checkpoint(checkpoint_folders(Path(name))[-1]).weights
+        heads[name] = [key for key in weights if "head" in key and "lora" not in key]
     assert heads == {
         "next0": ["objective.head1"],
         "next1": [],
