@@ -16,7 +16,7 @@ from gptlab.engines.context import Context
 from gptlab.engines.judged import Judged
 from gptlab.errors import UserError, require
 from gptlab.model.component import Declared, Part, Shape, Sizes, Weight, declared
-from gptlab.model.contracts import MLP, Activation, Attention, Block, Norm
+from gptlab.model.contracts import MLP, Activation, Attention, Block, Norm, Objective
 from gptlab.model.in_context import InContext
 from gptlab.model.init import Init, Normal, drawn
 from gptlab.model.matrix import Matrix
@@ -62,7 +62,7 @@ class GPT:
     layers: tuple[Changes, ...] = ()
     dropout: float = 0.0
     softCap: float | None = None
-    objective: Any = NEXT_TOKEN
+    objective: Objective = NEXT_TOKEN
     # Not compared: no program depends on how weights have started.
     init: Init = field(default_factory=Normal, compare=False)
 

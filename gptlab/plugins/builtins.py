@@ -64,6 +64,8 @@ def gptlab_register_components(register: Register) -> None:
             register(kind, name, component)
 
 
+OBJECTIVES: dict[str, type[contracts.Objective]] = {"nextToken": NextToken, "answers": Answers}
+METRICS: dict[str, type[contracts.Metric]] = {"accuracy": Accuracy, "exactMatch": ExactMatch}
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
 
 
@@ -78,14 +80,14 @@ def gptlab_register_inits(register: Register) -> None:
 
 @hookimpl
 def gptlab_register_objectives(register: Register) -> None:
-    register("nextToken", NextToken)
-    register("answers", Answers)
+    for name, objective in OBJECTIVES.items():
+        register(name, objective)
 
 
 @hookimpl
 def gptlab_register_metrics(register: Register) -> None:
-    register("accuracy", Accuracy)
-    register("exactMatch", ExactMatch)
+    for name, metric in METRICS.items():
+        register(name, metric)
 
 
 @hookimpl

@@ -17,7 +17,7 @@ SHORT = np.random.default_rng(0).integers(1, 5, 500)  # lengths for which rows a
 CASES = {
     "z-loss and smoothing": {"objective": NextToken(zLoss=0.1, labelSmoothing=0.2)},
     "answers": {"objective": AnswersAfter(token=3)},
-    "counts and penalties": {"objective": Counting(), "mlp": Penalized()},
+    "counts, penalties and dropout": {"objective": Counting(), "mlp": Penalized(), "dropout": 0.2},
     "weights of its own": {"objective": TwoHeads(), "tieEmbeddings": True},
 }
 
