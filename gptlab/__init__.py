@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from gptlab.model.contracts import Activation as Activation
     from gptlab.model.contracts import Attention as Attention
     from gptlab.model.contracts import Block as Block
+    from gptlab.model.contracts import Metric as Metric
     from gptlab.model.contracts import Norm as Norm
+    from gptlab.model.contracts import Objective as Objective
     from gptlab.model.init import Init as Init
     from gptlab.model.model import Model as Model
     from gptlab.model.position import Position as Position
@@ -66,6 +68,8 @@ _HOMES = {
     "Norm": "gptlab.model.contracts",
     "Activation": "gptlab.model.contracts",
     "Block": "gptlab.model.contracts",
+    "Objective": "gptlab.model.contracts",
+    "Metric": "gptlab.model.contracts",
     "Optimizer": "gptlab.engines.engine",
     "Engine": "gptlab.engines.engine",
     "Schedule": "gptlab.optim.schedules",

@@ -56,6 +56,14 @@ from gptlab.engines.scalar import ScalarEngine
 from gptlab.tracking import NoTracking
 
 @dataclass(frozen=True)
+class Objective:
+    """."""
+
+@dataclass(frozen=True)
+class Metric:
+    """."""
+
+@dataclass(frozen=True)
 class Optimizer:
     """."""
 
@@ -112,6 +120,10 @@ def gptlab_register_components(register): register("activation", "mine", Activat
 def gptlab_register_inits(register): register("mine", Init)
 @gptlab.hookimpl
 def gptlab_register_samplers(register): register("mine", Sampler)
+@gptlab.hookimpl
+def gptlab_register_objectives(register): register("mine", Objective)
+@gptlab.hookimpl
+def gptlab_register_metrics(register): register("mine", Metric)
 @gptlab.hookimpl
 def gptlab_register_optimizers(register): register("mine", Optimizer)
 @gptlab.hookimpl

@@ -78,7 +78,8 @@ class Parts:
     @cached_property
     def judged(self) -> Judged:
         experiment = self.experiment
-        return Judged.of(experiment.data, experiment.tokenizer_state, experiment.config.model.blockSize)
+        blockSize = experiment.config.model.blockSize
+        return Judged.of(experiment.data, experiment.tokenizer_state, blockSize, experiment.counted)
 
     @cached_property
     def summary(self) -> Summary:

@@ -23,6 +23,7 @@ class Judged:
     """What a loss is of: the digests of the data and of what is held out, and the tokens.
 
     longest: predictions in the longest document of all, None for running text. predictions: in what is held out.
+    counted: a digest of which of them the objective counts, "" for all.
     """
 
     data: str
@@ -31,11 +32,12 @@ class Judged:
     blockSize: int
     longest: int | None
     predictions: int
+    counted: str = ""
 
     @classmethod
-    def of(cls, data: Data, tokenizer: dict[str, Any], blockSize: int) -> Judged:
+    def of(cls, data: Data, tokenizer: dict[str, Any], blockSize: int, counted: str = "") -> Judged:
         predictions = int(data.held_out.lengths.sum())
-        return cls(data.facts.digest, data.split, tokenizer, blockSize, data.longest, predictions)
+        return cls(data.facts.digest, data.split, tokenizer, blockSize, data.longest, predictions, counted)
 
 
 def bits_per_byte(data: Data) -> float:
@@ -56,6 +58,11 @@ def check_comparable(mine: Judged, its: Judged) -> None:
         raise UserError(
             f"its blockSize, {mine.blockSize}, is not the baseline's, {its.blockSize}: it is judged on other tokens of "
             "each document"
+        )
+    if mine.counted != its.counted:
+        raise UserError(
+            "its objective counts other held-out tokens than the baseline's, and losses compare on the same tokens "
+            "only. Let both have an objective that counts the same ones"
         )
     if (mine.data, mine.split) != (its.data, its.split):
         raise UserError(

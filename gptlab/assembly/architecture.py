@@ -58,6 +58,7 @@ class Architecture:
             finalNorm=model.finalNorm,
             tieEmbeddings=model.tieEmbeddings,
             dropout=model.dropout,
+            softCap=model.softCap,
             layers=changes_of(model, registry),
             init=build(registry, "init", init_chosen(model)),
         )
@@ -143,7 +144,7 @@ def create_model(
     engine: a name, or an engine. ops: replacements by slot, `{"mul": "halfmul"}`, names or ops.
     registry: where names are looked up; by default what `load_plugins` finds. Further keywords are a
     component by its kind (`norm="layernorm"`, or an instance), `init` likewise; `initStd`, `finalNorm`,
-    `tieEmbeddings`, `dropout`; and `layers`, the components of each layer by kind where it has others:
+    `tieEmbeddings`, `dropout`, `softCap`; and `layers`, the components of each layer by kind where it has others:
     `[{"attention": "none"}, {}]`.
 
     Raises UserError for unknown names, for sizes that do not fit, and for a component that the engine cannot run.

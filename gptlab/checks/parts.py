@@ -92,17 +92,23 @@ def tried_on(component: Any) -> tuple[str, ...]:
     return tuple(name for name in TRIALS if wanted is None or name in wanted)
 
 
-def check_gradients(trials: list[Trial], weights: NamedArrays, exact: bool, findings: Findings) -> None:
+def check_gradients(
+    trials: list[Trial],
+    weights: NamedArrays,
+    exact: bool,
+    findings: Findings,
+    tokens: np.ndarray = TOKENS,
+) -> None:
     """Of the loss, on each engine: against central differences where it is to be exact, and against each other."""
     gradients: dict[str, NamedArrays] = {}
     measured: Measured | None = None if exact else []
     for trial in trials:
         with findings.trying(f"gradient{'' if exact else ' (its own)'}, {trial.engine} engine") as fails:
-            gradients[trial.engine] = found = trial.gradient(weights, TOKENS)
+            gradients[trial.engine] = found = trial.gradient(weights, tokens)
             for name in weights:
                 if not np.isfinite(found[name]).all():
                     fails(f"the gradient by {name} has entries that are no finite numbers")
-            measured = central_differences(trials[0], weights) if measured is None else measured
+            measured = central_differences(trials[0], weights, tokens) if measured is None else measured
             for problem in against(measured, found):
                 fails(problem)
     if len(gradients) < 2:
@@ -116,7 +122,7 @@ def check_gradients(trials: list[Trial], weights: NamedArrays, exact: bool, find
 Measured = list[tuple[str, tuple[int, ...], float]]  # of a weight, at an index
 
 
-def central_differences(trial: Trial, weights: NamedArrays) -> Measured:
+def central_differences(trial: Trial, weights: NamedArrays, tokens: np.ndarray) -> Measured:
     """Of a few entries of each weight."""
     found: Measured = []
     generator = np.random.default_rng(0)
@@ -127,7 +133,7 @@ def central_differences(trial: Trial, weights: NamedArrays) -> Measured:
             for sign in (1, -1):
                 moved = {**weights, name: array.copy()}
                 moved[name][index] += sign * STEP
-                ends.append(trial.loss(moved, TOKENS))
+                ends.append(trial.loss(moved, tokens))
             found.append((name, index, (ends[0] - ends[1]) / (2 * STEP)))
     return found
 

@@ -81,7 +81,7 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
     from gptlab.engines.xla_settings import begin
 
     begin()
-    from gptlab.checks import parts, rules, starts
+    from gptlab.checks import judging, parts, rules, starts
 
     findings = Findings(entry.kind, entry.name, [])
     with findings.trying("described") as fails:
@@ -100,6 +100,8 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
         **{kind: partial(parts.check_a_component, registry, kind) for kind in COMPONENT_KINDS},
         "adapter": partial(parts.check_an_adapter, registry),
         "init": partial(starts.check_an_init, registry),
+        "objective": partial(judging.check_an_objective, registry),
+        "metric": judging.check_a_metric,
         "engine": partial(rules.check_an_engine, registry),
         "optimizer": rules.check_an_optimizer,
         "schedule": rules.check_a_schedule,

@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from gptlab.autograd.ops import OpTable
+from gptlab.autograd.value import Value
 from gptlab.engines.context import causal_context
 from gptlab.engines.draws import Draws, key_of
 from gptlab.engines.engine import Batches, Definition, NamedArrays, State
@@ -23,6 +24,7 @@ from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, grads_
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_cache import keep_compiled_programs
 from gptlab.engines.xla_draws import mix as mix_words
+from gptlab.engines.xla_objective import document_sums, positions_of
 from gptlab.engines.xla_past import kept_of_each, next_logits
 from gptlab.engines.xla_programs import shared_row, tensors
 from gptlab.engines.xla_settings import jax_precision
@@ -40,7 +42,7 @@ class Trial(Protocol):
     engine: str
 
     def loss(self, weights: NamedArrays, tokens: np.ndarray) -> float:
-        """Of one document (T+1,), the mean in nats a token."""
+        """Of one document (T+1,) what is minimized, in nats a token, penalties included."""
         ...
 
     def gradient(self, weights: NamedArrays, tokens: np.ndarray) -> NamedArrays:
@@ -83,11 +85,13 @@ class ScalarTrial:
         self.session = ScalarSession(definition, SGD(), ScalarArithmetic(ops))
 
     def loss(self, weights: NamedArrays, tokens: np.ndarray) -> float:
-        return float(self.session.loss(weights, tokens))
+        return float(self.session.document(weights, tokens).loss)
 
     def gradient(self, weights: NamedArrays, tokens: np.ndarray) -> NamedArrays:
         values = {name: as_values(array) for name, array in weights.items()}
-        self.session.loss(values, tokens).backward()
+        loss = self.session.document(values, tokens).loss
+        if isinstance(loss, Value):  # a number where the objective counts nothing
+            loss.backward()
         return {name: grads_of(array) for name, array in values.items()}
 
     def logits(self, weights: NamedArrays, tokens: np.ndarray) -> np.ndarray:
@@ -199,7 +203,11 @@ class XlaTrial:
     def mean_loss(self, draws: Draws | None = None) -> Callable[..., Any]:
         def loss(weights: Any, tokens: Any) -> Any:
             named, context = tensors(weights, self.arithmetic), causal_context(len(tokens) - 1, draws)
-            return jnp.mean(self.definition.losses(named, tokens[:-1], tokens[1:], context).data)
+            each = positions_of(self.definition, named, self.arithmetic, tokens[:-1], tokens[1:], context)
+            if each.plain:
+                return jnp.mean(each.losses)
+            length = len(tokens) - 1
+            return document_sums(each, jnp.ones(length, dtype=bool), jnp.int32(length))[0]
 
         return loss
 

@@ -345,6 +345,8 @@ def check_values(config: Config) -> None:
     require("train.learningRate", train.learningRate, above=0, example=0.01)
     if train.average is not None:
         require("train.average", train.average, at_least=0, below=1, example="0.999, or train.average=null")
+    if config.model.softCap is not None:
+        require("model.softCap", config.model.softCap, above=0, example="30.0, or model.softCap=null")
     require("model.initStd", config.model.initStd, at_least=0, example=0.08)
     if config.sweep.rank not in ("last", "best"):
         raise UserError(f"sweep.rank must be last or best: got {config.sweep.rank}. Try sweep.rank=last.")

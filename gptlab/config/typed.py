@@ -61,6 +61,7 @@ class ModelConfig:
     finalNorm: bool = False
     tieEmbeddings: bool = False
     dropout: float = 0.0
+    softCap: float | None = None  # the most that a logit can be, up and down
     layers: list[Any] | None = (
         None  # the parts of each layer by kind, `{attention: none}`, where it has others
     )
@@ -159,6 +160,7 @@ class Config:
     initFrom: a run or a file of weights to start from; its model, ops and vocabulary are then the config's.
     resume: latest, an MLflow run id, or a run's folder: go on with that run, whose config is then the config.
     anyway: go on with a run or a sweep although a plugin of it has changed since.
+    metrics: what is evaluated besides val/loss, names or names with fields, {name: accuracy}.
     register: the name in MLflow's model registry that the finished model goes under; registerAlias: its alias there.
     original: set by initFrom: the run that the weights come from, and its data.
     listener: the fields of those of the listeners that are registered, `{"early": {"patience": 5, ...}}`.
@@ -175,6 +177,7 @@ class Config:
     progress: str = "auto"
     listeners: list[str] = field(default_factory=list)
     listener: Listening = field(default_factory=dict)
+    metrics: list[Any] = field(default_factory=list)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     samples: SamplesConfig = field(default_factory=SamplesConfig)
@@ -183,6 +186,7 @@ class Config:
     ops: Ops = field(default_factory=Ops)
     original: Original = None
     sweep: SweepConfig = field(default_factory=SweepConfig)
+    objective: Component = MISSING
     optimizer: Component = MISSING
     schedule: Component = MISSING
     sampler: Component = MISSING

@@ -63,6 +63,7 @@ class Context:
     tokens: (T,) ids, of a row that documents share all of theirs; in a block of a row, all of the row's.
     carried: Tensors that one layer writes and a later one reads, new in each forward pass.
     draws: what is drawn from in a training step; None elsewhere. dropout: the model's own rate, `model.dropout`.
+    penalties: what `penalty` has gathered in this pass, (T,) each; None where nothing is trained.
     """
 
     positions: Any
@@ -73,6 +74,7 @@ class Context:
     layer: int | None = None
     tokens: Any = None
     carried: Carried = field(default_factory=Carried)
+    penalties: dict[str, Tensor] | None = None
     draws: Draws | None = None
     dropout: float = 0.0
 
@@ -157,6 +159,21 @@ class Context:
         Raises UserError for heads that do not fit.
         """
         return attending.attend(self, query, key, value, position, config, scale)
+
+    def penalty(self, name: str, per_position: Tensor) -> None:
+        """Adds to what training minimizes, to no loss that is reported: the mean over the positions of each document.
+
+        per_position: (T,), by the model's own ops. Of one name all are added up, those of other layers too; the sum is
+        logged as `train/penalty/NAME`. Without effect where nothing is trained. Raises UserError for another shape.
+        """
+        if per_position.shape != (len(self.positions),):
+            raise UserError(
+                f"the penalty '{name}' must have one number for each of {len(self.positions)} positions: got "
+                f"{per_position.shape}. Try context.penalty('{name}', x.sum(-1)) for an x of (positions, n)."
+            )
+        if self.penalties is not None:
+            earlier = self.penalties.get(name)
+            self.penalties[name] = per_position if earlier is None else earlier + per_position
 
     def masked(self, pairs: Any) -> Context:
         """The context in which a position sees only those of these pairs (T, S), booleans, that it sees in this one."""

@@ -16,6 +16,8 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context
+from gptlab.engines.judged import Judged
+from gptlab.engines.measured import Measured, Measures
 
 NamedArrays = dict[str, Any]  # by weight name; numpy arrays, or what numpy.asarray accepts
 OptState = dict[str, NamedArrays]  # {"moment": {weight name: array}, ...}
@@ -35,7 +37,20 @@ class Definition(Protocol):
         ...
 
     def losses(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Tensor:
-        """(T,) token ids and the (T,) tokens that follow them to (T,) cross-entropies in nats."""
+        """(T,) token ids and the (T,) tokens that follow them to the (T,) losses of the objective, in nats."""
+        ...
+
+    @property
+    def plain(self) -> bool:
+        """Whether those are the cross-entropies by the model's own ops, and each position counts alike."""
+        ...
+
+    def judged(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Judged:
+        """`losses` and `logits` of one forward pass, and which positions count; penalties are in the context then."""
+        ...
+
+    def penalties(self, ops: OpTable) -> tuple[str, ...]:
+        """The names of the penalties that components add."""
         ...
 
     def __hash__(self) -> int: ...
@@ -115,10 +130,11 @@ class State:
 class Metrics:
     """One number a step (C,), all of before the update, but for the gradient's norm in nats.
 
-    loss: the cross-entropy a predicted token, by true arithmetic: what `evaluate` would say of the step's
-    documents. objective: what the gradient is of, the mean over documents of each one's mean, by the model's own
-    ops; left out where it is the same numbers, as with one document a step. gradNorm: the norm of its gradient.
-    numbers: what the session's `step_metrics` have found, by name.
+    loss: the cross-entropy a counted token, by true arithmetic: what `evaluate` would say of the step's
+    documents; 0 where none counts. objective: what the gradient is of, the mean over documents of each one's mean,
+    by the model's own ops, and the penalties; left out where it is the same numbers, as with one document a step.
+    gradNorm: the norm of its gradient. numbers: `counted`, the sum of the counts where not each position counts 1,
+    `penalty/NAME`, and what the session's `step_metrics` have found.
     """
 
     loss: np.ndarray
@@ -158,11 +174,21 @@ class Session(Protocol):
         """
         ...
 
-    def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
-        """The summed cross-entropy of the documents (N, T+1), in nats, and how many predictions that is.
+    def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, float]:
+        """The summed cross-entropy of the documents (N, T+1), in nats, and of how many predictions that is.
 
         The model computes its logits with its own ops; the cross-entropy of those logits is always
-        taken with true arithmetic, so that it stays a yardstick when ops are swapped.
+        taken with true arithmetic, so that it stays a yardstick when ops are swapped. What the objective leaves out
+        is not in it: both numbers are over what counts.
+        """
+        ...
+
+    def measure(
+        self, state: State, tokens: np.ndarray, lengths: np.ndarray, metrics: Measures = ()
+    ) -> Measured:
+        """The same by document, with what metrics make of the same forward pass.
+
+        An engine may leave it out: a run with metrics is refused then.
         """
         ...
 
@@ -223,7 +249,7 @@ class Engine(Protocol):
         frozen: names of weights that training leaves as they are, to the bit. The optimizer is given the
         others only, its `init` included, and the norm of the gradient is theirs. An engine that
         cannot freeze may leave the argument out: it is given only where something is frozen. step_metrics: what
-        to find out about each step, for `Metrics.measured`; given only where something is asked for, too.
+        to find out about each step, for `Metrics.numbers`; given only where something is asked for, too.
         """
         ...
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
-from gptlab.autograd.value import collector_paused
+from gptlab.autograd.value import Value, collector_paused
 from gptlab.engines.context import Context, Through, causal_context
 from gptlab.engines.draws import Draws, key_of, threefry
 from gptlab.engines.engine import (
@@ -32,7 +32,18 @@ from gptlab.engines.engine import (
     takes_seen,
     trained,
 )
-from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of, grads_of
+from gptlab.engines.measured import Gathering, Measured, Measures
+from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of, grads_of, number_of
+from gptlab.engines.scalar_objective import (
+    Document,
+    cross_entropies,
+    document_of,
+    loss_of,
+    losses_of,
+    mean,
+    numbers_of,
+    weights_of_positions,
+)
 from gptlab.engines.updating import global_norm, updated
 from gptlab.errors import UserError
 
@@ -126,49 +137,62 @@ class ScalarSession:
     def loss(
         self, weights: NamedArrays, tokens: Sequence[int] | np.ndarray, draws: Draws | None = None
     ) -> Any:
-        """The mean cross-entropy of one document, BOS included: a Value, ready for `backward()`.
+        """The mean loss of one document, BOS included: a Value, ready for `backward()`. Penalties are not in it.
 
         draws: of a training step; without them nothing is drawn at random.
         """
         ids = np.asarray(tokens)
-        tensors = {name: Tensor(array, self.arithmetic) for name, array in weights.items()}
         context = causal_context(len(ids) - 1, draws)
         with collector_paused():
-            return self.mean(self.definition.losses(tensors, ids[:-1], ids[1:], context).data)
+            judged = self.definition.judged(self.tensors(weights), ids[:-1], ids[1:], context)
+            return loss_of(self.true_arithmetic, judged)
+
+    def document(
+        self, weights: NamedArrays, tokens: Sequence[int] | np.ndarray, draws: Draws | None = None
+    ) -> Document:
+        """What a training step makes of one document, BOS included. draws: as in `loss`."""
+        arithmetics = self.arithmetic, self.true_arithmetic
+        with collector_paused():
+            return document_of(
+                self.definition, self.tensors(weights), *arithmetics, np.asarray(tokens), draws
+            )
+
+    def tensors(self, weights: NamedArrays) -> dict[str, Tensor]:
+        return {name: Tensor(array, self.arithmetic) for name, array in weights.items()}
 
     def batch_loss(
         self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None = None
     ) -> Any:
-        """The mean over documents (B, T+1) of their losses. drawing: of the training step that it is."""
-        return self.mean(self.document_losses(weights, tokens, lengths, drawing))
+        """The mean over documents (B, T+1) of what is minimized. drawing: of the training step that it is."""
+        return self.mean(losses_of(self.documents(weights, tokens, lengths, drawing)))
 
-    def document_losses(
+    def documents(
         self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None = None
-    ) -> np.ndarray:
-        """(B,) Values."""
-        losses = [
-            self.loss(weights, row[: length + 1], drawing and Draws(np, threefry, *drawing, document))
+    ) -> list[Document]:
+        return [
+            self.document(weights, row[: length + 1], drawing and Draws(np, threefry, *drawing, document))
             for document, (row, length) in enumerate(zip(tokens, lengths.tolist(), strict=True))
         ]
-        return np.array(losses, dtype=object)
 
     def mean(self, losses: np.ndarray) -> Any:
         """With true arithmetic whatever is swapped: it is what is asked of the model, not part of it."""
-        total = self.true_arithmetic.fold("add", losses, 0)
-        return self.true_arithmetic.apply("mul", total, 1.0 / len(losses))[()]
+        return mean(self.true_arithmetic, losses)
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
         losses, norms, objectives = [], [], []
-        measured: dict[str, list[float]] = {}
+        numbers: dict[str, list[float]] = {}
         weights = trained(state.weights, self.frozen)
         params = {name: data_of(values) for name, values in weights.items()}
         key = key_of(batches.seed)
+        # Where the objective is other numbers than the loss.
+        apart = batches.tokens.shape[1] > 1 or not self.arithmetic.ops.standard(*CROSS_ENTROPY)
         for tokens, lengths, rate in zip(
             batches.tokens, batches.lengths, learning_rates.tolist(), strict=True
         ):
             state.step += 1
             drawing = key, state.step
-            objective, loss, grads = self.gradients(state, tokens, lengths, drawing)
+            objective, loss, grads, others = self.gradients(state, tokens, lengths, drawing)
+            apart |= bool(others)
             again = partial(self.gradient_at, state, tokens, lengths, drawing)
             losses.append(loss)
             objectives.append(objective)
@@ -188,32 +212,42 @@ class ScalarSession:
                 before, params = params, {name: np.asarray(moved[name], dtype=float) for name in params}
                 if self.step_metrics is not None:
                     moves = {name: array - before[name] for name, array in params.items()}
-                    for name, number in self.step_metrics(np, before, grads, moves).items():
-                        measured.setdefault(name, []).append(float(number))
+                    others |= self.step_metrics(np, before, grads, moves)
+            for name, number in others.items():
+                numbers.setdefault(name, []).append(float(number))
             put(params, weights)
-        apart = batches.tokens.shape[1] > 1 or not self.arithmetic.ops.standard(*CROSS_ENTROPY)
         return state, Metrics(
             np.array(losses),
             np.array(norms),
             np.array(objectives) if apart else None,
-            {name: np.array(numbers) for name, numbers in measured.items()},
+            {name: np.array(each) for name, each in numbers.items()},
         )
 
     def gradients(
         self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None = None
-    ) -> tuple[float, float, NamedArrays]:
-        """The batch's objective, its loss a token, and the objective's gradient by name, frozen ones aside."""
-        number, losses, grads = self._backward(state.weights, tokens, lengths, drawing)
-        if not self.arithmetic.ops.standard(*CROSS_ENTROPY):
-            with np.errstate(all="ignore"):
-                nats, count = self.nats(state, tokens, lengths, drawing)
-            loss = nats / count
-        elif len(losses) == 1:
-            loss = number
-        else:
-            nats = sum(nats * length for nats, length in zip(losses, lengths.tolist(), strict=True))
-            loss = nats / int(lengths.sum())
-        return number, loss, grads
+    ) -> tuple[float, float, NamedArrays, dict[str, float]]:
+        """The batch's objective, its loss a token, the objective's gradient by name, frozen ones aside, and the
+        objective's own numbers of Metrics.
+
+        The graph is gone when this returns.
+        """
+        weights = state.weights
+        for values in weights.values():
+            for value in values.ravel().tolist():
+                value.grad = 0.0
+        with collector_paused():
+            documents = self.documents(weights, tokens, lengths, drawing)
+            objective = self.mean(losses_of(documents))
+            if isinstance(objective, Value):  # a number where nothing counts
+                objective.backward()
+            grads = {name: grads_of(values) for name, values in trained(weights, self.frozen).items()}
+            number, numbers = float(number_of(objective)), numbers_of(self.definition, documents)
+            counted = sum(document.counted for document in documents)
+            loss = sum(document.nats for document in documents) / counted if counted else 0.0
+            del objective, documents
+        if not numbers and self.arithmetic.ops.standard(*CROSS_ENTROPY) and len(tokens) == 1:
+            loss = number  # to the last digit
+        return number, loss, grads, numbers
 
     def gradient_at(
         self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing, params: NamedArrays
@@ -226,26 +260,10 @@ class ScalarSession:
         own = {name: data_of(values) for name, values in weights.items()}
         try:
             put(params, weights)
-            number, _, grads = self._backward(state.weights, tokens, lengths, drawing)
+            number, _, grads, _ = self.gradients(state, tokens, lengths, drawing)
         finally:
             put(own, weights)
         return number, grads
-
-    def _backward(
-        self, weights: NamedArrays, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None
-    ) -> tuple[float, list[float], NamedArrays]:
-        """The objective, the documents' losses, and the objective's gradient. The graph is gone when this returns."""
-        for values in weights.values():
-            for value in values.ravel().tolist():
-                value.grad = 0.0
-        with collector_paused():
-            losses = self.document_losses(weights, tokens, lengths, drawing)
-            objective = self.mean(losses)
-            objective.backward()
-            grads = {name: grads_of(values) for name, values in trained(weights, self.frozen).items()}
-            number, numbers = objective.data, [loss.data for loss in losses]
-            del objective, losses
-        return number, numbers, grads
 
     def for_evaluation(self, state: State) -> State:
         params = {name: data_of(values) for name, values in state.weights.items()}
@@ -262,22 +280,28 @@ class ScalarSession:
         weights = {name: data_of(values) for name, values in state.weights.items()}
         return State(weights, {k: dict(v) for k, v in state.optimizer.items()}, state.step)
 
-    def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
-        return self.nats(state, tokens, lengths)
+    def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, float]:
+        found = self.measure(state, tokens, lengths)
+        return float(found.nats.sum()), float(found.counted.sum())
 
-    def nats(
-        self, state: State, tokens: np.ndarray, lengths: np.ndarray, drawing: Drawing | None = None
-    ) -> tuple[float, int]:
-        """As `evaluate`; with `drawing`, of the model as that training step draws it."""
+    def measure(
+        self, state: State, tokens: np.ndarray, lengths: np.ndarray, metrics: Measures = ()
+    ) -> Measured:
         weights = self.numbers(state)
-        total = 0.0
-        for document, (row, length) in enumerate(zip(tokens, lengths.tolist(), strict=True)):
-            context = causal_context(length, drawing and Draws(np, threefry, *drawing, document))
-            logits = data_of(self.definition.logits(weights, row[:length], context).data)
-            shifted = logits - logits.max(axis=-1, keepdims=True)
-            log_normalizers = np.log(np.exp(shifted).sum(axis=-1))
-            total += float(np.sum(log_normalizers - shifted[np.arange(length), row[1 : length + 1]]))
-        return total, int(lengths.sum())
+        found = Gathering(len(lengths), metrics)
+        for at, (row, length) in enumerate(zip(tokens, lengths.tolist(), strict=True)):
+            ids, targets = row[:length], row[1 : length + 1]
+            if self.definition.plain:
+                logits = data_of(self.definition.logits(weights, ids, causal_context(length)).data)
+                counts = np.ones(length)
+            else:
+                judged = self.definition.judged(weights, ids, targets, causal_context(length))
+                logits, counts = data_of(judged.logits.data), weights_of_positions(judged)
+            of = np.full(length, at)
+            found.losses(of, cross_entropies(logits, targets), counts)
+            for name, metric in metrics:
+                found.metric(name, of, *metric(np, logits, ids, targets, counts))
+        return found.measured()
 
     def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
         ids = np.asarray(tokens)

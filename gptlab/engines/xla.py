@@ -33,6 +33,7 @@ from gptlab.engines.engine import (
     with_fields,
 )
 from gptlab.engines.held_out_rows import Rows, shared_rows
+from gptlab.engines.measured import Gathering, Measured, Measures
 from gptlab.engines.packing import PassShape, choose_shape, pack
 from gptlab.engines.xla_settings import begin, jax_precision
 from gptlab.errors import UserError
@@ -93,7 +94,7 @@ class XlaSession:
     def __post_init__(self) -> None:
         import jax
 
-        from gptlab.engines import xla_compiled, xla_devices, xla_programs
+        from gptlab.engines import xla_compiled, xla_devices, xla_measuring, xla_programs
         from gptlab.engines.xla_cache import keep_compiled_programs
         from gptlab.engines.xla_compilations import start_counting
 
@@ -101,6 +102,7 @@ class XlaSession:
         start_counting()
         self._jax = jax
         self._programs = xla_programs
+        self._measuring = xla_measuring
         self._compiled = xla_compiled
         self._devices = xla_devices
         self.hyper = runtime_fields(self.optimizer)
@@ -158,7 +160,7 @@ class XlaSession:
         state = State(self._moved(state.weights, device), moments, state.step)
         capacity = capacity_of(batches)
         objectives, norms, losses = [], [], []
-        found: dict[str, list[np.ndarray]] = {}
+        numbers: dict[str, list[np.ndarray]] = {}
         make = partial(self._programs.train_program, step_metrics=self.step_metrics)
         with self._computing(state.weights), self._devices.turn(device):
             narrow = self._compiled.is_narrow(state.weights)
@@ -168,7 +170,7 @@ class XlaSession:
             fixed = {name: array for name, array in state.weights.items() if name in self.frozen}
             for i, part in enumerate(parts_of(batches)):
                 count = part.stop - part.start
-                weights, moments, objective, norm, loss, measured = program(
+                weights, moments, objective, norm, loss, others = program(
                     trained(state.weights, self.frozen),
                     state.optimizer,
                     np.int32(state.step),
@@ -190,13 +192,13 @@ class XlaSession:
                 objectives.append(np.asarray(objective)[:count])
                 norms.append(np.asarray(norm)[:count])
                 losses += [] if loss is None else [np.asarray(loss)[:count]]
-                for name, numbers in measured.items():
-                    found.setdefault(name, []).append(np.asarray(numbers)[:count])
+                for name, each in others.items():
+                    numbers.setdefault(name, []).append(np.asarray(each)[:count])
         minimized, gradNorm = np.concatenate(objectives), np.concatenate(norms)
-        more = {name: np.concatenate(parts) for name, parts in found.items()}
+        whole = {name: np.concatenate(parts) for name, parts in numbers.items()}
         if not losses:
-            return state, Metrics(minimized, gradNorm, numbers=more)
-        return state, Metrics(np.concatenate(losses), gradNorm, minimized, more)
+            return state, Metrics(minimized, gradNorm, numbers=whole)
+        return state, Metrics(np.concatenate(losses), gradNorm, minimized, whole)
 
     def for_evaluation(self, state: State) -> State:
         check_there(state)
@@ -219,16 +221,35 @@ class XlaSession:
         moments = {key: numbers(named) for key, named in state.optimizer.items()}
         return State(numbers(state.weights), moments, state.step)
 
-    def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, int]:
-        return float(self.document_nats(state, tokens, lengths).sum()), int(lengths.sum())
+    def evaluate(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> tuple[float, float]:
+        if self.definition.plain:
+            return float(self.document_nats(state, tokens, lengths).sum()), float(lengths.sum())
+        found = self.measure(state, tokens, lengths)
+        return float(found.nats.sum()), float(found.counted.sum())
+
+    def measure(
+        self, state: State, tokens: np.ndarray, lengths: np.ndarray, metrics: Measures = ()
+    ) -> Measured:
+        documents, positions = laid_out_rows(tokens, lengths)
+        known = np.maximum(documents, 0)
+        passes = tokens[known, positions], tokens[known, positions + 1], positions, documents
+        device = self._best_device(state.weights, documents[0].size)
+        weights = self._moved(state.weights, device)
+        with self._computing(weights), self._devices.turn(device):
+            program = self._program(self._measuring.measure_program, weights, metrics)
+            losses, counts, others = program(weights, *passes)
+            found = Gathering(len(lengths), metrics)
+            found.losses(documents, losses, counts)
+            for name, (right, its) in others.items():
+                found.metric(name, documents, right, its)
+            return found.measured()
 
     def document_nats(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """(N,) what `evaluate` sums: the cross-entropy of each document over its predictions."""
+        """(N,) the cross-entropy of each document over its predictions, what `evaluate` sums if each of them counts."""
         shared = shared_rows(lengths, tokens.shape[1] - 1)
         if shared is not None:
             return self._nats_in_rows(state, tokens, shared)
-        # Fewer of the long ones: what attention holds grows with the square of the length.
-        at_once = max(1, EVALUATION_ROWS // max(1, tokens.shape[1] // EVALUATION_ROWS) ** 2)
+        at_once = rows_at_once(tokens)
         rows = -(-len(tokens) // at_once) * at_once
         batched = padded(tokens, rows).reshape(-1, at_once, tokens.shape[1])
         device = self._best_device(state.weights, at_once * (tokens.shape[1] - 1))
@@ -313,6 +334,27 @@ def packed(lengths: np.ndarray, span: int, shape: PassShape, capacity: int) -> t
     passes = capacity * -(-lengths.shape[1] // shape.rows)  # as many as there can be
     first = padded(result.first, capacity + 1, result.first[-1])
     return padded(result.slots, passes, -1), first
+
+
+def rows_at_once(tokens: np.ndarray) -> int:
+    """Documents (N, T+1) with rows of their own that an evaluation takes at a time."""
+    # Fewer of the long ones: what attention holds grows with the square of the length.
+    return max(1, EVALUATION_ROWS // max(1, tokens.shape[1] // EVALUATION_ROWS) ** 2)
+
+
+def laid_out_rows(tokens: np.ndarray, lengths: np.ndarray) -> Rows:
+    """Documents (N, T+1) in rows that they share where that pays, else a row each."""
+    span = tokens.shape[1] - 1
+    shared = shared_rows(lengths, span)
+    if shared is not None:
+        return shared
+    at_once = rows_at_once(tokens)
+    held = padded(lengths, -(-len(tokens) // at_once) * at_once)
+    positions = np.broadcast_to(np.arange(span, dtype=np.int32), (len(held), span))
+    used = positions < held[:, None]
+    documents = np.where(used, np.arange(len(held), dtype=np.int32)[:, None], -1)
+    shape = (-1, at_once, span)
+    return Rows(documents.reshape(shape), np.where(used, positions, 0).reshape(shape))
 
 
 def reordered(arrays: NamedArrays, like: NamedArrays) -> NamedArrays:

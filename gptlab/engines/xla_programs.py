@@ -26,12 +26,14 @@ from gptlab.engines.engine import (
     takes_seen,
     with_fields,
 )
+from gptlab.engines.judged import COUNTED
 from gptlab.engines.packing import stride_of
 from gptlab.engines.updating import global_norm, updated
 from gptlab.engines.xla_arithmetic import XlaArithmetic, cross_entropy
 from gptlab.engines.xla_compiled import Target, compiled
 from gptlab.engines.xla_draws import mix
 from gptlab.engines.xla_layout import Layout, layout_of
+from gptlab.engines.xla_objective import document_sums, mean_true_loss, positions_of, row_sums, zero_numbers
 from gptlab.engines.xla_past import kept_of_each, next_logits
 
 Weights = dict[str, jax.Array]
@@ -47,23 +49,6 @@ def tensors(weights: Weights, arithmetic: XlaArithmetic) -> dict[str, Tensor]:
     return {name: Tensor(array, arithmetic) for name, array in weights.items()}
 
 
-def position_losses(
-    definition: Definition,
-    named: dict[str, Tensor],
-    arithmetic: XlaArithmetic,
-    tokens: Any,
-    targets: Any,
-    context: Any,
-) -> tuple[jax.Array, jax.Array]:
-    """The losses of positions (T,), as the gradient is taken of them, and by true arithmetic."""
-    losses = definition.losses(named, tokens, targets, context).data
-    if arithmetic.ops.standard(*CROSS_ENTROPY):
-        return losses, losses
-    # The same forward pass, which XLA does once.
-    logits = lax.stop_gradient(definition.logits(named, tokens, context).data)
-    return losses, cross_entropy(logits, targets)
-
-
 def shared_row(positions: Any, documents: Any, drawing: Drawing | None = None) -> Context:
     """Of a row (W,) that documents share: where in its document each position is, and in which one; -1 for none."""
     width = len(positions)
@@ -75,21 +60,30 @@ def shared_row(positions: Any, documents: Any, drawing: Drawing | None = None) -
 
 
 def losses_of_rows(
-    definition: Definition, arithmetic: XlaArithmetic, weights: Weights, rows: Any, drawing: Drawing
+    definition: Definition,
+    arithmetic: XlaArithmetic,
+    weights: Weights,
+    rows: Any,
+    batch: int,
+    drawing: Drawing,
 ) -> Any:
     """Of rows of positions the summed losses, each times its share of the objective; and the true ones, as they are.
 
-    rows: tokens, targets, positions, documents, shares, each (R, W).
+    rows: tokens, targets, positions, documents, shares, each (R, W). batch: how many documents there are in all.
+    Besides the true ones there are the numbers of xla_objective, of most models none.
     """
     named = tensors(weights, arithmetic)
 
     def row_loss(tokens: Any, targets: Any, positions: Any, documents: Any, shares: Any) -> Any:
         context = shared_row(positions, documents, drawing)
-        losses, true = position_losses(definition, named, arithmetic, tokens, targets, context)
-        return jnp.sum(jnp.where(shares > 0, losses * shares, 0.0)), jnp.sum(jnp.where(shares > 0, true, 0.0))
+        each = positions_of(definition, named, arithmetic, tokens, targets, context)
+        if not each.plain:
+            return row_sums(each, documents, shares, batch)
+        objective = jnp.sum(jnp.where(shares > 0, each.losses * shares, 0.0))
+        return objective, jnp.sum(jnp.where(shares > 0, each.true, 0.0)), {}
 
-    objectives, nats = jax.vmap(row_loss)(*rows)
-    return jnp.sum(objectives), jnp.sum(nats)
+    objectives, nats, numbers = jax.vmap(row_loss)(*rows)
+    return jnp.sum(objectives), (jnp.sum(nats), jax.tree.map(jnp.sum, numbers))
 
 
 def padded_losses(
@@ -100,19 +94,22 @@ def padded_losses(
     lengths: jax.Array,
     drawing: Drawing,
 ) -> Any:
-    """Of documents (B, T+1), a row each, the mean of their losses; and the sum of their true ones."""
+    """Of documents (B, T+1), a row each, what `losses_of_rows` gives: the mean of their losses, ..."""
     named = tensors(weights, arithmetic)
     length = tokens.shape[1] - 1
 
     def document_loss(row: jax.Array, predictions: jax.Array, document: Any) -> Any:
         context = causal_context(length, Draws(jnp, mix, *drawing, document))
-        losses, true = position_losses(definition, named, arithmetic, row[:-1], row[1:], context)
+        each = positions_of(definition, named, arithmetic, row[:-1], row[1:], context)
         used = jnp.arange(length, dtype=jnp.int32) < predictions
-        loss = jnp.sum(jnp.where(used, losses, 0.0)) / predictions.astype(losses.dtype)
-        return loss, jnp.sum(jnp.where(used, true, 0.0))
+        if not each.plain:
+            return document_sums(each, used, predictions)
+        loss = jnp.sum(jnp.where(used, each.losses, 0.0)) / predictions.astype(each.losses.dtype)
+        return loss, jnp.sum(jnp.where(used, each.true, 0.0)), {}
 
-    means, nats = jax.vmap(document_loss)(tokens, lengths, np.arange(len(tokens), dtype=np.int32))
-    return jnp.mean(means), jnp.sum(nats)
+    means, nats, numbers = jax.vmap(document_loss)(tokens, lengths, np.arange(len(tokens), dtype=np.int32))
+    added = {name: (jnp.sum if name == COUNTED else jnp.mean)(each) for name, each in numbers.items()}
+    return jnp.mean(means), (jnp.sum(nats), added)
 
 
 def unpacked(slots: jax.Array, tokens: jax.Array, lengths: jax.Array, dtype: str) -> Any:
@@ -144,9 +141,10 @@ def train_program(
     step_metrics: StepMetrics | None = None,
 ) -> Callable[..., Any]:
     """(weights, moments, step, hyper, tokens, lengths, rates, count, packed, fixed, key)
-    -> weights, moments, objectives, norms, losses, measured.
+    -> weights, moments, objectives, norms, losses, numbers.
 
-    losses: nats a predicted token; None where that is what the objectives are: one document a step, true arithmetic.
+    losses: nats a counted token; None where that is what the objectives are: one document a step, true arithmetic.
+    numbers: those of Metrics, by name.
     weights: those that are trained; fixed: the others, of which no gradient is computed. key: of what is drawn.
     Runs `count` steps, at most as many as there are rates; the rest of the outputs is 0. packed: None,
     and each document has a row; or the slots (P, R, W) and first (C + 1,) of packing.Packed.
@@ -161,7 +159,8 @@ def train_program(
         passes: Any,
         drawing: Drawing,
     ) -> Any:
-        """Of a step's documents (B, T+1) the objective and all nats; the gradient of the one, laid out as `params`."""
+        """Of a step's documents (B, T+1) the objective, and all nats and other numbers; the gradient of the objective,
+        laid out as `params`."""
         # By matrix: a gradient through slices of one vector would take twice as long.
         weights = layout.unflatten(params)
         if passes is None:
@@ -175,12 +174,14 @@ def train_program(
         def one_pass(p: jax.Array, sums: Any) -> Any:
             rows = unpacked(slots[p], tokens, lengths, arithmetic.dtype)
             numbers, named = jax.value_and_grad(
-                lambda w: losses_of_rows(definition, arithmetic, {**fixed, **w}, rows, drawing), has_aux=True
+                lambda w: losses_of_rows(definition, arithmetic, {**fixed, **w}, rows, len(lengths), drawing),
+                has_aux=True,
             )(weights)
             return jax.tree.map(jnp.add, sums, (numbers, layout.flatten(named)))
 
         zero = jnp.zeros((), dtype=arithmetic.dtype)
-        zeros = (zero, zero), jax.tree.map(jnp.zeros_like, params)
+        none = zero_numbers(definition, arithmetic, zero)
+        zeros = (zero, (zero, none)), jax.tree.map(jnp.zeros_like, params)
         return lax.fori_loop(first, last, one_pass, zeros)
 
     def run(
@@ -198,16 +199,18 @@ def train_program(
     ) -> Any:
         bound = with_fields(optimizer, hyper)
         layout = layout_of(optimizer, weights)
-        apart = tokens.shape[1] > 1 or not arithmetic.ops.standard(*CROSS_ENTROPY)
+        nothing = jnp.zeros_like(rates)
+        none = zero_numbers(definition, arithmetic, nothing)
+        apart = tokens.shape[1] > 1 or bool(none) or not arithmetic.ops.standard(*CROSS_ENTROPY)
 
-        def found(params: Any, grads: Any, moved: Any) -> dict[str, Any]:
+        def of_the_step(params: Any, grads: Any, moved: Any) -> dict[str, Any]:
             if step_metrics is None:
                 return {}
             moves = {name: array - params[name] for name, array in moved.items()}
             return step_metrics(jnp, *(layout.unflatten(arrays) for arrays in (params, grads, moves)))
 
         def one(i: jax.Array, carry: Any) -> Any:
-            params, moments, objectives, norms, losses, measured = carry
+            params, moments, objectives, norms, losses, numbers = carry
             passes = None if packed is None else (packed[0], packed[1][i], packed[1][i + 1])
             number = step + i + 1
 
@@ -219,7 +222,7 @@ def train_program(
                 (objective, _), grads = at(params)
                 return objective, grads
 
-            (objective, nats), grads = at(params)
+            (objective, (nats, found)), grads = at(params)
             norm = global_norm(jnp, grads)
             moved, moments = updated(
                 bound,
@@ -232,17 +235,19 @@ def train_program(
                 again=again,
                 loss=objective,
             )
-            measured = {name: measured[name].at[i].set(n) for name, n in found(params, grads, moved).items()}
             if apart:
-                losses = losses.at[i].set(nats / jnp.sum(lengths[i]).astype(nats.dtype))
-            return moved, moments, objectives.at[i].set(objective), norms.at[i].set(norm), losses, measured
+                predictions = jnp.sum(lengths[i]).astype(nats.dtype)
+                losses = losses.at[i].set(mean_true_loss(nats, found, predictions))
+            found = {**found, **of_the_step(params, grads, moved)}
+            numbers = {name: each.at[i].set(found[name]) for name, each in numbers.items()}
+            return moved, moments, objectives.at[i].set(objective), norms.at[i].set(norm), losses, numbers
 
-        nothing = jnp.zeros_like(rates)
         start = layout.flatten(weights), {key: layout.flatten(named) for key, named in moments.items()}
-        named = jax.eval_shape(found, start[0], start[0], start[0])
-        carry = (*start, nothing, nothing, nothing if apart else None, dict.fromkeys(named, nothing))
-        params, moments, *numbers = lax.fori_loop(0, count, one, carry)
-        return layout.unflatten(params), {k: layout.unflatten(m) for k, m in moments.items()}, *numbers
+        named = jax.eval_shape(of_the_step, start[0], start[0], start[0])
+        numbers = {**none, **dict.fromkeys(named, nothing)}
+        carry = (*start, nothing, nothing, nothing if apart else None, numbers)
+        params, moments, *found = lax.fori_loop(0, count, one, carry)
+        return layout.unflatten(params), {k: layout.unflatten(m) for k, m in moments.items()}, *found
 
     return compiled(run, arithmetic, target, donate_argnums=(0, 1))
 

@@ -82,6 +82,8 @@ def differences(config: dict[str, Any], sizes: Mapping[str, int], registry: Regi
     for key in ("layers", "pattern"):
         if model.get(key) is not None:
             found.append(f"model.{key}=[...]")
+    if model.get("softCap") is not None:
+        found.append(f"model.softCap={model['softCap']}")
     found += [f"ops.{slot}={name}" for slot, name in config["ops"].items() if name != slot]
     if sizes["nHead"] * sizes["headDim"] != sizes["nEmbd"]:
         found.append(f"model.headDim={sizes['headDim']}")

@@ -19,6 +19,7 @@ from gptlab.exchange.loading import known_plugins, restored, sense_of
 from gptlab.exchange.standard import standard_config
 from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
+from gptlab.model.objective import of_objective
 from gptlab.plugins.code import say_changed_plugins
 from gptlab.plugins.registry import COMPONENT_KINDS, GROUPS, Registry, build
 from gptlab.runs.checkpoint.arrays import check_shapes
@@ -51,7 +52,7 @@ class Start:
         Raises UserError with both shapes, matrix by matrix, if the source's are not of this model.
         """
         base = definition.base if isinstance(definition, Adapted) else definition
-        shapes = base.shapes
+        shapes = {name: shape for name, shape in base.shapes.items() if not of_objective(name)}
         assert self.source is not None
         found = self.source.weights
         table = found.get("tokenEmbedding")
@@ -63,7 +64,9 @@ class Start:
             )
         check_shapes(found, shapes, Path(self.name))
         adapter = definition.adapter_weights(seed) if isinstance(definition, Adapted) else {}
-        return {name: found[name] for name in shapes} | adapter
+        # The source's own objective was another one, or is begun anew.
+        own = base.objective_weights(seed)
+        return {name: found[name] for name in shapes} | own | adapter
 
     def tags(self) -> dict[str, str]:
         """What the run came from, as MLflow keeps it."""
@@ -130,8 +133,13 @@ def starting_weights(
 def taken_model(own: ModelConfig, theirs: Mapping[str, Any], registry: Registry) -> ModelConfig:
     """The source's `model`, with the run's own adapter; what it does not mention is the run's, or at its default."""
     parts = {kind: filled(kind, theirs[kind], registry) for kind in COMPONENT_KINDS}
-    # Of a run from before there were layers with parts of their own, and other inits.
-    alike = {"layers": None, "pattern": None, "init": filled("init", {"name": "normal"}, registry)}
+    # Of a run from before there were these.
+    alike: dict[str, Any] = {
+        "layers": None,
+        "pattern": None,
+        "softCap": None,
+        "init": filled("init", {"name": "normal"}, registry),
+    }
     return typed(ModelConfig, {**vars(own), **alike, **theirs, **parts, "adapter": own.adapter})
 
 

@@ -86,7 +86,7 @@ def census_of_step(
         found = known.get(len(document)) if alike else None
         if found is None:
             labels.forget()
-            found, reached = counted(session.loss(weights, document), labels, parameters)
+            found, reached = counted(session.document(weights, document).loss, labels, parameters)
             known[len(document)] = found
             used |= reached
         census.add(found)
@@ -142,7 +142,7 @@ def bytes_of_graph(session: ScalarSession, weights: NamedArrays, document: np.nd
         tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        loss = session.loss(weights, document)
+        loss = session.document(weights, document).loss
         held = tracemalloc.get_traced_memory()[0] - before
         del loss
         return held

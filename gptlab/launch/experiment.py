@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from gptlab import strict_json
 from gptlab.assembly.architecture import Architecture, engine_and_optimizer, init_chosen
 from gptlab.assembly.data import Data, data_of
 from gptlab.assembly.layers import chosen_parts
+from gptlab.assembly.metrics import metrics_of
 from gptlab.assembly.optimizing import transformed
 from gptlab.config.schema import check_values
 from gptlab.config.typed import Config
@@ -22,8 +24,10 @@ from gptlab.engines.engine import Session, State, trained
 from gptlab.errors import UserError
 from gptlab.finetuning.start import Start, beginning_of
 from gptlab.model.adapted import Adapted, frozen_names
+from gptlab.model.counting import counts_something, digest_of_counts, with_objective
 from gptlab.model.gpt import GPT
 from gptlab.model.memory import check_batch_fits
+from gptlab.model.objective import for_tokens
 from gptlab.optim.plateau import LookingBack
 from gptlab.plugins.registry import GROUPS, OWN, Registry, build
 from gptlab.runs import resuming
@@ -35,6 +39,9 @@ from gptlab.training.step_norms import norms_by_layer
 
 if TYPE_CHECKING:
     from gptlab.model.summary import Summary
+
+
+TRIED = 200  # documents, of which some must have what the objective counts
 
 
 class Experiment:
@@ -52,9 +59,15 @@ class Experiment:
         given = None if start is None else start.model
         self.model = given or Architecture.of(config.model, config.ops, registry)
         self._adapter = build(registry, "adapter", config.model.adapter)
+        self._objective = build(registry, "objective", config.objective)
+        self.metrics = metrics_of(config.metrics, registry)
         self.frozen = frozen_names(config.train.freeze, self._adapted(self.model.definition))
         declared = trained(self._adapted(self.model.definition).declared_weights(), self.frozen)
-        components = [*chosen_parts(config.model), ("adapter", config.model.adapter)]
+        components = [
+            *chosen_parts(config.model),
+            ("adapter", config.model.adapter),
+            ("objective", config.objective),
+        ]
         self.engine, optimizer = engine_and_optimizer(config.engine, config.optimizer, components, registry)
         shapes = {name: weight.shape for name, weight in declared.items()}
         rates = self.model.definition.init.rates(self.model.definition.shapes)
@@ -89,6 +102,7 @@ class Experiment:
         return cls(config if start is None else start.config, registry, start)
 
     def _adapted(self, definition: GPT) -> GPT | Adapted:
+        definition = replace(definition, objective=self._objective)
         return Adapted(definition, self._adapter) if self._adapter.weights(definition.shapes) else definition
 
     def _plan(self) -> Plan:
@@ -126,8 +140,9 @@ class Experiment:
     @cached_property
     def definition(self) -> GPT | Adapted:
         """What is trained: the model of the data's vocabulary, an adapter put on."""
-        vocabSize = self.data.tokenizer.vocabSize
-        return self._adapted(self.model.with_vocabulary(vocabSize).definition)
+        tokenizer = self.data.tokenizer
+        model = self.model.with_vocabulary(tokenizer.vocabSize).definition
+        return with_objective(self._adapted(model), for_tokens(self._objective, tokenizer), self.model.ops)
 
     @cached_property
     def session(self) -> Session:
@@ -184,6 +199,19 @@ class Experiment:
     ) -> Training:
         """The training from a state on; what was held out from the weights that it starts from is evaluated, too."""
         data = self.data
+        some = slice(TRIED)
+        if not counts_something(
+            self.definition, self.model.ops, data.held_out.tokens[some], data.held_out.lengths[some]
+        ):
+            raise UserError(
+                f"objective={self.config.objective.name} must count some tokens: none counts in "
+                f"{min(TRIED, len(data.held_out))} documents that were held out. Look at its fields: "
+                "python -m gptlab --cfg job shows them."
+            )
+        if self.metrics and not hasattr(self.session, "measure"):
+            raise UserError(
+                f"metrics needs an engine that measures them, xla or scalar: got engine={self.config.engine.name}."
+            )
         held_out = None if self.start is None else data.original.held_out
         others = {} if held_out is None else {"val/originalLoss": held_out}
         return Training(
@@ -194,10 +222,17 @@ class Experiment:
             data.held_out,
             observers,
             others=others,
+            metrics=self.metrics,
             smoothed=smoothed,
             stops=stops,
             evaluations=[] if evaluations is None else evaluations,
         )
+
+    @cached_property
+    def counted(self) -> str:
+        """Which of the held-out tokens count, as a digest; "" where each does."""
+        some = self.data.held_out
+        return digest_of_counts(self.definition, self.model.ops, some.tokens, some.lengths)
 
     def summary(self) -> Summary:
         """Each part of the model with its shapes and costs, and what a step takes; nothing is trained."""

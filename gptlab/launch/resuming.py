@@ -17,7 +17,7 @@ from gptlab.runs.checkpoint.folder import STATE, Checkpoint
 Settings = dict[str, Any]
 # What may differ from one part of a run to the next: it changes nothing of what is learnt.
 MISSING = object()  # in place of a part that the saved config has not
-FREE = ("progress", "checkpoint", "inspect", "tracking", "listeners", "listener")
+FREE = ("progress", "checkpoint", "inspect", "tracking", "listeners", "listener", "metrics")
 LISTENING = ("listeners", "listener")  # go together
 BUDGET = "train.budget"  # may differ, too
 

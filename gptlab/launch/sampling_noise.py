@@ -31,6 +31,9 @@ def sampling_noise(experiment: Experiment, session: Session, state: State) -> Sa
     some, keys = data.held_out, data.keys
     if len(np.unique(keys)) < 3:
         return None
+    if not experiment.definition.plain:
+        found = session.measure(state, some.tokens, some.lengths)
+        return SamplingNoise(sampled(found.nats, found.counted, keys), None)
     nats = document_nats(session, state, some)
     plain = sampled(nats, some.lengths, keys)
     rate = data.facts.facts.get("entropyPerWord")

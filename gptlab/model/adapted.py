@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context
+from gptlab.engines.judged import Judged
 from gptlab.errors import UserError
 from gptlab.model.adapter import Adapter, matching, unmatched
 from gptlab.model.component import Shape, Sizes, Weight
 from gptlab.model.gpt import GPT
 from gptlab.model.init import drawn
 from gptlab.model.matrix import Matrix
+from gptlab.model.objective import of_objective
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,16 @@ class Adapted:
     def losses(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Tensor:
         return self.base.losses(self.merged(weights), tokens, targets, context)
 
+    @property
+    def plain(self) -> bool:
+        return self.base.plain
+
+    def judged(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Judged:
+        return self.base.judged(self.merged(weights), tokens, targets, context)
+
+    def penalties(self, ops: OpTable) -> tuple[str, ...]:
+        return self.base.penalties(ops)
+
 
 def frozen_names(freeze: list[str], definition: GPT | Adapted) -> frozenset[str]:
     """The weights that are not trained: those that `freeze` names and, with an adapter, all of the model's own.
@@ -90,7 +103,7 @@ def frozen_names(freeze: list[str], definition: GPT | Adapted) -> frozenset[str]
                 f"train.freeze must not name what model.adapter.targets changes: both name {', '.join(both)}. "
                 "Leave out train.freeze: with an adapter the model's own matrices are frozen as it is."
             )
-        return frozenset(names)
+        return frozenset(name for name in names if not of_objective(name))
     if len(named) == len(names):
         raise UserError(
             f"train.freeze must leave something to train: it names all of {', '.join(names)}. Leave one out."

@@ -10,7 +10,7 @@ it gets what it asks for by these names. Legend: see component.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context
@@ -69,4 +69,33 @@ class Block(Protocol):
 
     def __call__(self, weights: Part, x: Tensor, model: InContext, context: Context, /) -> Tensor:
         """(T, E) to (T, E). `model.norm`, `model.attend` and `model.feed` give its parts what they ask for."""
+        ...
+
+
+class Objective(Protocol):
+    """What a model is trained for. It may have `weights(config)`, named `objective.NAME` in training, and
+    `for_tokens(tokenizer)`, the objective to train with once the vocabulary is known.
+    """
+
+    def __call__(
+        self,
+        weights: Part,
+        hidden: Tensor,
+        logits: Tensor,
+        tokens: Any,
+        targets: Any,
+        context: Context,
+        /,
+    ) -> tuple[Tensor, Any]:
+        """Losses (T,) of hidden (T, E), logits (T, V), tokens and targets (T,); and counts, (T,) numbers of at least 0
+        or None where each is 1. A document's loss is Σ counts · losses / Σ counts.
+        """
+        ...
+
+
+class Metric(Protocol):
+    """What is measured on held-out documents. With `of = "document"` a document is right where all that counts is."""
+
+    def __call__(self, xp: Any, logits: Any, tokens: Any, targets: Any, counts: Any, /) -> tuple[Any, Any]:
+        """How right each position is, (T,), and how much it counts, (T,): arrays, as are logits (T, V) and the rest."""
         ...

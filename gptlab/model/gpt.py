@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.carried import Carried
 from gptlab.engines.context import Context
+from gptlab.engines.judged import Judged
 from gptlab.errors import UserError, require
 from gptlab.model.component import Declared, Part, Shape, Sizes, Weight, declared
-from gptlab.model.contracts import MLP, Activation, Attention, Block, Norm
+from gptlab.model.contracts import MLP, Activation, Attention, Block, Norm, Objective
 from gptlab.model.in_context import InContext
 from gptlab.model.init import Init, Normal, drawn
 from gptlab.model.matrix import Matrix
+from gptlab.model.objective import NEXT_TOKEN, OBJECTIVE, judged_by, own_weights
 from gptlab.model.position import Position
 
 NEAR = 1000  # numbers of heads, up and down, among which another is looked for
@@ -41,7 +44,9 @@ class GPT:
     Hashable, and all that a compiled program depends on. `weights` everywhere below are named
     Tensors, in the order of `declared_weights()`. layers: what a layer has instead of the model's own parts, with this
     period; empty where all layers are the same. dropout: the rate at which training sets to 0 what enters the first
-    layer, what attention and mlp add, and shares of attention (as GPT-2 does: Radford et al. 2019).
+    layer, what attention and mlp add, and shares of attention (as GPT-2 does: Radford et al. 2019). softCap: logits
+    are softCap · tanh(logits / softCap), also those that are sampled from (Gemma 2, 2024). objective: what it is
+    trained for; whoever uses a trained model needs none.
     """
 
     sizes: Sizes
@@ -56,6 +61,8 @@ class GPT:
     tieEmbeddings: bool = False
     layers: tuple[Changes, ...] = ()
     dropout: float = 0.0
+    softCap: float | None = None
+    objective: Objective = NEXT_TOKEN
     # Not compared: no program depends on how weights have started.
     init: Init = field(default_factory=Normal, compare=False)
 
@@ -88,7 +95,7 @@ class GPT:
             weights |= declared(f"layers.{i}.activation", weights_of(model.activation, sizes))
         if self.finalNorm:
             weights |= declared("finalNorm", self.norm.weights(sizes))
-        return weights
+        return weights | declared(OBJECTIVE, own_weights(self.objective, sizes))
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -98,12 +105,21 @@ class GPT:
         """float64 arrays by name."""
         return drawn(self.declared_weights(), self.initStd, (seed, 0), self.init, self.sizes)
 
+    def objective_weights(self, seed: int) -> dict[str, np.ndarray]:
+        """Those of them that are the objective's."""
+        own = declared(OBJECTIVE, own_weights(self.objective, self.sizes))
+        return drawn(own, self.initStd, (seed, 0), self.init, self.sizes)
+
     def matrices(self) -> list[Matrix]:
         """The parameter table, a row a weight."""
         return [Matrix(name, shape, part_of(name), math.prod(shape)) for name, shape in self.shapes.items()]
 
     def logits(self, weights: Mapping[str, Tensor], tokens: Any, context: Context) -> Tensor:
         """(T,) token ids to (T, V) logits."""
+        return self.outputs(weights, tokens, context)[1]
+
+    def outputs(self, weights: Mapping[str, Tensor], tokens: Any, context: Context) -> tuple[Tensor, Tensor]:
+        """(T,) token ids to the hidden state (T, E) that the logits are made of, and the logits (T, V)."""
         own = Part(weights)
         draws = context.draws and context.draws.begun()
         context = replace(
@@ -117,18 +133,43 @@ class GPT:
             here = replace(context, layer=i)
             model = self.in_layer(i)
             x = model.block(own.within(f"layers.{i}"), x, InContext(model, here, weights), here)
-        return self.readout(weights, x, context)
+        x = self.normed(weights, x, context)
+        return x, self.unembedded(weights, x)
 
     def readout(self, weights: Mapping[str, Tensor], x: Tensor, context: Context) -> Tensor:
         """The hidden state (T, E) that leaves the last block to (T, V) logits."""
-        own = Part(weights)
-        if self.finalNorm:
-            x = InContext(self, context, weights).norm(own.within("finalNorm"), x)
-        return x @ own["tokenEmbedding" if self.tieEmbeddings else "output"].T
+        return self.unembedded(weights, self.normed(weights, x, context))
+
+    def normed(self, weights: Mapping[str, Tensor], x: Tensor, context: Context) -> Tensor:
+        if not self.finalNorm:
+            return x
+        normed: Tensor = InContext(self, context, weights).norm(Part(weights).within("finalNorm"), x)
+        return normed
+
+    def unembedded(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        logits = x @ weights["tokenEmbedding" if self.tieEmbeddings else "output"].T
+        if self.softCap is None:
+            return logits
+        return (logits * (1.0 / self.softCap)).apply("tanh") * self.softCap
+
+    @property
+    def plain(self) -> bool:
+        return bool(self.objective == NEXT_TOKEN)
+
+    def judged(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Judged:
+        hidden, logits = self.outputs(weights, tokens, context)
+        told = replace(context, layer=None, tokens=tokens)
+        return judged_by(self.objective, Part(weights, OBJECTIVE), hidden, logits, tokens, targets, told)
 
     def losses(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Tensor:
-        """(T,) token ids and the tokens that follow them to (T,) cross-entropies in nats."""
-        return self.logits(weights, tokens, context).cross_entropy(targets)
+        """(T,) token ids and the tokens that follow them to the (T,) losses of the objective, in nats."""
+        return self.judged(weights, tokens, targets, context).losses
+
+    def penalties(self, ops: OpTable) -> tuple[str, ...]:
+        """The names of the penalties that components add."""
+        from gptlab.model.trial import penalties_of
+
+        return penalties_of(self, ops)
 
 
 def weights_of(component: Any, sizes: Sizes) -> Declared:
@@ -168,4 +209,6 @@ def part_of(name: str) -> str:
         return "norm"
     if words[0] == "layers":
         return "mlp" if words[2] == "activation" else words[2]
+    if words[0] == OBJECTIVE:
+        return OBJECTIVE
     return "output" if name == "output" else "embeddings"

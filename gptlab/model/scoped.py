@@ -9,6 +9,7 @@ from typing import Any
 
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context
+from gptlab.engines.judged import Judged
 from gptlab.model.adapted import Adapted
 from gptlab.model.component import Part, place_of
 from gptlab.model.gpt import GPT
@@ -45,13 +46,13 @@ class ScopedGPT(GPT):
 
     scope: Scope = nullcontext
 
-    def logits(self, weights: Mapping[str, Tensor], tokens: Any, context: Context) -> Tensor:
+    def outputs(self, weights: Mapping[str, Tensor], tokens: Any, context: Context) -> tuple[Tensor, Tensor]:
         with self.scope(OUTPUT):
-            return super().logits(weights, tokens, context)
+            return super().outputs(weights, tokens, context)
 
-    def losses(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Tensor:
+    def judged(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Judged:
         with self.scope(LOSS):
-            return super().losses(weights, tokens, targets, context)
+            return super().judged(weights, tokens, targets, context)
 
 
 def scoped(definition: GPT | Adapted, scope: Scope) -> ScopedGPT | Adapted:

@@ -15,6 +15,7 @@ from gptlab.model.gpt import GPT, LAYER_KINDS
 from gptlab.model.init import Normal
 from gptlab.model.matrix import Matrix
 from gptlab.model.model import with_changes
+from gptlab.model.objective import OBJECTIVE
 from gptlab.model.scoped import ADAPTER, LOSS, part_of_weight, scoped
 
 
@@ -167,7 +168,7 @@ def in_order(names: Iterable[str]) -> list[str]:
     def place(name: str) -> tuple[int, int]:
         first, _, rest = name.partition(".")
         number = int(rest.partition(".")[0]) if first == "layers" else 0
-        order = ("embeddings", "embeddingNorm", "layers", "finalNorm", "output", ADAPTER, LOSS)
+        order = ("embeddings", "embeddingNorm", "layers", "finalNorm", "output", ADAPTER, OBJECTIVE, LOSS)
         return (order.index(first) if first in order else 2, number)
 
     return sorted(found, key=place)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Arithmetic, Tensor
-from gptlab.engines.context import causal_context
+from gptlab.engines.context import Context, causal_context
 from gptlab.errors import UserError
 from gptlab.model.component import Part
 from gptlab.model.gpt import GPT, LAYER_KINDS
@@ -100,15 +101,31 @@ def try_shapes(definition: GPT, ops: OpTable) -> list[str]:
 
     Raises UserError that names the component, its weights and the shapes.
     """
-    arithmetic = ShapeArithmetic(ops)
     trial = definition.with_parts(lambda kind, part: Named(kind, part) if kind in LAYER_KINDS else part)
-    tensors = {n: Tensor(zeros(w.shape), arithmetic) for n, w in definition.declared_weights().items()}
-    length = min(POSITIONS, definition.sizes.blockSize)
-    logits = trial.logits(tensors, np.zeros(length, dtype=np.int32), causal_context(length))
-    wanted = (length, definition.sizes.vocabSize)
+    arithmetic, logits = on_shapes(trial, ops, causal_context(positions_of(definition)))
+    wanted = (positions_of(definition), definition.sizes.vocabSize)
     if logits.shape != wanted:
         raise UserError(f"the model must give logits of {shown(wanted)}, and gives {shown(logits.shape)}.")
     return list(arithmetic.applied)
+
+
+def penalties_of(definition: GPT, ops: OpTable) -> tuple[str, ...]:
+    """The names of the penalties that its components add in training."""
+    found: dict[str, Tensor] = {}
+    on_shapes(definition, ops, replace(causal_context(positions_of(definition)), penalties=found))
+    return tuple(found)
+
+
+def on_shapes(definition: GPT, ops: OpTable, context: Context) -> tuple[ShapeArithmetic, Tensor]:
+    """The logits (T, V) of the context's positions, and what has computed them."""
+    arithmetic = ShapeArithmetic(ops)
+    tensors = {n: Tensor(zeros(w.shape), arithmetic) for n, w in definition.declared_weights().items()}
+    tokens = np.zeros(len(context.positions), dtype=np.int32)
+    return arithmetic, definition.logits(tensors, tokens, context)
+
+
+def positions_of(definition: GPT) -> int:
+    return min(POSITIONS, definition.sizes.blockSize)
 
 
 def broadcast(what: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:

@@ -14,8 +14,10 @@ from gptlab.model.adapter import Adapter, LoRA, NoAdapter
 from gptlab.model.attention import CausalAttention, NoAttention
 from gptlab.model.block import PreNorm
 from gptlab.model.init import FanIn, MuP, Normal, Orthogonal, Scaled
+from gptlab.model.metric import Accuracy, ExactMatch
 from gptlab.model.mlp import MLP, NoMLP, SwiGLU
 from gptlab.model.norm import LayerNorm, NoNorm, RMSNorm
+from gptlab.model.objective import Answers, NextToken
 from gptlab.model.position import Learned, NoPosition, Position, Rope
 from gptlab.optim.optimizers import SGD, Adam, AdamW
 from gptlab.optim.plateau import Plateau
@@ -64,6 +66,8 @@ def gptlab_register_components(register: Register) -> None:
             register(kind, name, component)
 
 
+OBJECTIVES: dict[str, type[contracts.Objective]] = {"nextToken": NextToken, "answers": Answers}
+METRICS: dict[str, type[contracts.Metric]] = {"accuracy": Accuracy, "exactMatch": ExactMatch}
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
 
 
@@ -74,6 +78,18 @@ def gptlab_register_inits(register: Register) -> None:
     register("fanIn", FanIn)
     register("orthogonal", Orthogonal)
     register("mup", MuP)
+
+
+@hookimpl
+def gptlab_register_objectives(register: Register) -> None:
+    for name, objective in OBJECTIVES.items():
+        register(name, objective)
+
+
+@hookimpl
+def gptlab_register_metrics(register: Register) -> None:
+    for name, metric in METRICS.items():
+        register(name, metric)
 
 
 @hookimpl

@@ -29,6 +29,18 @@ def gptlab_register_inits(register: Callable[..., None]) -> None:
 
 
 @hookspec
+def gptlab_register_objectives(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a frozen dataclass, called as `objective(weights, hidden, logits, tokens, targets,
+    context) -> losses, counts`."""
+
+
+@hookspec
+def gptlab_register_metrics(register: Callable[..., None]) -> None:
+    """Call `register(name, cls)`: a frozen dataclass, called as `metric(xp, logits, tokens, targets, counts) -> right,
+    counts`."""
+
+
+@hookspec
 def gptlab_register_optimizers(register: Callable[..., None]) -> None:
     """Call `register(name, cls)`: a frozen dataclass with `init` and `update`."""
 

@@ -26,6 +26,8 @@ from gptlab.signals import reraise_if_stopped
 # hook -> the kind that its `register(name, value)` adds to; components say their kind themselves
 KIND_OF_HOOK = {
     "gptlab_register_inits": "init",
+    "gptlab_register_objectives": "objective",
+    "gptlab_register_metrics": "metric",
     "gptlab_register_optimizers": "optimizer",
     "gptlab_register_schedules": "schedule",
     "gptlab_register_samplers": "sampler",

@@ -13,12 +13,15 @@ COMPONENT_KINDS = ("activation", "norm", "mlp", "attention", "position", "block"
 # The config group in which a component of each kind is selected.
 GROUPS = {
     **{kind: f"model/{kind}" for kind in (*COMPONENT_KINDS, "adapter", "init")},
-    **{kind: kind for kind in ("optimizer", "schedule", "sampler", "tokenizer", "engine", "tracking")},
+    **{
+        kind: kind
+        for kind in ("objective", "optimizer", "schedule", "sampler", "tokenizer", "engine", "tracking")
+    },
     "dataset": "data",
 }
 LISTENER = "listener"  # selected by name in a list, several at once
 VERB = "verb"
-KINDS = ("op", *GROUPS, LISTENER, VERB)
+KINDS = ("op", "metric", *GROUPS, LISTENER, VERB)
 # gptlab's own verbs; a test holds them to the table of verbs, which plugins know nothing of.
 OWN_VERBS = (
     *("train", "generate", "export", "import", "ablate", "ledger", "compare", "inspect", "summary", "graph"),

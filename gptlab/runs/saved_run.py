@@ -13,6 +13,7 @@ import numpy as np
 
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.errors import UserError
+from gptlab.model.objective import of_objective
 from gptlab.runs.checkpoint.folder import Checkpoint, write_checkpoint
 from gptlab.runs.claiming import remove_empty
 from gptlab.runs.folder import RunFolder
@@ -53,12 +54,14 @@ class SavedRun:
 def from_checkpoint(checkpoint: Checkpoint, folder: Path | None) -> SavedRun:
     """What a checkpoint of the run in `folder` holds."""
     state = checkpoint.state
+    # What an objective has of its own is for training.
+    weights = {name: array for name, array in checkpoint.weights.items() if not of_objective(name)}
     return SavedRun(
         name=str(checkpoint.folder),
         config=state["config"],
         tokenizer=state["tokenizer"],
-        weights=checkpoint.weights,
-        sizes=sizes_of(state["config"], checkpoint.weights, str(checkpoint.folder)),
+        weights=weights,
+        sizes=sizes_of(state["config"], weights, str(checkpoint.folder)),
         folder=folder,
         step=checkpoint.step,
         plugins=state["plugins"],

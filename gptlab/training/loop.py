@@ -13,6 +13,8 @@ import numpy as np
 from gptlab.data.batches import Ahead, Epochs
 from gptlab.data.documents import Documents
 from gptlab.engines.engine import Batches, Metrics, Prepares, Session, State
+from gptlab.engines.judged import COUNTED
+from gptlab.engines.measured import Measures
 from gptlab.errors import TrainingStopped
 from gptlab.optim.plateau import Evaluated, LookingBack
 from gptlab.training.divergence import advice
@@ -112,7 +114,8 @@ Rows = list[tuple[int, dict[str, float]]]  # the metrics of logged steps
 class Training:
     """A run of the loop. `state` is whole between any two chunks, also when `run` ends with an error.
 
-    observers: told in this order. others: more held-out documents, by the name of the metric that their loss is.
+    observers: told in this order. metrics: what else is evaluated on the held-out documents.
+    others: more held-out documents, by the name of the metric that their loss is.
     smoothed: the training loss of the steps that the state has behind it; like the state, it is whole between chunks.
     first: the metrics of step 1; none in what goes on with a run. evaluations: the rows of the plan's own so far.
     stops: whether it is to stop, asked between chunks. It ends with an evaluation then: where the chunk before had one,
@@ -129,6 +132,7 @@ class Training:
     observers: Sequence[Observer] = ()
     _: KW_ONLY
     others: Mapping[str, Documents] = field(default_factory=dict)
+    metrics: Measures = ()
     smoothed: SmoothedLoss = field(default_factory=SmoothedLoss)
     stops: Callable[[], bool] = lambda: False
     evaluations: Rows = field(default_factory=list)
@@ -209,7 +213,8 @@ class Training:
         rows: Rows = []
         losses, objectives = metrics.loss.tolist(), metrics.minimized.tolist()
         tokens = batches.lengths.sum(axis=1).tolist()
-        smoothed = self.smoothed.add(start, losses, tokens)
+        counted = metrics.numbers[COUNTED].tolist() if COUNTED in metrics.numbers else tokens
+        smoothed = self.smoothed.add(start, losses, counted)
         for i in range(len(rates)):
             step = start + i + 1
             finite = math.isfinite(losses[i]) and math.isfinite(objectives[i])
@@ -226,6 +231,7 @@ class Training:
             row |= {f"train/{name}": float(numbers[i]) for name, numbers in metrics.numbers.items()}
             if metrics.objective is not None:
                 row["train/objective"] = objectives[i]
+            row |= {f"train/{name}": float(each[i]) for name, each in metrics.numbers.items()}
             if step == 1:
                 self.first = row
             if not math.isnan(tokens_per_second):
@@ -283,15 +289,23 @@ class Training:
                 observer.logged(step, row, self.state)
 
     def evaluate(self) -> dict[str, float]:
-        """The mean cross-entropy a prediction on the held-out documents; nothing if there are none."""
+        """The mean cross-entropy a prediction on the held-out documents, and metrics; nothing if there are none."""
         documents = {"val/loss": self.held_out, **self.others}
         state = self.session.for_evaluation(self.state)
-        found = {}
+        found: dict[str, float] = {}
+        shares: dict[str, float] = {}
         for name, some in documents.items():
-            if len(some):
+            if not len(some):
+                continue
+            if name == "val/loss" and self.metrics:  # of one forward pass
+                measured = self.session.measure(state, some.tokens, some.lengths, self.metrics)
+                total, count = float(measured.nats.sum()), float(measured.counted.sum())
+                shares |= {f"val/{metric}": share for metric, share in measured.shares().items()}
+            else:
                 total, count = self.session.evaluate(state, some.tokens, some.lengths)
+            if count:  # an objective may count none of them
                 found[name] = total / count
         if "val/loss" in found:
             loss = found["val/loss"]
             found["val/perplexity"] = math.exp(loss) if loss < 700 else math.inf
-        return found
+        return found | shares

@@ -57,6 +57,13 @@ def test_what_is_typed_of_progress_and_evaluations_holds(plugins: Plugins, folde
     assert not [word for word in base.overrides if word in ("progress=none", EVERY)]
 
 
+def test_an_objective_is_an_arm_unless_it_counts_other_tokens(cells: Cells) -> None:
+    assert only(cells, "objective.zLoss=0.01").config.objective["zLoss"] == 0.01
+    assert only(cells, "objective=multitoken").config.objective.name == "multitoken"
+    with pytest.raises(UserError, match="'it' must be one that can be compared: its objective counts other"):
+        only(cells, "objective=answers", "objective.after=the")
+
+
 def test_a_setting_is_over_an_arm_and_an_arm_over_a_size(cells: Cells) -> None:
     size, setting = ("model.nEmbd=8", "model.nLayer=2"), ("train.learningRate=0.5",)
     cell = only(

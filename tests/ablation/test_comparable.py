@@ -33,6 +33,7 @@ def test_other_tokens_compare_on_the_same_texts_that_neither_side_cuts() -> None
         (replace(LETTERS, split="other"), WORDS, "type data.splitTokenizer=word for the baseline, too"),
         (replace(LETTERS, data="other"), WORDS, "its data, or what of it is held out"),
         (replace(WORDS, split="other"), WORDS, "compare on the same texts only"),
+        (replace(WORDS, counted="some"), WORDS, "its objective counts other held-out tokens"),
         (replace(WORDS, blockSize=7), WORDS, "its blockSize, 7, is not the baseline's, 6"),
     ],
 )

@@ -10,13 +10,18 @@ import pytest
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.checks import assert_passes
+from gptlab.checks.check import Findings
+from gptlab.checks.parts import check_a_component
+from gptlab.engines.context import causal_context
+from gptlab.engines.engine import Batches
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
 from gptlab.model.activation import Relu
+from gptlab.optim.optimizers import Adam
 from gptlab.plugins.loading import load_plugins
-from tests.models import assert_same_run, make_gpt, trained
+from tests.models import assert_same_run, make_gpt, random_batches, trained
 from tests.repository import ROOT
 
 REGISTRY = load_plugins().registry
@@ -76,6 +81,73 @@ def test_both_engines_train_alike_with_it():
     gpt = make_gpt(mlp=Switch())
     scalar = trained(ScalarEngine(), gpt, 5)
     assert_same_run(trained(XlaEngine("float64"), gpt, 5), scalar)
+
+
+def test_the_imbalance_is_one_where_experts_are_chosen_alike_and_their_number_where_one_is():
+    experts, context = np.eye(EXPERTS)[np.arange(12) % EXPERTS], causal_context(12)
+    arrays = ScalarArithmetic(OpTable())
+    spread, alone = (
+        Tensor(arrays.constant(p), arrays) for p in (experts * 0 + 1 / EXPERTS, experts[[0] * 12])
+    )
+    switch = Switch(nExpert=EXPERTS)
+    even = switch.imbalance(spread, np.arange(12) % EXPERTS, context).data
+    one = switch.imbalance(alone, np.zeros(12, dtype=int), context).data
+    np.testing.assert_allclose(even, 1.0)
+    np.testing.assert_allclose(one, EXPERTS)
+
+
+def test_with_a_balance_it_passes_the_checks_and_both_engines_and_shared_rows_train_alike():
+    switch = Switch(balance=0.1)
+    findings = Findings("mlp", "moe", [])
+    check_a_component(REGISTRY, "mlp", switch, findings)
+    assert [check for check in findings.checks if not check.passed] == []
+    gpt, found = make_gpt(mlp=switch), []
+    batches = random_batches(gpt, 5, 6)
+    for engine, population in (
+        (ScalarEngine(), None),
+        (XlaEngine("float64"), None),
+        (XlaEngine("float64"), np.random.default_rng(0).integers(1, 5, 500)),
+    ):
+        session, weights = engine.session(gpt, Adam(), OpTable()), gpt.initial_weights(0)
+        state = session.init(weights, Adam().init(weights))
+        chunk = Batches(batches.tokens, batches.lengths, population)
+        state, metrics = session.train(state, chunk, np.full(5, 0.01))
+        found.append((session.export(state), metrics))
+    for other in found[1:]:
+        assert_same_run(other, found[0], rtol=1e-10)
+        np.testing.assert_allclose(
+            other[1].numbers["penalty/balance"], found[0][1].numbers["penalty/balance"], rtol=1e-10
+        )
+
+
+def loads(balance):
+    """How many positions each expert of layer 0 has, of a model trained with such a balance."""
+
+    class Watched(Switch):
+        def probabilities(self, weights, x):
+            found = super().probabilities(weights, x)
+            chosen.append(found.argmax())
+            return found
+
+    gpt = make_gpt(mlp=Switch(balance=balance))
+    session, weights = XlaEngine().session(gpt, Adam(), OpTable()), gpt.initial_weights(0)
+    state = session.init(weights, Adam().init(weights))
+    batches = random_batches(gpt, 300, 8)
+    state, _ = session.train(state, batches, np.full(300, 0.01))
+    chosen: list[np.ndarray] = []
+    watched = ScalarEngine().session(make_gpt(mlp=Watched()), Adam(), OpTable())
+    its = watched.init(session.export(state).weights, {})
+    documents = zip(batches.tokens[:6].reshape(-1, 7), batches.lengths[:6].ravel().tolist(), strict=True)
+    for row, length in documents:
+        watched.logits(its, row[:length])
+    return np.bincount(np.concatenate(chosen[::2]), minlength=Switch().nExpert)
+
+
+def test_a_balance_has_experts_used_more_evenly():
+    without, balanced = loads(0.0), loads(0.1)
+    assert without.sum() == balanced.sum() > 100
+    assert balanced.min() > 2 * without.min()
+    assert balanced.std() < 0.6 * without.std()
 
 
 def test_more_experts_are_that_many_mlps_and_a_router():

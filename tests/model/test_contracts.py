@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import typing
 
 import pytest
 
@@ -52,6 +53,16 @@ def test_a_typed_plugin_is_checked_against_them(tmp_path):
 
 
 def test_they_can_be_imported_and_say_what_a_call_gets():
-    for name in ("Attention", "MLP", "Norm", "Activation", "Block", "Optimizer", "Engine"):
+    for name in (
+        "Attention",
+        "MLP",
+        "Norm",
+        "Activation",
+        "Block",
+        "Objective",
+        "Metric",
+        "Optimizer",
+        "Engine",
+    ):
         contract = getattr(gptlab, name)
-        assert contract.__doc__ and getattr(contract, "_is_protocol", False)
+        assert contract.__doc__ and typing.Protocol in contract.__mro__

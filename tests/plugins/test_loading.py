@@ -283,6 +283,8 @@ def test_every_registering_hook_adds_to_its_kind(folder):
         "activation",
         "init",
         "sampler",
+        "objective",
+        "metric",
         "optimizer",
         "schedule",
         "dataset",

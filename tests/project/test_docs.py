@@ -59,6 +59,8 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         "norm depthscaled",
         "attention elman",
         "init uniform",
+        "objective focal",
+        "metric top",
         "optimizer signsgd",
         "optimizer backtracking",
         "schedule root",
@@ -75,6 +77,8 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         checks = check_names(plugins, [name])
         assert checks and [check for check in checks if not check.passed] == [], text
     chosen = [
+        "objective=focal",
+        "metrics=[top]",
         "optimizer=signsgd",
         "schedule=root",
         "sampler=frequency",

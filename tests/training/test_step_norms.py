@@ -49,15 +49,15 @@ def test_they_are_those_of_the_weights_and_of_how_they_moved():
     frozen = frozen_names(["output"], gpt)
     before, after, metrics = measured(ScalarEngine(), gpt, Clipped(SGD(), 1e-3), 1, frozen)
     parts = ["tokenEmbedding", "positionEmbedding", "layers.0", "layers.1"]
-    assert list(metrics.measured) == [f"{k}Norm/{p}" for k in ("grad", "weight", "update") for p in parts]
+    assert list(metrics.numbers) == [f"{k}Norm/{p}" for k in ("grad", "weight", "update") for p in parts]
     for part in parts:
         names = [name for name in before if name.startswith(part)]
-        np.testing.assert_allclose(metrics.measured[f"weightNorm/{part}"][0], norm(before, names), rtol=1e-12)
+        np.testing.assert_allclose(metrics.numbers[f"weightNorm/{part}"][0], norm(before, names), rtol=1e-12)
         moves = {name: after[name] - before[name] for name in names}
-        np.testing.assert_allclose(metrics.measured[f"updateNorm/{part}"][0], norm(moves, names), rtol=1e-9)
-    squares = sum(metrics.measured[f"gradNorm/{part}"][0] ** 2 for part in parts)
+        np.testing.assert_allclose(metrics.numbers[f"updateNorm/{part}"][0], norm(moves, names), rtol=1e-9)
+    squares = sum(metrics.numbers[f"gradNorm/{part}"][0] ** 2 for part in parts)
     np.testing.assert_allclose(np.sqrt(squares), metrics.gradNorm[0], rtol=1e-12)
-    moved = sum(metrics.measured[f"updateNorm/{part}"][0] ** 2 for part in parts)
+    moved = sum(metrics.numbers[f"updateNorm/{part}"][0] ** 2 for part in parts)
     np.testing.assert_allclose(np.sqrt(moved), 0.05 * 1e-3, rtol=1e-9)
 
 
@@ -67,9 +67,9 @@ def test_both_engines_measure_alike(optimizer):
     (*_, one), (*_, other) = (
         measured(engine, gpt, optimizer, 10) for engine in (ScalarEngine(), XlaEngine("float64"))
     )
-    assert set(one.measured) == set(other.measured) and len(one.measured["gradNorm/layers.0"]) == 10
-    for name, numbers in one.measured.items():
-        np.testing.assert_allclose(numbers, other.measured[name], rtol=1e-9, err_msg=name)
+    assert set(one.numbers) == set(other.numbers) and len(one.numbers["gradNorm/layers.0"]) == 10
+    for name, numbers in one.numbers.items():
+        np.testing.assert_allclose(numbers, other.numbers[name], rtol=1e-9, err_msg=name)
 
 
 def test_a_run_logs_them_only_if_asked(folder: Path) -> None:
