@@ -42,20 +42,24 @@ class CausalAttention:
             "output": (config.nEmbd, query),
         }
 
-    def __call__(
-        self, weights: Weights, x: Tensor, position: Position, context: Context, config: Sizes
-    ) -> Tensor:
-        shared = self.heads(config)
-        dim = config.headDim
+    def projected(
+        self, weights: Weights, x: Tensor, context: Context, config: Sizes
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of x (T, E) the queries (T, H, D), keys (T, G, D) and values (T, G, D), for a subclass to change."""
+        shared, dim = self.heads(config), config.headDim
         query, key, value = x.products(weights["query"], weights["key"], weights["value"])
-        heads_THD = context.attend(
+        return (
             query.reshape(-1, config.nHead, dim),
             key.reshape(-1, shared, dim),
             value.reshape(-1, shared, dim),
-            position,
-            config,
         )
-        return heads_THD.reshape(-1, config.nHead * dim) @ weights["output"].T
+
+    def __call__(
+        self, weights: Weights, x: Tensor, position: Position, context: Context, config: Sizes
+    ) -> Tensor:
+        query, key, value = self.projected(weights, x, context, config)
+        heads_THD = context.attend(query, key, value, position, config)
+        return heads_THD.reshape(-1, config.nHead * config.headDim) @ weights["output"].T
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,11 @@ CHANGES = {
     "canon": {"attention": REGISTRY.get("attention", "canon")()},
     "sliding": {"attention": REGISTRY.get("attention", "sliding")()},
     "mingru": {"attention": REGISTRY.get("attention", "mingru")()},
+    "qknorm": {"attention": REGISTRY.get("attention", "qknorm")()},
+    "retnet": {"attention": REGISTRY.get("attention", "retnet")()},
+    "differential": {"attention": REGISTRY.get("attention", "differential")()},
+    "valueresidual": {"attention": REGISTRY.get("attention", "valueresidual")()},
+    "dyt": {"norm": REGISTRY.get("norm", "dyt")()},
 }
 
 
