@@ -127,6 +127,7 @@ CHANGES = {
     "retnet": {"attention": REGISTRY.get("attention", "retnet")()},
     "differential": {"attention": REGISTRY.get("attention", "differential")()},
     "valueresidual": {"attention": REGISTRY.get("attention", "valueresidual")()},
+    "valueembedding": {"attention": REGISTRY.get("attention", "valueembedding")()},
     "dyt": {"norm": REGISTRY.get("norm", "dyt")()},
 }
 
