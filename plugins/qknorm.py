@@ -5,7 +5,7 @@ sharp attention is to be it learns by a scale for each entry of a head.
 
 Source: Henry, Dachapally, Pawar, Chen, "Query-Key Normalization for Transformers", 2020: length 1 and one factor.
         Dehghani et al., "Scaling Vision Transformers to 22 Billion Parameters", 2023: a layernorm and a scale an entry.
-        Here it is an rmsnorm, which keeps the direction as the first do, with the scales of the second.
+        Here it is an rmsnorm, which keeps the direction as the first does, with the scales of the second.
 Use:    python -m gptlab +experiment=qknorm          (or model/attention=qknorm)
 """
 
