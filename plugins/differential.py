@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import gptlab
 
 
@@ -49,11 +51,10 @@ class Differential:
     ) -> gptlab.Tensor:
         heads, dim = config.nHead // 2, config.headDim
         query, key, value = x.products(weights["query"], weights["key"], weights["value"])
-        query, key = (pair.reshape(-1, heads, 2, dim) for pair in (query, key))
-        value = value.reshape(-1, heads, 2 * dim)
-        first, second = (
-            context.attend(query[:, :, i], key[:, :, i], value, position, config) for i in range(2)
-        )
+        query, key = (pairs.reshape(-1, 2 * heads, dim) for pairs in (query, key))
+        both = value.reshape(-1, heads, 2 * dim)[:, np.repeat(np.arange(heads), 2)]
+        seen = context.attend(query, key, both, position, config)
+        first, second = seen[:, ::2], seen[:, 1::2]
         start = 0.8 - 0.6 * math.exp(-0.3 * (context.layer or 0))
         seen = first - second * (exponential(weights, "first") - exponential(weights, "second") + start)
         seen = seen * ((seen * seen).mean(-1, keepdims=True) + self.eps) ** -0.5 * weights["scale"]

@@ -30,7 +30,7 @@ class Past(Protocol):
     def extend(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add these positions (T, ...); returns all positions there are (S, ...), these included.
 
-        A component calls it once a forward pass for each attention that it makes: each has its own keys.
+        Each attention component calls it once a forward pass.
         """
         ...
 

@@ -63,6 +63,16 @@ def test_heads_do_not_read_each_other_s_values():
     assert np.abs(before[:, 4:] - after[:, 4:]).max() > 0.1
 
 
+def test_a_position_that_knows_each_query_head_has_all_of_them():
+    t5bias = REGISTRY.get("position", "t5bias")()
+    gpt = make_gpt({**SMALL, "nHead": 4}, attention=Differential(), position=t5bias)
+    state, metrics = trained(ScalarEngine(), gpt, 1)
+    start = gpt.initial_weights(0)
+    assert metrics.loss[0] > 0
+    moved = np.abs(state.weights["relativeBias"] - start["relativeBias"]).max(0)
+    assert (moved > 0).all()
+
+
 def test_an_odd_number_of_queries_is_refused():
     with pytest.raises(
         UserError, match=r"nHead must be even: got nHead=1\. Try model\.nHead=2 model\.headDim=8\."
