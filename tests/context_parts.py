@@ -114,7 +114,7 @@ class Unwritten(MLP):
 @gptlab.hookimpl
 def gptlab_register_components(register):
     register("mlp", "hiddenresidual", ValueResidual)
-    register("attention", "valueresidual", ResidualAttention)
+    register("attention", "firstvalues", ResidualAttention)
     register("norm", "depthscaled", DepthScaled)
     register("mlp", "tokenvalues", TokenValues)
     register("activation", "sharper", Sharper)

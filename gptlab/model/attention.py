@@ -47,21 +47,25 @@ class CausalAttention:
             "output": (config.nEmbd, query),
         }
 
-    def __call__(
-        self, weights: Weights, x: Tensor, position: Position, context: Context, config: Sizes
-    ) -> Tensor:
-        shared = self.heads(config)
-        dim = config.headDim
+    def projected(
+        self, weights: Weights, x: Tensor, context: Context, config: Sizes
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of x (T, E) the queries (T, H, D), keys (T, G, D) and values (T, G, D), for a subclass to change."""
+        shared, dim = self.heads(config), config.headDim
         query, key, value = x.products(weights["query"], weights["key"], weights["value"])
-        heads_THD = context.attend(
+        return (
             query.reshape(-1, config.nHead, dim),
             key.reshape(-1, shared, dim),
             value.reshape(-1, shared, dim),
-            position,
-            config,
-            None if self.scalePower == 0.5 else dim**-self.scalePower,
         )
-        return heads_THD.reshape(-1, config.nHead * dim) @ weights["output"].T
+
+    def __call__(
+        self, weights: Weights, x: Tensor, position: Position, context: Context, config: Sizes
+    ) -> Tensor:
+        query, key, value = self.projected(weights, x, context, config)
+        scale = None if self.scalePower == 0.5 else config.headDim**-self.scalePower
+        heads_THD = context.attend(query, key, value, position, config, scale)
+        return heads_THD.reshape(-1, config.nHead * config.headDim) @ weights["output"].T
 
 
 @dataclass(frozen=True)

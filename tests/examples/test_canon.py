@@ -3,17 +3,13 @@
 import numpy as np
 import pytest
 
-from gptlab.autograd.ops import OpTable
-from gptlab.autograd.tensor import Tensor
 from gptlab.checks import assert_passes
-from gptlab.engines.context import causal_context
 from gptlab.engines.scalar import ScalarEngine
-from gptlab.engines.scalar_arithmetic import ScalarArithmetic, data_of
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
 from gptlab.model.attention import CausalAttention
-from gptlab.model.component import Part
 from gptlab.plugins.loading import load_plugins
+from tests.attended import attended
 from tests.models import assert_same_run, make_gpt, trained
 
 REGISTRY = load_plugins().registry
@@ -23,14 +19,6 @@ Canon = REGISTRY.get("attention", "canon")
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("attention", "canon") == "canon"
     assert_passes("canon")
-
-
-def attended(attention, weights, x):
-    gpt, arrays = make_gpt(position="none"), ScalarArithmetic(OpTable())
-    tensors = {f"a.{name}": Tensor(arrays.constant(array), arrays) for name, array in weights.items()}
-    given = Tensor(arrays.constant(x), arrays)
-    y = attention(Part(tensors, "a"), given, gpt.position, causal_context(len(x)), gpt.sizes)
-    return data_of(y.data)
 
 
 @pytest.mark.parametrize("width", [1, 2, 4])

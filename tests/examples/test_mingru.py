@@ -2,30 +2,20 @@
 
 import numpy as np
 
-from gptlab.autograd.ops import OpTable
-from gptlab.autograd.tensor import Tensor
 from gptlab.checks import assert_passes
-from gptlab.engines.context import Context, causal_context
+from gptlab.engines.context import Context
 from gptlab.engines.scalar import GrowingPast, ScalarEngine
-from gptlab.engines.scalar_arithmetic import ScalarArithmetic, data_of
 from gptlab.engines.xla import XlaEngine
 from gptlab.engines.xla_past import Kept, RecordingPast
-from gptlab.model.component import Part
 from gptlab.plugins.loading import load_plugins
+from tests.attended import attended, numbers_of
 from tests.models import assert_same_run, make_gpt, trained
 
 REGISTRY = load_plugins().registry
 MinGRU = REGISTRY.get("attention", "mingru")
 
 
-def attended(x, context):
-    """Of x (T, 8), with weights from a stream of their own; and these by name."""
-    gpt, arrays = make_gpt(), ScalarArithmetic(OpTable())
-    generator = np.random.default_rng(1)
-    numbers = {n: generator.normal(size=shape) for n, shape in MinGRU().weights(gpt.sizes).items()}
-    weights = Part({f"a.{n}": Tensor(arrays.constant(w), arrays) for n, w in numbers.items()}, "a")
-    y = MinGRU()(weights, Tensor(arrays.constant(x), arrays), gpt.position, context, gpt.sizes)
-    return data_of(y.data), numbers
+WEIGHTS = numbers_of(MinGRU(), make_gpt().sizes)
 
 
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
@@ -35,7 +25,7 @@ def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
 
 def test_it_is_the_paper_s_recurrence():
     x = np.random.default_rng(0).normal(size=(5, 8))
-    y, w = attended(x, causal_context(5))
+    y, w = attended(MinGRU(), WEIGHTS, x), WEIGHTS
     state = np.zeros(8)
     for t in range(5):
         z = 1 / (1 + np.exp(-w["gate"] @ x[t]))
@@ -44,7 +34,7 @@ def test_it_is_the_paper_s_recurrence():
 
 
 def test_a_large_gate_is_open_and_shut_and_overflows_nowhere():
-    y, _ = attended(np.random.default_rng(0).normal(size=(4, 8)) * 1e4, causal_context(4))
+    y = attended(MinGRU(), WEIGHTS, np.random.default_rng(0).normal(size=(4, 8)) * 1e4)
     assert np.isfinite(y).all()
 
 
@@ -52,14 +42,14 @@ def test_generation_keeps_one_state_whatever_was_before():
     recorder, past = RecordingPast(), GrowingPast()
     x = np.random.default_rng(0).normal(size=(4, 8))
     seen = np.ones((1, 1), dtype=bool)
-    attended(x[:1], Context(np.array([0]), np.array([0]), seen, recorder))
+    attended(MinGRU(), WEIGHTS, x[:1], Context(np.array([0]), np.array([0]), seen, recorder))
     assert recorder.kept == [Kept(((8,),), growing=False)]
     assert recorder.kept[0].shapes(10) == recorder.kept[0].shapes(1000) == [(8,)]
     found = [
-        attended(x[t : t + 1], Context(np.array([t]), np.array([t]), seen, past.rewind()))[0]
+        attended(MinGRU(), WEIGHTS, x[t : t + 1], Context(np.array([t]), np.array([t]), seen, past.rewind()))
         for t in range(4)
     ]
-    np.testing.assert_allclose(np.concatenate(found), attended(x, causal_context(4))[0], rtol=1e-12)
+    np.testing.assert_allclose(np.concatenate(found), attended(MinGRU(), WEIGHTS, x), rtol=1e-12)
 
 
 def test_both_engines_train_alike_with_it():

@@ -123,6 +123,12 @@ CHANGES = {
     "canon": {"attention": REGISTRY.get("attention", "canon")()},
     "sliding": {"attention": REGISTRY.get("attention", "sliding")()},
     "mingru": {"attention": REGISTRY.get("attention", "mingru")()},
+    "qknorm": {"attention": REGISTRY.get("attention", "qknorm")()},
+    "retnet": {"attention": REGISTRY.get("attention", "retnet")()},
+    "differential": {"attention": REGISTRY.get("attention", "differential")()},
+    "valueresidual": {"attention": REGISTRY.get("attention", "valueresidual")()},
+    "valueembedding": {"attention": REGISTRY.get("attention", "valueembedding")()},
+    "dyt": {"norm": REGISTRY.get("norm", "dyt")()},
 }
 
 

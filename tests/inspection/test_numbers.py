@@ -24,7 +24,8 @@ WORDS = Vocabulary(["the", "cat", "dog", "runs", "to", "a", "big", "park", "and"
 TEXT = "the cat sleeps and"
 IDS = np.array([WORDS.bos, *WORDS.encode(TEXT), WORDS.bos], np.int32)
 REGISTRY = load_plugins().registry
-WITHOUT_SHARES = (NoAttention, REGISTRY.get("attention", "mingru"))  # which attend by no matrix of shares
+# Which attend by no matrix of shares.
+WITHOUT_SHARES = (NoAttention, *(REGISTRY.get("attention", name) for name in ("mingru", "retnet")))
 OPS = {name: REGISTRY.get("op", name) for name in REGISTRY.names("op")}
 
 

@@ -27,7 +27,7 @@ from tests.context_parts import PLUGIN
 from tests.models import assert_same_run, make_gpt, trained
 
 ASKING = {
-    "valueresidual": "attention",
+    "firstvalues": "attention",
     "hiddenresidual": "mlp",
     "tokenvalues": "mlp",
     "depthscaled": "norm",

@@ -107,7 +107,7 @@ def test_each_attention_of_the_page_of_attentions_is_a_plugin_that_passes_its_ch
     for number, text in enumerate(blocks(ATTENTION, "python")):
         (tmp_path / f"plugins/block{number}.py").write_text(text)
     plugins = prepared()
-    names = ["qknorm", "strided", "retention"]
+    names = ["cosine", "strided", "retention"]
     assert [entry.name for entry in plugins.registry if entry.owner.startswith("block")] == names
     for name in names:
         checks = check_names(plugins, [name])
