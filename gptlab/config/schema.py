@@ -10,7 +10,7 @@ import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, Node, OmegaConf
@@ -142,7 +142,8 @@ class UiConfig:
 
 def schema_nodes(registry: Registry, roots: Mapping[str, type]) -> dict[str, ConfigNode]:
     """The root schemas and a typed group entry for each component, as Hydra is to find them."""
-    nodes = {f"{name}_schema": ConfigNode(partial(root_of, root, registry)) for name, root in roots.items()}
+    listening = cache(partial(listener_config, registry))  # one class: roots are merged with each other
+    nodes = {f"{name}_schema": ConfigNode(partial(root_of, root, listening)) for name, root in roots.items()}
     for entry in registry:
         if entry.kind in GROUPS:
             group = GROUPS[entry.kind]
@@ -151,11 +152,11 @@ def schema_nodes(registry: Registry, roots: Mapping[str, type]) -> dict[str, Con
     return nodes
 
 
-def root_of(root: type, registry: Registry) -> DictConfig:
+def root_of(root: type, listening: Callable[[], type]) -> DictConfig:
     """The schema of a root, with the fields of every listener in it if it is that of runs."""
     config = structured(root)
     if issubclass(root, Config):
-        config[LISTENER] = OmegaConf.structured(listener_config(registry))
+        config[LISTENER] = OmegaConf.structured(listening())
     return typing.cast("DictConfig", config)
 
 
