@@ -46,8 +46,8 @@ def threefry(key: Words, counter: Words) -> Words:
 class Draws:
     """Of the positions of one row, in one training step.
 
-    mix: Threefry on the engine's arrays. key: of the run, (2,). step: from 1 up. documents: which of the step's
-    documents, one number or (T,).
+    mix: Threefry on the engine's arrays. key: of the run, (2,). step: from 1 up, or a function that gives it, so that
+    the program of a model that draws nothing does not work it out. documents: which of the step's, one number or (T,).
     counts: how many draws each layer has made in this forward pass, or in the last one.
     """
 
@@ -101,8 +101,9 @@ class Draws:
     def _keys(self, positions: Any) -> Words:
         """(T,) each: of the step, the document and the position."""
         zero = np.zeros(1, np.uint32)
+        step = self.step() if callable(self.step) else self.step
         key = self._word(self.key)
-        of_step = self.mix((key[:1], key[1:]), (self._word(self.step).reshape(1), zero))
+        of_step = self.mix((key[:1], key[1:]), (self._word(step).reshape(1), zero))
         positions = self._word(positions)
         documents = self.xp.broadcast_to(self._word(self.documents), positions.shape)
         return self.mix(of_step, (documents, positions))

@@ -212,10 +212,9 @@ def train_program(
         def one(i: jax.Array, carry: Any) -> Any:
             params, moments, objectives, norms, losses, numbers = carry
             passes = None if packed is None else (packed[0], packed[1][i], packed[1][i + 1])
-            number = step + i + 1
 
             def at(params: Any) -> Any:
-                drawing = key, number
+                drawing = key, lambda: step + i + 1
                 return gradients(layout, params, fixed or {}, tokens[i], lengths[i], passes, drawing)
 
             def again(params: Any) -> Any:
@@ -230,7 +229,7 @@ def train_program(
                 params,
                 grads,
                 moments,
-                number.astype(rates.dtype),
+                (step + i + 1).astype(rates.dtype),
                 rates[i],
                 again=again,
                 loss=objective,
