@@ -61,7 +61,10 @@ class Answers(NextToken):
 
     def for_tokens(self, tokenizer: Any) -> AnswersAfter:
         """Raises UserError unless `after` is one token."""
-        ids = tokenizer.encode(self.after)
+        try:
+            ids = tokenizer.encode(self.after)
+        except UserError as error:
+            raise UserError(f"objective.after must be a token of the vocabulary: {error}") from None
         if len(ids) != 1:
             raise UserError(
                 f"objective.after must be one token: '{self.after}' is {len(ids)}. Try objective.after="

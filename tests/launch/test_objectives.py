@@ -91,6 +91,8 @@ def test_what_is_wrong_is_said_before_the_data_is_read(folder: Path, overrides: 
 
 
 def test_a_token_that_is_none_is_said(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"objective\.after must be a token of the vocabulary: the word '='"):
+        experiment_of("objective=answers").definition  # noqa: B018
     with pytest.raises(UserError, match=r"objective\.after must be one token: 'the cat' is 2"):
         experiment_of("objective=answers", "objective.after='the cat'").definition  # noqa: B018
 
