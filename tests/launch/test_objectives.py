@@ -31,7 +31,8 @@ def train(name: str, *arguments: str) -> Path:
 
 
 def experiment_of(*overrides: str) -> Experiment:
-    return Experiment.of(typed(Config, plain(compose("train", [*TINY, *overrides]))), prepared().registry)
+    registry = prepared().registry
+    return Experiment.of(typed(Config, plain(compose("train", [*TINY, *overrides]))), registry)
 
 
 def test_what_counts_is_in_the_losses_and_metrics_and_a_resumed_run_is_the_same(folder: Path) -> None:
