@@ -81,6 +81,11 @@ def init_chosen(model: ModelConfig) -> Chosen:
     return model.init if isinstance(model.init, Chosen) else Chosen(name="normal")
 
 
+def reparametrization_chosen(model: ModelConfig) -> Chosen:
+    """`none` for a run from before there were others."""
+    return model.reparametrization if isinstance(model.reparametrization, Chosen) else Chosen(name="none")
+
+
 def check_init(definition: GPT) -> None:
     """Raises UserError for an init that is not for this model."""
     shapes = definition.shapes

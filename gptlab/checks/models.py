@@ -8,8 +8,8 @@ import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.engine import NamedArrays
-from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT, STANDARD, settle_sizes
+from gptlab.model.trains_others import TrainsOthers
 from gptlab.plugins.registry import COMPONENT_KINDS, Registry
 
 
@@ -25,7 +25,7 @@ def all_ops(registry: Registry) -> OpTable:
     return OpTable(others={name: registry.get("op", name) for name in registry.names("op")})
 
 
-def moved_weights(definition: GPT | Adapted) -> NamedArrays:
+def moved_weights(definition: GPT | TrainsOthers) -> NamedArrays:
     """Initial weights, each a little elsewhere: what starts at 0, as gates do, would hide what is behind it."""
     generator = np.random.default_rng(0)
     start = definition.initial_weights(0)

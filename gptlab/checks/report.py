@@ -81,7 +81,7 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
     from gptlab.engines.xla_settings import begin
 
     begin()
-    from gptlab.checks import judging, parts, rules, starts
+    from gptlab.checks import judging, making, parts, rules, starts
 
     findings = Findings(entry.kind, entry.name, [])
     with findings.trying("described") as fails:
@@ -99,6 +99,7 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
     tried: dict[str, Any] = {
         **{kind: partial(parts.check_a_component, registry, kind) for kind in COMPONENT_KINDS},
         "adapter": partial(parts.check_an_adapter, registry),
+        "reparametrization": partial(making.check_a_reparametrization, registry),
         "init": partial(starts.check_an_init, registry),
         "objective": partial(judging.check_an_objective, registry),
         "metric": judging.check_a_metric,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gptlab.command.line import CommandLine
 
 TAKEN = ("model", "ops", "tokenizer")  # what initFrom takes over
-OWN = "model.adapter."  # of which this is the run's own
+OWN = ("model.adapter.", "model.reparametrization.")  # of which these are the run's own
 GROUP_ROOTS = {group.partition("/")[0] for group in GROUPS.values()}
 
 

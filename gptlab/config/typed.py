@@ -73,6 +73,7 @@ class ModelConfig:
     position: Component = MISSING
     block: Component = MISSING
     adapter: Component = MISSING
+    reparametrization: Component = MISSING
     init: Component = MISSING
 
 

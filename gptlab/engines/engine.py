@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -60,8 +60,13 @@ class Definition(Protocol):
 class Adapts(Protocol):
     """What a Definition may have besides: weights to train at that are not those to use."""
 
+    @property
+    def used(self) -> Sequence[str]:
+        """The names of those to use, in the model's order."""
+        ...
+
     def merged(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The weights to use: those to train at, the adapters added to the matrices that they adapt.
+        """The weights to use, made of those to train at.
 
         Of merged weights the same ones, so that they can be evaluated like those to train at.
         """

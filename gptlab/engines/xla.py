@@ -209,7 +209,7 @@ class XlaSession:
             if isinstance(self.definition, Adapts):
                 named = state.weights if weights is None else weights
                 found = self._program(self._programs.merge_program, state.weights)(named)
-                weights = {name: found[name] for name in named if name in found}
+                weights = {name: found[name] for name in self.definition.used}
         return state if weights is None else State(weights, state.optimizer, state.step)
 
     def export(self, state: State) -> State:

@@ -15,6 +15,7 @@ MODEL = {
     "finalNorm": False,
     "tieEmbeddings": False,
     "adapter": {"name": "none"},
+    "reparametrization": {"name": "none"},
     "init": {"name": "normal"},
 }
 Shape = tuple[int, int]

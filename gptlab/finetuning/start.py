@@ -17,9 +17,9 @@ from gptlab.errors import UserError
 from gptlab.exchange.finding import find_run
 from gptlab.exchange.loading import known_plugins, restored, sense_of
 from gptlab.exchange.standard import standard_config
-from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
 from gptlab.model.objective import of_objective
+from gptlab.model.trains_others import TrainsOthers
 from gptlab.plugins.code import say_changed_plugins
 from gptlab.plugins.registry import COMPONENT_KINDS, GROUPS, Registry, build
 from gptlab.runs.checkpoint.arrays import check_shapes
@@ -27,6 +27,7 @@ from gptlab.runs.checkpoint.folder import Checkpoint
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.saved_run import SavedRun, Settings, with_vocabulary
 
+RUNS_OWN = ("adapter", "reparametrization")  # whatever weights it starts from
 NONE = object()  # in place of the value of a key that is not there
 
 
@@ -46,12 +47,12 @@ class Start:
     model: Architecture | None = None
     notes: tuple[str, ...] = ()
 
-    def weights(self, definition: GPT | Adapted, seed: int) -> dict[str, np.ndarray]:
+    def weights(self, definition: GPT | TrainsOthers, seed: int) -> dict[str, np.ndarray]:
         """The weights to train at, in the model's order; an adapter's own start as they always do.
 
         Raises UserError with both shapes, matrix by matrix, if the source's are not of this model.
         """
-        base = definition.base if isinstance(definition, Adapted) else definition
+        base = definition.base if isinstance(definition, TrainsOthers) else definition
         shapes = {name: shape for name, shape in base.shapes.items() if not of_objective(name)}
         assert self.source is not None
         found = self.source.weights
@@ -63,10 +64,9 @@ class Start:
                 "vocabulary: add tokenizer.path=CORPUS, the text that it was trained on."
             )
         check_shapes(found, shapes, Path(self.name))
-        adapter = definition.adapter_weights(seed) if isinstance(definition, Adapted) else {}
         # The source's own objective was another one, or is begun anew.
-        own = base.objective_weights(seed)
-        return {name: found[name] for name in shapes} | own | adapter
+        own = {name: found[name] for name in shapes} | base.objective_weights(seed)
+        return definition.started(own, seed) if isinstance(definition, TrainsOthers) else own
 
     def tags(self) -> dict[str, str]:
         """What the run came from, as MLflow keeps it."""
@@ -131,7 +131,10 @@ def starting_weights(
 
 
 def taken_model(own: ModelConfig, theirs: Mapping[str, Any], registry: Registry) -> ModelConfig:
-    """The source's `model`, with the run's own adapter; what it does not mention is the run's, or at its default."""
+    """The source's `model`, with the run's own adapter and reparametrization.
+
+    What it does not mention is the run's, or at its default.
+    """
     parts = {kind: filled(kind, theirs[kind], registry) for kind in COMPONENT_KINDS}
     # Of a run from before there were these.
     alike: dict[str, Any] = {
@@ -140,7 +143,8 @@ def taken_model(own: ModelConfig, theirs: Mapping[str, Any], registry: Registry)
         "softCap": None,
         "init": filled("init", {"name": "normal"}, registry),
     }
-    return typed(ModelConfig, {**vars(own), **alike, **theirs, **parts, "adapter": own.adapter})
+    kept = {kind: getattr(own, kind) for kind in RUNS_OWN}
+    return typed(ModelConfig, {**vars(own), **alike, **theirs, **parts, **kept})
 
 
 def filled(kind: str, chosen: dict[str, Any], registry: Registry) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from gptlab.autograd.value import Entry, Node, Value
 from gptlab.engines.engine import Definition, Optimizer
 from gptlab.engines.scalar import ScalarSession
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic
-from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
-from gptlab.model.scoped import ADAPTER, LOSS, scoped
+from gptlab.model.scoped import LOSS, scoped
+from gptlab.model.trains_others import TrainsOthers
 
 
 class Labels:
@@ -26,7 +26,7 @@ class Labels:
 
     def __init__(self) -> None:
         self._of: dict[Value, str] = {}
-        self._part = ADAPTER  # what is made outside of all parts
+        self._part = LOSS
 
     def __getitem__(self, value: Value) -> str:
         return self._of.get(value, LOSS)
@@ -34,6 +34,10 @@ class Labels:
     @property
     def values(self) -> list[Value]:
         return list(self._of)
+
+    def outside(self, part: str) -> None:
+        """What is made outside of all parts is of this one."""
+        self._part = part
 
     @contextmanager
     def scope(self, part: str) -> Iterator[None]:
@@ -87,8 +91,10 @@ class LabelledArithmetic(ScalarArithmetic):
 
 
 def labelled_session(
-    definition: GPT | Adapted, optimizer: Optimizer, ops: OpTable, fuse: bool, labels: Labels
+    definition: GPT | TrainsOthers, optimizer: Optimizer, ops: OpTable, fuse: bool, labels: Labels
 ) -> ScalarSession:
     """A session of the scalar engine that builds the same graph as any other, and labels it."""
+    if isinstance(definition, TrainsOthers):
+        labels.outside(definition.part)
     watched: Definition = scoped(definition, labels.scope)
     return ScalarSession(watched, optimizer, LabelledArithmetic(ops, fuse, labels))

@@ -12,6 +12,7 @@ from gptlab.autograd.picture import shown
 from gptlab.drawing.table import new_table
 from gptlab.graph.census import Census
 from gptlab.graph.number import Trace, Use
+from gptlab.model.scoped import MAKING
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,7 +94,7 @@ def merged(census: Census, layers: int) -> Census:
 
 def in_order(parts: Sequence[str]) -> list[str]:
     """As a forward pass comes to them; a layer's own sums after its components."""
-    first, last = ("adapter", "embeddings", "embeddingNorm"), ("finalNorm", "output", "loss")
+    first, last = (*MAKING, "embeddings", "embeddingNorm"), ("finalNorm", "output", "loss")
 
     def key(part: str) -> tuple[int, int, int, int]:
         if part in first:

@@ -15,8 +15,8 @@ from gptlab.engines.draws import key_of
 from gptlab.errors import UserError
 from gptlab.inspection.inspection import ids_of
 from gptlab.launch.experiment import Experiment
-from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
+from gptlab.model.trains_others import TrainsOthers
 from gptlab.plugins.registry import Registry
 
 MOST_PARAMETERS = 2_000_000  # each is a Python object, of some 100 bytes
@@ -28,7 +28,7 @@ class Step:
     run, by which the step draws what is dropped out.
     """
 
-    definition: GPT | Adapted
+    definition: GPT | TrainsOthers
     ops: OpTable
     fuse: bool
     weights: dict[str, np.ndarray]

@@ -12,7 +12,7 @@ from gptlab.engines.engine import State
 from gptlab.errors import UserError
 from gptlab.inspection.inspection import Inspection, inspect
 from gptlab.launch.experiment import Experiment
-from gptlab.model.adapted import Adapted
+from gptlab.model.trains_others import TrainsOthers
 from gptlab.training.generation import Sampling, generate
 
 
@@ -67,5 +67,5 @@ class EvaluatedModel:
     def inspect(self, text: str) -> Inspection:
         """Losses, attention, logit lens, gradients of a text. Raises UserError as the verb `inspect`."""
         parts, definition = self._experiment, self._experiment.definition
-        base = definition.base if isinstance(definition, Adapted) else definition
+        base = definition.base if isinstance(definition, TrainsOthers) else definition
         return inspect(base, parts.model.ops, self.weights, self.tokenizer, text, parts.data.start)

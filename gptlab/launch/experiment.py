@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gptlab import strict_json
-from gptlab.assembly.architecture import Architecture, engine_and_optimizer, init_chosen
+from gptlab.assembly.architecture import (
+    Architecture,
+    engine_and_optimizer,
+    init_chosen,
+    reparametrization_chosen,
+)
 from gptlab.assembly.data import Data, data_of
 from gptlab.assembly.layers import chosen_parts
 from gptlab.assembly.metrics import metrics_of
 from gptlab.assembly.optimizing import transformed
+from gptlab.autograd.ops import BUILTIN_OPS
 from gptlab.config.schema import check_values
 from gptlab.config.typed import Config
 from gptlab.data.batches import Epochs
@@ -28,6 +34,9 @@ from gptlab.model.counting import counts_something, digest_of_counts, with_objec
 from gptlab.model.gpt import GPT
 from gptlab.model.memory import check_batch_fits
 from gptlab.model.objective import for_tokens
+from gptlab.model.reparametrization import NoReparametrization
+from gptlab.model.reparametrized import check_rates, reparametrized
+from gptlab.model.trains_others import TrainsOthers
 from gptlab.optim.plateau import LookingBack
 from gptlab.plugins.registry import GROUPS, OWN, Registry, build
 from gptlab.runs import resuming
@@ -58,7 +67,10 @@ class Experiment:
         self.start = start
         given = None if start is None else start.model
         self.model = given or Architecture.of(config.model, config.ops, registry)
+        self._applied = self.model.applied  # ops, by names of their own
         self._adapter = build(registry, "adapter", config.model.adapter)
+        reparametrization = reparametrization_chosen(config.model)
+        self._reparametrization = build(registry, "reparametrization", reparametrization)
         self._objective = build(registry, "objective", config.objective)
         self.metrics = metrics_of(config.metrics, registry)
         self.frozen = frozen_names(config.train.freeze, self._adapted(self.model.definition))
@@ -66,6 +78,7 @@ class Experiment:
         components = [
             *chosen_parts(config.model),
             ("adapter", config.model.adapter),
+            ("reparametrization", reparametrization),
             ("objective", config.objective),
         ]
         self.engine, optimizer = engine_and_optimizer(config.engine, config.optimizer, components, registry)
@@ -101,8 +114,20 @@ class Experiment:
         start = beginning_of(config, registry, requested, checkpoint)
         return cls(config if start is None else start.config, registry, start)
 
-    def _adapted(self, definition: GPT) -> GPT | Adapted:
+    def _adapted(self, definition: GPT) -> GPT | TrainsOthers:
+        """Raises UserError for an adapter and a reparametrization at once, and for one of these that does not fit."""
         definition = replace(definition, objective=self._objective)
+        if not isinstance(self._reparametrization, NoReparametrization):
+            if self._adapter.weights(definition.shapes):
+                raise UserError(
+                    "an adapter leaves the model's own matrices as they are, and a reparametrization trains what they "
+                    f"are made of: got model/adapter={self.config.model.adapter.name} and model/reparametrization="
+                    f"{self.config.model.reparametrization.name}. Leave one of them out."
+                )
+            made, applied = reparametrized(definition, self._reparametrization, self.model.ops)
+            check_rates(made, definition.init)
+            self._applied = (*self.model.applied, *(op for op in applied if op not in BUILTIN_OPS))
+            return made
         return Adapted(definition, self._adapter) if self._adapter.weights(definition.shapes) else definition
 
     def _plan(self) -> Plan:
@@ -138,8 +163,8 @@ class Experiment:
         return data_of(self.config, self._dataset, self._tokenizer, self.registry)
 
     @cached_property
-    def definition(self) -> GPT | Adapted:
-        """What is trained: the model of the data's vocabulary, an adapter put on."""
+    def definition(self) -> GPT | TrainsOthers:
+        """What is trained: the model of the data's vocabulary, an adapter or a reparametrization put on."""
         tokenizer = self.data.tokenizer
         model = self.model.with_vocabulary(tokenizer.vocabSize).definition
         return with_objective(self._adapted(model), for_tokens(self._objective, tokenizer), self.model.ops)
@@ -253,9 +278,10 @@ class Experiment:
         Besides, `"plugin half": DIGEST` of each of those plugins. Listeners are none: they change nothing of a model.
         """
         config = self.config
-        selected = [("op", name) for name in (*config.ops.values(), *self.model.applied)]
+        selected = [("op", name) for name in (*config.ops.values(), *self._applied)]
         parts = [*chosen_parts(config.model), ("adapter", config.model.adapter)]
         parts += [("init", init_chosen(config.model))]
+        parts += [("reparametrization", reparametrization_chosen(config.model))]
         selected += [(kind, chosen.name) for kind, chosen in parts]
         selected += [
             (kind, getattr(config, group).name) for kind, group in GROUPS.items() if "/" not in group

@@ -18,8 +18,8 @@ from gptlab.launch import reports
 from gptlab.launch.evaluated_model import EvaluatedModel
 from gptlab.launch.experiment import Experiment
 from gptlab.launch.progress import Progress
-from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT
+from gptlab.model.trains_others import TrainsOthers
 from gptlab.plugins.listeners import Listeners
 from gptlab.runs.run import Run
 from gptlab.training.generation import generate
@@ -164,7 +164,7 @@ def watch_of(experiment: Experiment, run: Run, listeners: Listeners, in_sweep: b
         raise UserError(f"in inspect: {error}") from None
     at_end = settings.atEnd if settings.atEnd is not None else not in_sweep
     return Watch(
-        definition.base if isinstance(definition, Adapted) else definition,
+        definition.base if isinstance(definition, TrainsOthers) else definition,
         experiment.model.ops,
         experiment.session,
         data.tokenizer,

@@ -12,16 +12,16 @@ from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import causal_context
 from gptlab.errors import UserError
-from gptlab.model.adapted import Adapted
 from gptlab.model.component import Part
 from gptlab.model.gpt import GPT
 from gptlab.model.objective import OBJECTIVE, judged_by
+from gptlab.model.trains_others import TrainsOthers
 from gptlab.model.trial import ShapeArithmetic, positions_of, zeros
 
 
-def with_objective(definition: GPT | Adapted, objective: Any, ops: OpTable) -> GPT | Adapted:
+def with_objective(definition: GPT | TrainsOthers, objective: Any, ops: OpTable) -> GPT | TrainsOthers:
     """The model with the objective. Raises UserError, which names it, for one that does not work on shapes."""
-    if isinstance(definition, Adapted):
+    if isinstance(definition, TrainsOthers):
         base = with_objective(definition.base, objective, ops)
         return replace(definition, base=base)  # type: ignore[arg-type]
     definition = replace(definition, objective=objective)
@@ -50,12 +50,12 @@ def counts_of_tokens(definition: GPT, ops: OpTable, ids: np.ndarray) -> np.ndarr
 
 
 def counts_something(
-    definition: GPT | Adapted, ops: OpTable, tokens: np.ndarray, lengths: np.ndarray
+    definition: GPT | TrainsOthers, ops: OpTable, tokens: np.ndarray, lengths: np.ndarray
 ) -> bool:
     """Whether the objective counts any prediction of the documents (N, T+1), or there are none."""
     if definition.plain or not len(lengths):
         return True
-    base = definition.base if isinstance(definition, Adapted) else definition
+    base = definition.base if isinstance(definition, TrainsOthers) else definition
     found = (
         counts_of_tokens(base, ops, row[: length + 1])
         for row, length in zip(tokens, lengths.tolist(), strict=True)
@@ -63,9 +63,11 @@ def counts_something(
     return any(counts is None or counts.any() for counts in found)
 
 
-def digest_of_counts(definition: GPT | Adapted, ops: OpTable, tokens: np.ndarray, lengths: np.ndarray) -> str:
+def digest_of_counts(
+    definition: GPT | TrainsOthers, ops: OpTable, tokens: np.ndarray, lengths: np.ndarray
+) -> str:
     """Of the documents (N, T+1); "" where each prediction counts 1."""
-    base = definition.base if isinstance(definition, Adapted) else definition
+    base = definition.base if isinstance(definition, TrainsOthers) else definition
     digest, all_count = hashlib.sha256(), True
     for row, length in zip(tokens, lengths.tolist(), strict=True):
         counts = counts_of_tokens(base, ops, row[: length + 1])

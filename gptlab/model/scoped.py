@@ -10,12 +10,13 @@ from typing import Any
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context
 from gptlab.engines.judged import Judged
-from gptlab.model.adapted import Adapted
 from gptlab.model.component import Part, place_of
 from gptlab.model.gpt import GPT
+from gptlab.model.trains_others import TrainsOthers
 
 Scope = Callable[[str], AbstractContextManager[Any]]  # of a part's name
-EMBEDDINGS, OUTPUT, LOSS, ADAPTER = "embeddings", "output", "loss", "adapter"
+EMBEDDINGS, OUTPUT, LOSS = "embeddings", "output", "loss"
+MAKING = ("adapter", "reparametrization")  # what makes weights of those that are trained
 KINDS = ("attention", "mlp", "norm", "position", "block")
 
 
@@ -55,14 +56,14 @@ class ScopedGPT(GPT):
             return super().judged(weights, tokens, targets, context)
 
 
-def scoped(definition: GPT | Adapted, scope: Scope) -> ScopedGPT | Adapted:
+def scoped(definition: GPT | TrainsOthers, scope: Scope) -> ScopedGPT | TrainsOthers:
     """The same model; each part of it computes within a scope of its own.
 
     The parts are `embeddings`, `embeddingNorm`, `layers.0` (what a block does itself),
-    `layers.0.attention` and so on as weights are named, `output`, `loss`; in no scope is what puts an
-    adapter into the weights.
+    `layers.0.attention` and so on as weights are named, `output`, `loss`; in no scope is what makes
+    weights of those that are trained.
     """
-    if isinstance(definition, Adapted):
+    if isinstance(definition, TrainsOthers):
         base = scoped(definition.base, scope)
         return dataclasses.replace(definition, base=base)  # type: ignore[arg-type]
     parts = definition.with_parts(lambda kind, part: Scoped(part, scope) if kind in KINDS else part)

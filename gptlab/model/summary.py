@@ -10,13 +10,13 @@ import numpy as np
 
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.engine import Frozen
-from gptlab.model.adapted import Adapted
 from gptlab.model.gpt import GPT, LAYER_KINDS
 from gptlab.model.init import Normal
 from gptlab.model.matrix import Matrix
 from gptlab.model.model import with_changes
 from gptlab.model.objective import OBJECTIVE
-from gptlab.model.scoped import ADAPTER, LOSS, part_of_weight, scoped
+from gptlab.model.scoped import LOSS, MAKING, part_of_weight, scoped
+from gptlab.model.trains_others import TrainsOthers
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Summary:
 
 
 def summarize(
-    definition: GPT | Adapted,
+    definition: GPT | TrainsOthers,
     ops: OpTable,
     optimizer: Any,
     *,
@@ -107,7 +107,7 @@ def summarize(
     begin()
     from gptlab.engines.xla_costs import initial, model_costs, scope, update_costs
 
-    base = definition.base if isinstance(definition, Adapted) else definition
+    base = definition.base if isinstance(definition, TrainsOthers) else definition
     matrices = [replace(m, trainable=m.name not in frozen) for m in definition.matrices()]
     positions = definition.sizes.blockSize
     shapes = {matrix.name: matrix.shape for matrix in matrices}
@@ -117,8 +117,9 @@ def summarize(
     update, asked = update_costs(optimizer, trained, dtype)
     forward, training = costs.forward, costs.training
 
-    rest = ADAPTER if isinstance(definition, Adapted) else LOSS  # what is in no scope
-    names = in_order([*reversed(forward.parts), *(part_of_weight(name) for name in shapes), *training.parts])
+    rest = definition.part if isinstance(definition, TrainsOthers) else LOSS  # what is in no scope
+    found = [*reversed(forward.parts), *(part_of_weight(name) for name in shapes), *training.parts]
+    names = in_order([rest, *found])
     parts = []
     for name in names:
         own = {name, ""} if name == rest else {name}
@@ -162,13 +163,13 @@ def layers_of(definition: GPT) -> tuple[str, ...]:
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Each name once, layers together, the loss and an adapter last."""
+    """Each name once, layers together, the loss last, and before it what makes the weights."""
     found = [name for name in dict.fromkeys([*names, LOSS]) if name]
 
     def place(name: str) -> tuple[int, int]:
         first, _, rest = name.partition(".")
         number = int(rest.partition(".")[0]) if first == "layers" else 0
-        order = ("embeddings", "embeddingNorm", "layers", "finalNorm", "output", ADAPTER, OBJECTIVE, LOSS)
+        order = ("embeddings", "embeddingNorm", "layers", "finalNorm", "output", *MAKING, OBJECTIVE, LOSS)
         return (order.index(first) if first in order else 2, number)
 
     return sorted(found, key=place)

@@ -19,6 +19,7 @@ from gptlab.model.mlp import MLP, NoMLP, SwiGLU
 from gptlab.model.norm import LayerNorm, NoNorm, RMSNorm
 from gptlab.model.objective import Answers, NextToken
 from gptlab.model.position import Learned, NoPosition, Position, Rope
+from gptlab.model.reparametrization import NoReparametrization, Reparametrization, SharedLayers, WeightNorm
 from gptlab.optim.optimizers import SGD, Adam, AdamW
 from gptlab.optim.plateau import Plateau
 from gptlab.optim.schedules import Constant, Cosine, Linear, WarmupStableDecay
@@ -47,6 +48,11 @@ MLPS: dict[str, type[contracts.MLP]] = {"mlp": MLP, "swiglu": SwiGLU, "none": No
 POSITIONS: dict[str, type[Position]] = {"learned": Learned, "rope": Rope, "none": NoPosition}
 ATTENTIONS: dict[str, type[contracts.Attention]] = {"causal": CausalAttention, "none": NoAttention}
 BLOCKS: dict[str, type[contracts.Block]] = {"prenorm": PreNorm}
+REPARAMETRIZATIONS: dict[str, type[Reparametrization]] = {
+    "none": NoReparametrization,
+    "weightNorm": WeightNorm,
+    "sharedLayers": SharedLayers,
+}
 ADAPTERS: dict[str, type[Adapter]] = {"none": NoAdapter, "lora": LoRA}
 
 
@@ -60,6 +66,7 @@ def gptlab_register_components(register: Register) -> None:
         "attention": ATTENTIONS,
         "block": BLOCKS,
         "adapter": ADAPTERS,
+        "reparametrization": REPARAMETRIZATIONS,
     }
     for kind, components in kinds.items():
         for name, component in components.items():

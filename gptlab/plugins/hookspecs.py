@@ -20,7 +20,8 @@ def gptlab_register_ops(register: Callable[..., None]) -> None:
 
 @hookspec
 def gptlab_register_components(register: Callable[..., None]) -> None:
-    """Call `register(kind, name, cls)`: kind is activation, norm, mlp, attention, position, block or adapter."""
+    """Call `register(kind, name, cls)`: kind is activation, norm, mlp, attention, position, block, adapter or
+    reparametrization."""
 
 
 @hookspec

@@ -12,7 +12,7 @@ OWN = "gptlab"  # the owner of the built-in names
 COMPONENT_KINDS = ("activation", "norm", "mlp", "attention", "position", "block")
 # The config group in which a component of each kind is selected.
 GROUPS = {
-    **{kind: f"model/{kind}" for kind in (*COMPONENT_KINDS, "adapter", "init")},
+    **{kind: f"model/{kind}" for kind in (*COMPONENT_KINDS, "adapter", "reparametrization", "init")},
     **{
         kind: kind
         for kind in ("objective", "optimizer", "schedule", "sampler", "tokenizer", "engine", "tracking")

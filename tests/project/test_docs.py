@@ -58,6 +58,7 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         "activation noisyrelu",
         "norm depthscaled",
         "attention elman",
+        "reparametrization spread",
         "init uniform",
         "objective focal",
         "metric top",
