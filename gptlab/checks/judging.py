@@ -18,6 +18,7 @@ from gptlab.checks.parts import TRIALS, check_gradients, tried_on
 from gptlab.checks.sequences import check_repeatable
 from gptlab.checks.trials import Trial
 from gptlab.engines.context import Context, causal_context
+from gptlab.engines.measured import DOCUMENT, RATIO, kind_of
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, data_of
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_programs import shared_row
@@ -26,6 +27,7 @@ from gptlab.model.component import Part, has_exact_gradient
 from gptlab.model.counting import counts_of_tokens, with_objective
 from gptlab.model.gpt import GPT
 from gptlab.model.objective import OBJECTIVE, for_tokens, judged_by
+from gptlab.model.slicing import slices_of
 from gptlab.plugins.registry import Registry
 
 # Among them is what an objective looks for in a text.
@@ -183,9 +185,20 @@ def asked(definition: GPT, ops: OpTable, rows: Rows, engine: str) -> tuple[np.nd
         return said(definition, XlaArithmetic(ops, "float64"), rows)
 
 
-def check_a_metric(metric: Any, findings: Findings) -> None:
+def check_a_metric(registry: Registry, metric: Any, findings: Findings) -> None:
     generator = np.random.default_rng(0)
-    length, vocabSize = sum(LENGTHS), 11
+    length = sum(LENGTHS)
+    tokenizer = registry.get("tokenizer", "char")().build([LETTERS])
+    vocabSize = tokenizer.vocabSize
+    with findings.trying("says what it is") as fails:
+        metric = for_tokens(metric, tokenizer)
+        if hash(metric) != hash(for_tokens(metric, tokenizer)):
+            fails("two of the same fields must have one hash: compiled programs are known by it")
+        if (kind := kind_of(metric)) not in ("", DOCUMENT, RATIO):
+            fails(f'`of` must be "{DOCUMENT}" or "{RATIO}", or left out: got {kind!r}')
+        slices_of(type(metric).__name__, metric, getattr(metric, "slicedBy", ()))
+    if not findings.checks[-1].passed:
+        return
     logits = generator.standard_normal((length, vocabSize))
     tokens, targets = (generator.integers(0, vocabSize, length).astype(np.int32) for _ in range(2))
     targets[::2] = logits.argmax(-1)[::2]  # some are right
@@ -193,11 +206,16 @@ def check_a_metric(metric: Any, findings: Findings) -> None:
     arrays = logits, tokens, targets, counts
     with findings.trying("right and counts") as fails:
         right, its = measured(metric, np, *arrays)
-        if not (np.isfinite(right[its > 0]).all() and np.isfinite(its).all() and (its >= 0).all()):
+        looked_at = (its > 0) | (kind == RATIO)
+        if not (np.isfinite(right[looked_at]).all() and np.isfinite(its).all() and (its >= 0).all()):
             fails("right and counts must be finite numbers, and counts at least 0")
         if (its[counts == 0] > 0).any():
             fails(
                 "a position whose count is 0 must have a count of 0 in the metric: the objective leaves it out"
+            )
+        if kind == RATIO and right[counts == 0].any():
+            fails(
+                "a position whose count is 0 must add 0 to either sum of a ratio: the objective leaves it out"
             )
     if not findings.checks[-1].passed:
         return

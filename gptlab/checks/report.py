@@ -102,7 +102,7 @@ def check_entry(registry: Registry, entry: Entry) -> list[Check]:
         "reparametrization": partial(making.check_a_reparametrization, registry),
         "init": partial(starts.check_an_init, registry),
         "objective": partial(judging.check_an_objective, registry),
-        "metric": judging.check_a_metric,
+        "metric": partial(judging.check_a_metric, registry),
         "engine": partial(rules.check_an_engine, registry),
         "optimizer": rules.check_an_optimizer,
         "schedule": rules.check_a_schedule,

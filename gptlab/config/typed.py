@@ -161,7 +161,8 @@ class Config:
     initFrom: a run or a file of weights to start from; its model, ops and vocabulary are then the config's.
     resume: latest, an MLflow run id, or a run's folder: go on with that run, whose config is then the config.
     anyway: go on with a run or a sweep although a plugin of it has changed since.
-    metrics: what is evaluated besides val/loss, names or names with fields, {name: accuracy}.
+    metrics: what is evaluated besides val/loss, names or names with fields; {name: accuracy, by: length, train: true}
+    slices it by length, position or frequency, and evaluates it on training documents as well.
     register: the name in MLflow's model registry that the finished model goes under; registerAlias: its alias there.
     original: set by initFrom: the run that the weights come from, and its data.
     listener: the fields of those of the listeners that are registered, `{"early": {"patience": 5, ...}}`.

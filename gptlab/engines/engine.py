@@ -188,15 +188,6 @@ class Session(Protocol):
         """
         ...
 
-    def measure(
-        self, state: State, tokens: np.ndarray, lengths: np.ndarray, metrics: Measures = ()
-    ) -> Measured:
-        """The same by document, with what metrics make of the same forward pass.
-
-        An engine may leave it out: a run with metrics is refused then.
-        """
-        ...
-
     def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:
         """(T,) tokens of one document to (T, V) logits."""
         ...
@@ -232,6 +223,17 @@ class EvaluatesEach(Protocol):
 
     def document_nats(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """(N,) what `evaluate` sums: the cross-entropy of each document over its predictions."""
+        ...
+
+
+@runtime_checkable
+class MeasuresEach(Protocol):
+    """What a Session may have besides, and must have for metrics, and for objectives that count some tokens only."""
+
+    def measure(
+        self, state: State, tokens: np.ndarray, lengths: np.ndarray, metrics: Measures = ()
+    ) -> Measured:
+        """What `evaluate` sums by document, with what metrics make of the same forward pass."""
         ...
 
 

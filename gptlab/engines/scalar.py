@@ -288,7 +288,7 @@ class ScalarSession:
         self, state: State, tokens: np.ndarray, lengths: np.ndarray, metrics: Measures = ()
     ) -> Measured:
         weights = self.numbers(state)
-        found = Gathering(len(lengths), metrics)
+        found = Gathering(tokens, lengths, metrics)
         for at, (row, length) in enumerate(zip(tokens, lengths.tolist(), strict=True)):
             ids, targets = row[:length], row[1 : length + 1]
             if self.definition.plain:
@@ -300,7 +300,7 @@ class ScalarSession:
             of = np.full(length, at)
             found.losses(of, cross_entropies(logits, targets), counts)
             for name, metric in metrics:
-                found.metric(name, of, *metric(np, logits, ids, targets, counts))
+                found.metric(name, of, np.arange(length), *metric(np, logits, ids, targets, counts))
         return found.measured()
 
     def logits(self, state: State, tokens: np.ndarray) -> np.ndarray:

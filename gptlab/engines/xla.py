@@ -33,7 +33,7 @@ from gptlab.engines.engine import (
     with_fields,
 )
 from gptlab.engines.held_out_rows import Rows, shared_rows
-from gptlab.engines.measured import Gathering, Measured, Measures
+from gptlab.engines.measured import Gathering, Measured, Measures, unsliced
 from gptlab.engines.packing import PassShape, choose_shape, pack
 from gptlab.engines.xla_settings import begin, jax_precision
 from gptlab.errors import UserError
@@ -236,12 +236,12 @@ class XlaSession:
         device = self._best_device(state.weights, documents[0].size)
         weights = self._moved(state.weights, device)
         with self._computing(weights), self._devices.turn(device):
-            program = self._program(self._measuring.measure_program, weights, metrics)
+            program = self._program(self._measuring.measure_program, weights, unsliced(metrics))
             losses, counts, others = program(weights, *passes)
-            found = Gathering(len(lengths), metrics)
+            found = Gathering(tokens, lengths, metrics)
             found.losses(documents, losses, counts)
             for name, (right, its) in others.items():
-                found.metric(name, documents, right, its)
+                found.metric(name, documents, positions, right, its)
             return found.measured()
 
     def document_nats(self, state: State, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -19,14 +19,15 @@ from gptlab.assembly.architecture import (
 )
 from gptlab.assembly.data import Data, data_of
 from gptlab.assembly.layers import chosen_parts
-from gptlab.assembly.metrics import metrics_of
+from gptlab.assembly.metrics import Asked, measures, metrics_of
 from gptlab.assembly.optimizing import transformed
 from gptlab.autograd.ops import BUILTIN_OPS
 from gptlab.config.schema import check_values
 from gptlab.config.typed import Config
 from gptlab.data.batches import Epochs
 from gptlab.data.fixed_vocabulary import FixedVocabulary
-from gptlab.engines.engine import Session, State, trained
+from gptlab.engines.engine import MeasuresEach, Session, State, trained
+from gptlab.engines.measured import Measures
 from gptlab.errors import UserError
 from gptlab.finetuning.start import Start, beginning_of
 from gptlab.model.adapted import Adapted, frozen_names
@@ -233,7 +234,7 @@ class Experiment:
                 f"{min(TRIED, len(data.held_out))} documents that were held out. Look at its fields: "
                 "python -m gptlab --cfg job shows them."
             )
-        if self.metrics and not hasattr(self.session, "measure"):
+        if self.metrics and not isinstance(self.session, MeasuresEach):
             raise UserError(
                 f"metrics needs an engine that measures them, xla or scalar: got engine={self.config.engine.name}."
             )
@@ -247,11 +248,16 @@ class Experiment:
             data.held_out,
             observers,
             others=others,
-            metrics=self.metrics,
+            metrics=self._measures(self.metrics),
+            on_trained=self._measures([one for one in self.metrics if one.train]),
             smoothed=smoothed,
             stops=stops,
             evaluations=[] if evaluations is None else evaluations,
         )
+
+    def _measures(self, some: Sequence[Asked]) -> Measures:
+        tokenizer = self.data.tokenizer
+        return measures(some, tokenizer, lambda: self.data.train.counts(tokenizer.vocabSize))
 
     @cached_property
     def counted(self) -> str:

@@ -10,7 +10,7 @@ from gptlab.engines.engine import Session, State
 from gptlab.launch.experiment import Experiment
 from gptlab.plugins.registry import build
 from gptlab.statistics.sampling import Sampled, adjusted, sampled
-from gptlab.training.held_out import document_nats
+from gptlab.training.held_out import document_nats, measured
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def sampling_noise(experiment: Experiment, session: Session, state: State) -> Sa
     if len(np.unique(keys)) < 3:
         return None
     if not experiment.definition.plain:
-        found = session.measure(state, some.tokens, some.lengths)
+        found = measured(session, state, some)
         return SamplingNoise(sampled(found.nats, found.counted, keys), None)
     nats = document_nats(session, state, some)
     plain = sampled(nats, some.lengths, keys)

@@ -94,7 +94,12 @@ class Objective(Protocol):
 
 
 class Metric(Protocol):
-    """What is measured on held-out documents. With `of = "document"` a document is right where all that counts is."""
+    """What is measured on held-out documents. With `of = "document"` a document is right where all that counts is; with
+    `of = "ratio"` the metric is the sum of the first number over that of the second, neither weighed by the other.
+
+    With `slicedBy`, a name of slicing.py, it is told slice by slice only. It may have `for_tokens(tokenizer)`, the
+    metric to ask for once the vocabulary is known.
+    """
 
     def __call__(self, xp: Any, logits: Any, tokens: Any, targets: Any, counts: Any, /) -> tuple[Any, Any]:
         """How right each position is, (T,), and how much it counts, (T,): arrays, as are logits (T, V) and the rest."""

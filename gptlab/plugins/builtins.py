@@ -14,7 +14,7 @@ from gptlab.model.adapter import Adapter, LoRA, NoAdapter
 from gptlab.model.attention import CausalAttention, NoAttention
 from gptlab.model.block import PreNorm
 from gptlab.model.init import FanIn, MuP, Normal, Orthogonal, Scaled
-from gptlab.model.metric import Accuracy, ExactMatch
+from gptlab.model.metric import Accuracy, BitsPerByte, ExactMatch, LossByFrequency
 from gptlab.model.mlp import MLP, NoMLP, SwiGLU
 from gptlab.model.norm import LayerNorm, NoNorm, RMSNorm
 from gptlab.model.objective import Answers, NextToken
@@ -74,7 +74,12 @@ def gptlab_register_components(register: Register) -> None:
 
 
 OBJECTIVES: dict[str, type[contracts.Objective]] = {"nextToken": NextToken, "answers": Answers}
-METRICS: dict[str, type[contracts.Metric]] = {"accuracy": Accuracy, "exactMatch": ExactMatch}
+METRICS: dict[str, type] = {
+    "accuracy": Accuracy,
+    "exactMatch": ExactMatch,
+    "bitsPerByte": BitsPerByte,
+    "lossByFrequency": LossByFrequency,
+}
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
 
 

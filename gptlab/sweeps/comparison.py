@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gptlab.drawing.table import aligned
+from gptlab.sweeps.comparable import other_counts
 from gptlab.sweeps.compared import Compared
 from gptlab.sweeps.curves import COLOURED, curves_picture, line_of
 from gptlab.sweeps.record import JobRecord, state_of
@@ -55,7 +56,8 @@ def comparison(runs: Sequence[Compared]) -> str:
     same = len({key for run in runs for key in run.config} - set(keys))
     counted = f"{same:,} {'key of the config is' if same == 1 else 'keys of the config are'} the same."
     told = counted if keys else "The configs are the same."
-    return "\n".join([text, "", told, *failures([run.record for run in runs], where="")])
+    said = filter(None, [told, other_counts(keys)])
+    return "\n".join([text, "", *said, *failures([run.record for run in runs], where="")])
 
 
 def says_no_more(run: Compared, called: Mapping[str, str]) -> bool:

@@ -18,6 +18,7 @@ from gptlab.sweeps.by_parameters import (
     more_than_sizes,
     rates_of_each,
 )
+from gptlab.sweeps.comparable import other_counts, other_data
 from gptlab.sweeps.curves import COLOURED, curves_of_jobs
 from gptlab.sweeps.groups import Best, best_of, groups_over_seeds, verdict
 from gptlab.sweeps.record import BEST, JobRecord
@@ -35,8 +36,6 @@ from gptlab.sweeps.table import (
 from gptlab.sweeps.values import SEED, distinct, file_name, labels, spelled_alike, swept_values
 
 LOSSES, BY_PARAMETERS = "losses.png", "by-parameters.png"
-# Losses are in nats a token: of other tokens, or of other texts, they are other quantities.
-INCOMPARABLE = ("data", "tokenizer")
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def text_of(records: Sequence[JobRecord], swept: dict[str, list[str]], law: str,
         paragraphs.append(printed(records, list(swept), 10 if SEED in swept else SHOWN))
     if SEED in swept and (groups := groups_over_seeds(records, list(swept))):
         paragraphs.append("\n".join(filter(None, [printed_groups(groups), verdict(groups)])))
-    said = [repeated(records), law, incomparable(swept), *failures(records), best]
+    said = [repeated(records), law, other_data(swept), other_counts(swept), *failures(records), best]
     paragraphs.append("\n".join(filter(None, said)))
     return "\n\n".join(filter(None, paragraphs))
 
@@ -123,10 +122,3 @@ def repeated(records: Sequence[JobRecord]) -> str:
         return ""
     subject = "1 job repeats" if count == 1 else f"{count:,} jobs repeat"
     return f"{subject} the config and seed of another: equal runs count once, in means, spreads and n."
-
-
-def incomparable(swept: dict[str, list[str]]) -> str:
-    found = [key for key in swept if key.lstrip("+").partition(".")[0] in INCOMPARABLE]
-    if not found:
-        return ""
-    return f"Swept: {', '.join(found)}. Losses in nats a token compare only between the same data and tokens."

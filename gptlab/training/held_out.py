@@ -1,11 +1,23 @@
-"""The loss of each held-out document by itself, where their mean is not enough."""
+"""What each held-out document gives by itself, where the mean loss is not enough."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from gptlab.data.documents import Documents
-from gptlab.engines.engine import EvaluatesEach, Session, State
+from gptlab.engines.engine import EvaluatesEach, MeasuresEach, Session, State
+from gptlab.engines.measured import Measured, Measures
+from gptlab.errors import UserError
+
+
+def measured(session: Session, state: State, documents: Documents, metrics: Measures = ()) -> Measured:
+    """Raises UserError for an engine that does not measure."""
+    if not isinstance(session, MeasuresEach):
+        raise UserError(
+            "metrics, and an objective that counts some tokens, need an engine that measures: "
+            f"{type(session).__name__} does not. Try engine=xla."
+        )
+    return session.measure(state, documents.tokens, documents.lengths, metrics)
 
 
 def document_nats(session: Session, state: State, documents: Documents) -> np.ndarray:

@@ -18,6 +18,7 @@ from gptlab.engines.measured import Measures
 from gptlab.errors import TrainingStopped
 from gptlab.optim.plateau import Evaluated, LookingBack
 from gptlab.training.divergence import advice
+from gptlab.training.held_out import measured
 from gptlab.training.smoothing import SMOOTHED, SmoothedLoss
 
 QUICK = 0.25  # seconds; a chunk of steps that takes less may be longer, so that calls cost nothing
@@ -114,7 +115,8 @@ Rows = list[tuple[int, dict[str, float]]]  # the metrics of logged steps
 class Training:
     """A run of the loop. `state` is whole between any two chunks, also when `run` ends with an error.
 
-    observers: told in this order. metrics: what else is evaluated on the held-out documents.
+    observers: told in this order. metrics: what else is evaluated on the held-out documents. on_trained: and what on as
+    many training documents, the first of them.
     others: more held-out documents, by the name of the metric that their loss is.
     smoothed: the training loss of the steps that the state has behind it; like the state, it is whole between chunks.
     first: the metrics of step 1; none in what goes on with a run. evaluations: the rows of the plan's own so far.
@@ -133,6 +135,7 @@ class Training:
     _: KW_ONLY
     others: Mapping[str, Documents] = field(default_factory=dict)
     metrics: Measures = ()
+    on_trained: Measures = ()
     smoothed: SmoothedLoss = field(default_factory=SmoothedLoss)
     stops: Callable[[], bool] = lambda: False
     evaluations: Rows = field(default_factory=list)
@@ -298,9 +301,9 @@ class Training:
             if not len(some):
                 continue
             if name == "val/loss" and self.metrics:  # of one forward pass
-                measured = self.session.measure(state, some.tokens, some.lengths, self.metrics)
-                total, count = float(measured.nats.sum()), float(measured.counted.sum())
-                shares |= {f"val/{metric}": share for metric, share in measured.shares().items()}
+                found_of = measured(self.session, state, some, self.metrics)
+                total, count = float(found_of.nats.sum()), float(found_of.counted.sum())
+                shares |= {f"val/{metric}": share for metric, share in found_of.shares().items()}
             else:
                 total, count = self.session.evaluate(state, some.tokens, some.lengths)
             if count:  # an objective may count none of them
@@ -308,4 +311,7 @@ class Training:
         if "val/loss" in found:
             loss = found["val/loss"]
             found["val/perplexity"] = math.exp(loss) if loss < 700 else math.inf
+        if self.on_trained and (some := self.epochs.documents[: len(self.held_out)]):
+            found_of = measured(self.session, state, some, self.on_trained)
+            shares |= {f"train/{metric}": share for metric, share in found_of.shares().items()}
         return found | shares

@@ -6,8 +6,9 @@ import pytest
 from gptlab.checks import check_names
 from gptlab.checks.check import Findings
 from gptlab.checks.judging import check_a_metric, check_an_objective
-from gptlab.engines.measured import DOCUMENT
+from gptlab.engines.measured import DOCUMENT, RATIO
 from gptlab.model.objective import Answers, NextToken
+from gptlab.plugins.builtins import METRICS
 from gptlab.plugins.loading import load_plugins
 from tests.objectives import Counting, TwoHeads
 
@@ -145,11 +146,26 @@ def metric(function, **attributes):
 )
 def test_a_wrong_metric_is_found_out(function, what, said):
     findings = Findings("metric", "wrong", [])
-    check_a_metric(metric(function, of=DOCUMENT), findings)
+    check_a_metric(REGISTRY, metric(function, of=DOCUMENT), findings)
     assert said in {check.what: check.problem for check in findings.checks}[what]
 
 
+def test_a_wrong_ratio_is_found_out_and_what_a_metric_says_wrongly_of_itself():
+    findings = Findings("metric", "wrong", [])
+    check_a_metric(REGISTRY, metric(lambda xp, x, t, y, c: (x[:, 0], c), of=RATIO), findings)
+    assert "must add 0 to either sum of a ratio" in findings.checks[-1].problem
+    for attributes, said in (
+        ({"of": "word"}, '`of` must be "document" or "ratio", or left out: got \'word\''),
+        ({"slicedBy": "lenght"}, "Did you mean length?"),
+        (
+            {"slicedBy": "position", "of": DOCUMENT},
+            "must be sliced by what tells those apart: got by=position",
+        ),
+    ):
+        findings = Findings("metric", "wrong", [])
+        check_a_metric(REGISTRY, metric(lambda xp, x, t, y, c: (x[:, 0], c), **attributes), findings)
+        assert said in findings.checks[-1].problem
+
+
 def test_those_that_are_built_in_are_checked_by_their_names():
-    assert [
-        c for c in check_names(load_plugins(discover=False), ["accuracy", "exactMatch"]) if not c.passed
-    ] == []
+    assert [c for c in check_names(load_plugins(discover=False), list(METRICS)) if not c.passed] == []

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import gptlab
+from gptlab.ablation.comparable import bits_per_byte
 from gptlab.cli import main
 from gptlab.command.composing import compose, prepared
 from gptlab.config.schema import plain
@@ -74,9 +75,39 @@ def test_an_objectives_weights_are_those_of_its_training_alone(folder: Path) -> 
     }
 
 
+MEASURED = (
+    "metrics=[{name: accuracy, by: [length, position], train: true}, {name: exactMatch, by: length}, "
+    "bitsPerByte, lossByFrequency]"
+)
+
+
+def test_slices_bits_and_training_documents_are_logged_and_a_resumed_run_is_the_same(folder: Path) -> None:
+    whole = train("whole", MEASURED, "model.blockSize=16")
+    row, plain = logged(whole)[-1], logged(train("plain", "model.blockSize=16"))[-1]
+    assert {name: row[name] for name in plain} == plain, "what is measured changes nothing"
+    names = row.keys() - plain.keys()
+    assert {"train/accuracy", "train/accuracy/length/1-4", "train/accuracy/position/1-4"} <= names
+    assert all(name.startswith(("val/", "train/accuracy")) for name in names)
+    assert {"val/accuracy/position/1-4", "val/exactMatch/length/5-8", "val/bitsPerByte"} <= names
+    assert {"val/lossByFrequency/rare", "val/lossByFrequency/frequent"} <= names
+    assert "val/lossByFrequency" not in names
+    assert not any("/position/" in name for name in names if "exactMatch" in name)
+    data = experiment_of("model.blockSize=16").data
+    assert row["val/bitsPerByte"] == pytest.approx(row["val/loss"] * bits_per_byte(data), rel=1e-9)
+    copy = as_killed(whole, Path("killed"), 3)
+    assert main([f"resume={copy}"]) == 0
+    assert_same_end(copy, whole)
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
+        (
+            ["metrics=[{name: accuracy, by: lenght}]"],
+            "no by of metric accuracy is named 'lenght'. Did you mean length",
+        ),
+        (["metrics=[{name: exactMatch, by: position}]"], "exactMatch is of whole documents.*got by=position"),
+        (["metrics=[{name: accuracy, train: yes please}]"], "train of metric accuracy must be true or false"),
         (["metrics=[acuracy]"], "no metric is named 'acuracy'. Did you mean accuracy"),
         (["metrics=[accuracy,accuracy]"], "metrics must name each metric once: got accuracy twice"),
         (["metrics=[3]"], r"metrics\[0\] must be a name, or a name and fields: got 3"),

@@ -212,3 +212,13 @@ def test_runs_as_training_leaves_them(folder: Path, compare: Callable[..., Said]
     assert said.row("steps") == ["4", "4"]
     small, large = (int(cell.replace(",", "")) for cell in said.row("parameters"))
     assert 0 < small < large
+
+
+def test_objectives_that_may_count_other_tokens_are_named(folder: Path, compare: Callable[..., Said]) -> None:
+    answers = {"name": "answers", "zLoss": 0.0, "after": "="}
+    make_run(folder / "one", "one", objective=answers)
+    make_run(folder / "two", "two", objective={**answers, "after": "+"})
+    make_run(folder / "three", "three", objective={**answers, "zLoss": 1e-4})
+    said = "Not all have one objective: objective.after. Losses compare only where the same tokens count."
+    assert said in compare("one", "two").out.splitlines()
+    assert "Not all have one objective" not in compare("one", "three").out

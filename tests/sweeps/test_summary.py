@@ -146,6 +146,17 @@ def test_other_data_are_not_compared_without_a_word(tmp_path: Path) -> None:
     assert "compare only" not in summarize(tmp_path, rates_and_seeds()).text
 
 
+def test_objectives_are_not_compared_without_a_word(tmp_path: Path) -> None:
+    jobs = [record(i, {"objective.after": what}, 2.0) for i, what in enumerate(("the", "cat"))]
+    text = summarize(tmp_path, jobs).text
+    assert (
+        "Not all have one objective: objective.after. Losses compare only where the same tokens count."
+        in text
+    )
+    jobs = [record(i, {"objective.zLoss": what}, 2.0) for i, what in enumerate(("0", "1e-4"))]
+    assert "Not all have one objective" not in summarize(tmp_path, jobs).text
+
+
 def test_seeds_are_taken_together(tmp_path: Path) -> None:
     groups = groups_over_seeds(rates_and_seeds(), ["train.learningRate", "seed"])
     assert [(g.name, len(g.losses), g.jobs) for g in groups] == [
