@@ -56,7 +56,9 @@ def comparison(runs: Sequence[Compared]) -> str:
     same = len({key for run in runs for key in run.config} - set(keys))
     counted = f"{same:,} {'key of the config is' if same == 1 else 'keys of the config are'} the same."
     told = counted if keys else "The configs are the same."
-    said = filter(None, [told, other_counts(keys)])
+    # What a run does not tell is no other value: of a job that was refused only the overrides are known.
+    apart = [key for key in keys if len({run.config[key] for run in runs if key in run.config}) > 1]
+    said = filter(None, [told, other_counts(apart)])
     return "\n".join([text, "", *said, *failures([run.record for run in runs], where="")])
 
 

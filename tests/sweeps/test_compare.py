@@ -222,3 +222,7 @@ def test_objectives_that_may_count_other_tokens_are_named(folder: Path, compare:
     said = "Not all have one objective: objective.after. Losses compare only where the same tokens count."
     assert said in compare("one", "two").out.splitlines()
     assert "Not all have one objective" not in compare("one", "three").out
+    make_run(folder / "four", "four")
+    assert "Not all have one objective" not in compare("one", "four").out, (
+        "what is not told is no other value"
+    )
