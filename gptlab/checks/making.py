@@ -9,9 +9,9 @@ from gptlab.checks.models import all_ops, moved_weights, small_model
 from gptlab.checks.parts import TOKENS, TRIALS, check_gradients, tried_on
 from gptlab.checks.sequences import check_repeatable
 from gptlab.checks.trials import Trial
-from gptlab.engines.engine import State
-from gptlab.engines.scalar import ScalarSession
-from gptlab.engines.scalar_arithmetic import ScalarArithmetic
+from gptlab.engines.engine import Engine, State
+from gptlab.engines.scalar import ScalarEngine
+from gptlab.engines.xla import XlaEngine
 from gptlab.model.component import has_exact_gradient
 from gptlab.model.reparametrization import NoReparametrization
 from gptlab.model.reparametrized import reparametrized
@@ -34,7 +34,8 @@ def check_a_reparametrization(registry: Registry, reparametrization: Any, findin
         return
     trials: list[Trial] = [TRIALS[name](definition, ops) for name in engines]
     with findings.trying("made once, used as they are") as fails:
-        session = ScalarSession(definition, SGD(), ScalarArithmetic(ops))
+        engine: Engine = ScalarEngine() if trials[0].engine == "scalar" else XlaEngine("float64")
+        session = engine.session(definition, SGD(), ops)
         made = session.export(session.for_evaluation(session.init(weights, {}))).weights
         logits = trials[0].logits(weights, TOKENS[:-1])
         if problem := difference(session.logits(State(made, {}), TOKENS[:-1]), logits, 1e-12):

@@ -68,7 +68,7 @@ def reparametrized(
 ) -> tuple[Reparametrized, list[str]]:
     """The two put together and tried on shapes, and the names of the ops by which the weights are made.
 
-    Raises UserError, which names the reparametrization, for one that does not work, or makes nothing.
+    Raises UserError, which names the reparametrization, for one that does not work, or makes nothing; and as `begun`.
     """
     definition = Reparametrized(base, reparametrization)
     does_not_work = f"the reparametrization {type(reparametrization).__name__} does not work"
@@ -81,7 +81,11 @@ def reparametrized(
                 "Name what is trained in place of `query` `query.latent`, say."
             )
         named = {name: Tensor(zeros(weight.shape), arithmetic) for name, weight in declared.items()}
-        for name, made in definition.merged(named).items():
+        try:
+            merged = definition.merged(named)
+        except UserError as error:
+            raise UserError(f"{does_not_work}: {error}") from None
+        for name, made in merged.items():
             if made.shape != definition.shapes[name]:
                 raise UserError(
                     f"{does_not_work}: {name} must have shape {shown(definition.shapes[name])}, and is made with "

@@ -28,6 +28,10 @@ ARMS = {
     "tied": ["model.tieEmbeddings=true"],
     "layers": ["model.nLayer=3"],
     "adapter": ["model/adapter=lora"],
+    "reparametrization": [
+        "model/reparametrization=weightNorm",
+        "model.reparametrization.targets=[attention.query]",
+    ],
     "op": ["ops.mul=halfmul"],
     "optimizer": ["optimizer=muon", "train.learningRate=0.1"],
     "schedule": ["schedule=wsd", "train.numSteps=7"],

@@ -227,6 +227,17 @@ class Sideways(OfMatrices):
 
 
 @dataclass(frozen=True)
+class Misfit(OfMatrices):
+    """Multiplies what does not fit."""
+
+    def parts(self, matrix):
+        return {"whole": matrix}
+
+    def made(self, parts):
+        return parts["whole"] @ parts["whole"]
+
+
+@dataclass(frozen=True)
 class Wrong(OfMatrices):
     """A gradient of half of what it should be, since the other half comes as numbers."""
 
@@ -247,9 +258,10 @@ class Wrong(OfMatrices):
             "makes the weights that the model has",
             "must have shape (32x8), and is made with (8x32)",
         ),
+        (Misfit(), "makes the weights that the model has", "Misfit does not work: (32x8) @ (32x8)"),
         (Wrong(), "gradient, scalar engine", "central differences say"),
     ],
-    ids=["names", "shape", "gradient"],
+    ids=["names", "shape", "product", "gradient"],
 )
 def test_the_check_sees_what_is_wrong(part, what, problem):
     findings = Findings("reparametrization", "wrong", [])
