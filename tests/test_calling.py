@@ -131,7 +131,15 @@ def test_pip_is_that_of_this_python(python: Path) -> None:
 
 
 # Functions whose text somebody else prints by as_called: what is raised, or told to who asked.
-HANDED_ON = {"command_to_go_on", "_rest", "next_steps", "opened", "of_another_verb", "command"}
+HANDED_ON = {
+    "command_to_go_on",
+    "_rest",
+    "next_steps",
+    "opened",
+    "of_another_verb",
+    "command",
+    "help_of_brought",
+}
 
 
 def functions_that_name_a_command() -> list[tuple[Path, str, str]]:

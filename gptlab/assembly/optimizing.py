@@ -19,7 +19,7 @@ DECAY, RATES = "optimizer.decay", "train.rates"
 
 def optimizer_of(chosen: Chosen, registry: Registry) -> Any:
     """The optimizer itself, of the fields of its own. Raises UserError for a name or a field that there is not."""
-    cls = registry.get("optimizer", chosen.name)
+    cls = registry.entry("optimizer", chosen.name).value
     others = shared_names(cls)
     return build(registry, "optimizer", {key: value for key, value in chosen.items() if key not in others})
 

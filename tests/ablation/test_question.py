@@ -9,11 +9,11 @@ from gptlab.ablation.question import (
     Question,
     is_own,
     question_of,
-    seconds_in,
     settings_in,
     sizes_in,
 )
 from gptlab.command.composing import prepared
+from gptlab.config.duration import seconds_in
 from gptlab.config.schema import AblateConfig
 from gptlab.errors import UserError
 from gptlab.plugins.registry import Registry
@@ -161,10 +161,10 @@ def test_sizes_that_are_none_are_refused(text: str, said: str) -> None:
     [("90", 90), ("90s", 90), ("2m", 120), (" 0.5 h", 1800), ("1.5m", 90)],
 )
 def test_a_budget_is_a_time(text: str, seconds: float) -> None:
-    assert seconds_in(text) == seconds
+    assert seconds_in("budget", text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0", "0s", "-1s", "1.2.3s", "2 days", "m", "1e3", "."])
 def test_a_budget_that_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="budget must be a time"):
-        seconds_in(text)
+        seconds_in("budget", text)

@@ -57,11 +57,18 @@ PLACES = [*CHOICES, "optimizer=optax"]
 
 
 def texts_of(plugins: Plugins) -> list[str]:
-    """The texts of a training run's config with `PLACES`, those of components included."""
+    """The texts of a training run's config with `PLACES`, those of components included.
+
+    Not those of listeners, which are refused where no listener is named.
+    """
     chosen = ("", "text", "word", "xla", "mlflow", "optax")
     leaves = Schema(ROOTS["train"], lambda: plugins.registry).leaves()
     return [
-        leaf.key for leaf in leaves if bare(leaf.hint) is str and (not leaf.of or set(leaf.of) & set(chosen))
+        leaf.key
+        for leaf in leaves
+        if bare(leaf.hint) is str
+        and (not leaf.of or set(leaf.of) & set(chosen))
+        and not leaf.key.startswith("listener.")
     ]
 
 

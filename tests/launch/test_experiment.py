@@ -94,6 +94,7 @@ def test_a_config_becomes_the_dicts_that_it_was_made_of() -> None:
     config = typed(Config, settings)
     assert config.train.freeze == ["output"] and config.model.norm.name == "layernorm"
     del settings["sweep"], settings["anyway"]
+    assert settings.pop("listener") == {}  # of none of which a run's config tells
     kept = as_dict(config)
     assert kept == settings
     assert list(kept) == list(settings) and list(kept["model"]) == list(settings["model"])
