@@ -22,6 +22,11 @@ from gptlab.plugins.registry import Registry
 def check_a_reparametrization(registry: Registry, reparametrization: Any, findings: Findings) -> None:
     """In the small model: that its weights are made, by what gradients, and that those made are used as they are."""
     if type(reparametrization) is NoReparametrization:
+        with findings.trying("trains the model's own weights") as fails:
+            own = moved_weights(small_model(registry))
+            begun = reparametrization.begun(own)
+            if list(begun) != list(own) or any(begun[name] is not own[name] for name in own):
+                fails("what is trained are other arrays than the model's")
         return
     engines = tried_on(reparametrization)
     if not engines:

@@ -19,7 +19,7 @@ from gptlab.runs.checkpoint.folder import checkpoint_folders, read_checkpoint
 from tests.resuming import TINY, as_killed, assert_same_end, logged, result
 from tests.sweeping import at_step, command_in
 
-OPTIMIZERS = ["adam", "adamw", "sgd", "schedulefree", "lion", "muon", "optax", "sam", "samsgd"]
+OPTIMIZERS = ["adam", "adamw", "sgd", "schedulefree", "lion", "muon", "optax", "sam", "samsgd", "soap"]
 SOME = [
     "train.numSteps=11",
     "train.logEvery=2",
