@@ -19,11 +19,8 @@ def uphill(xp, params, grads, radius):
 
 
 @dataclass(frozen=True)
-class SAM(gptlab.AdamW):
-    """AdamW by the gradient at p + radius · g / |g|, the worst place near p to first order. A step costs two.
-
-    radius: how far away that is, over all weights together. beta1, beta2, epsAdam, weightDecay: AdamW's.
-    """
+class Uphill:
+    """An optimizer's step by the gradient at the worst place near p, to first order. It costs two gradients."""
 
     radius: float = 0.05
 
@@ -37,18 +34,16 @@ class SAM(gptlab.AdamW):
 
 
 @dataclass(frozen=True)
-class SAMSGD(gptlab.SGD):
+class SAM(Uphill, gptlab.AdamW):
+    """AdamW by the gradient at p + radius · g / |g|, the worst place near p to first order. A step costs two.
+
+    radius: how far away that is, over all weights together. beta1, beta2, epsAdam, weightDecay: AdamW's.
+    """
+
+
+@dataclass(frozen=True)
+class SAMSGD(Uphill, gptlab.SGD):
     """SGD by that gradient, as the authors train. radius: as above. momentum: SGD's."""
-
-    radius: float = 0.05
-
-    def __post_init__(self):
-        super().__post_init__()
-        gptlab.require("optimizer.radius", self.radius, at_least=0, example=0.05)
-
-    def update(self, xp, params, grads, state, step, learningRate, again):
-        _, grads = again(uphill(xp, params, grads, self.radius))
-        return super().update(xp, params, grads, state, step, learningRate)
 
 
 @gptlab.hookimpl

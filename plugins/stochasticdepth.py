@@ -11,29 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import gptlab
+from gptlab.model.block import PreNorm
 
 
 @dataclass(frozen=True)
-class StochasticDepth:
+class StochasticDepth(PreNorm):
     """A pre-norm block that a document skips at a rate that grows to `rate` in the last layer (Huang et al. 2016)."""
 
     rate: float = 0.1
 
     def __post_init__(self) -> None:
         gptlab.require("model.block.rate", self.rate, at_least=0, below=1, example=0.1)
-
-    def weights(self, model: Any) -> dict[str, Any]:
-        parts = {
-            "attentionNorm": model.norm,
-            "attention": model.attention,
-            "mlpNorm": model.norm,
-            "mlp": model.mlp,
-        }
-        return {
-            f"{part}.{name}": weight
-            for part, component in parts.items()
-            for name, weight in component.weights(model.sizes).items()
-        }
 
     def __call__(
         self, weights: gptlab.Part, x: gptlab.Tensor, model: Any, context: gptlab.Context

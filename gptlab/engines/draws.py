@@ -19,6 +19,7 @@ WHOLE = 0xFFFFFFFF  # stands for the position where a document draws one number 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
 Words = tuple[Any, Any]  # two arrays of uint32
+Drawing = tuple[Any, Any]  # of a training step: the run's key (2,), and the step, or what gives it
 
 
 def key_of(seed: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import Value, collector_paused
 from gptlab.engines.context import Context, Through, causal_context
-from gptlab.engines.draws import Draws, key_of, threefry
+from gptlab.engines.draws import Drawing, Draws, key_of, threefry
 from gptlab.engines.engine import (
     CROSS_ENTROPY,
     Adapts,
@@ -46,8 +46,6 @@ from gptlab.engines.scalar_objective import (
 )
 from gptlab.engines.updating import global_norm, updated
 from gptlab.errors import UserError
-
-Drawing = tuple[Any, int]  # the key of what is drawn (2,), and the step
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from gptlab.engines.engine import NamedArrays, Optimizer, OptState
 
@@ -49,6 +49,15 @@ def global_norm(xp: Any, arrays: NamedArrays) -> Any:
     return xp.sqrt(sum(xp.sum(a * a) for a in arrays.values()))
 
 
+class Given(NamedTuple):
+    """What an update is given, of which something around an optimizer may give it another."""
+
+    params: NamedArrays
+    grads: NamedArrays
+    learningRate: Any
+    again: Again
+
+
 @dataclass(frozen=True)
 class Around:
     """The base of what stands around an optimizer, and is one: its state and what it has evaluated are the inner one's.
@@ -58,8 +67,26 @@ class Around:
 
     inner: Optimizer
 
+    def changed(self, xp: Any, given: Given) -> Given:
+        """What the inner one is given instead."""
+        return given
+
     def init(self, params: NamedArrays) -> OptState:
         return self.inner.init(params)
+
+    def update(
+        self,
+        xp: Any,
+        params: NamedArrays,
+        grads: NamedArrays,
+        state: OptState,
+        step: Any,
+        learningRate: Any,
+        again: Again,
+        loss: Any,
+    ) -> tuple[NamedArrays, OptState]:
+        params, grads, learningRate, again = self.changed(xp, Given(params, grads, learningRate, again))
+        return updated(self.inner, xp, params, grads, state, step, learningRate, again=again, loss=loss)
 
     def evaluation_weights(self, xp: Any, params: NamedArrays, state: OptState) -> NamedArrays | None:
         """The inner one's; None if it has none."""

@@ -165,7 +165,7 @@ class XlaSession:
         with self._computing(state.weights), self._devices.turn(device):
             narrow = self._compiled.is_narrow(state.weights)
             program = self._program(make, state.weights, self.template, narrow=narrow)
-            hyper = self._arrays(self.hyper)
+            hyper, key = self._arrays(self.hyper), key_of(batches.seed)
             # Apart, so that no gradient is computed of what stays as it is.
             fixed = {name: array for name, array in state.weights.items() if name in self.frozen}
             for i, part in enumerate(parts_of(batches)):
@@ -181,7 +181,7 @@ class XlaSession:
                     np.int32(count),
                     slots and slots[i],
                     fixed,
-                    key_of(batches.seed),
+                    key,
                 )
                 # jax hands dicts back with sorted keys; the order of the names is that of `params`
                 state = State(

@@ -16,7 +16,7 @@ from jax import lax
 
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context, causal_context
-from gptlab.engines.draws import Draws
+from gptlab.engines.draws import Drawing, Draws
 from gptlab.engines.engine import (
     CROSS_ENTROPY,
     Adapts,
@@ -37,7 +37,6 @@ from gptlab.engines.xla_objective import document_sums, mean_true_loss, position
 from gptlab.engines.xla_past import kept_of_each, next_logits
 
 Weights = dict[str, jax.Array]
-Drawing = tuple[Any, Any]  # the key of what is drawn (2,), and the step
 
 # Of each kind that stay: one takes some MB, and a hundred of the 65,530 memory maps that Linux gives a process,
 # which a sweep over hundreds of shapes would use up, and die of it.

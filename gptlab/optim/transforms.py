@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gptlab.engines.engine import NamedArrays, Optimizer, OptState
-from gptlab.engines.updating import Again, Around, global_norm, updated
+from gptlab.engines.updating import Again, Around, Given, global_norm, updated
 
 AVERAGE = "train.average"  # the name of the state; no optimizer has one with a dot of its own
 
@@ -26,29 +26,16 @@ class Clipped(Around):
 
     clip: float
 
-    def update(
-        self,
-        xp: Any,
-        params: NamedArrays,
-        grads: NamedArrays,
-        state: OptState,
-        step: Any,
-        learningRate: Any,
-        again: Again,
-        loss: Any,
-    ) -> tuple[NamedArrays, OptState]:
+    def changed(self, xp: Any, given: Given) -> Given:
         def shorter(arrays: NamedArrays) -> NamedArrays:
             factor = self.clip / xp.maximum(global_norm(xp, arrays), self.clip)
             return {name: factor * array for name, array in arrays.items()}
 
         def again_shorter(elsewhere: NamedArrays) -> tuple[Any, NamedArrays]:
-            there, found = again(elsewhere)
+            there, found = given.again(elsewhere)
             return there, shorter(found)
 
-        given = shorter(grads)
-        return updated(
-            self.inner, xp, params, given, state, step, learningRate, again=again_shorter, loss=loss
-        )
+        return given._replace(grads=shorter(given.grads), again=again_shorter)
 
 
 @dataclass(frozen=True)
@@ -57,19 +44,8 @@ class Scaled(Around):
 
     rate: float
 
-    def update(
-        self,
-        xp: Any,
-        params: NamedArrays,
-        grads: NamedArrays,
-        state: OptState,
-        step: Any,
-        learningRate: Any,
-        again: Again,
-        loss: Any,
-    ) -> tuple[NamedArrays, OptState]:
-        scaled = learningRate * self.rate
-        return updated(self.inner, xp, params, grads, state, step, scaled, again=again, loss=loss)
+    def changed(self, xp: Any, given: Given) -> Given:
+        return given._replace(learningRate=given.learningRate * self.rate)
 
 
 @dataclass(frozen=True)
@@ -78,20 +54,9 @@ class Decayed(Around):
 
     decay: float
 
-    def update(
-        self,
-        xp: Any,
-        params: NamedArrays,
-        grads: NamedArrays,
-        state: OptState,
-        step: Any,
-        learningRate: Any,
-        again: Again,
-        loss: Any,
-    ) -> tuple[NamedArrays, OptState]:
-        keep = 1 - learningRate * self.decay
-        shrunk = {name: array * keep for name, array in params.items()}
-        return updated(self.inner, xp, shrunk, grads, state, step, learningRate, again=again, loss=loss)
+    def changed(self, xp: Any, given: Given) -> Given:
+        keep = 1 - given.learningRate * self.decay
+        return given._replace(params={name: array * keep for name, array in given.params.items()})
 
 
 @dataclass(frozen=True)
@@ -122,7 +87,7 @@ class Averaged(Around):
         loss: Any,
     ) -> tuple[NamedArrays, OptState]:
         own = without_average(state)
-        moved, own = updated(self.inner, xp, params, grads, own, step, learningRate, again=again, loss=loss)
+        moved, own = super().update(xp, params, grads, own, step, learningRate, again, loss)
         used = super().evaluation_weights(xp, moved, own) or moved
         share = (1 - self.average) / (1 - self.average**step)
         means = {name: (1 - share) * array + share * used[name] for name, array in state[AVERAGE].items()}
