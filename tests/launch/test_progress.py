@@ -6,6 +6,7 @@ import math
 import os
 import pty
 import select
+import signal
 import sys
 import termios
 import threading
@@ -220,7 +221,7 @@ def test_a_closed_panel_leaves_nothing_of_itself(monkeypatch, on_terminal, width
 
 
 ENTER = """
-import signal, sys
+import sys, time
 from gptlab.launch.progress import live, make_progress
 from tests.launch.screens import Still
 live.Live = Still
@@ -232,7 +233,8 @@ try:
     sys.stdin.readline()
     Still.newest.refresh()
     print("\\x1b[6h", end="", flush=True)
-    signal.pause()
+    while True:  # signal.pause would sleep on where the signal comes just before it
+        time.sleep(0.05)
 except KeyboardInterrupt:
     progress.close()
 """
@@ -256,6 +258,8 @@ def test_enter_and_ctrl_c_on_a_terminal_of_its_own_leave_nothing(width):
         assert Screen(width, shown).lines == []
         assert modes[3] & termios.ECHO
     finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
         os.close(master)
 
 
