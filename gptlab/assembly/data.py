@@ -4,57 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import numpy as np
 
+from gptlab.assembly.problems import problem_data
+from gptlab.assembly.run_data import Data, Original
 from gptlab.config.typed import Chosen, Config, origin_of
 from gptlab.data.beginning import first_token
 from gptlab.data.datasets import Dataset
 from gptlab.data.documents import Cuts, Documents
 from gptlab.data.facts import DatasetFacts
 from gptlab.data.fixed_vocabulary import FixedVocabulary
+from gptlab.data.problems import Problems
 from gptlab.data.splitting import Sides, among, split, split_by_seed
 from gptlab.data.tokenized import Tokenized, tokenize
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.data.watching import make_watch
 from gptlab.errors import UserError
 from gptlab.plugins.registry import Registry, build
-
-
-@dataclass(frozen=True)
-class Original:
-    """What the weights that a run starts from have seen before.
-
-    held_out: what was held out from them and still is; None, and a note why, if it cannot be had. sides: of
-    all documents that are known.
-    """
-
-    held_out: Documents | None = None
-    sides: Sides = field(default_factory=Sides)
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Data:
-    """A tokenizer and the documents that it encoded, a share of them held out.
-
-    split: 16 hex digits of which ones. keys: of those held out (N,), equal for equal documents. longest: predictions in
-    the longest of all, before blockSize cuts it; None for running text. start: the token that a text begins after.
-    notes: lines for a person.
-    """
-
-    tokenizer: Tokenizer
-    train: Documents
-    held_out: Documents
-    facts: DatasetFacts
-    split: str
-    keys: np.ndarray
-    longest: int | None
-    start: int
-    original: Original
-    notes: tuple[str, ...] = ()
 
 
 def data_of(config: Config, dataset: Dataset, tokenizer: Any, registry: Registry) -> Data:
@@ -73,6 +42,8 @@ def data_and_sides(
     """The data, and the sides of all documents that the weights trained on it will have seen."""
     fixed = isinstance(tokenizer, FixedVocabulary)
     original = original_of(config, tokenizer if fixed else None, registry)
+    if isinstance(dataset, Problems):
+        return problem_data(config, dataset, tokenizer, original)
     settings = tokenizer.settings() if fixed else config.tokenizer
     tokenized = tokenize(dataset.documents(), tokenizer, settings, make_watch(config.progress))
     blockSize = config.model.blockSize

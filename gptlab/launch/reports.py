@@ -17,6 +17,8 @@ def opening(run: Run, vocabSize: int) -> str:
     facts = run.dataset
     held_out = f", {facts.validation:,} held out" if facts.validation else ""
     documents = f"{facts.train:,} document{'' if facts.train == 1 else 's'}"
+    if not facts.train:
+        documents = "new problems at each step"
     return (
         f"{run.name}: {total:,} parameters ({parts}){of_them}\n"
         f"data: {facts.name}, {documents} to train on{held_out}, vocabulary {vocabSize:,}"
