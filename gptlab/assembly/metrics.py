@@ -75,6 +75,16 @@ def asked(name: str, settings: Mapping[str, Any], registry: Registry, labelled: 
     return Asked(name, metric, slices_of(name, metric, ways.get(BY, ()), labelled), train)
 
 
+def check_answers(some: Sequence[Asked], answers: bool, data: str) -> None:
+    """Raises UserError for a metric `ofAnswers` where each token counts alike."""
+    for one in some:
+        if getattr(one.metric, "ofAnswers", False) and not answers:
+            raise UserError(
+                f"{one.name} must be asked of data with answers, or with an objective that counts some tokens: of "
+                f"data={data} each token counts. Try {METRICS}=[accuracy], or objective=answers objective.after='='."
+            )
+
+
 def check_labels(some: Sequence[Asked], labels: Collection[str]) -> None:
     """Raises UserError for a metric that is to be sliced by a label which the data has not."""
     for one in some:

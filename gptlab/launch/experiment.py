@@ -19,7 +19,7 @@ from gptlab.assembly.architecture import (
 )
 from gptlab.assembly.data import data_of
 from gptlab.assembly.layers import chosen_parts
-from gptlab.assembly.metrics import Asked, check_labels, measures, metrics_of
+from gptlab.assembly.metrics import Asked, check_answers, check_labels, measures, metrics_of
 from gptlab.assembly.optimizing import transformed
 from gptlab.assembly.run_data import Data
 from gptlab.autograd.ops import BUILTIN_OPS
@@ -256,6 +256,7 @@ class Experiment:
             raise UserError(
                 f"metrics needs an engine that measures them, xla or scalar: got engine={self.config.engine.name}."
             )
+        check_answers(self.metrics, self.counted != "", self.config.data.name)
         held_out = None if self.start is None else data.original.held_out
         others = {} if held_out is None else {"val/originalLoss": held_out}
         return Training(

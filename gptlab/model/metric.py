@@ -34,6 +34,7 @@ class ExactMatch(Accuracy):
     """
 
     of = DOCUMENT
+    ofAnswers = True
 
 
 @dataclass(frozen=True)

@@ -37,5 +37,7 @@ def test_the_prompt_is_what_stands_before_the_last_answer():
 def test_a_wrong_answer_stands_beside_the_right_one():
     documents = documents_of(EXAMPLES, TOKENIZER, 16)
     found = answers(Says("b a"), None, TOKENIZER, 16, Sampling(n=5), documents)
-    assert found == ["a b = b a", "a = a b = b", "a b a = b a (not a)"], "an end that does not count is not waited for"
+    assert found == ["a b = b a", "a = a b = b", "a b a = b a (not a)"], (
+        "an end that does not count is not waited for"
+    )
     assert len(answers(Says("b a"), None, TOKENIZER, 16, Sampling(n=2), documents)) == 2
