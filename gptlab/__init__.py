@@ -81,9 +81,9 @@ _HOMES = {
     "require": "gptlab.errors",
     # writing a source of data
     "Dataset": "gptlab.data.datasets",
+    "Example": "gptlab.data.examples",
     "Problems": "gptlab.data.problems",
     "EndlessProblems": "gptlab.data.problems",
-    "Example": "gptlab.data.examples",
     "Tokenizer": "gptlab.data.tokenizers",
     "Vocabulary": "gptlab.data.tokenizers",
     # registering them, and listening to a run
