@@ -19,7 +19,7 @@ from gptlab.data.examples import Example
 from gptlab.data.facts import DatasetFacts
 from gptlab.data.problems import EndlessProblems, Problems
 from gptlab.data.splitting import NO_KEYS, Sides, Split, digest_of_rows, document_keys, split
-from gptlab.data.tokenizers import Tokenizer
+from gptlab.data.tokenizers import Tokenizer, Vocabulary, WordTokenizer
 from gptlab.errors import UserError
 
 BASELINE = "baseline/"  # before the name of a predictor, among the facts of the data
@@ -44,6 +44,10 @@ def problem_data(config: Config, dataset: Problems, factory: Any, original: Orig
         known = list(dataset.examples()), []
         texts = parts_of(chain(known[0], *sets.values()))
     tokenizer: Tokenizer = factory.build(list(texts))
+    if dataset.characters and isinstance(tokenizer, Vocabulary) and tokenizer.unit == WordTokenizer.unit:
+        raise UserError(
+            f"data={config.data.name} is written in characters: its words are whole problems. Type tokenizer=char."
+        )
     blockSize, countAll = config.model.blockSize, dataset.countAll
 
     def encoded(examples: Sequence[Example], width: int = 0) -> Documents:

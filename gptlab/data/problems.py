@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import ClassVar
 
 from gptlab.data.datasets import Dataset
 from gptlab.data.examples import Example
@@ -19,6 +20,10 @@ class Problems(Dataset):
     """
 
     countAll: bool = False
+
+    characters: ClassVar[bool] = (
+        False  # whether it is written in characters, and words of it would be whole problems
+    )
 
     def examples(self) -> Sequence[Example]:
         """All there are, in an order that is the same each time."""

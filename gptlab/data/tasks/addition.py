@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import ClassVar
 
 from gptlab.data.examples import Example
 from gptlab.data.problems import EndlessProblems
@@ -35,6 +36,8 @@ class Addition(EndlessProblems):
     reversed: bool = False
     aligned: bool = False
     longer: int | None = None
+
+    characters: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
