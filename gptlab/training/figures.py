@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gptlab.drawing.colors import INK, ORIGINAL, OTHERS, TRAIN, VALIDATION
-from gptlab.training.named_metrics import VAL, metrics_in, sets_in, slices_in, told, word_for
+from gptlab.training.named_metrics import VAL, further_sets, metrics_in, slices_in, told, word_for
 from gptlab.training.panel import Curve, Line, Panel
 from gptlab.training.references import Reference, references
 from gptlab.training.smoothing import LOSS, SMOOTHED, smoothed_points
@@ -70,15 +70,14 @@ def panels_of(
     curves: Mapping[str, Curve], bounds: Sequence[Reference], listeners: Collection[str] = ()
 ) -> list[Panel]:
     """The losses first."""
-    sets = sets_in(curves, listeners)
-    others = [name for name in sets if name != VAL]
-    colors = {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(others)} | {
-        VAL: VALIDATION,
-        "train": TRAIN,
-    }
-    panels = [losses(curves, {name: colors[name] for name in sets}, bounds)]
+    further = further_sets(curves, listeners)
+    colors = {VAL: VALIDATION} | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(further)}
+    panels = [
+        losses(curves, {name: color for name, color in colors.items() if f"{name}/loss" in curves}, bounds)
+    ]
+    colors["train"] = TRAIN
     for metric in metrics_in(curves):
-        of_sets = told(curves, metric, sets)
+        of_sets = told(curves, metric, further)
         lines = [Line(word_for(name), colors[name], curve) for name, curve in of_sets.items()]
         panels.append(Panel(metric, lines, *from_zero(lines)))
     for of, names in slices_in(curves).items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import TypeVar
 
+from gptlab.training.metric_rows import loss_text
+
 T = TypeVar("T")
 
 VAL, TRAIN = "val", "train"
@@ -32,17 +34,27 @@ def slices_in(names: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def sets_in(names: Collection[str], listeners: Collection[str] = ()) -> list[str]:
-    """The sets of held-out documents, of which there is a loss; `val` first. listeners: whose numbers are none."""
-    others = [name.removesuffix("/loss") for name in names if name.endswith("/loss") and name.count("/") == 1]
-    apart = [name for name in dict.fromkeys(others) if name not in (VAL, TRAIN, *listeners)]
-    return [*([VAL] if f"{VAL}/loss" in names else []), *apart]
+def further_sets(names: Iterable[str], listeners: Collection[str] = ()) -> list[str]:
+    """The sets of held-out documents besides `val`, of which there is a loss. listeners: whose numbers are none."""
+    split = [name.split("/") for name in names]
+    found = dict.fromkeys(s[0] for s in split if len(s) == 2 and s[1] == "loss")
+    return [name for name in found if name not in (VAL, TRAIN, *listeners)]
 
 
 def word_for(documents: str) -> str:
     return WORDS.get(documents, documents)
 
 
-def told(row: Mapping[str, T], metric: str, sets: Iterable[str]) -> dict[str, T]:
-    """`{"val": 0.98, "longer": 0.41, "train": 1.0}`: what the row has of the metric, set by set, training last."""
-    return {name: row[f"{name}/{metric}"] for name in (*sets, TRAIN) if f"{name}/{metric}" in row}
+def told(row: Mapping[str, T], metric: str, further: Iterable[str] = ()) -> dict[str, T]:
+    """`{"val": 0.98, "longer": 0.41, "train": 1.0}`: what the row has of the metric, by set of documents."""
+    return {name: row[f"{name}/{metric}"] for name in (VAL, *further, TRAIN) if f"{name}/{metric}" in row}
+
+
+def in_words(row: Mapping[str, float], listeners: Collection[str] = ()) -> list[str]:
+    """`accuracy 0.983 (longer 0.412, training 1.000)`, a text a metric, in the order in which they were asked for."""
+    further, texts = further_sets(row, listeners), []
+    for metric in metrics_in(row):
+        values = {name: loss_text(value) for name, value in told(row, metric, further).items()}
+        others = ", ".join(f"{word_for(name)} {text}" for name, text in values.items() if name != VAL)
+        texts.append(f"{metric} {values[VAL]}" + (f" ({others})" if others else ""))
+    return texts

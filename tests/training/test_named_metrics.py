@@ -1,6 +1,6 @@
 """Which numbers of a row are metrics, of which documents, in which order."""
 
-from gptlab.training.named_metrics import metrics_in, sets_in, slices_in, told
+from gptlab.training.named_metrics import further_sets, in_words, metrics_in, slices_in, told
 
 ROW = {
     "train/loss": 1.0,
@@ -32,15 +32,16 @@ def test_slices_are_no_metrics_and_have_what_they_are_slices_of():
 
 
 def test_sets_are_those_with_a_loss_but_for_a_listeners():
-    assert sets_in(ROW, ["probe", "norms"]) == ["val", "longer"]
-    assert sets_in(ROW) == ["val", "longer", "probe"]
-    assert sets_in({"train/loss": 1.0}) == []
+    assert further_sets(ROW, ["probe", "norms"]) == ["longer"]
+    assert further_sets(ROW) == ["longer", "probe"]
+    assert further_sets({"train/loss": 1.0, "val/loss": 1.0}) == []
 
 
-def test_a_metric_is_told_set_by_set_training_last():
-    assert list(told(ROW, "accuracy", sets_in(ROW)).items()) == [
+def test_a_metric_is_told_set_by_set():
+    assert list(told(ROW, "accuracy", ["longer"]).items()) == [
         ("val", 0.75),
         ("longer", 0.25),
         ("train", 1.0),
     ]
-    assert told(ROW, "exactMatch", ["val", "longer"]) == {"val": 0.5}
+    assert told(ROW, "exactMatch", ["longer"]) == {"val": 0.5}
+    assert in_words(ROW) == ["exactMatch 0.500", "accuracy 0.750 (longer 0.250, training 1.000)"]
