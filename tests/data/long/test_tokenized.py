@@ -72,6 +72,18 @@ def test_long_data_is_the_same_to_the_last_token(text, long, monkeypatch, unit, 
     assert len(expected) == cold.facts.documents
 
 
+@pytest.mark.parametrize("capital", ["a", "B"])
+def test_long_data_says_what_of_it_is_not_used_when_it_is_tokenized_and_when_its_tokens_are_found(
+    tmp_path, long, monkeypatch, capital
+):
+    path = tmp_path / "text.txt"
+    path.write_text("a b c d e f\na\n" * 5 + f"{capital} c\n")
+    cold, warm = (data(path, "model.blockSize=4").notes for _ in range(2))
+    monkeypatch.setattr(reading, "IN_MEMORY", 1 << 20)
+    assert cold == warm == data(path, "model.blockSize=4").notes
+    assert [note.partition(":")[0] for note in warm] == ["cut"] + ["lower-cased"] * (capital == "B")
+
+
 def test_several_files_are_texts_of_their_own(tmp_path, long, monkeypatch):
     folder = tmp_path / "folder"
     folder.mkdir()
