@@ -13,7 +13,7 @@ import numpy as np
 from gptlab.data.arrays import Array, runs
 from gptlab.data.orders import InOrder, Order
 from gptlab.data.reading import in_lists, pieces_of_texts
-from gptlab.data.tokenizers import Tokenizer, Vocabulary
+from gptlab.data.tokenizers import Tokenizer, in_batches
 
 AT_ONCE = 1 << 19  # tokens that are looked at in one piece
 TABLE = 1 << 24  # tokens up to which a table is quicker and costs little: 64 MiB
@@ -175,13 +175,14 @@ def encoded(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pieces of the stream, (M,) tokens and (N,) the positions in them where a text's BOS stands.
 
-    The BOS after the last text is the caller's to add. look: gets the texts, or parts of them, as they are gone through.
+    The BOS after the last text is the caller's to add. look: gets the texts, or parts of them, on the way.
     """
     bos = tokenizer.bos
-    if isinstance(tokenizer, Vocabulary) and type(tokenizer).encode is Vocabulary.encode:
-        for begin, some in pieces_of_texts(texts, tokenizer.unit):
+    batched = in_batches(tokenizer)
+    if batched is not None:
+        for begin, some in pieces_of_texts(texts, batched.parted):
             look(some)
-            ids, counts = tokenizer.encode_all(some)
+            ids, counts = batched.encode_all(some)
             yield laid_out(ids, counts, bos) if begin else (ids, np.zeros(0, dtype=np.int64))
         return
     for some in in_lists(texts):

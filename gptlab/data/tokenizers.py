@@ -47,6 +47,21 @@ class TypedTokenizer(Tokenizer, Protocol):
         ...
 
 
+@runtime_checkable
+class InBatches(Tokenizer, Protocol):
+    """A Tokenizer that takes many texts at once, and parts of running text.
+
+    parted: where a text may be cut, as `reading.last_token_boundary` knows it; None for between any two characters.
+    """
+
+    @property
+    def parted(self) -> str | None: ...
+
+    def encode_all(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """`encode` of many texts: their ids (M,) one after another, and how many each has (N,)."""
+        ...
+
+
 class Vocabulary:
     """A Tokenizer that knows a fixed list of pieces: words, or characters. lowercase: whether it lower-cases texts."""
 
@@ -63,6 +78,10 @@ class Vocabulary:
     @property
     def bos(self) -> int:
         return len(self.pieces)
+
+    @property
+    def parted(self) -> str:
+        return self.unit
 
     def encode(self, text: str) -> list[int]:
         pieces = split(text, self.unit, self.lowercase)
@@ -128,6 +147,13 @@ class Vocabulary:
             f"the {self.unit} '{piece}' is not in the vocabulary of {len(self.pieces)} {self.unit}s.{guess} "
             f"Use {self.unit}s that the model has seen in training."
         )
+
+
+def in_batches(tokenizer: Tokenizer) -> InBatches | None:
+    """The tokenizer if it takes texts so; a Vocabulary with an `encode` of its own does not."""
+    if isinstance(tokenizer, Vocabulary) and type(tokenizer).encode is not Vocabulary.encode:
+        return None
+    return tokenizer if isinstance(tokenizer, InBatches) else None
 
 
 def cased(text: str, lowercase: bool) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from gptlab.autograd.ops import BUILTIN_OPS
+from gptlab.data.byte_tokenizers import BytePairTokenizer, ByteTokenizer
 from gptlab.data.datasets import Names, Questions, Sentences, Text
+from gptlab.data.python_manual import PythonManual
 from gptlab.data.tokenizers import CharTokenizer, WordTokenizer
 from gptlab.engines.engine import Engine, Optimizer
 from gptlab.engines.scalar import ScalarEngine
@@ -125,12 +127,15 @@ def gptlab_register_datasets(register: Register) -> None:
     register("questions", Questions)
     register("names", Names)
     register("text", Text)
+    register("python", PythonManual)
 
 
 @hookimpl
 def gptlab_register_tokenizers(register: Register) -> None:
     register("word", WordTokenizer)
     register("char", CharTokenizer)
+    register("byte", ByteTokenizer)
+    register("bpe", BytePairTokenizer)
 
 
 ENGINES: dict[str, type[Engine]] = {"xla": XlaEngine, "scalar": ScalarEngine}
