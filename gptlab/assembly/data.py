@@ -21,6 +21,7 @@ from gptlab.data.problems import Problems
 from gptlab.data.splitting import Sides, among, split, split_by_seed
 from gptlab.data.tokenized import Tokenized, tokenize
 from gptlab.data.tokenizers import Tokenizer
+from gptlab.data.unused import case_note, cutting_note
 from gptlab.data.watching import make_watch
 from gptlab.errors import UserError
 from gptlab.plugins.registry import Registry, build
@@ -63,7 +64,9 @@ def data_and_sides(
         known = f"{parts.kept:,} documents are known to {config.original.run}"
         notes.append(f"{known}: each stays trained on, or held out, as it was there")
     if parts.lack:
-        notes.append(f"no validation: nothing of the data can be held out, since {parts.lack}")
+        more = short_text(tokenized, blockSize) if dataset.window and len(documents) == 1 else ""
+        notes.append(f"no validation: nothing of the data can be held out, since {parts.lack}{more}")
+    notes += unused_notes(config, dataset, tokenized, tokenizer.origin if fixed else "")
     facts = {"unigramEntropy": tokenized.unigram_entropy(blockSize, dataset.window)}
     entropy = dataset.entropy_per_word()
     # The source's own entropy is a bound only for its own words, in documents that are whole.
@@ -92,6 +95,22 @@ def data_and_sides(
         tuple(notes),
     )
     return data, parts.sides
+
+
+def unused_notes(config: Config, dataset: Dataset, tokenized: Tokenized, origin: str) -> list[str]:
+    """What of the data the model never sees. origin: the run that the vocabulary is of, "" for the data's own."""
+    cut = (
+        ""
+        if dataset.window
+        else cutting_note(tokenized.stream, config.model.blockSize, has_unit="unit" in config.data)
+    )
+    return [note for note in (cut, case_note(origin) if tokenized.lowered else "") if note]
+
+
+def short_text(tokenized: Tokenized, blockSize: int) -> str:
+    """What to type where running text is one window."""
+    tokens = len(tokenized.stream.tokens) - 1
+    return f" of model.blockSize={blockSize} tokens. For two of them: model.blockSize={max(1, (tokens + 1) // 2)}"
 
 
 def keys_of(config: Config, dataset: Dataset, tokenized: Tokenized, registry: Registry) -> np.ndarray:

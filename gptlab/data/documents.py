@@ -5,7 +5,7 @@ Legend: N documents, T positions, W = T + 1 their width, M tokens of a stream.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,7 +14,7 @@ import numpy as np
 from gptlab.data.arrays import Array, runs
 from gptlab.data.orders import InOrder, Order
 from gptlab.data.reading import in_lists, pieces_of_texts
-from gptlab.data.tokenizers import Tokenizer, Vocabulary
+from gptlab.data.tokenizers import Tokenizer, in_batches
 from gptlab.engines.labels import Label
 from gptlab.engines.marks import marked
 
@@ -194,18 +194,23 @@ def as_index(rows: slice | Order) -> slice | np.ndarray:
     return rows if isinstance(rows, slice) else np.asarray(rows)
 
 
-def encoded(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def encoded(
+    texts: Iterable[str], tokenizer: Tokenizer, look: Callable[[list[str]], None] = lambda some: None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pieces of the stream, (M,) tokens and (N,) the positions in them where a text's BOS stands.
 
-    The BOS after the last text is the caller's to add.
+    The BOS after the last text is the caller's to add. look: gets the texts, or parts of them, on the way.
     """
     bos = tokenizer.bos
-    if isinstance(tokenizer, Vocabulary) and type(tokenizer).encode is Vocabulary.encode:
-        for begin, some in pieces_of_texts(texts, tokenizer.unit):
-            ids, counts = tokenizer.encode_all(some)
+    batched = in_batches(tokenizer)
+    if batched is not None:
+        for begin, some in pieces_of_texts(texts, batched.parted):
+            look(some)
+            ids, counts = batched.encode_all(some)
             yield laid_out(ids, counts, bos) if begin else (ids, np.zeros(0, dtype=np.int64))
         return
     for some in in_lists(texts):
+        look(some)
         rows = [np.asarray(tokenizer.encode(text), dtype=np.int32) for text in some]
         yield laid_out(np.concatenate(rows), np.array([len(row) for row in rows]), bos)
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from gptlab.autograd.ops import BUILTIN_OPS
+from gptlab.data.byte_tokenizers import BytePairTokenizer, ByteTokenizer
 from gptlab.data.datasets import Dataset, Names, Questions, Sentences, Text
+from gptlab.data.python_manual import PythonManual
 from gptlab.data.tasks.addition import Addition
 from gptlab.data.tasks.copying import Copy
 from gptlab.data.tasks.dyck import Dyck
@@ -149,12 +151,15 @@ def gptlab_register_datasets(register: Register) -> None:
     register("text", Text)
     for name, task in TASKS.items():
         register(name, task)
+    register("python", PythonManual)
 
 
 @hookimpl
 def gptlab_register_tokenizers(register: Register) -> None:
     register("word", WordTokenizer)
     register("char", CharTokenizer)
+    register("byte", ByteTokenizer)
+    register("bpe", BytePairTokenizer)
 
 
 ENGINES: dict[str, type[Engine]] = {"xla": XlaEngine, "scalar": ScalarEngine}

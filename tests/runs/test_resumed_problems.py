@@ -7,8 +7,21 @@ import pytest
 from gptlab.cli import main
 from tests.resuming import as_killed, assert_same_end, logged
 
-SMALL = ["model.nEmbd=4", "model.nHead=2", "model.blockSize=13", "samples.n=2", "tracking=none", "progress=none"]
-SOME = ["train.numSteps=8", "train.logEvery=2", "train.evalEvery=4", "checkpoint.every=2", "checkpoint.keep=9"]
+SMALL = [
+    "model.nEmbd=4",
+    "model.nHead=2",
+    "model.blockSize=13",
+    "samples.n=2",
+    "tracking=none",
+    "progress=none",
+]
+SOME = [
+    "train.numSteps=8",
+    "train.logEvery=2",
+    "train.evalEvery=4",
+    "checkpoint.every=2",
+    "checkpoint.keep=9",
+]
 CHARACTERS = ["data=addition", "tokenizer=char", "data.digits=2", "data.longer=3", "data.numHeldOut=20"]
 DATA = {
     "endless": [*CHARACTERS, "train.batchSize=7", "metrics=[{name: accuracy, by: carries}, exactMatch]"],
@@ -29,4 +42,9 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(folder: Path, data: l
     names = {"val/loss", "longer/loss"} if "data=addition" in data else {"val/loss"}
     assert names <= row.keys()
     if "metrics" in data[-1]:
-        assert {"val/accuracy", "longer/accuracy", "val/accuracy/carries/0", "longer/exactMatch"} <= row.keys()
+        assert {
+            "val/accuracy",
+            "longer/accuracy",
+            "val/accuracy/carries/0",
+            "longer/exactMatch",
+        } <= row.keys()
