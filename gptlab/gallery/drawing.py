@@ -10,9 +10,8 @@ import numpy as np
 
 from gptlab.ablation.report.bands import band
 from gptlab.drawing.colors import FAINT, INK
-from gptlab.gallery.measures import HIGHER, PARAMETERS
+from gptlab.gallery.measures import PARAMETERS
 from gptlab.gallery.panels import BARS, CURVES, GRID, SIZES, Panel
-from gptlab.gallery.quantities import best_place
 from gptlab.gallery.result import Result
 from gptlab.sweeps.by_parameters import mark_sizes, without_floor
 from gptlab.sweeps.style import drawing, few_log_marks, mark_values, new_figure, plain, shades, style
@@ -102,7 +101,7 @@ def chosen_place(result: Result, arm: str) -> int:
     if result.measured.grid is None:
         return 0
     measure = result.entry.claims[0].operands[0].measure
-    return best_place(result.measured.of(arm, measure.name), measure.better == HIGHER)
+    return result.measured.best_place(arm, measure)
 
 
 def draw_grid(axes: Any, panel: Panel, result: Result, colors: dict[str, Any]) -> None:
@@ -118,7 +117,7 @@ def draw_grid(axes: Any, panel: Panel, result: Result, colors: dict[str, Any]) -
         means = table.mean(1)
         axes.plot(grid, means, "o-", color=color, linewidth=1.7, markersize=4, label=plain(arm))
         if np.isfinite(means).any():
-            best = best_place(table, measure.better == HIGHER)
+            best = result.measured.best_place(arm, measure)
             axes.plot(
                 grid[best],
                 means[best],
@@ -138,7 +137,7 @@ def draw_sizes(axes: Any, panel: Panel, result: Result, colors: dict[str, Any]) 
     points = []
     for arm, color in colors.items():
         table = result.measured.of(arm, measure.name)
-        losses = table[best_place(table, measure.better == HIGHER)] - panel.floor
+        losses = table[result.measured.best_place(arm, measure)] - panel.floor
         size = float(result.measured.of(arm, PARAMETERS)[0, 0])
         axes.plot([size] * len(losses), losses, "o", color=color, alpha=0.35, markersize=4)
         axes.plot(size, losses.mean(), "o", color=color, markersize=7, label=plain(arm))

@@ -13,7 +13,7 @@ from typing import Any
 from gptlab.calling import quoted
 from gptlab.command.line import parsed
 from gptlab.command.yaml_reading import composed, constructed
-from gptlab.errors import UserError, require
+from gptlab.errors import UserError, require, unknown_name
 from gptlab.gallery.claims import Claim, claim_of
 from gptlab.gallery.measures import Measure, measure_of
 from gptlab.gallery.panels import CURVES, Panel, panel_of
@@ -26,10 +26,14 @@ MOST_SEEDS = 100
 
 @dataclass(frozen=True)
 class Grid:
-    """Values of one key that each arm is trained at: `train.learningRate: [0.003, 0.01, 0.03]`."""
+    """Values of one key that each arm is trained at: `train.learningRate: [0.003, 0.01, 0.03]`.
+
+    by: the measure by which the best one of an arm is chosen; empty for the measure that is asked for itself.
+    """
 
     key: str
     values: tuple[float, ...]
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,6 @@ def entry_of(name: str, content: Any) -> Entry:
     if not isinstance(given["seeds"], int):
         raise UserError(f"seeds must be a whole number: got {given['seeds']}.")
     require("seeds", given["seeds"], at_least=1, at_most=MOST_SEEDS, example=5)
-    grid = None if given.get("grid") is None else grid_of(given["grid"])
     arms = {
         text_of(arm, "the name of an arm"): overrides_of(words, f"arms.{arm}")
         for arm, words in mapping(given["arms"], "arms").items()
@@ -97,6 +100,7 @@ def entry_of(name: str, content: Any) -> Entry:
     measures: dict[str, Measure] = {}
     for one, spec in mapping(given["measures"], "measures").items():
         measures[one] = measure_of(one, mapping(spec, f"measures.{one}"), measures)
+    grid = None if given.get("grid") is None else grid_of(given["grid"], measures)
     claims = tuple(
         claim_of(mapping(spec, "a claim"), arms, measures, None if grid is None else grid.values)
         for spec in sequence(given["claims"], "claims")
@@ -124,8 +128,11 @@ def entry_of(name: str, content: Any) -> Entry:
     )
 
 
-def grid_of(content: Any) -> Grid:
-    given = mapping(content, "grid")
+def grid_of(content: Any, measures: Mapping[str, Measure]) -> Grid:
+    given = dict(mapping(content, "grid"))
+    by = given.pop("by", "")
+    if by and by not in measures:
+        raise unknown_name("measure", str(by), measures)
     if len(given) != 1:
         raise UserError(f"a grid is of one key: got {', '.join(given) or 'none'}.")
     ((key, values),) = given.items()
@@ -134,7 +141,7 @@ def grid_of(content: Any) -> Grid:
         require(f"grid.{key}", value, above=0, example="[0.003, 0.01, 0.03]")
     if len(set(numbers)) < 2 or sorted(numbers) != list(numbers):
         raise UserError(f"grid.{key} must have two values or more, in order: got {numbers}.")
-    return Grid(key, tuple(numbers))
+    return Grid(key, tuple(numbers), by)
 
 
 def overrides_of(content: Any, where: str) -> tuple[str, ...]:

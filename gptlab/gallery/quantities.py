@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gptlab.gallery.claims import BEST, BEST_VALUE, SENSITIVITY, SPAN, Claim, Operand
-from gptlab.gallery.measures import HIGHER, PARAMETERS, quotient
+from gptlab.gallery.measures import HIGHER, PARAMETERS, Measure, quotient
 from gptlab.statistics.paired import paired
 from gptlab.sweeps.by_parameters import without_floor
 
@@ -21,14 +21,25 @@ HOLDS, FAILS, OPEN, MISSING = "holds", "fails", "open", "missing"
 
 @dataclass(frozen=True)
 class Measured:
-    """numbers: by arm, then by value of the grid, then by seed, the measures: `numbers["relu"][0][2]["loss"]`."""
+    """numbers: by arm, then by value of the grid, then by seed, the measures: `numbers["relu"][0][2]["loss"]`.
+
+    by: the measure by which the best value of the grid is chosen; None for the one that is asked for.
+    """
 
     numbers: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]
     grid: tuple[float, ...] | None
+    by: Measure | None = None
 
     def of(self, arm: str, measure: str) -> np.ndarray:
         """(G, S)"""
         return np.array([[seed[measure] for seed in seeds] for seeds in self.numbers[arm]], dtype=float)
+
+    def best_place(self, arm: str, measure: Measure) -> int:
+        """The place in the grid whose mean over seeds is best; one with a run that broke down never is, if another
+        is."""
+        chosen = self.by or measure
+        means = self.of(arm, chosen.name).mean(1) * (-1 if chosen.better == HIGHER else 1)
+        return int(np.argmin(np.where(np.isnan(means), math.inf, means)))
 
 
 @dataclass(frozen=True)
@@ -101,7 +112,7 @@ def operand_values(operand: Operand, claim: Claim, measured: Measured) -> np.nda
     if operand.at is not None:
         return table[operand.at]
     if claim.across == BEST:
-        return table[best_place(table, operand.measure.better == HIGHER)]
+        return table[measured.best_place(operand.arm, operand.measure)]
     losses = -table if operand.measure.better == HIGHER else table
     grid = np.log10(np.array(measured.grid))
     each = {
@@ -110,12 +121,6 @@ def operand_values(operand: Operand, claim: Claim, measured: Measured) -> np.nda
         SPAN: lambda one: span(grid, one, claim.number),
     }[claim.across]
     return np.array([each(column) for column in losses.T])
-
-
-def best_place(table: np.ndarray, higher: bool) -> int:
-    """The place in the grid whose mean over seeds is best; one with a run that broke down never is, if another is."""
-    means = table.mean(1) * (-1 if higher else 1)
-    return int(np.argmin(np.where(np.isnan(means), math.inf, means)))
 
 
 def lowest_place(grid: np.ndarray, losses: np.ndarray) -> float:

@@ -187,7 +187,8 @@ class Gallery:
                     )
                     if not whole:
                         broken.append(f"{arm} {cell.overrides[-1]} seed {seed}: {trained.run.reason}")
-        table = Measured(numbers, None if grid is None else grid.values)
+        by = None if grid is None or not grid.by else entry.measures[grid.by]
+        table = Measured(numbers, None if grid is None else grid.values, by)
         typed = tuple(text for text in self.typed if not text.startswith("tracking"))
         found = tuple(found_of(claim, table) for claim in entry.claims)
         return Result(entry, self.seeds, typed, table, curves, found, tuple(broken))
