@@ -61,6 +61,11 @@ class Entry:
     quick: tuple[str, ...] = ()
 
     @property
+    def authors(self) -> str:
+        """`So et al. 2021`: what its source begins with."""
+        return self.source.partition(",")[0]
+
+    @property
     def drawn_metrics(self) -> list[str]:
         """Those whose curves the picture shows."""
         return [panel.names[0] for panel in self.picture if panel.kind == CURVES]

@@ -26,7 +26,7 @@ from gptlab.plugins.loading import Plugins
 from gptlab.runs.equality import finished_runs
 from gptlab.runs.files import METRICS
 from gptlab.runs.finding import RUNS
-from gptlab.sweeps.batches import Batch, Batches
+from gptlab.sweeps.batches import Batch, Batches, part_of
 from gptlab.sweeps.closing import OpenSweep
 from gptlab.sweeps.plan import config_of_job
 from gptlab.sweeps.record import JobRecord
@@ -34,6 +34,7 @@ from gptlab.sweeps.running import carry_out
 from gptlab.training.metric_rows import rows_in
 
 OWN = ("seeds", "again", "hydra", "sweep", SEED)  # keys of the verb, and of how runs are launched
+OF_LAUNCHING = ("hydra", "sweep", "again", "tracking", "progress")  # no part of what was found
 ENDED = ("FINISHED", "DIVERGED")  # a loss above that of a guess is what some claims are about
 
 
@@ -155,7 +156,7 @@ class Gallery:
 
         folder.mkdir(parents=True, exist_ok=True)
         picture, numbers = f"{entry.name}.svg", "gallery.json"
-        write_text(folder / numbers, json_text(result))
+        write_text(folder / numbers, json_text(result) + "\n")
         write_bytes(folder / picture, svg(result))
         where = f"picture: {os.path.relpath(folder / picture)}"
         return f"{told(result)}\n{where}", shown_in_mlflow(result, [picture, numbers])
@@ -186,14 +187,15 @@ class Gallery:
                         }
                     )
                     if not whole:
-                        broken.append(f"{arm} {cell.overrides[-1]} seed {seed}: {trained.run.reason}")
+                        at = "" if grid is None else f" at {grid.values[place]:g}"
+                        broken.append(f"{arm}{at}, seed {seed}: {trained.run.reason or trained.run.status}")
         by = None if grid is None or not grid.by else entry.measures[grid.by]
         table = Measured(numbers, None if grid is None else grid.values, by)
-        typed = tuple(text for text in self.typed if not text.startswith("tracking"))
+        typed = tuple(text for text in self.typed if part_of(text) not in OF_LAUNCHING)
         found = tuple(found_of(claim, table) for claim in entry.claims)
         return Result(entry, self.seeds, typed, table, curves, found, tuple(broken))
 
 
 def is_own(text: str) -> bool:
     """Whether an override is of the verb, or of how runs are launched, and no part of what is trained."""
-    return key_of(text).partition(".")[0].partition("/")[0] in OWN
+    return part_of(text) in OWN

@@ -90,8 +90,10 @@ def spread(values: np.ndarray) -> str:
             return number(float(values[0])) if len(values) == 1 else f"{len(values) - len(known)} broke down"
         return f"never by {len(values) - len(known)} of {len(values)}"
     mean, deviation = float(values.mean()), float(values.std(ddof=1))
+    if deviation < 1e-9:
+        return number(mean)
     # As many digits as the deviation gives a meaning to.
-    places = max(0, 1 - math.floor(math.log10(deviation))) if deviation > 1e-9 else 4
+    places = max(0, 1 - math.floor(math.log10(deviation)))
     return f"{mean:,.{places}f} ± {deviation:.{places}f}"
 
 
@@ -142,7 +144,7 @@ def json_text(result: Result) -> str:
         },
         "broken": list(result.broken),
     }
-    return strict_json.dumps(content, indent=1) + "\n"
+    return strict_json.dumps(content)
 
 
 def plain(value: float | None) -> float | str | None:

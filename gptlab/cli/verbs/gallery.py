@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+
 from gptlab.cli.reading import with_settings
 from gptlab.command.composing import prepared
 from gptlab.command.line import CommandLine, bare_words
 from gptlab.config.schema import GalleryConfig
 from gptlab.errors import UserError
 from gptlab.streams import show
+
+JSON = "--json"
 
 HELP = """\
 Published findings, each with the smallest runs that show it: what is claimed, what came out, and whether that is where
@@ -23,6 +28,7 @@ trained before is not trained again.
 
 seeds  how many, from seed on; by default the entry's own
 again  true: train also what has been trained before
+--json one JSON object on standard output, and what else is said on the other
 sweep.resume=latest  go on with one that was stopped
 
 An entry is a file: experiments/gallery/NAME.yaml, gptlab's own or of this folder. docs/gallery.md shows each.\
@@ -33,6 +39,8 @@ def run(arguments: list[str]) -> int:
     from gptlab.ablation.arms import merged
     from gptlab.gallery.finding import entry_named
 
+    as_json = JSON in arguments
+    arguments = [argument for argument in arguments if argument != JSON]
     words = bare_words(arguments, "gallery")
     if len(words) > 1:
         raise UserError(
@@ -54,7 +62,14 @@ def run(arguments: list[str]) -> int:
     def reproduce(settings: GalleryConfig, line: CommandLine) -> int:
         from gptlab.gallery.running import Gallery
 
-        return Gallery(entry, settings, line, prepared(line), typed, [entry.name, *typed], show).run()
+        asked = Gallery(entry, settings, line, prepared(line), typed, [entry.name, *typed], show)
+        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+            status = asked.run()
+        if as_json and asked.found is not None:
+            from gptlab.gallery.telling import json_text
+
+            show(json_text(asked.found))
+        return status
 
     return with_settings("gallery", whole, reproduce)
 
@@ -64,18 +79,17 @@ def is_override(argument: str) -> bool:
 
 
 def listing() -> str:
-    """A row an entry: name, claim, source, minutes."""
-    from gptlab.drawing.table import aligned
+    """An entry a row: what is claimed, by whom, and how many minutes it takes."""
+    from gptlab.cli.help import table
     from gptlab.gallery.entry import read_entry
     from gptlab.gallery.finding import entry_files
 
-    rows = []
+    rows = {}
     for name, file in entry_files().items():
         try:
             entry = read_entry(name, file)
+            rows[name] = f"{entry.claim} ({entry.authors}; {entry.minutes:g} min)"
         except UserError as error:
-            rows.append([name, f"cannot be read: {error}", "", ""])
-            continue
-        rows.append([name, entry.claim, entry.source, f"{entry.minutes:g}"])
-    table = aligned(["name", "claim", "source", "minutes"], rows, left=(0, 1, 2))
-    return f"{table}\n\nOne of them: python -m gptlab gallery NAME"
+            rows[name] = f"cannot be read: {error}"
+    one = next(iter(rows), "NAME")
+    return f"Findings (minutes on two cores):\n{table(rows)}\n\nOne of them: python -m gptlab gallery {one}"
