@@ -53,6 +53,7 @@ ROWS = (
     Verb(
         "ablate", config.AblateConfig, "ablate +experiment=tiny arms='[model/norm=layernorm]'", launches=True
     ),
+    Verb("gallery", config.GalleryConfig, "gallery squaredrelu", launches=True),
     Verb("ledger", None),
     Verb("compare", config.CompareConfig, "compare RUN RUN"),
     Verb("inspect", config.InspectConfig, "inspect run=latest text='the cat'"),

@@ -132,6 +132,17 @@ class AblateConfig(Config):
 
 
 @dataclass
+class GalleryConfig(Config):
+    """The config of `python -m gptlab gallery`: a training run's, on which those of the entry's arms are built.
+
+    seeds: how many, the first being `seed`; null for the entry's own. again: train anew what has been trained before.
+    """
+
+    seeds: int | None = None
+    again: bool = False
+
+
+@dataclass
 class UiConfig:
     """The config of `python -m gptlab ui`."""
 

@@ -1,0 +1,1 @@
+"""`python -m gptlab gallery`: published findings, each with the runs that show it, and what is expected of them."""
