@@ -9,7 +9,7 @@ import numpy as np
 from gptlab.data.documents import Documents
 from gptlab.data.examples import Example
 from gptlab.data.labels import labels_of
-from gptlab.data.tokenizers import Tokenizer, Vocabulary
+from gptlab.data.tokenizers import Tokenizer, in_batches
 from gptlab.errors import UserError
 
 
@@ -42,8 +42,8 @@ def documents_of(
 
 def encoded_parts(texts: Sequence[str], tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
     """The ids of all parts (M,), and how many each has (P,)."""
-    if isinstance(tokenizer, Vocabulary) and type(tokenizer).encode is Vocabulary.encode:
-        return tokenizer.encode_all(texts)
+    if (batched := in_batches(tokenizer)) is not None:
+        return batched.encode_all(texts)
     rows = [np.asarray(tokenizer.encode(text), dtype=np.int32) for text in texts]
     return np.concatenate([np.zeros(0, np.int32), *rows]), np.array(
         [len(row) for row in rows], dtype=np.int64
