@@ -82,7 +82,7 @@ def problem_data(config: Config, dataset: Problems, factory: Any, original: Orig
         parts.held_out,
         facts,
         parts.digest,
-        parts.sides.held_out,
+        document_keys(parts.held_out, tokenizer) if len(parts.held_out) else NO_KEYS,
         width - 1,
         tokenizer.bos,
         original,

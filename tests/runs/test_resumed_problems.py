@@ -1,5 +1,6 @@
 """Runs on data with right answers go on where they were ended: the same steps to the bit."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,14 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(folder: Path, data: l
             "val/accuracy/carries/0",
             "longer/exactMatch",
         } <= row.keys()
+
+
+def test_what_was_held_out_stays_so_where_another_run_goes_on_with_the_weights(folder: Path) -> None:
+    sums = ["data=modular", "data.p=5", "engine=scalar"]
+    assert main([*SMALL, *SOME, *sums, "data.valFraction=0.4", "hydra.run.dir=first"]) == 0
+    again = ["data.valFraction=0.2", "data.splitSeed=3", "seed=1", "initFrom=first", "hydra.run.dir=second"]
+    assert main([*SMALL[3:], *SOME, *sums, *again]) == 0
+    first, second = (logged(Path(name))[-1] for name in ("first", "second"))
+    assert "val/originalLoss" in second and "val/originalLoss" not in first
+    facts = [json.loads(Path(name, "run.json").read_text())["dataset"] for name in ("first", "second")]
+    assert [f["validation"] for f in facts] == [10, 10], "none of them is trained on"
