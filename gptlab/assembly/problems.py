@@ -16,13 +16,12 @@ from gptlab.data.documents import Documents
 from gptlab.data.endless import Endless, key_of, problems
 from gptlab.data.exampled import documents_of
 from gptlab.data.examples import Example
-from gptlab.data.facts import DatasetFacts
+from gptlab.data.facts import BASELINE, DatasetFacts
 from gptlab.data.problems import EndlessProblems, Problems
 from gptlab.data.splitting import NO_KEYS, Sides, Split, digest_of_rows, document_keys, split
 from gptlab.data.tokenizers import Tokenizer, Vocabulary, WordTokenizer
 from gptlab.errors import UserError
 
-BASELINE = "baseline/"  # before the name of a predictor, among the facts of the data
 TAKEN = (
     "train",
     "val",

@@ -9,7 +9,7 @@ import numpy as np
 
 from gptlab.data.documents import Documents
 from gptlab.data.endless import Endless
-from gptlab.data.facts import DatasetFacts
+from gptlab.data.facts import BASELINE, DatasetFacts
 from gptlab.data.splitting import Sides
 from gptlab.data.tokenizers import Tokenizer
 
@@ -49,6 +49,11 @@ class Data:
     notes: tuple[str, ...] = ()
     held_out_sets: Mapping[str, Documents] = field(default_factory=dict)
     endless: Endless | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether each prompt has one right answer, so that another one is wrong."""
+        return self.train.counted is not None and not self.facts.facts.get(f"{BASELINE}floor", 0.0)
 
     @property
     def marked(self) -> bool:

@@ -77,7 +77,9 @@ class Experiment:
         self._reparametrization = build(registry, "reparametrization", reparametrization)
         self._objective = build(registry, "objective", config.objective)
         self._dataset = build(registry, "dataset", config.data)
-        named = getattr(self._dataset, "metrics", ()) if config.metrics is None else config.metrics
+        answers = isinstance(self._dataset, Problems) and not self._dataset.countAll
+        own = self._dataset.metrics if answers else ()
+        named = own if config.metrics is None else config.metrics
         self.metrics = metrics_of(named, registry, labelled=isinstance(self._dataset, Problems))
         self.frozen = frozen_names(config.train.freeze, self._adapted(self.model.definition))
         declared = trained(self._adapted(self.model.definition).declared_weights(), self.frozen)

@@ -56,7 +56,8 @@ class Recorder(Observer):
             used, blockSize = parts.session.for_evaluation(state), parts.definition.sizes.blockSize
             by = parts.session, used, parts.data.tokenizer, blockSize, how
             held_out = parts.data.held_out
-            texts = answers(*by, held_out) if has_prompts(held_out) else generate(*by, parts.data.start)
+            asks = parts.data.answered and has_prompts(held_out)
+            texts = answers(*by, held_out) if asks else generate(*by, parts.data.start)
             self.run.samples.append((step, texts))
 
 

@@ -18,12 +18,12 @@ def opening(run: Run, vocabSize: int) -> str:
     of_them = "" if trained == total else f", {trained:,} of them trained"
     facts = run.dataset
     held_out = f", {facts.validation:,} held out" if facts.validation else ""
-    documents = f"{facts.train:,} document{'' if facts.train == 1 else 's'}"
+    documents = f"{facts.train:,} document{'' if facts.train == 1 else 's'} to train on"
     if not facts.train:
         documents = "new problems at each step"
     return (
         f"{run.name}: {total:,} parameters ({parts}){of_them}\n"
-        f"data: {facts.name}, {documents} to train on{held_out}, vocabulary {vocabSize:,}"
+        f"data: {facts.name}, {documents}{held_out}, vocabulary {vocabSize:,}"
     )
 
 

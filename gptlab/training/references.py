@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-BASELINE = "baseline/"  # how the facts of a data set begin that are losses of predictors: `baseline/bigram`
+from gptlab.data.facts import BASELINE
+
 # Facts of a text, and how they are called.
 OF_TEXT = {"entropyPerWord": "entropy of the data", "unigramEntropy": "unigram entropy"}
 

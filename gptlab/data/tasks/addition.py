@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gptlab.data.examples import Example
-from gptlab.data.problems import EndlessProblems
+from gptlab.data.problems import WHOLE, EndlessProblems
 from gptlab.data.tasks.lengths import drawn
 from gptlab.errors import require
 
@@ -37,6 +37,7 @@ class Addition(EndlessProblems):
     aligned: bool = False
     longer: int | None = None
 
+    metrics: ClassVar[Sequence[Any]] = WHOLE
     characters: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

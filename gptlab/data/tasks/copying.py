@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any, ClassVar
 
 from gptlab.data.examples import Example
+from gptlab.data.problems import WHOLE
 from gptlab.data.tasks.lengths import OfLength
 from gptlab.errors import require
 
@@ -30,6 +32,8 @@ class Copy(OfLength):
     length: int = 7
     symbols: int = 16
     noise: int = 0
+
+    metrics: ClassVar[Sequence[Any]] = WHOLE
 
     def __post_init__(self) -> None:
         super().__post_init__()

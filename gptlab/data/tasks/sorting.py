@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any, ClassVar
 
 from gptlab.data.examples import Example
+from gptlab.data.problems import WHOLE
 from gptlab.data.tasks.lengths import OfLength
 from gptlab.errors import require
 
@@ -30,6 +32,8 @@ class Sort(OfLength):
 
     length: int = 7
     symbols: int = 16
+
+    metrics: ClassVar[Sequence[Any]] = WHOLE
 
     def __post_init__(self) -> None:
         super().__post_init__()
