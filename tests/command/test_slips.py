@@ -161,7 +161,7 @@ def test_what_is_said_to_be_typed(plugins: Plugins, capfd: pytest.CaptureFixture
 # What is typed, and words of what is said.
 TOLD = {
     "model=big": ["model has keys of its own", "model.nEmbd", "model/norm"],
-    "vocab_size=100": ["tokenizer=char"],
+    "vocab_size=300": ["tokenizer=bpe tokenizer.vocabSize=300"],
     "dropout=0.1": ["model.dropout=0.1"],
     "attn_pdrop=0.1": ["model.dropout=0.1"],
     "epochs=3": ["train.numSteps"],
