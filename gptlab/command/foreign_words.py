@@ -21,6 +21,7 @@ KEYS = {
     "model.tieEmbeddings": "tie_word_embeddings tie_weights weight_tying",
     "model.dropout": "dropout resid_dropout embd_pdrop resid_pdrop attn_pdrop attention_dropout hidden_dropout_prob",
     "model.finalNorm": "ln_f",
+    "model.bias": "bias use_bias",
     "model.attention.nKVHead": "n_kv_heads num_kv_heads num_key_value_heads kv_heads",
     "model.mlp.expansion": "mlp_ratio ffn_mult expansion_factor",
     "model.norm.eps": "norm_eps rms_norm_eps layer_norm_eps layer_norm_epsilon",
@@ -96,7 +97,6 @@ ABSENT = {
         "the engine computes on a GPU if JAX finds one; JAX_PLATFORMS=cuda in front of the command insists on it, "
         "and JAX_PLATFORMS=cpu takes the processor."
     ),
-    "bias use_bias": "no component has biases.",
     "gradient_accumulation_steps grad_accum_steps accumulate_grad_batches": (
         "a step takes all its documents at once. Type train.batchSize=16"
     ),

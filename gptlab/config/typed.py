@@ -59,6 +59,8 @@ class ModelConfig:
     headDim: int | None = None
     blockSize: int = 16
     initStd: float = 0.08
+    bias: bool = False
+    embeddingNorm: bool = True
     finalNorm: bool = False
     tieEmbeddings: bool = False
     dropout: float = 0.0

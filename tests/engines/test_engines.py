@@ -15,7 +15,7 @@ from gptlab.engines.xla_compiled import Target
 from gptlab.errors import UserError
 from gptlab.optim.optimizers import Adam
 from gptlab.plugins.loading import load_plugins
-from tests.models import BOOK, STANDARD, assert_same_run, make_gpt, random_batches, trained
+from tests.models import BOOK, SMALL, STANDARD, assert_same_run, make_gpt, random_batches, trained
 
 REGISTRY = load_plugins(discover=False).registry
 STEPS = 20
@@ -35,6 +35,14 @@ VARIANTS |= {
     "grouped-queries-rope": {"attention": ("causal", {"nKVHead": 1}), "position": "rope"},
     "tied": {"tieEmbeddings": True},
     "final-norm": {"finalNorm": True},
+    "as GPT-2": {
+        "sizes": {**SMALL, "bias": True},
+        "norm": ("layernorm", {"scale": True}),
+        "embeddingNorm": False,
+        "finalNorm": True,
+        "tieEmbeddings": True,
+    },
+    "swiglu with biases": {"sizes": {**SMALL, "bias": True}, "mlp": "swiglu"},
 }
 
 
