@@ -161,6 +161,9 @@ def test_what_is_said_to_be_typed(plugins: Plugins, capfd: pytest.CaptureFixture
 # What is typed, and words of what is said.
 TOLD = {
     "model=big": ["model has keys of its own", "model.nEmbd", "model/norm"],
+    "size=gpt2": ["Type +size=gpt2"],
+    "+size=gtp2": ["Did you mean gpt2?"],
+    "use_bias=true": ["model.bias=true"],
     "vocab_size=300": ["tokenizer=bpe tokenizer.vocabSize=300"],
     "dropout=0.1": ["model.dropout=0.1"],
     "attn_pdrop=0.1": ["model.dropout=0.1"],
