@@ -122,7 +122,7 @@ ABSENT = {
     "num_workers dataloader_num_workers": "data is read in the same process.",
     "max_new_tokens max_tokens length": "a sample ends where the model ends it, or at the model's blockSize.",
     "do_sample greedy": "the likeliest token is taken each time at the temperature 0: generate temperature=0",
-    "fp16 bf16 amp mixed_precision": "numbers are float32 or float64. Type engine.dtype=float32",
+    "fp16 bf16 amp mixed_precision": "matrix products can be bfloat16. Type engine.dtype=bfloat16",
 }
 
 RUN = r"latest|[0-9a-f]{32}|(?:models|mlflow-artifacts|runs):?/.*|.*\.(?:json|safetensors)"
@@ -142,10 +142,13 @@ class Values(NamedTuple):
 
 VALUES = {
     "engine.dtype": Values(
-        "float32|float64",
+        "float32|float64|bfloat16",
         "float32",
-        "numbers are float32 or float64",
-        MappingProxyType(dict.fromkeys(("64", "fp64", "f64", "double", "64true"), "float64")),
+        "numbers are float32, float64, or in matrix products bfloat16",
+        MappingProxyType(
+            dict.fromkeys(("64", "fp64", "f64", "double", "64true"), "float64")
+            | dict.fromkeys(("bf16",), "bfloat16")
+        ),
     ),
     "initFrom": Values(RUN, "latest", "initFrom names a run of gptlab's, or a file of its weights"),
     "resume": Values(RUN, "latest", "resume names a run of gptlab's"),

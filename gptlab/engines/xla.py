@@ -35,13 +35,13 @@ from gptlab.engines.engine import (
 from gptlab.engines.held_out_rows import Rows, shared_rows
 from gptlab.engines.measured import Gathering, Measured, Measures, unsliced
 from gptlab.engines.packing import PassShape, choose_shape, pack
-from gptlab.engines.xla_settings import begin, jax_precision
+from gptlab.engines.xla_settings import HALF, begin, jax_precision
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
     from gptlab.engines.xla_arithmetic import XlaArithmetic
 
-DTYPES = ("float32", "float64")
+DTYPES = ("float32", "float64", HALF)
 CHUNK_NUMBERS = 1 << 20  # tokens that one compiled call takes at most: 4 MiB
 CHUNK_STEPS = 1024
 EVALUATION_ROWS = 64
@@ -55,7 +55,8 @@ SMALL, SMALL_SWAPPED = 30_000_000, 400_000
 class XlaEngine:
     """Compiled by XLA: the same numbers at a ten-thousandth of the time.
 
-    dtype: float32 or float64, of the weights and of all arithmetic.
+    dtype: float32 or float64, of the weights and of all arithmetic; or bfloat16, of matrix products, whose sums and
+    everything else are float32: weights, the optimizer's numbers and losses.
     """
 
     dtype: str = "float32"
@@ -63,7 +64,7 @@ class XlaEngine:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise UserError(
-                f"engine.dtype must be {' or '.join(DTYPES)}: got {self.dtype}. Try engine.dtype=float32."
+                f"engine.dtype must be one of {', '.join(DTYPES)}: got {self.dtype}. Try engine.dtype=float32."
             )
 
     def session(
@@ -76,6 +77,11 @@ class XlaEngine:
     ) -> XlaSession:
         # jax is imported here and not above: reading a config must not take the second that it needs
         begin()
+        if self.dtype == HALF and not ops.standard("add", "mul"):
+            raise UserError(
+                f"engine.dtype={HALF} is of matrix products, and with add or mul swapped there are none: every number "
+                "is float32 anyway. Leave it out."
+            )
         from gptlab.engines.xla_arithmetic import XlaArithmetic
 
         return XlaSession(definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, step_metrics)
