@@ -11,6 +11,7 @@ import absl.logging
 import pytest
 
 from gptlab.tracking import worker
+from tests.compiling import compile_as_users_do, compile_quickly
 from tests.resuming import write_corpus
 from tests.statuses import check_statuses
 from tests.tracked import FlakyClient, client
@@ -21,6 +22,8 @@ absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 # As if the environment were active: messages then name `python -m gptlab` (tests/test_calling.py has the others).
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
+
+compile_quickly()
 
 # What runs behind a shell, or under nohup, ignores these, and so would all that the tests start and send them to.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -70,6 +73,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_corpus(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def optimized(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Programs compiled as users have them, for tests that compare to the bit what two of them compute."""
+    forget = compile_as_users_do(monkeypatch)
+    yield
+    forget()
 
 
 @pytest.fixture(autouse=True)
