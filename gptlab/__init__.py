@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gptlab.cli.calls import ablate as ablate
     from gptlab.cli.calls import train as train
     from gptlab.data.datasets import Dataset as Dataset
+    from gptlab.data.examples import Example as Example
+    from gptlab.data.problems import EndlessProblems as EndlessProblems
+    from gptlab.data.problems import Problems as Problems
     from gptlab.data.tokenizers import Tokenizer as Tokenizer
     from gptlab.data.tokenizers import Vocabulary as Vocabulary
     from gptlab.engines.context import Context as Context
@@ -78,6 +81,9 @@ _HOMES = {
     "require": "gptlab.errors",
     # writing a source of data
     "Dataset": "gptlab.data.datasets",
+    "Example": "gptlab.data.examples",
+    "Problems": "gptlab.data.problems",
+    "EndlessProblems": "gptlab.data.problems",
     "Tokenizer": "gptlab.data.tokenizers",
     "Vocabulary": "gptlab.data.tokenizers",
     # registering them, and listening to a run

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
-    from gptlab.assembly.data import Data
+    from gptlab.assembly.run_data import Data
 
 BY = "splitTokenizer"  # of data: whose tokens tell documents apart
 

@@ -4,57 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import numpy as np
 
+from gptlab.assembly.problems import problem_data
+from gptlab.assembly.run_data import Data, Original
 from gptlab.config.typed import Chosen, Config, origin_of
 from gptlab.data.beginning import first_token
 from gptlab.data.datasets import Dataset
 from gptlab.data.documents import Cuts, Documents
 from gptlab.data.facts import DatasetFacts
 from gptlab.data.fixed_vocabulary import FixedVocabulary
+from gptlab.data.problems import Problems
 from gptlab.data.splitting import Sides, among, split, split_by_seed
 from gptlab.data.tokenized import Tokenized, tokenize
 from gptlab.data.tokenizers import Tokenizer
+from gptlab.data.unused import case_note, cutting_note
 from gptlab.data.watching import make_watch
 from gptlab.errors import UserError
 from gptlab.plugins.registry import Registry, build
-
-
-@dataclass(frozen=True)
-class Original:
-    """What the weights that a run starts from have seen before.
-
-    held_out: what was held out from them and still is; None, and a note why, if it cannot be had. sides: of
-    all documents that are known.
-    """
-
-    held_out: Documents | None = None
-    sides: Sides = field(default_factory=Sides)
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Data:
-    """A tokenizer and the documents that it encoded, a share of them held out.
-
-    split: 16 hex digits of which ones. keys: of those held out (N,), equal for equal documents. longest: predictions in
-    the longest of all, before blockSize cuts it; None for running text. start: the token that a text begins after.
-    notes: lines for a person.
-    """
-
-    tokenizer: Tokenizer
-    train: Documents
-    held_out: Documents
-    facts: DatasetFacts
-    split: str
-    keys: np.ndarray
-    longest: int | None
-    start: int
-    original: Original
-    notes: tuple[str, ...] = ()
 
 
 def data_of(config: Config, dataset: Dataset, tokenizer: Any, registry: Registry) -> Data:
@@ -73,6 +43,8 @@ def data_and_sides(
     """The data, and the sides of all documents that the weights trained on it will have seen."""
     fixed = isinstance(tokenizer, FixedVocabulary)
     original = original_of(config, tokenizer if fixed else None, registry)
+    if isinstance(dataset, Problems):
+        return problem_data(config, dataset, tokenizer, original)
     settings = tokenizer.settings() if fixed else config.tokenizer
     tokenized = tokenize(dataset.documents(), tokenizer, settings, make_watch(config.progress))
     blockSize = config.model.blockSize
@@ -92,7 +64,9 @@ def data_and_sides(
         known = f"{parts.kept:,} documents are known to {config.original.run}"
         notes.append(f"{known}: each stays trained on, or held out, as it was there")
     if parts.lack:
-        notes.append(f"no validation: nothing of the data can be held out, since {parts.lack}")
+        more = short_text(tokenized, blockSize) if dataset.window and len(documents) == 1 else ""
+        notes.append(f"no validation: nothing of the data can be held out, since {parts.lack}{more}")
+    notes += unused_notes(config, dataset, tokenized, tokenizer.origin if fixed else "")
     facts = {"unigramEntropy": tokenized.unigram_entropy(blockSize, dataset.window)}
     entropy = dataset.entropy_per_word()
     # The source's own entropy is a bound only for its own words, in documents that are whole.
@@ -121,6 +95,22 @@ def data_and_sides(
         tuple(notes),
     )
     return data, parts.sides
+
+
+def unused_notes(config: Config, dataset: Dataset, tokenized: Tokenized, origin: str) -> list[str]:
+    """What of the data the model never sees. origin: the run that the vocabulary is of, "" for the data's own."""
+    cut = (
+        ""
+        if dataset.window
+        else cutting_note(tokenized.stream, config.model.blockSize, has_unit="unit" in config.data)
+    )
+    return [note for note in (cut, case_note(origin) if tokenized.lowered else "") if note]
+
+
+def short_text(tokenized: Tokenized, blockSize: int) -> str:
+    """What to type where running text is one window."""
+    tokens = len(tokenized.stream.tokens) - 1
+    return f" of model.blockSize={blockSize} tokens. For two of them: model.blockSize={max(1, (tokens + 1) // 2)}"
 
 
 def keys_of(config: Config, dataset: Dataset, tokenized: Tokenized, registry: Registry) -> np.ndarray:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from gptlab.engines.measured import Measures, Sliced
-from gptlab.errors import UserError
+from gptlab.errors import UserError, unknown_name
 from gptlab.model.objective import for_tokens
-from gptlab.model.slicing import BY, slices_of, slicing_of
+from gptlab.model.slicing import BY, NAMES, slices_of, slicing_of
 from gptlab.plugins.registry import Registry, build
 
 if TYPE_CHECKING:
@@ -35,8 +35,11 @@ class Asked:
     train: bool = False
 
 
-def metrics_of(entries: Sequence[Any], registry: Registry) -> tuple[Asked, ...]:
-    """What is asked for. Raises UserError for what is no name, unknown, there twice, or cannot be sliced so."""
+def metrics_of(entries: Sequence[Any], registry: Registry, labelled: bool = False) -> tuple[Asked, ...]:
+    """What is asked for. labelled: by labels of the data as well.
+
+    Raises UserError for what is no name, unknown, there twice, or cannot be sliced so.
+    """
     found: dict[str, Asked] = {}
     for i, entry in enumerate(entries):
         settings = {"name": entry} if isinstance(entry, str) else entry
@@ -47,11 +50,11 @@ def metrics_of(entries: Sequence[Any], registry: Registry) -> tuple[Asked, ...]:
         name = settings["name"]
         if name in found:
             raise UserError(f"{METRICS} must name each metric once: got {name} twice. Leave one out.")
-        found[name] = asked(name, settings, registry)
+        found[name] = asked(name, settings, registry, labelled)
     return tuple(found.values())
 
 
-def asked(name: str, settings: Mapping[str, Any], registry: Registry) -> Asked:
+def asked(name: str, settings: Mapping[str, Any], registry: Registry, labelled: bool = False) -> Asked:
     """A metric with a field of its own called `by`, or `train`, keeps it, and cannot be asked for in that way."""
     from gptlab.config.schema import typed_fields
 
@@ -69,7 +72,25 @@ def asked(name: str, settings: Mapping[str, Any], registry: Registry) -> Asked:
                 f"a metric must not be called {name}: {side}/{name} is logged already. Rename it."
             )
     slices_of(name, metric, getattr(metric, "slicedBy", ()))
-    return Asked(name, metric, slices_of(name, metric, ways.get(BY, ())), train)
+    return Asked(name, metric, slices_of(name, metric, ways.get(BY, ()), labelled), train)
+
+
+def check_answers(some: Sequence[Asked], answers: bool, data: str) -> None:
+    """Raises UserError for a metric `ofAnswers` where each token counts alike."""
+    for one in some:
+        if getattr(one.metric, "ofAnswers", False) and not answers:
+            raise UserError(
+                f"{one.name} must be asked of data with answers, or with an objective that counts some tokens: of "
+                f"data={data} each token counts. Try {METRICS}=[accuracy], or objective=answers objective.after='='."
+            )
+
+
+def check_labels(some: Sequence[Asked], labels: Collection[str]) -> None:
+    """Raises UserError for a metric that is to be sliced by a label which the data has not."""
+    for one in some:
+        for what in one.by:
+            if what not in (*NAMES, *labels):
+                raise UserError(unknown_name(f"{BY} of metric {one.name}", what, [*NAMES, *labels]))
 
 
 def measures(some: Sequence[Asked], tokenizer: Any, counts: Callable[[], np.ndarray]) -> Measures:

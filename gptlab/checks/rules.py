@@ -10,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gptlab.autograd.ops import OpTable
+from gptlab.checks.answers import check_problems
 from gptlab.checks.check import Findings, difference
 from gptlab.checks.models import small_model
+from gptlab.data.problems import Problems
 from gptlab.engines.engine import Batches, engines_of
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.updating import updated
@@ -152,6 +154,9 @@ def check_a_tokenizer(factory: Any, findings: Findings) -> None:
 
 
 def check_a_dataset(dataset: Any, findings: Findings) -> None:
+    if isinstance(dataset, Problems):
+        check_problems(dataset, findings)
+        return
     with findings.trying("the same documents every time") as fails:
         one, other = list(dataset.documents()), list(dataset.documents())
         if not one or not all(isinstance(text, str) and text for text in one):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 import typing
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,13 @@ from gptlab.plugins.discovery import shown
 from gptlab.plugins.registry import GROUPS, Registry
 
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException, UnknownKey)
-IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+IN_WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    types.UnionType: "a whole number or a word",  # `int | str`
+}
 
 
 def explain(error: Exception, registry: Registry, overrides: list[str], verb: str) -> UserError:

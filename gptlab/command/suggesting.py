@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import types
+import typing
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -189,6 +191,8 @@ def fits(hint: object, value: str) -> bool:
     wanted = bare(hint)
     if not value:
         return False
+    if isinstance(wanted, types.UnionType):
+        return any(fits(option, value) for option in typing.get_args(wanted))
     if wanted is bool:
         return value.lower() in ("true", "false")
     if wanted in (int, float):

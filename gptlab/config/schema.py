@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gptlab.config.addresses import hide_in_config
 from gptlab.config.duration import seconds_in
-from gptlab.config.typed import SHARED, Config
+from gptlab.config.typed import ALL, SHARED, Config
 from gptlab.errors import UserError, require
 from gptlab.plugins.registry import GROUPS, LISTENER, Registry
 
@@ -338,9 +338,13 @@ def check_values(config: Config) -> None:
     """Raises UserError for numbers out of range, before anything is built."""
     check_registering(config)
     train, saved = config.train, config.checkpoint
+    if isinstance(train.batchSize, str) and train.batchSize != ALL:
+        raise UserError(
+            f"train.batchSize must be a whole number, or {ALL}: got {train.batchSize}. Try train.batchSize=16."
+        )
     for key, value, least, example in (
         ("train.numSteps", train.numSteps, 1, 1000),
-        ("train.batchSize", train.batchSize, 1, 1),
+        ("train.batchSize", None if train.batchSize == ALL else train.batchSize, 1, f"16, or {ALL}"),
         ("train.logEvery", train.logEvery, 1, 10),
         ("train.evalEvery", train.evalEvery, 0, 250),
         ("seed", config.seed, 0, 0),

@@ -11,6 +11,7 @@ from gptlab.autograd.ops import BUILTIN_OPS
 from gptlab.plugins.registry import LISTENER
 
 MISSING: Any = "???"  # OmegaConf's, which need not be loaded for it
+ALL = "all"  # as train.batchSize: each step takes all documents
 OF_COMMAND = ("anyway", "sweep")  # and of no run
 T = TypeVar("T")
 
@@ -80,7 +81,7 @@ class ModelConfig:
 @dataclass
 class TrainConfig:
     numSteps: int = 1000
-    batchSize: int = 1
+    batchSize: int | str = 1  # or ALL
     learningRate: float = 0.01
     logEvery: int | None = None  # so that a run has at most some 1,000 rows
     evalEvery: int = 250
@@ -162,7 +163,8 @@ class Config:
     resume: latest, an MLflow run id, or a run's folder: go on with that run, whose config is then the config.
     anyway: go on with a run or a sweep although a plugin of it has changed since.
     metrics: what is evaluated besides val/loss, names or names with fields; {name: accuracy, by: length, train: true}
-    slices it by length, position or frequency, and evaluates it on training documents as well.
+    slices it by length, position, frequency or a label of the data, and evaluates it on training documents as well;
+    null for those that the data itself names.
     register: the name in MLflow's model registry that the finished model goes under; registerAlias: its alias there.
     original: set by initFrom: the run that the weights come from, and its data.
     listener: the fields of those of the listeners that are registered, `{"early": {"patience": 5, ...}}`.
@@ -179,7 +181,7 @@ class Config:
     progress: str = "auto"
     listeners: list[str] = field(default_factory=list)
     listener: Listening = field(default_factory=dict)
-    metrics: list[Any] = field(default_factory=list)
+    metrics: list[Any] | None = None
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     samples: SamplesConfig = field(default_factory=SamplesConfig)

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +20,19 @@ from gptlab.engines.engine import Batches
 from gptlab.engines.packing import quantiles
 
 POPULATION = 1 << 16  # documents that are looked at for lengths that stand for those of all
+
+
+class Course(Protocol):
+    """The batches of a run, of which any step can be had without the steps before."""
+
+    @property
+    def documents(self) -> Documents:
+        """Some of those that are trained on, or all."""
+        ...
+
+    def chunk(self, start: int, steps: int) -> Batches:
+        """The batches of steps start+1 ... start+steps."""
+        ...
 
 
 @dataclass
@@ -46,7 +60,7 @@ class Epochs:
             rows[here] = self._order(int(epoch))[positions[here] % len(self.documents)]
         picked = self.documents[rows]
         return Batches(
-            picked.tokens.reshape(steps, self.batchSize, -1),
+            picked.told.reshape(steps, self.batchSize, -1),
             picked.lengths.reshape(steps, self.batchSize),
             self._population,
             seed=self.seed,

@@ -5,25 +5,41 @@ Legend: N documents, T positions, W = T + 1 their width, M tokens of a stream.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from gptlab.data.arrays import Array, runs
 from gptlab.data.orders import InOrder, Order
 from gptlab.data.reading import in_lists, pieces_of_texts
-from gptlab.data.tokenizers import Tokenizer, Vocabulary
+from gptlab.data.tokenizers import Tokenizer, in_batches
+from gptlab.engines.labels import Label
+from gptlab.engines.marks import marked
 
 AT_ONCE = 1 << 19  # tokens that are looked at in one piece
 TABLE = 1 << 24  # tokens up to which a table is quicker and costs little: 64 MiB
 
 
 class Documents:
-    """Encoded documents: tokens (N, T+1), BOS first, padded at the end; lengths (N,), predictions in each."""
+    """Encoded documents: tokens (N, T+1), BOS first, padded at the end; lengths (N,), predictions in each.
 
-    def __init__(self, tokens: np.ndarray, lengths: np.ndarray):
+    counted: (N, T) booleans, which of the predictions count; None where all do. labels: by name.
+    """
+
+    counted: np.ndarray | None = None
+    labels: Mapping[str, Label] = MappingProxyType({})
+
+    def __init__(
+        self,
+        tokens: np.ndarray,
+        lengths: np.ndarray,
+        counted: np.ndarray | None = None,
+        labels: Mapping[str, Label] = MappingProxyType({}),
+    ):
         self._tokens, self._lengths = tokens, lengths
+        self.counted, self.labels = counted, labels
 
     @property
     def tokens(self) -> np.ndarray:
@@ -32,6 +48,11 @@ class Documents:
     @property
     def lengths(self) -> np.ndarray:
         return self._lengths
+
+    @property
+    def told(self) -> np.ndarray:
+        """The tokens as engines take them: those that do not count are marked, see engines/marks.py."""
+        return self.tokens if self.counted is None else marked(self.tokens, self.counted)
 
     @property
     def width(self) -> int:
@@ -43,14 +64,17 @@ class Documents:
 
     def __getitem__(self, rows: slice | Order) -> Documents:
         at = as_index(rows)
-        return Documents(self._tokens[at], self._lengths[at])
+        counted = None if self.counted is None else self.counted[at]
+        labels = {name: label.of(at) for name, label in self.labels.items()}
+        return Documents(self._tokens[at], self._lengths[at], counted, labels)
 
     def targets(self) -> Iterator[np.ndarray]:
-        """What is to be predicted, in pieces."""
+        """What is to be predicted and counts, in pieces."""
         for start in range(0, len(self), max(1, AT_ONCE // self.width)):
             part = self[start : start + max(1, AT_ONCE // self.width)]
             tokens, lengths = part.tokens[:, 1:], part.lengths
-            yield tokens[np.arange(tokens.shape[1]) < lengths[:, None]]
+            used = np.arange(tokens.shape[1]) < lengths[:, None]
+            yield tokens[used if part.counted is None else used & part.counted]
 
     def counts(self, vocabSize: int = 0) -> np.ndarray:
         """(V,) how often each token is to be predicted; without vocabSize up to the last one that is."""
@@ -170,18 +194,23 @@ def as_index(rows: slice | Order) -> slice | np.ndarray:
     return rows if isinstance(rows, slice) else np.asarray(rows)
 
 
-def encoded(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def encoded(
+    texts: Iterable[str], tokenizer: Tokenizer, look: Callable[[list[str]], None] = lambda some: None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pieces of the stream, (M,) tokens and (N,) the positions in them where a text's BOS stands.
 
-    The BOS after the last text is the caller's to add.
+    The BOS after the last text is the caller's to add. look: gets the texts, or parts of them, on the way.
     """
     bos = tokenizer.bos
-    if isinstance(tokenizer, Vocabulary) and type(tokenizer).encode is Vocabulary.encode:
-        for begin, some in pieces_of_texts(texts, tokenizer.unit):
-            ids, counts = tokenizer.encode_all(some)
+    batched = in_batches(tokenizer)
+    if batched is not None:
+        for begin, some in pieces_of_texts(texts, batched.parted):
+            look(some)
+            ids, counts = batched.encode_all(some)
             yield laid_out(ids, counts, bos) if begin else (ids, np.zeros(0, dtype=np.int64))
         return
     for some in in_lists(texts):
+        look(some)
         rows = [np.asarray(tokenizer.encode(text), dtype=np.int32) for text in some]
         yield laid_out(np.concatenate(rows), np.array([len(row) for row in rows]), bos)
 

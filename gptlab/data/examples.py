@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
-
-NO_LABELS: Mapping[str, int | str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -20,7 +17,7 @@ class Example:
     """
 
     parts: Sequence[str]
-    labels: Mapping[str, int | str] = field(default=NO_LABELS)
+    labels: Mapping[str, int | str] = field(default_factory=dict)
     nats: float | None = None
     ends: bool = False
 

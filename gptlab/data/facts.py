@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+BASELINE = "baseline/"  # how the facts of a data set begin that are losses of predictors: `baseline/bigram`
+
 
 @dataclass(frozen=True)
 class DatasetFacts:

@@ -68,10 +68,10 @@ def unknown_pieces(documents: Iterable[str], vocabulary: Vocabulary) -> dict[str
     for begins, some in pieces_of_texts(documents, vocabulary.unit):
         # What does not begin a text goes on with the one before.
         first = number + 1 if begins else number
-        new = distinct(some, vocabulary.unit) - known
+        new = distinct(some, vocabulary.unit, vocabulary.lowercase) - known
         if new - found.keys():
             for i, text in enumerate(some):
-                for piece in split(text, vocabulary.unit):
+                for piece in split(text, vocabulary.unit, vocabulary.lowercase):
                     if piece in new:
                         found.setdefault(piece, first + i)
         number = first + len(some) - 1

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any, ClassVar
 
 from gptlab.data.datasets import Dataset
 from gptlab.data.examples import Example
 from gptlab.errors import UserError, require
+
+WHOLE = (
+    {"name": "exactMatch", "train": True},
+    "accuracy",
+)  # of answers of several tokens, all of which must be right
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,11 @@ class Problems(Dataset):
     """
 
     countAll: bool = False
+
+    # What a run measures where answers alone count and its config names nothing; the first is shown beside the loss.
+    metrics: ClassVar[Sequence[Any]] = ({"name": "accuracy", "train": True},)
+    # Whether it is written in characters: words of it would be whole problems.
+    characters: ClassVar[bool] = False
 
     def examples(self) -> Sequence[Example]:
         """All there are, in an order that is the same each time."""

@@ -22,6 +22,9 @@ LOOKS, LOOK = 64, 4 << 10  # places, and bytes at each, that are read to see whe
 IN_MEMORY = 16 << 20  # bytes of text that are simply read; of more, a block at a time is in memory
 REACH = 1 << 12  # characters from the end that are searched first
 WORD_END = re.compile(r"(?<=\S)(?: |\s*\n\s*)(?=\S)")
+# Where a word of which the space before it is a part begins, whatever else stands around it.
+WORDS = re.compile(r"(?<=\S)(?= \S)")
+SPACED = "spaced word"
 # Letters that have no say in how another one is lower-cased, digits and pictures. Left out is what a capital
 # sigma looks across (marks, modifiers, points) to find whether it ends a word.
 SOLID = {"Lu", "Ll", "Lo", "Nd", "So"}
@@ -226,13 +229,18 @@ def last_token_boundary(text: str, unit: str) -> tuple[int, int] | None:
 
     Holds whatever comes before the text, and after it.
     """
-    find = between_words if unit == "word" else between_characters
+    find = {"word": between_words, SPACED: before_a_space}.get(unit, between_characters)
     return find(text, max(0, len(text) - REACH)) or find(text, 0)
 
 
 def between_words(text: str, start: int) -> tuple[int, int] | None:
     ends = [found.span() for found in WORD_END.finditer(text, start)]
     return ends[-1] if ends else None
+
+
+def before_a_space(text: str, start: int) -> tuple[int, int] | None:
+    places = [found.start() for found in WORDS.finditer(text, start)]
+    return (places[-1], places[-1]) if places else None
 
 
 def between_characters(text: str, start: int) -> tuple[int, int] | None:

@@ -24,12 +24,13 @@ from gptlab.data.documents import Cuts, TokenStream, encoded, stream_in_memory
 from gptlab.data.reading import FileTexts, RunningText, in_lists
 from gptlab.data.splitting import document_keys
 from gptlab.data.tokenizers import Tokenizer
+from gptlab.data.unused import CaseLost
 from gptlab.data.watching import Watch
 from gptlab.errors import UserError
 from gptlab.files import write_bytes, write_text
 
 T = TypeVar("T")
-FORMAT = 1
+FORMAT = 2
 CHECK = 32  # bytes of a SHA-256
 TOKENS, STARTS, STATE = "tokens.bin", "starts.bin", "tokenizer.json"
 PROBES, PROBE = 16, 1 << 10  # texts, and characters of each, that are encoded again: is the code the same?
@@ -43,12 +44,14 @@ _one_at_a_time = threading.Lock()
 class Tokenized:
     """A tokenizer and the stream that it made. digest: 16 hex digits of the SHA-256 of the documents in order.
 
-    entry: the folder that it lies in, None if it is in memory.
+    lowered: whether the tokenizer's lower-casing has changed them. entry: the folder that it lies in, None if it is in
+    memory.
     """
 
     tokenizer: Tokenizer
     stream: TokenStream
     digest: str
+    lowered: bool = False
     entry: Path | None = None
     _known: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -146,7 +149,9 @@ def in_memory(texts: list[str], factory: Any, settings: dict[str, Any]) -> Token
     with _one_at_a_time:
         if key not in _latest:
             tokenizer: Tokenizer = factory.build(texts)
-            made = Tokenized(tokenizer, stream_in_memory(texts, tokenizer), content.joined[:16])
+            case = CaseLost(tokenizer)
+            case.look(texts)
+            made = Tokenized(tokenizer, stream_in_memory(texts, tokenizer), content.joined[:16], case.found)
             while len(_latest) >= REMEMBERED:
                 del _latest[next(iter(_latest))]
             _latest[key] = made
@@ -174,10 +179,12 @@ def make(part: Path, texts: Iterable[str], factory: Any, watch: Watch, digest: s
     """Fill an entry."""
     with watch.reading("building the vocabulary", texts):
         tokenizer: Tokenizer = factory.build(texts)
+    case = CaseLost(tokenizer)
     with watch.reading("tokenizing", texts):
-        header = write_stream(part, encoded(texts, tokenizer), tokenizer)
+        header = write_stream(part, encoded(texts, tokenizer, case.look), tokenizer)
     state = strict_json.dumps(tokenizer.state(), ensure_ascii=False)
     header |= {"format": FORMAT, "digest": digest[:16], "probe": probe_of(texts, tokenizer)}
+    header["lowered"] = case.found
     with store.lasting(part.parent):
         (part / STATE).write_text(state, encoding="utf-8", errors="surrogatepass")
         store.write_header(part, header)
@@ -249,4 +256,4 @@ def opened(entry: Path, factory: Any) -> Tokenized:
         )
     tokens, starts = open_array(entry / TOKENS, header["dtype"]), open_array(entry / STARTS, "<i8")
     stream = TokenStream(tokens, starts, header["longest"], tokenizer.bos)
-    return Tokenized(tokenizer, stream, header["digest"], entry)
+    return Tokenized(tokenizer, stream, header["digest"], header["lowered"], entry)

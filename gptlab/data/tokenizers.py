@@ -47,12 +47,28 @@ class TypedTokenizer(Tokenizer, Protocol):
         ...
 
 
-class Vocabulary:
-    """A Tokenizer that knows a fixed list of pieces: words, or characters."""
+@runtime_checkable
+class InBatches(Tokenizer, Protocol):
+    """A Tokenizer that takes many texts at once, and parts of running text.
 
-    def __init__(self, pieces: Sequence[str], unit: str):
+    parted: where a text may be cut, as `reading.last_token_boundary` knows it; None for between any two characters.
+    """
+
+    @property
+    def parted(self) -> str | None: ...
+
+    def encode_all(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """`encode` of many texts: their ids (M,) one after another, and how many each has (N,)."""
+        ...
+
+
+class Vocabulary:
+    """A Tokenizer that knows a fixed list of pieces: words, or characters. lowercase: whether it lower-cases texts."""
+
+    def __init__(self, pieces: Sequence[str], unit: str, lowercase: bool = True):
         self.pieces = list(pieces)
         self.unit = unit
+        self.lowercase = lowercase
         self._ids = {piece: i for i, piece in enumerate(self.pieces)}
 
     @property
@@ -63,8 +79,12 @@ class Vocabulary:
     def bos(self) -> int:
         return len(self.pieces)
 
+    @property
+    def parted(self) -> str:
+        return self.unit
+
     def encode(self, text: str) -> list[int]:
-        pieces = split(text, self.unit)
+        pieces = split(text, self.unit, self.lowercase)
         try:
             return [self._ids[piece] for piece in pieces]
         except KeyError as missing:
@@ -74,15 +94,15 @@ class Vocabulary:
         """As `encode`; of characters, also the spaces and line ends around the text. Raises UserError likewise."""
         if self.unit != "character" or type(self).encode is not Vocabulary.encode:
             return self.encode(text)
-        return self._encode_characters(text.lower()).tolist()
+        return self._encode_characters(cased(text, self.lowercase)).tolist()
 
     def encode_all(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """`encode` of many texts: their ids (M,) one after another, and how many each text has (N,)."""
         if self.unit == "character":
-            cleaned = list(map(str.lower, map(str.strip, texts)))
+            cleaned = trimmed(texts, self.lowercase)
             lengths = np.fromiter(map(len, cleaned), np.int64, len(cleaned))
             return self._encode_characters("".join(cleaned)), lengths
-        words, counts = words_of(texts)
+        words, counts = words_of(texts, self.lowercase)
         try:
             return np.fromiter(map(self._ids.__getitem__, words), np.int32, len(words)), counts
         except KeyError as missing:
@@ -117,7 +137,8 @@ class Vocabulary:
         return (" " if self.unit == "word" else "").join(self.pieces[i] for i in ids if i != self.bos)
 
     def state(self) -> dict[str, Any]:
-        return {"pieces": self.pieces}
+        # What has no such key lower-cases, as all did once.
+        return {"pieces": self.pieces} | ({} if self.lowercase else {"lowercase": False})
 
     def _unknown(self, piece: str) -> UserError:
         close = nearest(piece, self.pieces)
@@ -128,19 +149,35 @@ class Vocabulary:
         )
 
 
-def split(text: str, unit: str) -> list[str]:
-    """Trimmed, lower-cased, then cut at single spaces, or into characters.
+def in_batches(tokenizer: Tokenizer) -> InBatches | None:
+    """The tokenizer if it takes texts so; a Vocabulary with an `encode` of its own does not."""
+    if isinstance(tokenizer, Vocabulary) and type(tokenizer).encode is not Vocabulary.encode:
+        return None
+    return tokenizer if isinstance(tokenizer, InBatches) else None
+
+
+def cased(text: str, lowercase: bool) -> str:
+    return text.lower() if lowercase else text
+
+
+def trimmed(texts: Iterable[str], lowercase: bool) -> list[str]:
+    stripped = map(str.strip, texts)
+    return list(map(str.lower, stripped) if lowercase else stripped)
+
+
+def split(text: str, unit: str, lowercase: bool = True) -> list[str]:
+    """Trimmed, lower-cased unless that is not wanted, then cut at single spaces, or into characters.
 
     In running text a line end counts as a space between words.
     """
     if unit == "character":
-        return list(text.strip().lower())
-    return words_of([text])[0]
+        return list(cased(text.strip(), lowercase))
+    return words_of([text], lowercase)[0]
 
 
-def words_of(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
+def words_of(texts: Sequence[str], lowercase: bool = True) -> tuple[list[str], np.ndarray]:
     """The words of all texts, and (N,) how many each has."""
-    cleaned = list(map(str.lower, map(str.strip, texts)))
+    cleaned = trimmed(texts, lowercase)
     if any("\n" in text for text in cleaned):
         cleaned = [" ".join(filter(None, map(str.strip, text.split("\n")))) for text in cleaned]
     joined = " ".join(filter(None, cleaned))
@@ -148,11 +185,11 @@ def words_of(texts: Sequence[str]) -> tuple[list[str], np.ndarray]:
     return joined.split(" ") if joined else [], counts
 
 
-def distinct(texts: Sequence[str], unit: str) -> set[str]:
+def distinct(texts: Sequence[str], unit: str, lowercase: bool = True) -> set[str]:
     """The pieces that the texts are made of."""
     if unit == "word":
-        return set(words_of(texts)[0])
-    joined = "".join(map(str.lower, map(str.strip, texts)))
+        return set(words_of(texts, lowercase)[0])
+    joined = "".join(trimmed(texts, lowercase))
     if not joined.isascii():
         return set(joined)
     # Most of what there is comes up soon; the rest is looked for in one pass over bytes.
@@ -162,12 +199,14 @@ def distinct(texts: Sequence[str], unit: str) -> set[str]:
 
 @dataclass(frozen=True)
 class VocabularyTokenizer:
-    """The base of the two built-in tokenizers.
+    """The base of the tokenizers whose vocabulary is a list of pieces.
 
-    path: the file or folder whose documents make the vocabulary; by default the data itself.
+    path: the file or folder whose documents make the vocabulary; by default the data itself. lowercase: whether
+    capitals count as small letters.
     """
 
     path: str | None = None
+    lowercase: bool = True
 
     unit = "word"
 
@@ -186,30 +225,33 @@ class VocabularyTokenizer:
             documents = read_documents(Path(os.path.expanduser(self.path)), "tokenizer.path")
         found: set[str] = set()
         for _, some in pieces_of_texts(documents, self.unit):
-            found |= distinct(some, self.unit)
+            found |= distinct(some, self.unit, self.lowercase)
         pieces = sorted(found, key=utf16)
         if not pieces:
             raise UserError(
                 f"the vocabulary must have at least one {self.unit}, but the documents are empty."
             )
-        return Vocabulary(pieces, self.unit)
+        return Vocabulary(pieces, self.unit, self.lowercase)
 
     def restore(self, state: dict[str, Any]) -> Vocabulary:
         """The vocabulary that `state()` described. Raises KeyError or TypeError for what describes none."""
         pieces = state["pieces"]
         if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
             raise TypeError("a vocabulary's pieces must be texts")
-        return Vocabulary(pieces, self.unit)
+        lowercase = state.get("lowercase", True)
+        if not isinstance(lowercase, bool):
+            raise TypeError("a vocabulary's lowercase must be true or false")
+        return Vocabulary(pieces, self.unit, lowercase)
 
 
 @dataclass(frozen=True)
 class WordTokenizer(VocabularyTokenizer):
-    """Words: documents trimmed, lower-cased and split at single spaces."""
+    """Words: documents trimmed, lower-cased (lowercase=false: not) and split at single spaces."""
 
 
 @dataclass(frozen=True)
 class CharTokenizer(VocabularyTokenizer):
-    """Characters: documents trimmed and lower-cased."""
+    """Characters: documents trimmed and lower-cased (lowercase=false: not)."""
 
     unit = "character"
 

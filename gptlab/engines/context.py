@@ -64,6 +64,7 @@ class Context:
     carried: Tensors that one layer writes and a later one reads, new in each forward pass.
     draws: what is drawn from in a training step; None elsewhere. dropout: the model's own rate, `model.dropout`.
     penalties: what `penalty` has gathered in this pass, (T,) each; None where nothing is trained.
+    counts: (T,) booleans, whether the data has what follows each position count; None where all of it does.
     """
 
     positions: Any
@@ -77,6 +78,7 @@ class Context:
     penalties: dict[str, Tensor] | None = None
     draws: Draws | None = None
     dropout: float = 0.0
+    counts: Any = None
 
     @property
     def training(self) -> bool:

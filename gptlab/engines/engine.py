@@ -45,6 +45,11 @@ class Definition(Protocol):
         """Whether those are the cross-entropies by the model's own ops, and each position counts alike."""
         ...
 
+    @property
+    def marked(self) -> bool:
+        """Whether the data says which tokens count: an engine gets them marked then, see marks.py."""
+        ...
+
     def judged(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Judged:
         """`losses` and `logits` of one forward pass, and which positions count; penalties are in the context then."""
         ...

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gptlab.engines.marks import unmarked
+
 DOCUMENT = "document"  # what a metric says it is `of` where a document is right as a whole, or is not
 RATIO = "ratio"  # and where it gives two numbers of each position, whose sums are divided
 Measures = tuple[tuple[str, Any], ...]  # metrics by name, as evaluations ask for them; hashable
@@ -89,8 +91,9 @@ class Gathering:
         self._kinds = {name: kind_of(metric) for name, metric in metrics}
         self._nats = self._counted = np.zeros(count)
         self._metrics = {name: (np.zeros(count), np.zeros(count)) for name, _ in metrics}
+        ids = unmarked(tokens)
         self._slicings = {
-            name: [(begin, by.names, by(tokens, lengths)) for begin, by in metric.by]
+            name: [(begin, by.names, by(ids, lengths)) for begin, by in metric.by]
             for name, metric in metrics
             if isinstance(metric, Sliced)
         }

@@ -32,6 +32,7 @@ from gptlab.engines.engine import (
     takes_seen,
     trained,
 )
+from gptlab.engines.marks import told
 from gptlab.engines.measured import Gathering, Measured, Measures
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, as_values, data_of, grads_of, number_of
 from gptlab.engines.scalar_objective import (
@@ -141,8 +142,9 @@ class ScalarSession:
         """
         ids = np.asarray(tokens)
         context = causal_context(len(ids) - 1, draws)
+        given, targets, context = told(self.definition, ids[:-1], ids[1:], context)
         with collector_paused():
-            judged = self.definition.judged(self.tensors(weights), ids[:-1], ids[1:], context)
+            judged = self.definition.judged(self.tensors(weights), given, targets, context)
             return loss_of(self.true_arithmetic, judged)
 
     def document(
@@ -293,7 +295,8 @@ class ScalarSession:
                 logits = data_of(self.definition.logits(weights, ids, causal_context(length)).data)
                 counts = np.ones(length)
             else:
-                judged = self.definition.judged(weights, ids, targets, causal_context(length))
+                ids, targets, context = told(self.definition, ids, targets, causal_context(length))
+                judged = self.definition.judged(weights, ids, targets, context)
                 logits, counts = data_of(judged.logits.data), weights_of_positions(judged)
             of = np.full(length, at)
             found.losses(of, cross_entropies(logits, targets), counts)

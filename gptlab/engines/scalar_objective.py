@@ -13,6 +13,7 @@ from gptlab.engines.context import causal_context
 from gptlab.engines.draws import Draws
 from gptlab.engines.engine import CROSS_ENTROPY, Definition
 from gptlab.engines.judged import COUNTED, PENALTY, Judged
+from gptlab.engines.marks import told
 from gptlab.engines.scalar_arithmetic import ScalarArithmetic, data_of, number_of
 
 
@@ -40,7 +41,8 @@ def document_of(
     """Of one document (T+1,). Sums over positions are true arithmetic: what is asked of the model, not part of it."""
     gathered: dict[str, Tensor] = {}
     context = replace(causal_context(len(ids) - 1, draws), penalties=gathered)
-    judged = definition.judged(named, ids[:-1], ids[1:], context)
+    tokens, targets, context = told(definition, ids[:-1], ids[1:], context)
+    judged = definition.judged(named, tokens, targets, context)
     counts, loss = weights_of_positions(judged), loss_of(true_arithmetic, judged)
     penalties = {name: mean(true_arithmetic, each.data) for name, each in gathered.items()}
     for each in penalties.values():
@@ -50,7 +52,7 @@ def document_of(
         nats = float(number_of(loss)) * counted
     else:
         with np.errstate(all="ignore"):  # a loss that is not finite is the training loop's to report
-            nats = weighed_sum(cross_entropies(data_of(judged.logits.data), ids[1:]), counts)
+            nats = weighed_sum(cross_entropies(data_of(judged.logits.data), targets), counts)
     return Document(loss, nats, counted, {name: float(number_of(each)) for name, each in penalties.items()})
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gptlab.engines.engine import Definition
+from gptlab.engines.marks import told
 from gptlab.engines.measured import Measures
 from gptlab.engines.xla_arithmetic import XlaArithmetic, cross_entropy
 from gptlab.engines.xla_compiled import Target, compiled
@@ -27,7 +28,7 @@ def measure_program(
     each metric by name what is right and its counts, all (P, R, W)."""
 
     def of_row(weights: Weights, tokens: Any, targets: Any, positions: Any, documents: Any) -> Any:
-        context = shared_row(positions, documents)
+        tokens, targets, context = told(definition, tokens, targets, shared_row(positions, documents))
         judged = definition.judged(tensors(weights, arithmetic), tokens, targets, context)
         logits = judged.logits.data
         counts = jnp.where(documents >= 0, counts_of(judged.counts, logits[:, 0]), 0.0)

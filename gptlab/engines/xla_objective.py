@@ -15,6 +15,7 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context
 from gptlab.engines.engine import CROSS_ENTROPY, Definition
 from gptlab.engines.judged import COUNTED, PENALTY, numbers_of_a_step
+from gptlab.engines.marks import told
 from gptlab.engines.xla_arithmetic import XlaArithmetic, cross_entropy
 
 
@@ -45,8 +46,8 @@ def positions_of(
     context: Context,
 ) -> Positions:
     gathered: dict[str, Tensor] = {}
-    told = replace(context, penalties=gathered)
-    judged = definition.judged(named, tokens, targets, told)
+    tokens, targets, context = told(definition, tokens, targets, context)
+    judged = definition.judged(named, tokens, targets, replace(context, penalties=gathered))
     losses = judged.losses.data
     if definition.plain and arithmetic.ops.standard(*CROSS_ENTROPY):
         true = losses

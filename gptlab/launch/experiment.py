@@ -17,15 +17,18 @@ from gptlab.assembly.architecture import (
     init_chosen,
     reparametrization_chosen,
 )
-from gptlab.assembly.data import Data, data_of
+from gptlab.assembly.data import data_of
 from gptlab.assembly.layers import chosen_parts
-from gptlab.assembly.metrics import Asked, measures, metrics_of
+from gptlab.assembly.metrics import Asked, check_answers, check_labels, measures, metrics_of
 from gptlab.assembly.optimizing import transformed
+from gptlab.assembly.run_data import Data
 from gptlab.autograd.ops import BUILTIN_OPS
 from gptlab.config.schema import check_values
-from gptlab.config.typed import Config
-from gptlab.data.batches import Epochs
+from gptlab.config.typed import ALL, Config
+from gptlab.data.batches import Course, Epochs
+from gptlab.data.endless import EndlessCourse
 from gptlab.data.fixed_vocabulary import FixedVocabulary
+from gptlab.data.problems import Problems
 from gptlab.engines.engine import MeasuresEach, Session, State, trained
 from gptlab.engines.measured import Measures
 from gptlab.errors import UserError
@@ -73,7 +76,11 @@ class Experiment:
         reparametrization = reparametrization_chosen(config.model)
         self._reparametrization = build(registry, "reparametrization", reparametrization)
         self._objective = build(registry, "objective", config.objective)
-        self.metrics = metrics_of(config.metrics, registry)
+        self._dataset = build(registry, "dataset", config.data)
+        answers = isinstance(self._dataset, Problems) and not self._dataset.countAll
+        own = self._dataset.metrics if answers else ()
+        named = own if config.metrics is None else config.metrics
+        self.metrics = metrics_of(named, registry, labelled=isinstance(self._dataset, Problems))
         self.frozen = frozen_names(config.train.freeze, self._adapted(self.model.definition))
         declared = trained(self._adapted(self.model.definition).declared_weights(), self.frozen)
         components = [
@@ -94,7 +101,6 @@ class Experiment:
             )
         self.plan = self._plan()
         self.sampling = self._sampling()
-        self._dataset = build(registry, "dataset", config.data)
         fixed = None if start is None else start.vocabulary
         self._tokenizer = fixed or build(registry, "tokenizer", config.tokenizer)
 
@@ -168,7 +174,9 @@ class Experiment:
         """What is trained: the model of the data's vocabulary, an adapter or a reparametrization put on."""
         tokenizer = self.data.tokenizer
         model = self.model.with_vocabulary(tokenizer.vocabSize).definition
-        return with_objective(self._adapted(model), for_tokens(self._objective, tokenizer), self.model.ops)
+        return with_objective(
+            self._adapted(model), for_tokens(self._objective, tokenizer), self.model.ops, self.data.marked
+        )
 
     @cached_property
     def session(self) -> Session:
@@ -178,12 +186,24 @@ class Experiment:
         session: Session = self.engine.session(self.definition, self.optimizer, self.model.ops, **also)
         return session
 
+    @cached_property
+    def batchSize(self) -> int:
+        """Documents of a step. Raises UserError where all of them are asked for, and there is no end of them."""
+        if self.config.train.batchSize != ALL:
+            return int(self.config.train.batchSize)
+        if self.data.endless is not None:
+            raise UserError(
+                f"train.batchSize={ALL} takes all there are: data={self.config.data.name} has no end. Type "
+                f"data.numExamples=1000, or train.batchSize=64."
+            )
+        return len(self.data.train)
+
     @property
-    def epochs(self) -> Epochs:
+    def epochs(self) -> Course:
         """The batches of every step."""
-        return Epochs(
-            self.data.train, self.config.train.batchSize, self.config.seed, self.config.data["shuffle"]
-        )
+        if self.data.endless is not None:
+            return EndlessCourse(self.data.endless, self.batchSize)
+        return Epochs(self.data.train, self.batchSize, self.config.seed, self.config.data["shuffle"])
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -207,7 +227,7 @@ class Experiment:
         Raises UserError for weights or a checkpoint of another model, optimizer or data, and for steps that do not fit
         into memory.
         """
-        check_batch_fits(self.definition.sizes, self.config.train.batchSize, self.data.train.width - 1)
+        check_batch_fits(self.definition.sizes, self.batchSize, self.data.train.width - 1)
         weights = self.weights()
         optimizer = self.optimizer.init(trained(weights, self.frozen))
         if checkpoint is None:
@@ -227,7 +247,7 @@ class Experiment:
         data = self.data
         some = slice(TRIED)
         if not counts_something(
-            self.definition, self.model.ops, data.held_out.tokens[some], data.held_out.lengths[some]
+            self.definition, self.model.ops, data.held_out.told[some], data.held_out.lengths[some]
         ):
             raise UserError(
                 f"objective={self.config.objective.name} must count some tokens: none counts in "
@@ -238,6 +258,7 @@ class Experiment:
             raise UserError(
                 f"metrics needs an engine that measures them, xla or scalar: got engine={self.config.engine.name}."
             )
+        check_answers(self.metrics, self.counted != "", self.config.data.name)
         held_out = None if self.start is None else data.original.held_out
         others = {} if held_out is None else {"val/originalLoss": held_out}
         return Training(
@@ -248,6 +269,7 @@ class Experiment:
             data.held_out,
             observers,
             others=others,
+            sets=data.held_out_sets,
             metrics=self._measures(self.metrics),
             on_trained=self._measures([one for one in self.metrics if one.train]),
             smoothed=smoothed,
@@ -257,13 +279,14 @@ class Experiment:
 
     def _measures(self, some: Sequence[Asked]) -> Measures:
         tokenizer = self.data.tokenizer
+        check_labels(some, self.data.held_out.labels)
         return measures(some, tokenizer, lambda: self.data.train.counts(tokenizer.vocabSize))
 
     @cached_property
     def counted(self) -> str:
         """Which of the held-out tokens count, as a digest; "" where each does."""
         some = self.data.held_out
-        return digest_of_counts(self.definition, self.model.ops, some.tokens, some.lengths)
+        return digest_of_counts(self.definition, self.model.ops, some.told, some.lengths)
 
     def summary(self) -> Summary:
         """Each part of the model with its shapes and costs, and what a step takes; nothing is trained."""
@@ -274,7 +297,7 @@ class Experiment:
             self.model.ops,
             self.optimizer,
             frozen=self.frozen,
-            batchSize=self.config.train.batchSize,
+            batchSize=self.batchSize,
             dtype=self.engine.dtype,
         )
 

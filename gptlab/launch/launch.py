@@ -219,7 +219,7 @@ def saver_of(
     every, keep = config.checkpoint.every, config.checkpoint.keep
     losses = {} if checkpoint is None else resuming.losses_of(checkpoint)
     smoothed = resuming.smoothed_of(checkpoint)
-    batchSize, on_saved = config.train.batchSize, partial(listeners.checkpoint_saved, run)
+    batchSize, on_saved = experiment.batchSize, partial(listeners.checkpoint_saved, run)
     return Saver(
         run,
         experiment.session,

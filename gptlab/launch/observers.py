@@ -22,6 +22,7 @@ from gptlab.model.gpt import GPT
 from gptlab.model.trains_others import TrainsOthers
 from gptlab.plugins.listeners import Listeners
 from gptlab.runs.run import Run
+from gptlab.training.answering import answers, has_prompts
 from gptlab.training.generation import generate
 from gptlab.training.loop import Chunk, Observer
 
@@ -53,7 +54,10 @@ class Recorder(Observer):
         parts, how = self.experiment, self.experiment.sampling
         if how is not None and is_milestone(step, metrics, self.last or parts.plan.numSteps):
             used, blockSize = parts.session.for_evaluation(state), parts.definition.sizes.blockSize
-            texts = generate(parts.session, used, parts.data.tokenizer, blockSize, how, parts.data.start)
+            by = parts.session, used, parts.data.tokenizer, blockSize, how
+            held_out = parts.data.held_out
+            asks = parts.data.answered and has_prompts(held_out)
+            texts = answers(*by, held_out) if asks else generate(*by, parts.data.start)
             self.run.samples.append((step, texts))
 
 

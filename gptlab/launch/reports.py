@@ -5,6 +5,8 @@ from __future__ import annotations
 from gptlab.calling import shown
 from gptlab.runs.run import Run
 from gptlab.training.metric_rows import loss_text
+from gptlab.training.named_metrics import further_sets, in_words
+from gptlab.training.references import baselines
 from gptlab.training.smoothing import SMOOTHED
 
 
@@ -16,10 +18,12 @@ def opening(run: Run, vocabSize: int) -> str:
     of_them = "" if trained == total else f", {trained:,} of them trained"
     facts = run.dataset
     held_out = f", {facts.validation:,} held out" if facts.validation else ""
-    documents = f"{facts.train:,} document{'' if facts.train == 1 else 's'}"
+    documents = f"{facts.train:,} document{'' if facts.train == 1 else 's'} to train on"
+    if not facts.train:
+        documents = "new problems at each step"
     return (
         f"{run.name}: {total:,} parameters ({parts}){of_them}\n"
-        f"data: {facts.name}, {documents} to train on{held_out}, vocabulary {vocabSize:,}"
+        f"data: {facts.name}, {documents}{held_out}, vocabulary {vocabSize:,}"
     )
 
 
@@ -31,7 +35,7 @@ def resumed(step: int, numSteps: int) -> str:
 
 
 def milestone(run: Run, numSteps: int) -> str:
-    """One line for the step that was logged last: the losses, and the first sample.
+    """One line for the step that was logged last: the losses, the metrics, and the first sample.
 
     A step's own loss is that of a document or two; the smoothed one says more.
     """
@@ -42,6 +46,9 @@ def milestone(run: Run, numSteps: int) -> str:
         line += f", validation {loss_text(metrics['val/loss'])} (perplexity {perplexity})"
     if "val/originalLoss" in metrics:
         line += f", on the original data {loss_text(metrics['val/originalLoss'])}"
+    listeners = run.config.get("listeners", ())
+    losses = [f"{name} {loss_text(metrics[f'{name}/loss'])}" for name in further_sets(metrics, listeners)]
+    line += "".join(f", {number}" for number in [*losses, *in_words(metrics, listeners)])
     if run.samples and run.samples[-1][0] == step:
         text = next((text for text in run.samples[-1][1] if text), "")
         line += f'   "{in_one_line(text)}"' if text else ""
@@ -56,9 +63,8 @@ def in_one_line(text: str) -> str:
 def before(metrics: dict[str, float]) -> str:
     """One line for what the weights that a run starts from are worth."""
     known = {"val/loss": "validation", "val/originalLoss": "on the original data"}
-    return "before step 1: " + ", ".join(
-        f"{known[n]} {loss_text(v)}" for n, v in metrics.items() if n in known
-    )
+    losses = [f"{known[n]} {loss_text(v)}" for n, v in metrics.items() if n in known]
+    return "before step 1: " + ", ".join([*losses, *in_words(metrics)])
 
 
 def closing(run: Run, in_sweep: bool) -> str:
@@ -68,21 +74,28 @@ def closing(run: Run, in_sweep: bool) -> str:
         lines.append(f"stopped after step {run.metrics[-1][0]:,}: {run.stopped}")
     if run.samples and not in_sweep:
         lines += ["samples:", *(f"  {in_one_line(text)}" for text in run.samples[-1][1])]
-    if (bounds := between(run)) and not in_sweep:
-        lines.append(bounds)
+    if not in_sweep:
+        lines += results(run)
     lines.append(f"run folder: {shown(run.folder)}")
     if run.id:
         lines.append(f"MLflow run: {run.id}")
     return "\n".join(lines)
 
 
-def between(run: Run) -> str:
-    """The last validation loss beside what bounds it, where the data knows that of what is held out."""
-    evaluated = [metrics["val/loss"] for _, metrics in run.metrics if "val/loss" in metrics]
+def results(run: Run) -> list[str]:
+    """The last validation loss beside what bounds it, as far as the data knows that, and the metrics."""
+    evaluated = [metrics for _, metrics in run.metrics if "val/loss" in metrics]
+    if not evaluated:
+        return []
     facts = run.dataset.facts
-    if not evaluated or "heldOutEntropy" not in facts:
-        return ""
-    return (
-        f"validation loss {loss_text(evaluated[-1])} nats a word: on the same documents word frequencies alone give "
-        f"{facts['heldOutUnigram']:.3f}, and the grammar that made them {facts['heldOutEntropy']:.3f}"
-    )
+    loss = f"validation loss {loss_text(evaluated[-1]['val/loss'])} nats a"
+    lines = []
+    if known := baselines(facts):
+        beside = ", ".join(f"{one.name} {loss_text(one.loss)}" for one in known)
+        lines.append(f"{loss} token; for comparison: {beside}")
+    elif "heldOutEntropy" in facts:
+        lines.append(
+            f"{loss} word: on the same documents word frequencies alone give "
+            f"{facts['heldOutUnigram']:.3f}, and the grammar that made them {facts['heldOutEntropy']:.3f}"
+        )
+    return lines + [f"validation {text}" for text in in_words(evaluated[-1], run.config.get("listeners", ()))]

@@ -27,7 +27,7 @@ from gptlab.runs.saved_run import SavedRun
 from gptlab.training.generation import Sampling, generate
 from gptlab.training.metric_rows import Metrics
 from gptlab.training.samplers import Sampler
-from gptlab.training.smoothing import LOSS, SMOOTHED, with_smoothed
+from gptlab.training.smoothing import LOSS, with_smoothed
 
 if TYPE_CHECKING:
     from gptlab.drawing.picture import Picture
@@ -96,14 +96,16 @@ class Loaded:
         return self.metrics[LOSS].values
 
     def plot(self) -> Picture:
-        """The losses, single steps and smoothed, and the validation losses: a matplotlib figure."""
+        """The losses, single steps and smoothed, the validation losses, and each metric: a matplotlib figure.
+
+        As in the run's page of MLflow; its `axes` are the losses first. Raises UserError if no losses are known.
+        """
         from gptlab.training.figures import loss_figure
 
-        names = [
-            name for name in self.metrics if name == SMOOTHED or name.endswith(("/loss", "/originalLoss"))
-        ]
         self.losses  # noqa: B018 - raises if there are none
-        return loss_figure({name: points(self.metrics[name]) for name in names}, {}, self.name)
+        history = {name: points(curve) for name, curve in self.metrics.items()}
+        data = {} if self.folder is None else RunFolder(self.folder).identity().get("dataset", {})
+        return loss_figure(history, data.get("facts", {}), self.name, self.config.get("listeners") or ())
 
     def generate(
         self,

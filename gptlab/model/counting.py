@@ -11,6 +11,7 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import causal_context
+from gptlab.engines.marks import told
 from gptlab.errors import UserError
 from gptlab.model.component import Part
 from gptlab.model.gpt import GPT
@@ -19,12 +20,17 @@ from gptlab.model.trains_others import TrainsOthers
 from gptlab.model.trial import ShapeArithmetic, positions_of, zeros
 
 
-def with_objective(definition: GPT | TrainsOthers, objective: Any, ops: OpTable) -> GPT | TrainsOthers:
-    """The model with the objective. Raises UserError, which names it, for one that does not work on shapes."""
+def with_objective(
+    definition: GPT | TrainsOthers, objective: Any, ops: OpTable, marked: bool = False
+) -> GPT | TrainsOthers:
+    """The model with the objective. marked: for data that says which tokens count.
+
+    Raises UserError, which names the objective, for one that does not work on shapes.
+    """
     if isinstance(definition, TrainsOthers):
-        base = with_objective(definition.base, objective, ops)
+        base = with_objective(definition.base, objective, ops, marked)
         return replace(definition, base=base)  # type: ignore[arg-type]
-    definition = replace(definition, objective=objective)
+    definition = replace(definition, objective=objective, marked=marked)
     try:
         counts_of_tokens(definition, ops, np.zeros(positions_of(definition) + 1, dtype=np.int32))
     except (ValueError, TypeError, IndexError) as error:
@@ -43,9 +49,10 @@ def counts_of_tokens(definition: GPT, ops: OpTable, ids: np.ndarray) -> np.ndarr
     arithmetic, sizes, length = ShapeArithmetic(ops), definition.sizes, len(ids) - 1
     weights = {n: Tensor(zeros(s), arithmetic) for n, s in definition.shapes.items()}
     hidden, logits = (Tensor(zeros((length, width)), arithmetic) for width in (sizes.nEmbd, sizes.vocabSize))
-    tokens, context = ids[:-1], replace(causal_context(length), tokens=ids[:-1])
+    tokens, targets, context = told(definition, ids[:-1], ids[1:], causal_context(length))
+    context = replace(context, tokens=tokens)
     own = Part(weights, OBJECTIVE)
-    counts = judged_by(definition.objective, own, hidden, logits, tokens, ids[1:], context).counts
+    counts = judged_by(definition.objective, own, hidden, logits, tokens, targets, context).counts
     return None if counts is None else np.asarray(counts, dtype=float)
 
 

@@ -46,7 +46,7 @@ class GPT:
     period; empty where all layers are the same. dropout: the rate at which training sets to 0 what enters the first
     layer, what attention and mlp add, and shares of attention (as GPT-2 does: Radford et al. 2019). softCap: logits
     are softCap · tanh(logits / softCap), also those that are sampled from (Gemma 2, 2024). objective: what it is
-    trained for; whoever uses a trained model needs none.
+    trained for; whoever uses a trained model needs none. marked: whether the data says which tokens count.
     """
 
     sizes: Sizes
@@ -63,6 +63,7 @@ class GPT:
     dropout: float = 0.0
     softCap: float | None = None
     objective: Objective = NEXT_TOKEN
+    marked: bool = False
     # Not compared: no program depends on how weights have started.
     init: Init = field(default_factory=Normal, compare=False)
 
@@ -154,7 +155,7 @@ class GPT:
 
     @property
     def plain(self) -> bool:
-        return bool(self.objective == NEXT_TOKEN)
+        return bool(self.objective == NEXT_TOKEN) and not self.marked
 
     def judged(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Judged:
         hidden, logits = self.outputs(weights, tokens, context)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from gptlab.engines.measured import DOCUMENT, RATIO
 from gptlab.model.slicing import FREQUENCY
@@ -16,6 +16,13 @@ Right = tuple[
     Any, Any
 ]  # of each position (T,) how right it is, and how much it counts; of a ratio its two numbers
 PART = "\N{REPLACEMENT CHARACTER}"  # what a tokenizer decodes a part of a character to
+
+
+@runtime_checkable
+class CountsBytes(Protocol):
+    """What a tokenizer may have besides: how many bytes (UTF-8) a token is, parts of a character included."""
+
+    def bytes_in(self, token: int) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class ExactMatch(Accuracy):
     """
 
     of = DOCUMENT
+    ofAnswers = True
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,8 @@ class LossByFrequency:
 class BitsPerByte:
     """The cross-entropy in bits of what counts, over the bytes (UTF-8) of its text: it compares across tokenizers.
 
-    The end of a document costs bits, and is no byte. Of a tokenizer that cuts characters into parts, each part is
-    taken for one byte: exact for single bytes, too few for parts of two and three.
+    The end of a document costs bits, and is no byte. Of a tokenizer that cuts characters into parts, and has no
+    `bytes_in(token)`, each part is taken for one byte: exact for single bytes, too few for parts of two and three.
     """
 
     def for_tokens(self, tokenizer: Any) -> BitsPerByteOf:
@@ -87,6 +95,8 @@ def bytes_of(tokenizer: Any, token: int) -> tuple[int, int]:
     """Of one token, at a text's beginning and within it."""
     if token == tokenizer.bos:
         return 0, 0
+    if isinstance(tokenizer, CountsBytes):
+        return tokenizer.bytes_in(token), tokenizer.bytes_in(token)
     one, two = (size(tokenizer.decode([token] * times)) for times in (1, 2))
     return one, two - one
 

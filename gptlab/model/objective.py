@@ -106,7 +106,10 @@ def for_tokens(objective: Any, tokenizer: Any) -> Any:
 def judged_by(
     objective: Any, weights: Part, hidden: Tensor, logits: Tensor, tokens: Any, targets: Any, context: Context
 ) -> Judged:
-    """What the objective says, checked. Raises UserError that names it for what is not losses (T,) and counts (T,)."""
+    """What the objective says, checked; what the data does not count does not count.
+
+    Raises UserError that names the objective for what is not losses (T,) and counts (T,).
+    """
     found = objective(weights, hidden, logits, tokens, targets, context)
     wanted, name = (len(tokens),), type(objective).__name__
     if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], Tensor)):
@@ -120,11 +123,11 @@ def judged_by(
             f"the objective {name} must give losses of {wanted}, one a position: got {losses.shape}."
         )
     if counts is None:
-        return Judged(losses, logits)
+        return Judged(losses, logits, context.counts)
     if isinstance(counts, Tensor) or np.shape(counts) != wanted:
         got = "a Tensor" if isinstance(counts, Tensor) else str(np.shape(counts))
         raise UserError(
             f"the objective {name} must give counts of {wanted}, plain numbers made of tokens, targets and context: "
             f"got {got}. Try `targets != 0`, or None where each position counts."
         )
-    return Judged(losses, logits, counts)
+    return Judged(losses, logits, counts if context.counts is None else counts * context.counts)

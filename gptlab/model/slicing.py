@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gptlab.engines.labels import ByLabel
 from gptlab.engines.measured import DOCUMENT, kind_of
 from gptlab.errors import UserError, unknown_name
 
@@ -70,14 +71,20 @@ class Frequency:
 
 def slicing_of(name: str, counts: Any) -> Any:
     """counts: a function that gives those of `Frequency`, asked only where they are needed."""
-    return {LENGTH: Length, POSITION: Position, FREQUENCY: lambda: Frequency.of(counts())}[name]()
+    own = {LENGTH: Length, POSITION: Position, FREQUENCY: lambda: Frequency.of(counts())}
+    return own[name]() if name in own else ByLabel(name)
 
 
-def slices_of(name: str, metric: Any, by: Any) -> tuple[str, ...]:
-    """The names in `by`, one or several. Raises UserError for what is none, and for what cannot slice the metric."""
+def slices_of(name: str, metric: Any, by: Any, labelled: bool = False) -> tuple[str, ...]:
+    """The names in `by`, one or several. labelled: labels of the data are among them, once they are known.
+
+    Raises UserError for what is none, and for what cannot slice the metric.
+    """
     found = tuple([by] if isinstance(by, str) else by) if isinstance(by, (str, Sequence)) else (by,)
     for what in found:
         if what not in NAMES:
+            if labelled and isinstance(what, str):
+                continue
             raise UserError(unknown_name(f"{BY} of metric {name}", str(what), NAMES))
         if kind_of(metric) == DOCUMENT and not NAMES[what]:
             raise UserError(

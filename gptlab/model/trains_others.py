@@ -68,6 +68,10 @@ class TrainsOthers:
     def plain(self) -> bool:
         return self.base.plain
 
+    @property
+    def marked(self) -> bool:
+        return self.base.marked
+
     def judged(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Judged:
         return self.base.judged(self.merged(weights), tokens, targets, context)
 

@@ -3,7 +3,18 @@
 from collections.abc import Callable, Mapping
 
 from gptlab.autograd.ops import BUILTIN_OPS
-from gptlab.data.datasets import Names, Questions, Sentences, Text
+from gptlab.data.byte_tokenizers import BytePairTokenizer, ByteTokenizer
+from gptlab.data.datasets import Dataset, Names, Questions, Sentences, Text
+from gptlab.data.python_manual import PythonManual
+from gptlab.data.tasks.addition import Addition
+from gptlab.data.tasks.copying import Copy
+from gptlab.data.tasks.dyck import Dyck
+from gptlab.data.tasks.markov import Markov
+from gptlab.data.tasks.modular import Modular
+from gptlab.data.tasks.parity import Parity
+from gptlab.data.tasks.recall import Recall
+from gptlab.data.tasks.repeat import Repeat
+from gptlab.data.tasks.sorting import Sort
 from gptlab.data.tokenizers import CharTokenizer, WordTokenizer
 from gptlab.engines.engine import Engine, Optimizer
 from gptlab.engines.scalar import ScalarEngine
@@ -119,18 +130,36 @@ def gptlab_register_schedules(register: Register) -> None:
     register("plateau", Plateau)
 
 
+TASKS: dict[str, type[Dataset]] = {
+    "modular": Modular,
+    "addition": Addition,
+    "repeat": Repeat,
+    "recall": Recall,
+    "copy": Copy,
+    "sort": Sort,
+    "markov": Markov,
+    "parity": Parity,
+    "dyck": Dyck,
+}
+
+
 @hookimpl
 def gptlab_register_datasets(register: Register) -> None:
     register("sentences", Sentences)
     register("questions", Questions)
     register("names", Names)
     register("text", Text)
+    for name, task in TASKS.items():
+        register(name, task)
+    register("python", PythonManual)
 
 
 @hookimpl
 def gptlab_register_tokenizers(register: Register) -> None:
     register("word", WordTokenizer)
     register("char", CharTokenizer)
+    register("byte", ByteTokenizer)
+    register("bpe", BytePairTokenizer)
 
 
 ENGINES: dict[str, type[Engine]] = {"xla": XlaEngine, "scalar": ScalarEngine}

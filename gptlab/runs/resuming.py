@@ -37,7 +37,7 @@ from gptlab.runs.saved_run import IMPORTED
 from gptlab.training.smoothing import SmoothedLoss
 
 if TYPE_CHECKING:
-    from gptlab.assembly.data import Data
+    from gptlab.assembly.run_data import Data
 
 
 def checkpoint_to_resume(folder: Path, reference: str) -> Checkpoint:

@@ -197,13 +197,14 @@ def losses_of(rows: Metrics) -> dict[str, list[tuple[int, float]]]:
 
 
 def log_curve(client: MlflowClient, run: Run, rows: Metrics) -> None:
-    """The losses as a picture; nothing if there are none."""
+    """The losses and metrics as a picture; nothing if there are no losses."""
     from gptlab.training.figures import loss_figure
 
     if history := losses_of(rows):
         with tempfile.TemporaryDirectory() as place:
             path = Path(place) / CURVE
-            path.write_bytes(loss_figure(history, run.dataset.facts, run.name).png())
+            listeners = run.config.get("listeners") or ()
+            path.write_bytes(loss_figure(history, run.dataset.facts, run.name, listeners).png())
             client.log_artifact(run.id, str(path))
 
 

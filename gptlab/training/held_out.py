@@ -6,6 +6,7 @@ import numpy as np
 
 from gptlab.data.documents import Documents
 from gptlab.engines.engine import EvaluatesEach, MeasuresEach, Session, State
+from gptlab.engines.labels import bound
 from gptlab.engines.measured import Measured, Measures
 from gptlab.errors import UserError
 
@@ -17,7 +18,7 @@ def measured(session: Session, state: State, documents: Documents, metrics: Meas
             "metrics, and an objective that counts some tokens, need an engine that measures: "
             f"{type(session).__name__} does not. Try engine=xla."
         )
-    return session.measure(state, documents.tokens, documents.lengths, metrics)
+    return session.measure(state, documents.told, documents.lengths, bound(metrics, documents.labels))
 
 
 def document_nats(session: Session, state: State, documents: Documents) -> np.ndarray:

@@ -10,7 +10,7 @@ from itertools import cycle
 
 import numpy as np
 
-from gptlab.data.batches import Ahead, Epochs
+from gptlab.data.batches import Ahead, Course
 from gptlab.data.documents import Documents
 from gptlab.engines.engine import Batches, Metrics, Prepares, Session, State
 from gptlab.engines.judged import COUNTED
@@ -117,7 +117,8 @@ class Training:
 
     observers: told in this order. metrics: what else is evaluated on the held-out documents. on_trained: and what on as
     many training documents, the first of them.
-    others: more held-out documents, by the name of the metric that their loss is.
+    others: more held-out documents, by the name of the metric that their loss is. sets: and those of which all is
+    evaluated, by the name that stands before it.
     smoothed: the training loss of the steps that the state has behind it; like the state, it is whole between chunks.
     first: the metrics of step 1; none in what goes on with a run. evaluations: the rows of the plan's own so far.
     stops: whether it is to stop, asked between chunks. It ends with an evaluation then: where the chunk before had one,
@@ -129,11 +130,12 @@ class Training:
     session: Session
     state: State
     plan: Plan
-    epochs: Epochs
+    epochs: Course
     held_out: Documents
     observers: Sequence[Observer] = ()
     _: KW_ONLY
     others: Mapping[str, Documents] = field(default_factory=dict)
+    sets: Mapping[str, Documents] = field(default_factory=dict)
     metrics: Measures = ()
     on_trained: Measures = ()
     smoothed: SmoothedLoss = field(default_factory=SmoothedLoss)
@@ -293,20 +295,24 @@ class Training:
 
     def evaluate(self) -> dict[str, float]:
         """The mean cross-entropy a prediction on the held-out documents, and metrics; nothing if there are none."""
-        documents = {"val/loss": self.held_out, **self.others}
         state = self.session.for_evaluation(self.state)
         found: dict[str, float] = {}
         shares: dict[str, float] = {}
-        for name, some in documents.items():
-            if not len(some):
-                continue
-            if name == "val/loss" and self.metrics:  # of one forward pass
-                found_of = measured(self.session, state, some, self.metrics)
+        sides = {
+            f"{name}/": (some, self.metrics) for name, some in {"val": self.held_out, **self.sets}.items()
+        }
+        for begin, (some, metrics) in sides.items():
+            if metrics and len(some):  # of one forward pass
+                found_of = measured(self.session, state, some, metrics)
                 total, count = float(found_of.nats.sum()), float(found_of.counted.sum())
-                shares |= {f"val/{metric}": share for metric, share in found_of.shares().items()}
+                shares |= {f"{begin}{metric}": share for metric, share in found_of.shares().items()}
             else:
-                total, count = self.session.evaluate(state, some.tokens, some.lengths)
+                total, count = self.loss_of(state, some)
             if count:  # an objective may count none of them
+                found[f"{begin}loss"] = total / count
+        for name, some in self.others.items():
+            total, count = self.loss_of(state, some)
+            if count:
                 found[name] = total / count
         if "val/loss" in found:
             loss = found["val/loss"]
@@ -315,3 +321,7 @@ class Training:
             found_of = measured(self.session, state, some, self.on_trained)
             shares |= {f"train/{metric}": share for metric, share in found_of.shares().items()}
         return found | shares
+
+    def loss_of(self, state: State, some: Documents) -> tuple[float, float]:
+        """The summed cross-entropies of what counts in the documents, and how much counts."""
+        return self.session.evaluate(state, some.told, some.lengths) if len(some) else (0.0, 0.0)

@@ -25,7 +25,7 @@ from tests.models import SMALL, make_gpt
 LETTERS = Vocabulary(["\n", " ", *"abcdefgh"], "character")
 WORDS = Vocabulary(["a", "cat", "dog", "sees", "the"], "word")
 NEWLINE, SPACE = 0, 1
-BPE = load_plugins().registry.get("tokenizer", "bpe")(size=260).build(["a cat\nsees a dog\n"])
+BPE = load_plugins().registry.get("tokenizer", "bpe")(vocabSize=260).build(["a cat\nsees a dog\n"])
 CHANCE = random.Random(0)
 SAID = ["the cat", "a dog", "sees", "the end", "and", "a"]
 TEXT = "".join(" ".join(CHANCE.choices(SAID, k=CHANCE.randint(1, 4))) + "\n" for _ in range(300))
@@ -40,7 +40,7 @@ FEW = ["tracking=none", "progress=none"]
         (LETTERS, "a cab\na bag\n", False, LETTERS.bos),
         (WORDS, "a cat sees the dog the cat\nthe dog", True, WORDS.encode("the")[0]),
         (WORDS, "a cat\nthe dog", False, WORDS.bos),
-        (BPE, "a cat\nsees a dog\n", True, BPE.encode_typed("\n")[0]),
+        (BPE, "a cat\nsees a dog\n", True, BPE.encode("\n")[0]),
         (BPE, "a cat\nsees a dog\n", False, BPE.bos),
     ],
     ids=["lines", "one line", "documents", "words", "documents of words", "bpe", "documents of bpe"],

@@ -11,7 +11,7 @@ from gptlab.errors import UserError
 from gptlab.plugins.loading import load_plugins
 
 REGISTRY = load_plugins(discover=False).registry
-NAMES = REGISTRY.names("tokenizer")
+NAMES = ["word", "char"]
 each = pytest.mark.parametrize("name", NAMES)
 
 # One line of any text there is; few different characters, so that words and spaces repeat.
@@ -37,6 +37,38 @@ def test_what_is_encoded_decodes_to_the_trimmed_lower_cased_text(name, texts):
         ids = tokenizer.encode(text)
         assert tokenizer.decode(ids) == cleaned(text)
         assert all(0 <= i < tokenizer.bos for i in ids)
+
+
+@each
+@given(texts=st.lists(lines, min_size=1, max_size=6))
+def test_without_lower_casing_the_trimmed_text_comes_back_also_after_a_trip_through_json(name, texts):
+    assume(any(text.strip() for text in texts))
+    tokenizer = build(name, texts, lowercase=False)
+    restored = REGISTRY.get("tokenizer", name)().restore(json.loads(json.dumps(tokenizer.state())))
+    for text in texts:
+        ids = tokenizer.encode(text)
+        assert tokenizer.decode(ids) == text.strip()
+        assert restored.encode(text) == ids == tokenizer.encode_all([text])[0].tolist()
+    if name == "char":
+        assert tokenizer.decode(tokenizer.encode_typed(texts[0].strip())) == texts[0].strip()
+
+
+@each
+def test_what_was_kept_without_a_word_of_its_case_is_lower_cased_and_writes_the_same_again(name):
+    old = {"pieces": ["a", "b"]}
+    restored = REGISTRY.get("tokenizer", name)(lowercase=False).restore(old)
+    assert restored.encode("B A" if name == "word" else "BA") == [1, 0]
+    assert restored.state() == old
+    with pytest.raises(TypeError, match="lowercase must be true or false"):
+        REGISTRY.get("tokenizer", name)().restore({**old, "lowercase": "no"})
+
+
+@each
+def test_with_its_case_kept_a_capital_is_a_piece_of_its_own(name):
+    tokenizer = build(name, ["A a"], lowercase=False)
+    assert {"A", "a"} <= set(tokenizer.pieces)
+    with pytest.raises(UserError, match="'B' is not in the vocabulary"):
+        tokenizer.encode("B")
 
 
 @each
@@ -152,7 +184,7 @@ def test_an_empty_vocabulary_is_refused(name, documents):
         build(name, documents)
 
 
-def test_the_two_built_in_ones_are_these():
+def test_the_two_of_pieces_are_these():
     assert (REGISTRY.get("tokenizer", "word"), REGISTRY.get("tokenizer", "char")) == (
         WordTokenizer,
         CharTokenizer,

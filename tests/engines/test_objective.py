@@ -1,10 +1,13 @@
 """Objectives that count and weigh, and penalties: the same on both engines, in rows of their own and in shared ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.engine import Batches
+from gptlab.engines.marks import marked
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.model.objective import AnswersAfter, NextToken
@@ -18,12 +21,22 @@ CASES = {
     "z-loss and smoothing": {"objective": NextToken(zLoss=0.1, labelSmoothing=0.2)},
     "answers": {"objective": AnswersAfter(token=3)},
     "counts, penalties and dropout": {"objective": Counting(), "mlp": Penalized(), "dropout": 0.2},
+    "marked tokens": {"marked": True},
+    "marked tokens and answers": {"marked": True, "objective": AnswersAfter(zLoss=0.1, token=3)},
     "weights of its own": {"objective": TwoHeads(), "tieEmbeddings": True},
 }
 
 
+def with_marks(tokens):
+    """Half of them, by chance, do not count."""
+    flat = tokens.reshape(-1, tokens.shape[-1])
+    return marked(flat, np.random.default_rng(2).random(flat[:, 1:].shape) < 0.5).reshape(tokens.shape)
+
+
 def run(engine, gpt, population=None, batches=None, steps=STEPS):
     batches = batches or random_batches(gpt, steps, BATCH)
+    if gpt.marked:
+        batches = replace(batches, tokens=with_marks(batches.tokens))
     session, weights = engine.session(gpt, Adam(), OpTable()), gpt.initial_weights(0)
     chunk = Batches(batches.tokens, batches.lengths, population)
     state, metrics = session.train(
@@ -43,7 +56,8 @@ def test_both_engines_and_shared_rows_train_alike(changes):
         for name, numbers in expected[1].numbers.items():
             np.testing.assert_allclose(found[1].numbers[name], numbers, rtol=1e-10, err_msg=name)
     batches = random_batches(gpt, 1, 30, seed=1)
-    held_out = batches.tokens[0], batches.lengths[0]
+    tokens = with_marks(batches.tokens) if gpt.marked else batches.tokens
+    held_out = tokens[0], batches.lengths[0]
     np.testing.assert_allclose(xla.evaluate(state, *held_out), scalar.evaluate(its, *held_out), rtol=1e-9)
 
 

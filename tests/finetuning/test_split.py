@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gptlab.assembly.data import Data, data_of
+from gptlab.assembly.data import data_of
+from gptlab.assembly.run_data import Data
 from gptlab.cli import main
 from gptlab.command.composing import compose, prepared
 from gptlab.config.schema import plain

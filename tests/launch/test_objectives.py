@@ -37,7 +37,7 @@ def experiment_of(*overrides: str) -> Experiment:
 
 
 def test_what_counts_is_in_the_losses_and_metrics_and_a_resumed_run_is_the_same(folder: Path) -> None:
-    whole = train("whole", *ANSWERS, "metrics=[accuracy,exactMatch]", "train.batchSize=3")
+    whole = train("whole", *ANSWERS, "metrics=[accuracy,{name: exactMatch, by: length}]", "train.batchSize=3")
     rows = logged(whole)
     assert all(0 <= row["train/counted"] < row["train/tokens"] for row in rows)
     assert {"val/loss", "val/accuracy", "val/exactMatch"} <= rows[-1].keys()
@@ -75,10 +75,7 @@ def test_an_objectives_weights_are_those_of_its_training_alone(folder: Path) -> 
     }
 
 
-MEASURED = (
-    "metrics=[{name: accuracy, by: [length, position], train: true}, {name: exactMatch, by: length}, "
-    "bitsPerByte, lossByFrequency]"
-)
+MEASURED = "metrics=[{name: accuracy, by: [length, position], train: true}, bitsPerByte, lossByFrequency]"
 
 
 def test_slices_bits_and_training_documents_are_logged_and_a_resumed_run_is_the_same(folder: Path) -> None:
@@ -88,15 +85,19 @@ def test_slices_bits_and_training_documents_are_logged_and_a_resumed_run_is_the_
     names = row.keys() - plain.keys()
     assert {"train/accuracy", "train/accuracy/length/1-4", "train/accuracy/position/1-4"} <= names
     assert all(name.startswith(("val/", "train/accuracy")) for name in names)
-    assert {"val/accuracy/position/1-4", "val/exactMatch/length/5-8", "val/bitsPerByte"} <= names
+    assert {"val/accuracy/position/1-4", "val/bitsPerByte"} <= names
     assert {"val/lossByFrequency/rare", "val/lossByFrequency/frequent"} <= names
     assert "val/lossByFrequency" not in names
-    assert not any("/position/" in name for name in names if "exactMatch" in name)
     data = experiment_of("model.blockSize=16").data
     assert row["val/bitsPerByte"] == pytest.approx(row["val/loss"] * bits_per_byte(data), rel=1e-9)
     copy = as_killed(whole, Path("killed"), 3)
     assert main([f"resume={copy}"]) == 0
     assert_same_end(copy, whole)
+
+
+def test_a_metric_of_answers_is_not_asked_of_data_without_any(folder: Path, capsys) -> None:
+    assert main([*TINY, *SOME, "engine=scalar", "metrics=[exactMatch]"]) == 2
+    assert "exactMatch must be asked of data with answers" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

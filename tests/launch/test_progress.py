@@ -347,6 +347,41 @@ def test_a_panel_shows_the_smoothed_loss_and_its_curve_leaves_out_what_is_no_num
     assert "smoothed loss 2.000" in drawn(panel, console)[2] and "tokens/s" not in drawn(panel, console)[2]
 
 
+ASKED = {"val/loss": 3.25, "longer/loss": 4.0, "val/accuracy": 0.5, "val/top": 0.75, "longer/accuracy": 0.25}
+
+
+@pytest.mark.parametrize("size", [(100, 30), (64, 12), (63, 30)])
+def test_a_panel_shows_the_metric_that_was_asked_for_first_on_all_documents(panels, size):
+    panel, console = panels(*size)
+    panel.logged(1, {"train/smoothedLoss": 4.0}, [])
+    assert len(drawn(panel, console)) == (6 if size >= (64, 12) else 2), "no row for what is not known"
+    for accuracy in (0.0, 0.5, 1.0):
+        row = {"train/smoothedLoss": 4.0, **ASKED, "val/accuracy": accuracy, "train/accuracy": 1.0}
+        panel.logged(2, row, ["the cat eats"])
+    lines = drawn(panel, console)
+    assert all(len(line) <= size[0] for line in lines)
+    if size < (64, 12):
+        assert "validation 3.250  accuracy 1.000" in lines[0] and "top" not in lines[0]
+    else:
+        assert (
+            "accuracy  validation 1.000  longer 0.250  training 1.000" in lines[3]
+            and "the cat eats" in lines[4]
+        )
+        assert ("▁▅█" in lines[3]) == (size[0] > 64), "its curve, where there is room"
+
+
+def test_a_plain_line_says_the_metric_of_the_latest_evaluation(monkeypatch, capsys):
+    clock = Clock(monkeypatch)
+    lines = PlainLines(400)
+    for step, row in ((50, ASKED), (60, {"train/loss": 2.0})):
+        lines.logged(step, row, [])
+    clock.now += 30
+    lines.update(100, 2.34567, 1234.5, 0.3)
+    assert lines_of(capsys) == [
+        "step 100/400  smoothed loss 2.346  accuracy 0.500  1,234 tokens/s  90 s left"
+    ]
+
+
 def test_a_curve_keeps_few_numbers_and_its_shape():
     curve = Curve()
     for step in range(100_000):

@@ -68,6 +68,7 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
         "sampler frequency",
         "schedule careful",
         "dataset counting",
+        "dataset median",
         "tokenizer letters",
         "engine slowmotion",
         "tracking csv",

@@ -114,7 +114,7 @@ ROOMS = {
     "assembly": {"autograd", "config", "data", "engines", "model", "optim", "plugins"},
     "autograd": {"drawing"},
     "calling": {"streams"},
-    "checks": {"autograd", "command", "engines", "launch", "model", "optim", "plugins", "training"},
+    "checks": {"autograd", "command", "data", "engines", "launch", "model", "optim", "plugins", "training"},
     "cli": {
         "ablation",
         "autograd",

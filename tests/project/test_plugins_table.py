@@ -9,7 +9,7 @@ from tests.ablation_results import plain, tuned
 
 def test_all_experiments_of_plugins_are_asked_but_those_that_only_listen() -> None:
     names = experiments()
-    assert {"muon", "bpe", "moe", "logmul"} <= set(names) and "printer" not in names
+    assert {"muon", "moe", "logmul"} <= set(names) and "printer" not in names
     told = question(names, 12, 100)
     arms = next(text for text in told if text.startswith("arms="))
     assert all(f"+experiment={name}" in arms for name in names)

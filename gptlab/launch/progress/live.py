@@ -14,9 +14,10 @@ from rich.text import Text
 
 from gptlab.launch.progress.curve import ASCII, BLOCKS, Curve, sparkline
 from gptlab.launch.progress.echo import set_echo
-from gptlab.launch.progress.plain import Pace, Progress, rate
+from gptlab.launch.progress.plain import Pace, Progress, first_metric, rate
 from gptlab.streams import visible
 from gptlab.training.metric_rows import loss_text
+from gptlab.training.named_metrics import VAL, further_sets, metrics_in, told, word_for
 from gptlab.training.smoothing import SMOOTHED
 
 ROOM = (64, 12)  # columns and lines of a terminal that has room for the panel
@@ -25,7 +26,8 @@ REDRAWN = 4  # times a second
 
 
 class LivePanel(Progress):
-    """Step, bar and time left; loss (smoothed) with its curve, validation loss, tokens/s; the latest sample.
+    """Step, bar and time left; loss (smoothed) with its curve, validation loss, tokens/s; the metric that was asked
+    for first, with its curve; the latest sample.
 
     It is drawn for the terminal's size at that moment, and gone once it is closed: notes stay. What is typed
     meanwhile is not shown: an Enter would move the cursor away from where the panel is looked for.
@@ -39,6 +41,8 @@ class LivePanel(Progress):
         self._smoothed = math.nan
         self._logged = start  # the last step whose loss is in the curve
         self._validation: tuple[int, float] | None = None
+        self._metric, self._shares = "", Curve()  # the first metric, and its validation values
+        self._metric_of: dict[str, float] = {}  # its latest values by set of documents
         self._sample = ""
         self._rate = math.nan
         self._pace = Pace(total, start)
@@ -54,6 +58,10 @@ class LivePanel(Progress):
             self._logged = step
         if "val/loss" in metrics:
             self._validation = (step, metrics["val/loss"])
+        if named := metrics_in(metrics):
+            self._metric = named[0]
+            self._metric_of = told(metrics, named[0], further_sets(metrics))
+            self._shares.add(self._metric_of[VAL])
         self._sample = next((text for text in samples if text), self._sample)
 
     def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
@@ -94,19 +102,21 @@ class LivePanel(Progress):
         grid.add_row(done, ProgressBar(total=self._total, completed=self._step, width=room), left)
 
         numbers = [f"smoothed loss {self._loss()}", self._validation_loss(), rate(self._rate)]
-        words = Text("  ".join(filter(None, numbers)), style="bold")
-        line = Text.assemble(words, "  ", (self._curve(inner - words.cell_len - 2), "cyan"))
+        lines = [self._with_curve("  ".join(filter(None, numbers)), self._losses, inner)]
+        if self._metric:
+            values = [f"{word_for(name)} {loss_text(value)}" for name, value in self._metric_of.items()]
+            lines.append(self._with_curve("  ".join([self._metric, *values]), self._shares, inner))
         sample = Text(self._writable(self._sample).replace("\n", " "), style="italic")
-        for text in (line, sample):
-            text.no_wrap, text.overflow = True, "ellipsis"
         rows = Table.grid()
-        for row in (grid, line, sample):
-            rows.add_row(row)
+        rows.add_row(grid)
+        for text in (*lines, sample):
+            text.no_wrap, text.overflow = True, "ellipsis"
+            rows.add_row(text)
         return Panel(rows, width=width, border_style="dim")
 
     def _line(self) -> Text:
         parts = [f"{self._step:,}/{self._total:,}", f"loss {self._loss()}", self._left()]
-        parts += [self._validation_loss(), rate(self._rate)]
+        parts += [self._validation_loss(), first_metric(self._metric, self._metric_of), rate(self._rate)]
         return Text("  ".join(filter(None, parts)), no_wrap=True, overflow="ellipsis")
 
     def _show(self, smoothed: float) -> None:
@@ -119,10 +129,13 @@ class LivePanel(Progress):
     def _validation_loss(self) -> str:
         return "" if self._validation is None else f"validation {loss_text(self._validation[1])}"
 
-    def _curve(self, width: int) -> str:
+    def _with_curve(self, numbers: str, curve: Curve, width: int) -> Text:
+        """Numbers, and the curve in what room they leave of so many columns."""
+        words = Text(numbers, style="bold")
         blocks = BLOCKS if self._console.encoding.startswith("utf") else ASCII
         # The list is replaced as it grows; this one does not change under the drawing.
-        return sparkline(list(self._losses.means), width, blocks)
+        drawn = sparkline(list(curve.means), width - words.cell_len - 2, blocks)
+        return Text.assemble(words, "  ", (drawn, "cyan"))
 
     def _left(self) -> str:
         """The time left at the speed of the last chunks; nothing before it is known."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from gptlab.streams import show
 from gptlab.training.metric_rows import loss_text
+from gptlab.training.named_metrics import VAL, metrics_in, told
 
 
 class Progress:
@@ -38,6 +39,11 @@ class PlainLines(Progress):
         self._pace = Pace(total, start)
         self._interval = interval
         self._last = time.monotonic()
+        self._metric = ""
+
+    def logged(self, step: int, metrics: Mapping[str, float], samples: Sequence[str]) -> None:
+        if named := metrics_in(metrics):
+            self._metric = first_metric(named[0], told(metrics, named[0]))
 
     def update(self, step: int, loss: float, tokens_per_second: float, seconds: float) -> None:
         self._pace.add(step, seconds)
@@ -46,12 +52,17 @@ class PlainLines(Progress):
             self._last = now
             left = self._pace.left()
             shown = f"smoothed loss {loss_text(loss)}"
-            words = [f"step {step}/{self._total}", shown, rate(tokens_per_second)]
+            words = [f"step {step}/{self._total}", shown, self._metric, rate(tokens_per_second)]
             words += [] if math.isnan(left) else [f"{left:.0f} s left"]
             show("  ".join(filter(None, words)))
 
     def note(self, text: str) -> None:
         show(text)
+
+
+def first_metric(name: str, values: Mapping[str, float]) -> str:
+    """Of the latest evaluation; nothing before there is one."""
+    return f"{name} {loss_text(values[VAL])}" if VAL in values else ""
 
 
 def rate(tokens_per_second: float) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gptlab.assembly.data import Data
+from gptlab.assembly.run_data import Data
 from gptlab.command.composing import compose, prepared
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gptlab.data import documents, reading, tokenized
+from gptlab.data.byte_tokenizers import Bytes
 from gptlab.data.content import content_of
 from gptlab.data.datasets import Text
 from gptlab.data.documents import Cuts
@@ -16,7 +17,6 @@ from gptlab.data.reading import last_token_boundary
 from gptlab.data.tokenizers import CharTokenizer, Vocabulary, distinct, split
 from gptlab.data.watching import PlainWatch, Watch
 from gptlab.errors import UserError
-from gptlab.plugins.loading import load_plugins
 from tests.data.long.setting import (
     UNITS,
     assert_same_data,
@@ -70,6 +70,18 @@ def test_long_data_is_the_same_to_the_last_token(text, long, monkeypatch, unit, 
     np.testing.assert_array_equal(made.lengths, expected.lengths)
     assert expected.unigram_entropy() == cold.facts.facts["unigramEntropy"]
     assert len(expected) == cold.facts.documents
+
+
+@pytest.mark.parametrize("capital", ["a", "B"])
+def test_long_data_says_what_of_it_is_not_used_when_it_is_tokenized_and_when_its_tokens_are_found(
+    tmp_path, long, monkeypatch, capital
+):
+    path = tmp_path / "text.txt"
+    path.write_text("a b c d e f\na\n" * 5 + f"{capital} c\n")
+    cold, warm = (data(path, "model.blockSize=4").notes for _ in range(2))
+    monkeypatch.setattr(reading, "IN_MEMORY", 1 << 20)
+    assert cold == warm == data(path, "model.blockSize=4").notes
+    assert [note.partition(":")[0] for note in warm] == ["cut"] + ["lower-cased"] * (capital == "B")
 
 
 def test_several_files_are_texts_of_their_own(tmp_path, long, monkeypatch):
@@ -128,16 +140,17 @@ def test_what_is_not_in_the_vocabulary_is_named_in_long_data_too(tmp_path, long,
     assert entries(long) == [] and leftovers(long) == []
 
 
-def test_a_plugin_s_tokenizer_gets_whole_texts(text, long, monkeypatch):
-    registry = load_plugins().registry
-    bpe = registry.get("tokenizer", "bpe")
-    pytest.importorskip("tokenizers")
+def test_a_tokenizer_that_takes_no_batches_gets_whole_texts(text, long, monkeypatch):
+    asked = []
+    encode = Bytes.encode
+    monkeypatch.setattr(Bytes, "encode", lambda self, text: asked.append(len(text)) or encode(self, text))
+    monkeypatch.delattr(Bytes, "encode_all")
     for unit in ("line", "window"):
-        found = data(text, "tokenizer=bpe", f"data.unit={unit}")
+        found = data(text, "tokenizer=byte", f"data.unit={unit}")
         with monkeypatch.context() as undone:
             undone.setattr(reading, "IN_MEMORY", 1 << 20)
-            assert_same_data(found, data(text, "tokenizer=bpe", f"data.unit={unit}"))
-    assert bpe is not None
+            assert_same_data(found, data(text, "tokenizer=byte", f"data.unit={unit}"))
+    assert max(asked) == len(text.read_text(encoding="utf-8").removeprefix("\ufeff"))
 
 
 @dataclass(frozen=True)
