@@ -11,7 +11,8 @@ import numpy as np
 from gptlab.ablation.report.bands import band
 from gptlab.drawing.colors import FAINT, INK
 from gptlab.gallery.measures import PARAMETERS
-from gptlab.gallery.panels import BARS, CURVES, GRID, SIZES, Panel
+from gptlab.gallery.panels import BARS, CURVES, DIFFERENCES, GRID, SIZES, Panel
+from gptlab.gallery.quantities import summed_up
 from gptlab.gallery.result import Result
 from gptlab.sweeps.by_parameters import mark_sizes, without_floor
 from gptlab.sweeps.style import drawing, few_log_marks, mark_values, new_figure, plain, shades, style
@@ -104,6 +105,39 @@ def chosen_place(result: Result, arm: str) -> int:
     return result.measured.best_place(arm, measure)
 
 
+def draw_differences(axes: Any, panel: Panel, result: Result, colors: dict[str, Any]) -> None:
+    measure = result.entry.measures[panel.names[0]]
+    first, *others = colors
+    table = {
+        arm: result.measured.of(arm, measure.name)[result.measured.best_place(arm, measure)] for arm in colors
+    }
+    for place, arm in enumerate(others):
+        values = table[arm] - table[first]
+        mean, low, high = summed_up(values, geometric=False)
+        side = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else [0.0]
+        axes.plot(place + np.array(side), values, "o", color=colors[arm], alpha=0.45, markersize=4.5)
+        ends = None if low is None or high is None else [[mean - low], [high - mean]]
+        axes.errorbar(
+            [place + 0.25],
+            [mean],
+            ends,
+            color=colors[arm],
+            marker="o",
+            markersize=7,
+            capsize=4,
+            label=plain(arm),
+        )
+    axes.axhline(0.0, color=INK, linewidth=1.2)
+    axes.set_xlim(-0.6, len(others) - 0.4)
+    axes.set_xticks(range(len(others)), [plain(arm) for arm in others])
+    style(
+        axes,
+        "",
+        f"{measure.words}: less that of {first}",
+        panel.title or "each seed, and their mean",
+    )
+
+
 def draw_grid(axes: Any, panel: Panel, result: Result, colors: dict[str, Any]) -> None:
     """Each seed faint, the mean in full; a ring around the best."""
     assert result.measured.grid is not None and result.entry.grid is not None
@@ -180,6 +214,7 @@ def words_of(metric: str) -> str:
 
 DRAW: dict[str, Callable[[Any, Panel, Result, dict[str, Any]], None]] = {
     CURVES: draw_curves,
+    DIFFERENCES: draw_differences,
     GRID: draw_grid,
     SIZES: draw_sizes,
     BARS: draw_bars,

@@ -10,14 +10,15 @@ from gptlab.errors import UserError, unknown_name
 from gptlab.gallery.measures import Measure
 from gptlab.gallery.reading import check_keys, kind_in, number_of, sequence, text_of
 
-CURVES, GRID, SIZES, BARS = "curves", "grid", "sizes", "bars"
-KINDS = (CURVES, GRID, SIZES, BARS)
+CURVES, DIFFERENCES, GRID, SIZES, BARS = "curves", "differences", "grid", "sizes", "bars"
+KINDS = (CURVES, DIFFERENCES, GRID, SIZES, BARS)
 SCALES = ("log", "linear")
 
 
 @dataclass(frozen=True)
 class Panel:
-    """kind: CURVES: a metric by step, a line an arm. GRID: a measure by the value of the grid, a line an arm. SIZES: a
+    """kind: CURVES: a metric by step, a line an arm. DIFFERENCES: a measure of each arm less that of the first one, a
+    point a seed, with the mean's interval. GRID: a measure by the value of the grid, a line an arm. SIZES: a
     measure by the number of parameters, a point an arm. BARS: measures, side by side, of each arm.
 
     names: of the metric, or of measures. title: above it. y: log, or linear. top: the highest value shown. lines:

@@ -17,6 +17,12 @@ from gptlab.statistics.paired import paired
 from gptlab.sweeps.by_parameters import without_floor
 
 HOLDS, FAILS, OPEN, MISSING = "holds", "fails", "open", "missing"
+WORDS = {
+    HOLDS: "holds",
+    FAILS: "does not hold",
+    OPEN: "open: its interval reaches further, more seeds would tell",
+    MISSING: "no number: a run that it needs has none",
+}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from gptlab.gallery.entry import MOST_SEEDS, Entry, override
 from gptlab.gallery.measures import measured
 from gptlab.gallery.quantities import Measured, found_of
 from gptlab.gallery.result import Result
+from gptlab.gallery.section import section
 from gptlab.gallery.telling import json_text, shown_in_mlflow, told
 from gptlab.plugins.loading import Plugins
 from gptlab.runs.equality import finished_runs
@@ -158,6 +159,7 @@ class Gallery:
         picture, numbers = f"{entry.name}.svg", "gallery.json"
         write_text(folder / numbers, json_text(result) + "\n")
         write_bytes(folder / picture, svg(result))
+        write_text(folder / f"{entry.name}.md", section(result, picture))
         where = f"picture: {os.path.relpath(folder / picture)}"
         return f"{told(result)}\n{where}", shown_in_mlflow(result, [picture, numbers])
 

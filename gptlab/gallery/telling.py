@@ -11,15 +11,9 @@ import numpy as np
 
 from gptlab import strict_json
 from gptlab.drawing.table import aligned
-from gptlab.gallery.quantities import FAILS, HOLDS, MISSING, OPEN, Found
+from gptlab.gallery.quantities import HOLDS, MISSING, OPEN, WORDS, Found
 from gptlab.gallery.result import Result
 
-WORDS = {
-    HOLDS: "holds",
-    FAILS: "does not hold",
-    OPEN: "open: its interval reaches further, more seeds would tell",
-    MISSING: "no number: a run that it needs has none",
-}
 MOST_BROKEN = 3  # runs that are told one by one
 
 
