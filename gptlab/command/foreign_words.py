@@ -29,6 +29,7 @@ KEYS = {
     "train.numSteps": "max_iters max_steps num_iters num_iterations iterations iters steps n_steps total_steps "
     "training_steps train_steps num_train_steps",
     "train.batchSize": "batch bs train_batch_size micro_batch_size per_device_train_batch_size",
+    "train.accumulate": "gradient_accumulation_steps grad_accum_steps accumulate_grad_batches",
     "train.learningRate": "lr max_lr base_lr peak_lr step_size",
     "train.logEvery": "log_interval log_steps logging_steps log_every_n_steps",
     "train.evalEvery": "eval_interval eval_steps eval_freq val_interval val_every val_check_interval",
@@ -96,9 +97,6 @@ ABSENT = {
     "device devices cuda gpu gpus accelerator use_cuda use_gpu no_cuda n_gpu": (
         "the engine computes on a GPU if JAX finds one; JAX_PLATFORMS=cuda in front of the command insists on it, "
         "and JAX_PLATFORMS=cpu takes the processor."
-    ),
-    "gradient_accumulation_steps grad_accum_steps accumulate_grad_batches": (
-        "a step takes all its documents at once. Type train.batchSize=16"
     ),
     "gradient_checkpointing activation_checkpointing": (
         "no activation is computed twice; fewer documents at once need less memory. Type train.batchSize=1"

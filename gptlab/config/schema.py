@@ -345,6 +345,7 @@ def check_values(config: Config) -> None:
     for key, value, least, example in (
         ("train.numSteps", train.numSteps, 1, 1000),
         ("train.batchSize", None if train.batchSize == ALL else train.batchSize, 1, f"16, or {ALL}"),
+        ("train.accumulate", train.accumulate, 1, 4),
         ("train.logEvery", train.logEvery, 1, 10),
         ("train.evalEvery", train.evalEvery, 0, 250),
         ("seed", config.seed, 0, 0),

@@ -84,6 +84,7 @@ class ModelConfig:
 class TrainConfig:
     numSteps: int = 1000
     batchSize: int | str = 1  # or ALL
+    accumulate: int = 1  # parts of it that are computed one after the other, in less memory
     learningRate: float = 0.01
     logEvery: int | None = None  # so that a run has at most some 1,000 rows
     evalEvery: int = 250

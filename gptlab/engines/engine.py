@@ -261,7 +261,9 @@ class Engine(Protocol):
         frozen: names of weights that training leaves as they are, to the bit. The optimizer is given the
         others only, its `init` included, and the norm of the gradient is theirs. An engine that
         cannot freeze may leave the argument out: it is given only where something is frozen. step_metrics: what
-        to find out about each step, for `Metrics.numbers`; given only where something is asked for, too.
+        to find out about each step, for `Metrics.numbers`; given only where something is asked for, too. An
+        engine may have a further argument `accumulate`: parts of a step's documents that gradients are added up of, so
+        that fewer are computed at once; given only where there are several.
         """
         ...
 

@@ -74,6 +74,7 @@ class XlaEngine:
         ops: OpTable,
         frozen: Frozen = frozenset(),
         step_metrics: StepMetrics | None = None,
+        accumulate: int = 1,
     ) -> XlaSession:
         # jax is imported here and not above: reading a config must not take the second that it needs
         begin()
@@ -84,7 +85,9 @@ class XlaEngine:
             )
         from gptlab.engines.xla_arithmetic import XlaArithmetic
 
-        return XlaSession(definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, step_metrics)
+        return XlaSession(
+            definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, step_metrics, accumulate
+        )
 
 
 @dataclass(eq=False)
@@ -96,6 +99,7 @@ class XlaSession:
     arithmetic: XlaArithmetic
     frozen: Frozen = frozenset()
     step_metrics: StepMetrics | None = None
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         import jax
@@ -152,7 +156,8 @@ class XlaSession:
     def prepare(self, batches: Batches) -> Batches:
         """`prepared`: how documents share rows, None where each has its own; and so for each compiled call."""
         _, batch, span = batches.tokens.shape
-        shape = None if batches.population is None else choose_shape(batches.population, batch, span - 1)
+        known = batches.population
+        shape = None if known is None else choose_shape(known, batch, span - 1, self.accumulate)
         capacity = capacity_of(batches)
         slots = shape and [packed(batches.lengths[p], span, shape, capacity) for p in parts_of(batches)]
         return replace(batches, prepared=(shape, slots))
