@@ -60,6 +60,8 @@ KEYS = {
     "hydra.run.dir": "out_dir output_dir out save_dir run_dir log_dir",
     "run": "model_path checkpoint checkpoint_path ckpt ckpt_path out_dir model",
     "n": "num_samples n_samples num_return_sequences count samples",
+    "length": "max_new_tokens max_tokens num_tokens n_predict",
+    "promptFile": "prompt_file prompts prompts_file",
     "temperature": "temp",
     "repetitionPenalty": "repetition_penalty rep_pen",
     "sampler.share": "min_p minp",
@@ -118,7 +120,6 @@ ABSENT = {
     ),
     "compile torch_compile jit": "engine=xla always compiles; engine=scalar never does.",
     "num_workers dataloader_num_workers": "data is read in the same process.",
-    "max_new_tokens max_tokens length": "a sample ends where the model ends it, or at the model's blockSize.",
     "do_sample greedy": "the likeliest token is taken each time at the temperature 0: generate temperature=0",
     "fp16 bf16 amp mixed_precision": "matrix products can be bfloat16. Type engine.dtype=bfloat16",
 }

@@ -29,15 +29,18 @@ LONGEST = 255  # of a name in MLflow's model registry
 class GenerateConfig:
     """The config of `python -m gptlab generate`. run: whatever names weights, see exchange.finding.
 
+    length: tokens after the prompt, null to the end of blockSize. promptFile: prompts, one a line, each for n samples.
     engine: that of the run, unless named here. tokenizer: for a file of weights without a vocabulary.
     """
 
     run: str = "latest"
     n: int = 20
+    length: int | None = None
     temperature: float = 0.8
     topK: int = 0
     topP: float = 1.0
     prompt: str = ""
+    promptFile: str | None = None
     seed: int = 0
     repetitionPenalty: float = 1.0
     sampler: Any = MISSING

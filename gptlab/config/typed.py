@@ -122,13 +122,14 @@ class CheckpointConfig:
 
 @dataclass
 class SamplesConfig:
-    """The samples drawn at each evaluation, by `sampler`; n=0 for none."""
+    """The samples drawn at each evaluation, by `sampler`; n=0 for none. length: in tokens, null for blockSize."""
 
     n: int = 5
     temperature: float = 0.8
     topK: int = 0
     topP: float = 1.0
     repetitionPenalty: float = 1.0
+    length: int | None = None
 
 
 @dataclass

@@ -211,6 +211,21 @@ class Session(Protocol):
 
 
 @runtime_checkable
+class Slides(Protocol):
+    """What a Session may have besides: samples that go on where the model's positions end."""
+
+    def slide(
+        self, state: State, choose: Choose, windows: np.ndarray, uniforms: np.ndarray, settings: Settings
+    ) -> np.ndarray:
+        """(n, K) tokens, each chosen after the T before it, which are computed anew, as a document by themselves.
+
+        windows: (n, T) the tokens before the first one, T at most blockSize. uniforms: (n, K) numbers in [0, 1). A
+        choice that takes `seen` gets how often each token stands in the window.
+        """
+        ...
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """What a Session may have besides: work on the batches to come, while the present ones are trained on."""
 

@@ -104,7 +104,7 @@ class XlaSession:
     def __post_init__(self) -> None:
         import jax
 
-        from gptlab.engines import xla_compiled, xla_devices, xla_measuring, xla_programs
+        from gptlab.engines import xla_compiled, xla_devices, xla_measuring, xla_programs, xla_sliding
         from gptlab.engines.xla_cache import keep_compiled_programs
         from gptlab.engines.xla_compilations import start_counting
 
@@ -113,6 +113,7 @@ class XlaSession:
         self._jax = jax
         self._programs = xla_programs
         self._measuring = xla_measuring
+        self._sliding = xla_sliding
         self._compiled = xla_compiled
         self._devices = xla_devices
         self.hyper = runtime_fields(self.optimizer)
@@ -311,6 +312,17 @@ class XlaSession:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 found = list(pool.map(some, groups.reshape(-1, TOGETHER, uniforms.shape[1])))
             return np.concatenate(found)[: len(uniforms)]
+
+    def slide(
+        self, state: State, choose: Choose, windows: np.ndarray, uniforms: np.ndarray, settings: Settings
+    ) -> np.ndarray:
+        device = self._best_device(state.weights, windows.size)
+        weights = self._moved(state.weights, device)
+        with self._computing(weights), self._devices.turn(device):
+            program = self._program(self._sliding.slide_program, weights, choose)
+            values = self._arrays(settings)
+            found = program(weights, np.asarray(windows, dtype=np.int32), self._array(uniforms), values)
+            return np.asarray(found)
 
     def _array(self, values: Any) -> Any:
         # A copy: training gives its state away, and must not write into the caller's numbers. Made by numpy, since
