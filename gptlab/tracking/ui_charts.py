@@ -18,28 +18,28 @@ SETTINGS = {
     "run": "ajax-api/2.0/mlflow/runs/get?run_id=",
     "noMetrics": NO_METRICS,
     "loss": SMOOTHED,
+    "early": "gptlabEarly",
     "ours": "train.numSteps",  # a parameter that every run of gptlab's has
 }
 
 SCRIPT = f"{{\n  const told = {strict_json.dumps(SETTINGS)};"
 SCRIPT += """
-  const dataOf = id => {
+  const runOf = id => {
     const request = new XMLHttpRequest();
     request.open("GET", told.run + id, false);  // waited for: who asks what the browser keeps, goes on with that
     request.send();
-    return JSON.parse(request.responseText).run.data;
+    return JSON.parse(request.responseText).run;
   };
 
-  // What the run has, or, before its first evaluation, what it will have.
-  const namesOf = ({metrics = [], params = []}) => {
+  // Before the first evaluation the run has no more than its training loss; what it will have is known in part.
+  const namesOf = ({info, data: {metrics = [], params = []}}) => {
     const names = metrics.map(metric => metric.key);
     const param = name => params.find(param => param.key === name)?.value;
-    if (names.includes("val/loss") || !param(told.ours)) return names;
-    const asked = JSON.parse(param("metrics") || "[]");
-    return [
-      told.loss, "val/loss", ...names,
-      ...asked.flatMap(one => [`val/${one.name ?? one}`, ...(one.train ? [`train/${one.name}`] : [])]),
-    ];
+    const early = info.status === "RUNNING" && !names.includes("val/loss");
+    if (!early || !param(told.ours)) return {names, early};
+    const asked = JSON.parse(param("metrics") || "[]") ?? [];
+    const expected = asked.flatMap(one => [`val/${one.name ?? one}`, ...(one.train ? [`train/${one.name}`] : [])]);
+    return {names: [told.loss, "val/loss", ...names, ...expected], early};
   };
 
   const chart = (name, keys) => ({
@@ -52,13 +52,14 @@ SCRIPT += """
 
   const section = (uuid, name) => ({uuid, name, display: true, isReordered: false, deleted: false, isGenerated: true});
 
-  const chartsOf = names => {
+  const chartsOf = ({names, early}) => {
     if (!names.includes(told.loss)) return null;  // no run of gptlab's
     const pairs = [...new Set(names)].map(name => name.split("/")).filter(parts => parts.length === 2);
     const further = pairs.filter(([set, of]) => of === "loss" && !["train", "val"].includes(set)).map(([set]) => set);
     const metrics = pairs.filter(([set, of]) => set === "val" && !told.noMetrics.includes(of)).map(([, of]) => of);
     const of = (metric, sets) => sets.map(set => `${set}/${metric}`).filter(name => names.includes(name));
     return {
+      [told.early]: early,  // it is kept with the rest, and the charts are made anew the next time
       isAccordionReordered: false,
       compareRunCharts: [
         chart("loss", [told.loss, ...of("loss", ["val", ...further])]),
@@ -73,9 +74,10 @@ SCRIPT += """
   const getItem = Storage.prototype.getItem;
   Storage.prototype.getItem = function (name) {
     const found = getItem.call(this, name);
-    const run = found === null && String(name).match(told.kept);
+    const run = String(name).match(told.kept);
+    if (!run || (found !== null && !found.includes(`"${told.early}":true`))) return found;
     try {
-      const charts = run && chartsOf(namesOf(dataOf(run[1])));
+      const charts = chartsOf(namesOf(runOf(run[1])));
       return charts ? JSON.stringify(charts) : found;
     } catch (error) {
       return found;  // the page does as it would without
