@@ -106,10 +106,10 @@ def of_verb(verb: str, rest: str, registry: Registry) -> tuple[str, list[str]]:
 
         before, _, word = rest.rpartition(" ")
         typed = before.split()
-        names = [] if any("=" not in text for text in typed) else entry_files()
+        entries = [] if any("=" not in text for text in typed) else list(entry_files())
         # Hydra knows no words but overrides.
         overrides = [text for text in typed if "=" in text]
-        return " ".join([*overrides, word]), [name for name in names if name.startswith(word)]
+        return " ".join([*overrides, word]), [name for name in entries if name.startswith(word)]
     if verb not in TAKE_A_WORD:
         return rest, []
     before, _, word = rest.rpartition(" ")
