@@ -102,6 +102,15 @@ def of_verb(verb: str, rest: str, registry: Registry) -> tuple[str, list[str]]:
     if verb == "check":
         names = {name for entry in registry for name in (entry.name, entry.owner)}
         return rest, sorted(name for name in names if name.startswith(key))
+    if verb == "gallery":
+        from gptlab.gallery.finding import entry_files
+
+        before, _, word = rest.rpartition(" ")
+        typed = before.split()
+        entries = [] if any("=" not in text for text in typed) else list(entry_files())
+        # Hydra knows no words but overrides.
+        overrides = [text for text in typed if "=" in text]
+        return " ".join([*overrides, word]), [name for name in entries if name.startswith(word)]
     if verb not in TAKE_A_WORD:
         return rest, []
     before, _, word = rest.rpartition(" ")

@@ -49,9 +49,9 @@ def picture(result: Result) -> Picture:
             axes.axhline(value, color=FAINT, linestyle="--", linewidth=1.1)
             axes.annotate(
                 plain(name),
-                (1, value),
+                (0.01, value),
                 xycoords=("axes fraction", "data"),
-                ha="right",
+                ha="left",
                 va="bottom",
                 fontsize=8,
                 color=INK,

@@ -116,3 +116,9 @@ def test_verbs_without_a_config(complete: Complete) -> None:
     assert complete("gptlab check adamw") == ["adamw"]
     assert complete("gptlab summary ver") == ["versus="]
     assert complete("gptlab summary ops.mul=ma") == ["ops.mul=maximum"]
+
+
+def test_names_and_keys_of_the_gallery(complete: Complete) -> None:
+    assert complete("gptlab gallery squ") == ["squaredrelu"]
+    assert "seeds=" in complete("gptlab gallery squaredrelu se")
+    assert "squaredrelu" not in complete("gptlab gallery squaredrelu s")

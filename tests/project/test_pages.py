@@ -35,6 +35,7 @@ NOT_RUN = {
     ("docs/ablate.md", "", "as it came; no two runs take the same seconds"),
     ("docs/checkpoints.md", "mlflow models serve", "a server"),
     ("docs/experiments.md", "", "it takes minutes"),
+    ("docs/gallery.md", "", "it takes minutes"),
     ("docs/performance.md", "", "measurements of hours"),
     ("docs/sweeps.md", "", "Ray, which has an environment of its own: make ray"),
     ("docs/sweeps.md", "", "a cluster"),
