@@ -7,8 +7,9 @@ FOLDER ?= .
 
 # Every path is relative, and so a space in the checkout's own path does no harm.
 PY := $(VENV)/bin/python
-# A file of tests to a process, as many processes as there are cores; each holds about 1 GB.
-PYTEST := $(PY) -m pytest -q -n auto --maxprocesses 8 --dist loadfile
+# As many processes as there are cores; each holds about 1 GB. One that has done its share takes of the others', so that
+# none is idle while a file with all the long tests is gone through.
+PYTEST := $(PY) -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 # What depends on the Python itself; few of these compile a model.
 CORE := $(patsubst %,tests/%.py,autograd/test_ops autograd/test_product autograd/test_tensor autograd/test_value \
     cli/test_cli command/test_composing project/test_imports test_signals)
@@ -99,6 +100,7 @@ clean: ## remove .venv and the tools' caches; runs and their store stay
 	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find gptlab tests benchmarks plugins -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# pip would compile on one core. Some packages hold files that are no Python, of which it says nothing either.
 $(LOCKED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	    echo "gptlab needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing). Name another: make PYTHON=python3.13 setup" >&2; exit 1; }
@@ -106,7 +108,8 @@ $(LOCKED): requirements.txt
 	    echo "gptlab needs Python's venv and ensurepip, which '$(PYTHON)' lacks. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Setting up $(VENV): $$(grep -c == requirements.txt) pinned packages, 1.4 GB on disk; a minute or two, once."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(INSTALL) --require-hashes --requirement requirements.txt
+	@$(INSTALL) --no-compile --require-hashes --requirement requirements.txt
+	@$(PY) -W ignore -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 
 $(READY): $(LOCKED) pyproject.toml

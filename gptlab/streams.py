@@ -16,15 +16,16 @@ GONE = (OSError, ValueError)  # ValueError: somebody has closed the stream
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def show(text: object = "", stream: TextIO | None = None, drawn: bool = False) -> None:
+def show(text: object = "", stream: TextIO | None = None, drawn: bool = False, end: str = "\n") -> None:
     """Print a line, on standard output by default: on a terminal `visible`, into a file or a pipe as it is.
 
-    drawn: it has escape codes of gptlab's own, and what is in it from elsewhere is visible already.
+    drawn: it has escape codes of gptlab's own, and what is in it from elsewhere is visible already. end: what comes
+    after it; "" for a part of a line.
     """
     stream = stream or sys.stdout
     obeys = not drawn and stream is not None and stream.isatty()
     # In one piece: others may print meanwhile.
-    print(f"{visible(str(text)) if obeys else text}\n", end="", file=stream, flush=True)
+    print(f"{visible(str(text)) if obeys else text}{end}", end="", file=stream, flush=True)
 
 
 def visible(text: str) -> str:

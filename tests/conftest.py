@@ -11,6 +11,7 @@ import absl.logging
 import pytest
 
 from gptlab.tracking import worker
+from tests.compiling import compile_as_users_do, compile_quickly
 from tests.resuming import write_corpus
 from tests.statuses import check_statuses
 from tests.tracked import FlakyClient, client
@@ -22,11 +23,23 @@ absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 # As if the environment were active: messages then name `python -m gptlab` (tests/test_calling.py has the others).
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
 
+compile_quickly()
+
 # What runs behind a shell, or under nohup, ignores these, and so would all that the tests start and send them to.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+SLOW_SECONDS = 600  # that a slow test may take; pyproject.toml has how many a quick one
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,6 +83,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_corpus(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def optimized(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Programs compiled as users have them, for tests that compare to the bit what two of them compute."""
+    forget = compile_as_users_do(monkeypatch)
+    yield
+    forget()
 
 
 @pytest.fixture(autouse=True)

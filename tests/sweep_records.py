@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 from gptlab.sweeps.record import FAILED, FINISHED, JobRecord
 from gptlab.sweeps.values import short
@@ -39,6 +40,14 @@ def record(
         seconds=1.5,
         curves={"train/smoothedLoss": train, "val/loss": validation} if train else {},
     )
+
+
+def with_metrics(job: JobRecord, **values: float) -> JobRecord:
+    """The job with last values of these: `val__accuracy=0.5`; the first one has a curve as well."""
+    metrics = {name.replace("__", "/"): value for name, value in values.items()}
+    first, last = next(iter(metrics.items()))
+    points = [(step, last * step / 1000) for step in range(250, 1001, 250)]
+    return replace(job, metrics=metrics, curves={**job.curves, first: points})
 
 
 def failed(number: int, overrides: dict[str, str], reason: str) -> JobRecord:

@@ -50,11 +50,13 @@ class Architecture:
             headDim=model.headDim,
             blockSize=model.blockSize,
             vocabSize=vocabSize,
+            bias=model.bias,
         )
         definition = GPT(
             sizes,
             **{kind: build(registry, kind, getattr(model, kind)) for kind in COMPONENT_KINDS},
             initStd=model.initStd,
+            embeddingNorm=model.embeddingNorm,
             finalNorm=model.finalNorm,
             tieEmbeddings=model.tieEmbeddings,
             dropout=model.dropout,
@@ -138,6 +140,7 @@ def create_model(
     nHead: int = 4,
     headDim: int | None = None,
     blockSize: int = 16,
+    bias: bool = False,
     seed: int = 0,
     engine: Any = "scalar",
     ops: dict[str, Any] | None = None,
@@ -148,7 +151,8 @@ def create_model(
 
     engine: a name, or an engine. ops: replacements by slot, `{"mul": "halfmul"}`, names or ops.
     registry: where names are looked up; by default what `load_plugins` finds. Further keywords are a
-    component by its kind (`norm="layernorm"`, or an instance), `init` likewise; `initStd`, `finalNorm`,
+    component by its kind (`norm="layernorm"`, or an instance), `init` likewise; `initStd`,
+    `embeddingNorm`, `finalNorm`,
     `tieEmbeddings`, `dropout`, `softCap`; and `layers`, the components of each layer by kind where it has others:
     `[{"attention": "none"}, {}]`.
 
@@ -162,7 +166,13 @@ def create_model(
     """
     registry = registry or load_plugins().registry
     sizes = settle_sizes(
-        nLayer=nLayer, nEmbd=nEmbd, nHead=nHead, headDim=headDim, blockSize=blockSize, vocabSize=vocabSize
+        nLayer=nLayer,
+        nEmbd=nEmbd,
+        nHead=nHead,
+        headDim=headDim,
+        blockSize=blockSize,
+        vocabSize=vocabSize,
+        bias=bias,
     )
     parts = {kind: named(registry, kind, changes.pop(kind, STANDARD[kind])) for kind in COMPONENT_KINDS}
     entries = changes.pop("layers", None)

@@ -13,7 +13,7 @@ import numpy as np
 from gptlab.assembly.run_data import Data, Original
 from gptlab.config.typed import Config
 from gptlab.data.documents import Documents
-from gptlab.data.endless import Endless, key_of, problems
+from gptlab.data.endless import Endless, half, key_of, problems
 from gptlab.data.exampled import documents_of
 from gptlab.data.examples import Example
 from gptlab.data.facts import BASELINE, DatasetFacts
@@ -97,9 +97,8 @@ def drawn(
 ) -> tuple[list[Example], list[Example]]:
     """Problems to train on, none where they are endless, and those held out: the same ones for all runs' seeds."""
     others = [key_of(example) for examples in sets.values() for example in examples]
-    held_out = list(
-        islice(problems(dataset, Random(f"{splitSeed} held out"), others, distinct=True), dataset.numHeldOut)
-    )
+    random, may = Random(f"{splitSeed} held out"), half(splitSeed)
+    held_out = list(islice(problems(dataset, random, others, distinct=True, among=may), dataset.numHeldOut))
     if dataset.numExamples is None:
         return [], held_out
     taken = [*others, *map(key_of, held_out)]
@@ -147,12 +146,12 @@ def parts_listed(
 def facts_of(dataset: Problems, held_out: Sequence[Example], parts: Split) -> dict[str, float]:
     """What other predictors reach on what is held out, in nats a counted token."""
     found = {"unigramEntropy": parts.train.unigram_entropy()}
-    if not held_out:
+    if not held_out or dataset.countAll:  # what they say is of answers
         return found
     baselines = dict(dataset.baselines(held_out))
     nats = [example.nats for example in held_out]
     counted = parts.held_out.counted
-    if not dataset.countAll and counted is not None and all(each is not None for each in nats):
+    if counted is not None and all(each is not None for each in nats):
         baselines.setdefault(
             "floor", float(sum(each for each in nats if each is not None)) / int(counted.sum())
         )

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from random import Random
-from typing import Any
 
 from gptlab.checks.check import Findings
 from gptlab.data.examples import Example
@@ -45,7 +44,7 @@ def check_problems(dataset: Problems, findings: Findings) -> None:
             fails(problem)
     if isinstance(dataset, EndlessProblems):
         with findings.trying("the alphabet covers") as fails:
-            if missing := uncovered(dataset.alphabet(), every):
+            if missing := uncovered(dataset, every):
                 fails(missing)
     with findings.trying("baselines are losses") as fails:
         for name, loss in dataset.baselines(some).items():
@@ -109,22 +108,21 @@ def contradictions(examples: Iterable[Example]) -> Iterator[str]:
                 yield f"nats=0 says that an answer is certain: got {shown(first)} and {shown(example)}"
 
 
-def uncovered(alphabet: Iterable[str], examples: Iterable[Example]) -> str:
-    """What no vocabulary of the alphabet has, be it one of words or of characters."""
-    pieces = list(alphabet)
-    texts = list(dict.fromkeys(part for example in examples for part, _ in example.pieces()))
-    missing = [missing_of(factory.build(pieces), texts) for factory in (WordTokenizer(), CharTokenizer())]
-    if not all(missing):
-        return ""
-    return f"alphabet() must hold all that is drawn, as words or as characters: {' '.join(missing)}"
-
-
-def missing_of(tokenizer: Any, texts: Iterable[str]) -> str:
-    for text in texts:
+def uncovered(dataset: EndlessProblems, examples: Iterable[Example]) -> str:
+    """What a vocabulary of the alphabet lacks."""
+    factory = CharTokenizer() if dataset.characters else WordTokenizer()
+    tokenizer = factory.build(list(dataset.alphabet()))
+    for text in dict.fromkeys(part for example in examples for part, _ in example.pieces()):
         try:
             tokenizer.encode(text)
         except UserError as error:
-            return str(error).partition(".")[0] + "."
+            said = str(error).partition(".")[0]
+            hint = (
+                ""
+                if dataset.characters
+                else ", or `characters` must be True of a data set that is written in them"
+            )
+            return f"alphabet() must hold all that is drawn{hint}: {said}, in '{text}'"
     return ""
 
 

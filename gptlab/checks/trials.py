@@ -33,7 +33,11 @@ from gptlab.optim.optimizers import SGD
 EMBEDDING = "tokenEmbedding"
 RATES = np.array([0.1, 0.1])  # of the steps that are trained twice
 # Each program runs a few times: what its compilation takes counts, not what the compiler would make of it.
-QUICKLY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+QUICKLY = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+}
 
 
 class Trial(Protocol):

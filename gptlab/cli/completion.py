@@ -11,6 +11,7 @@ from io import StringIO
 
 from gptlab.command.verbs import ROOTS, VERBS
 from gptlab.config.experiments import GROUP as EXPERIMENT
+from gptlab.config.experiments import SIZE
 from gptlab.config.keys import PLACES, Schema
 from gptlab.plugins.registry import VERB, Registry
 from gptlab.streams import show
@@ -49,7 +50,7 @@ def taken(choices: list[str], verb: str, schema: Schema) -> Iterator[str]:
     for choice in choices:
         key = choice.lstrip("+").partition("=")[0].rstrip("./")
         group = key.replace("/", ".")
-        if key == EXPERIMENT:
+        if key in (EXPERIMENT, SIZE):
             if VERBS[verb].describes_a_run:
                 yield f"+{choice.lstrip('+')}"
         elif key == "sweep" and not choice.endswith("."):

@@ -21,6 +21,7 @@ KEYS = {
     "model.tieEmbeddings": "tie_word_embeddings tie_weights weight_tying",
     "model.dropout": "dropout resid_dropout embd_pdrop resid_pdrop attn_pdrop attention_dropout hidden_dropout_prob",
     "model.finalNorm": "ln_f",
+    "model.bias": "bias use_bias",
     "model.attention.nKVHead": "n_kv_heads num_kv_heads num_key_value_heads kv_heads",
     "model.mlp.expansion": "mlp_ratio ffn_mult expansion_factor",
     "model.norm.eps": "norm_eps rms_norm_eps layer_norm_eps layer_norm_epsilon",
@@ -28,6 +29,7 @@ KEYS = {
     "train.numSteps": "max_iters max_steps num_iters num_iterations iterations iters steps n_steps total_steps "
     "training_steps train_steps num_train_steps",
     "train.batchSize": "batch bs train_batch_size micro_batch_size per_device_train_batch_size",
+    "train.accumulate": "gradient_accumulation_steps grad_accum_steps accumulate_grad_batches",
     "train.learningRate": "lr max_lr base_lr peak_lr step_size",
     "train.logEvery": "log_interval log_steps logging_steps log_every_n_steps",
     "train.evalEvery": "eval_interval eval_steps eval_freq val_interval val_every val_check_interval",
@@ -58,6 +60,8 @@ KEYS = {
     "hydra.run.dir": "out_dir output_dir out save_dir run_dir log_dir",
     "run": "model_path checkpoint checkpoint_path ckpt ckpt_path out_dir model",
     "n": "num_samples n_samples num_return_sequences count samples",
+    "length": "max_new_tokens max_tokens num_tokens n_predict",
+    "promptFile": "prompt_file prompts prompts_file",
     "temperature": "temp",
     "repetitionPenalty": "repetition_penalty rep_pen",
     "sampler.share": "min_p minp",
@@ -96,10 +100,6 @@ ABSENT = {
         "the engine computes on a GPU if JAX finds one; JAX_PLATFORMS=cuda in front of the command insists on it, "
         "and JAX_PLATFORMS=cpu takes the processor."
     ),
-    "bias use_bias": "no component has biases.",
-    "gradient_accumulation_steps grad_accum_steps accumulate_grad_batches": (
-        "a step takes all its documents at once. Type train.batchSize=16"
-    ),
     "gradient_checkpointing activation_checkpointing": (
         "no activation is computed twice; fewer documents at once need less memory. Type train.batchSize=1"
     ),
@@ -120,9 +120,8 @@ ABSENT = {
     ),
     "compile torch_compile jit": "engine=xla always compiles; engine=scalar never does.",
     "num_workers dataloader_num_workers": "data is read in the same process.",
-    "max_new_tokens max_tokens length": "a sample ends where the model ends it, or at the model's blockSize.",
     "do_sample greedy": "the likeliest token is taken each time at the temperature 0: generate temperature=0",
-    "fp16 bf16 amp mixed_precision": "numbers are float32 or float64. Type engine.dtype=float32",
+    "fp16 bf16 amp mixed_precision": "matrix products can be bfloat16. Type engine.dtype=bfloat16",
 }
 
 RUN = r"latest|[0-9a-f]{32}|(?:models|mlflow-artifacts|runs):?/.*|.*\.(?:json|safetensors)"
@@ -142,10 +141,13 @@ class Values(NamedTuple):
 
 VALUES = {
     "engine.dtype": Values(
-        "float32|float64",
+        "float32|float64|bfloat16",
         "float32",
-        "numbers are float32 or float64",
-        MappingProxyType(dict.fromkeys(("64", "fp64", "f64", "double", "64true"), "float64")),
+        "numbers are float32, float64, or in matrix products bfloat16",
+        MappingProxyType(
+            dict.fromkeys(("64", "fp64", "f64", "double", "64true"), "float64")
+            | dict.fromkeys(("bf16",), "bfloat16")
+        ),
     ),
     "initFrom": Values(RUN, "latest", "initFrom names a run of gptlab's, or a file of its weights"),
     "resume": Values(RUN, "latest", "resume names a run of gptlab's"),

@@ -32,7 +32,7 @@ from gptlab.command.sweepers import GROUP as SWEEP
 from gptlab.command.sweepers import values_of_interval
 from gptlab.command.verbs import ROOTS, VERBS
 from gptlab.config.experiments import GROUP as EXPERIMENT
-from gptlab.config.experiments import experiment_named
+from gptlab.config.experiments import SIZE, experiment_named
 from gptlab.config.keys import Schema
 from gptlab.errors import UserError
 from gptlab.plugins.registry import GROUPS
@@ -235,6 +235,8 @@ def check_override(override: Override, line: CommandLine) -> None:
         raise UserError(
             f"an experiment is named without its folder and suffix: got '{text}'. Type +{EXPERIMENT}={name}"
         )
+    if key == SIZE and not override.is_add():
+        raise UserError(f"a size is added with a plus: got '{text}'. Type +{text}.")
     if key == SWEEP:
         if not override.is_add():
             raise UserError(f"a way to sweep is added with a plus: got '{text}'. Type +{text}.")

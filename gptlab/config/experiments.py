@@ -12,6 +12,7 @@ import yaml
 from gptlab.plugins.discovery import brought_folders
 
 GROUP = "experiment"
+SIZE = "size"  # the ready architectures: +size=gpt2
 
 
 def folder_of(name: str) -> Path:

@@ -29,15 +29,18 @@ LONGEST = 255  # of a name in MLflow's model registry
 class GenerateConfig:
     """The config of `python -m gptlab generate`. run: whatever names weights, see exchange.finding.
 
+    length: tokens after the prompt, null to the end of blockSize. promptFile: prompts, one a line, each for n samples.
     engine: that of the run, unless named here. tokenizer: for a file of weights without a vocabulary.
     """
 
     run: str = "latest"
     n: int = 20
+    length: int | None = None
     temperature: float = 0.8
     topK: int = 0
     topP: float = 1.0
     prompt: str = ""
+    promptFile: str | None = None
     seed: int = 0
     repetitionPenalty: float = 1.0
     sampler: Any = MISSING
@@ -345,6 +348,7 @@ def check_values(config: Config) -> None:
     for key, value, least, example in (
         ("train.numSteps", train.numSteps, 1, 1000),
         ("train.batchSize", None if train.batchSize == ALL else train.batchSize, 1, f"16, or {ALL}"),
+        ("train.accumulate", train.accumulate, 1, 4),
         ("train.logEvery", train.logEvery, 1, 10),
         ("train.evalEvery", train.evalEvery, 0, 250),
         ("seed", config.seed, 0, 0),

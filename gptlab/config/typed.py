@@ -59,6 +59,8 @@ class ModelConfig:
     headDim: int | None = None
     blockSize: int = 16
     initStd: float = 0.08
+    bias: bool = False
+    embeddingNorm: bool = True
     finalNorm: bool = False
     tieEmbeddings: bool = False
     dropout: float = 0.0
@@ -82,6 +84,7 @@ class ModelConfig:
 class TrainConfig:
     numSteps: int = 1000
     batchSize: int | str = 1  # or ALL
+    accumulate: int = 1  # parts of it that are computed one after the other, in less memory
     learningRate: float = 0.01
     logEvery: int | None = None  # so that a run has at most some 1,000 rows
     evalEvery: int = 250
@@ -119,13 +122,14 @@ class CheckpointConfig:
 
 @dataclass
 class SamplesConfig:
-    """The samples drawn at each evaluation, by `sampler`; n=0 for none."""
+    """The samples drawn at each evaluation, by `sampler`; n=0 for none. length: in tokens, null for blockSize."""
 
     n: int = 5
     temperature: float = 0.8
     topK: int = 0
     topP: float = 1.0
     repetitionPenalty: float = 1.0
+    length: int | None = None
 
 
 @dataclass

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from gptlab.data import sentences
+from gptlab.data import python_manual, sentences
+from gptlab.data.python_manual import MANUAL, manual
 from gptlab.data.reading import read_documents, read_running_text
 from gptlab.errors import UserError, require
 
@@ -102,8 +103,8 @@ class Names(Dataset):
 class Text(Dataset):
     """Any UTF-8 file, or a folder of them.
 
-    path: the file or folder. unit: `line`, a document a line; `window`, running text, a document
-    being blockSize tokens of it.
+    path: the file or folder; `python:` for what Python says of itself. unit: `line`, a document a line; `window`,
+    running text, a document being blockSize tokens of it.
     """
 
     path: str = "???"
@@ -118,6 +119,8 @@ class Text(Dataset):
 
     @property
     def source(self) -> str:
+        if self.path == MANUAL:
+            return python_manual.source()
         return str(Path(os.path.expanduser(self.path)).absolute())
 
     @property
@@ -125,5 +128,17 @@ class Text(Dataset):
         return self.unit == "window"
 
     def documents(self) -> Iterable[str]:
+        if self.path == MANUAL:
+            texts = list(manual())
+            lines = (line for text in texts for line in text.split("\n"))
+            return texts if self.window else list(filter(str.strip, lines))
         path = Path(os.path.expanduser(self.path))
         return (read_running_text if self.window else read_documents)(path, "data.path")
+
+
+@dataclass(frozen=True)
+class PythonManual(Text):
+    """What Python says of itself, 1.3 MB: its reference and the docstrings of its library, as running text."""
+
+    path: str = MANUAL
+    unit: str = "window"

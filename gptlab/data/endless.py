@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from itertools import islice
 from random import Random
 
@@ -98,11 +99,29 @@ def key_of(example: Example) -> tuple[str, ...]:
     return tuple(example.parts)
 
 
-def problems(
-    dataset: EndlessProblems, random: Random, without: Iterable[tuple[str, ...]], distinct: bool = False
-) -> Iterator[Example]:
-    """Problems by these random numbers, none of them one of `without`. distinct: none comes twice.
+def half(splitSeed: int) -> Callable[[tuple[str, ...]], bool]:
+    """Says of a key whether its problem may be held out: half of all may.
 
+    Else all of a kind of which there are few, as short ones, would be held out, and none be trained on.
+    """
+
+    def may(key: tuple[str, ...]) -> bool:
+        text = "\x1f".join((str(splitSeed), *key)).encode("utf-8", "surrogatepass")
+        return sha256(text).digest()[0] < 128
+
+    return may
+
+
+def problems(
+    dataset: EndlessProblems,
+    random: Random,
+    without: Iterable[tuple[str, ...]],
+    distinct: bool = False,
+    among: Callable[[tuple[str, ...]], bool] | None = None,
+) -> Iterator[Example]:
+    """Problems by these random numbers, none of them one of `without`.
+
+    distinct: none comes twice. among: says of a key whether its problem may come.
     Raises UserError where no other is found.
     """
     taken = set(without)
@@ -110,13 +129,13 @@ def problems(
         for _ in range(TRIES):
             example = dataset.draw(random)
             key = key_of(example)
-            if key not in taken:
+            if key not in taken and (among is None or among(key)):
                 break
         else:
             raise UserError(
                 f"there must be a problem to train on, or to hold out, that is not taken: {len(taken):,} are, and "
-                f"{TRIES:,} draws gave no other than such as '{text_of(example)}'. Try a smaller data.numHeldOut (and "
-                "data.numExamples), or harder problems."
+                f"{TRIES:,} draws gave no other than such as '{text_of(example)}'. Half of all "
+                "may be held out. Try a smaller data.numHeldOut (and data.numExamples), or harder problems."
             )
         if distinct:
             taken.add(key)

@@ -51,8 +51,9 @@ class Problems(Dataset):
 class EndlessProblems(Problems):
     """The base of datasets that draw problems.
 
-    numExamples: how many distinct ones to train on; null for new ones as they are needed. numHeldOut: how many are held
-    out; none of them is ever trained on.
+    numExamples: how many distinct ones to train on; null for new ones as they are needed. numHeldOut: how many are
+    held out: none of them is ever trained on. Half of all problems, by data.splitSeed, may be held out, so that of
+    short ones, which are few, some are left to train on.
     """
 
     numExamples: int | None = None

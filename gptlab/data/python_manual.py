@@ -1,4 +1,4 @@
-"""A text that every machine has: what Python says of itself."""
+"""A text that every machine has and nobody downloads: what Python says of itself."""
 
 from __future__ import annotations
 
@@ -6,49 +6,25 @@ import ast
 import platform
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gptlab.data.datasets import Dataset
 from gptlab.errors import UserError
 
-UNITS = ("line", "window")
+MANUAL = "python:"  # in place of a file's path
 
 
-@dataclass(frozen=True)
-class PythonManual(Dataset):
-    """What Python says of itself, 1.3 MB of English with some code: the language reference, and docstrings.
-
-    The texts of `help("topics")` and the docstrings of the public modules of the standard library: nothing is
-    downloaded, and the same Python has the same text. unit: `window`, running text; `line`, a document a line.
-    """
-
-    unit: str = "window"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.unit not in UNITS:
-            raise UserError(f"data.unit must be line or window: got {self.unit}. Try data.unit=window.")
-
-    @property
-    def source(self) -> str:
-        return f"the documentation in Python {platform.python_version()}"
-
-    @property
-    def window(self) -> bool:
-        return self.unit == "window"
-
-    def documents(self) -> list[str]:
-        """Raises UserError for a Python without its library's source."""
-        if self.window:
-            return list(manual())
-        return [line for text in manual() for line in text.split("\n") if line.strip()]
+def source() -> str:
+    return f"the documentation in Python {platform.python_version()}"
 
 
 @cache
 def manual() -> tuple[str, ...]:
-    """The language reference, a topic after another, and then a text for each module."""
+    """The topics of `help()`, which are the language's reference, and for each public module a text of its docstrings.
+
+    1.3 MB of English with some code; the same for the same Python. Raises UserError for a Python without the
+    source of its library.
+    """
     from pydoc_data.topics import topics
 
     reference = "\n\n".join(topics[name].strip() for name in sorted(topics))
@@ -57,23 +33,20 @@ def manual() -> tuple[str, ...]:
     texts = [text for module in modules if (text := "\n\n".join(docstrings_of(module)))]
     if not texts:
         raise UserError(
-            f"data=python needs the source of Python's library: there is none in {folder}. Use a text of your own: "
-            "data=text data.path=corpus.txt"
+            f"the text {MANUAL} is in the source of Python's library, of which there is none in {folder}. Use a text "
+            "of your own: data=text data.path=corpus.txt"
         )
     return (reference, *texts)
 
 
 def docstrings_of(module: Path) -> Iterator[str]:
     """Those of a module, its classes and functions, in the order of the file; of none that is inside a statement."""
-    tree = ast.parse(module.read_bytes())
-    left: list[ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef] = [tree]
+    left: list[ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef] = [
+        ast.parse(module.read_bytes())
+    ]
     while left:
         node = left.pop()
         if text := ast.get_docstring(node):
             yield text
-        inner = [
-            part
-            for part in node.body
-            if isinstance(part, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-        ]
-        left += reversed(inner)
+        named = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        left += reversed([part for part in node.body if isinstance(part, named)])

@@ -211,6 +211,21 @@ class Session(Protocol):
 
 
 @runtime_checkable
+class Slides(Protocol):
+    """What a Session may have besides: samples that go on where the model's positions end."""
+
+    def slide(
+        self, state: State, choose: Choose, windows: np.ndarray, uniforms: np.ndarray, settings: Settings
+    ) -> np.ndarray:
+        """(n, K) tokens, each chosen after the T before it, which are computed anew, as a document by themselves.
+
+        windows: (n, T) the tokens before the first one, T at most blockSize. uniforms: (n, K) numbers in [0, 1). A
+        choice that takes `seen` gets how often each token stands in the window.
+        """
+        ...
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """What a Session may have besides: work on the batches to come, while the present ones are trained on."""
 
@@ -261,7 +276,9 @@ class Engine(Protocol):
         frozen: names of weights that training leaves as they are, to the bit. The optimizer is given the
         others only, its `init` included, and the norm of the gradient is theirs. An engine that
         cannot freeze may leave the argument out: it is given only where something is frozen. step_metrics: what
-        to find out about each step, for `Metrics.numbers`; given only where something is asked for, too.
+        to find out about each step, for `Metrics.numbers`; given only where something is asked for, too. An
+        engine may have a further argument `accumulate`: parts of a step's documents that gradients are added up of, so
+        that fewer are computed at once; given only where there are several.
         """
         ...
 

@@ -35,13 +35,13 @@ from gptlab.engines.engine import (
 from gptlab.engines.held_out_rows import Rows, shared_rows
 from gptlab.engines.measured import Gathering, Measured, Measures, unsliced
 from gptlab.engines.packing import PassShape, choose_shape, pack
-from gptlab.engines.xla_settings import begin, jax_precision
+from gptlab.engines.xla_settings import HALF, begin, jax_precision
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
     from gptlab.engines.xla_arithmetic import XlaArithmetic
 
-DTYPES = ("float32", "float64")
+DTYPES = ("float32", "float64", HALF)
 CHUNK_NUMBERS = 1 << 20  # tokens that one compiled call takes at most: 4 MiB
 CHUNK_STEPS = 1024
 EVALUATION_ROWS = 64
@@ -55,7 +55,8 @@ SMALL, SMALL_SWAPPED = 30_000_000, 400_000
 class XlaEngine:
     """Compiled by XLA: the same numbers at a ten-thousandth of the time.
 
-    dtype: float32 or float64, of the weights and of all arithmetic.
+    dtype: float32 or float64, of the weights and of all arithmetic; or bfloat16, of matrix products, whose sums and
+    everything else are float32: weights, the optimizer's numbers and losses.
     """
 
     dtype: str = "float32"
@@ -63,7 +64,7 @@ class XlaEngine:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise UserError(
-                f"engine.dtype must be {' or '.join(DTYPES)}: got {self.dtype}. Try engine.dtype=float32."
+                f"engine.dtype must be one of {', '.join(DTYPES)}: got {self.dtype}. Try engine.dtype=float32."
             )
 
     def session(
@@ -73,12 +74,20 @@ class XlaEngine:
         ops: OpTable,
         frozen: Frozen = frozenset(),
         step_metrics: StepMetrics | None = None,
+        accumulate: int = 1,
     ) -> XlaSession:
         # jax is imported here and not above: reading a config must not take the second that it needs
         begin()
+        if self.dtype == HALF and not ops.standard("add", "mul"):
+            raise UserError(
+                f"engine.dtype={HALF} is of matrix products, and with add or mul swapped there are none: every number "
+                "is float32 anyway. Leave it out."
+            )
         from gptlab.engines.xla_arithmetic import XlaArithmetic
 
-        return XlaSession(definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, step_metrics)
+        return XlaSession(
+            definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, step_metrics, accumulate
+        )
 
 
 @dataclass(eq=False)
@@ -90,11 +99,12 @@ class XlaSession:
     arithmetic: XlaArithmetic
     frozen: Frozen = frozenset()
     step_metrics: StepMetrics | None = None
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         import jax
 
-        from gptlab.engines import xla_compiled, xla_devices, xla_measuring, xla_programs
+        from gptlab.engines import xla_compiled, xla_devices, xla_measuring, xla_programs, xla_sliding
         from gptlab.engines.xla_cache import keep_compiled_programs
         from gptlab.engines.xla_compilations import start_counting
 
@@ -103,6 +113,7 @@ class XlaSession:
         self._jax = jax
         self._programs = xla_programs
         self._measuring = xla_measuring
+        self._sliding = xla_sliding
         self._compiled = xla_compiled
         self._devices = xla_devices
         self.hyper = runtime_fields(self.optimizer)
@@ -146,7 +157,8 @@ class XlaSession:
     def prepare(self, batches: Batches) -> Batches:
         """`prepared`: how documents share rows, None where each has its own; and so for each compiled call."""
         _, batch, span = batches.tokens.shape
-        shape = None if batches.population is None else choose_shape(batches.population, batch, span - 1)
+        known = batches.population
+        shape = None if known is None else choose_shape(known, batch, span - 1, self.accumulate)
         capacity = capacity_of(batches)
         slots = shape and [packed(batches.lengths[p], span, shape, capacity) for p in parts_of(batches)]
         return replace(batches, prepared=(shape, slots))
@@ -300,6 +312,17 @@ class XlaSession:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 found = list(pool.map(some, groups.reshape(-1, TOGETHER, uniforms.shape[1])))
             return np.concatenate(found)[: len(uniforms)]
+
+    def slide(
+        self, state: State, choose: Choose, windows: np.ndarray, uniforms: np.ndarray, settings: Settings
+    ) -> np.ndarray:
+        device = self._best_device(state.weights, windows.size)
+        weights = self._moved(state.weights, device)
+        with self._computing(weights), self._devices.turn(device):
+            program = self._program(self._sliding.slide_program, weights, choose)
+            values = self._arrays(settings)
+            found = program(weights, np.asarray(windows, dtype=np.int32), self._array(uniforms), values)
+            return np.asarray(found)
 
     def _array(self, values: Any) -> Any:
         # A copy: training gives its state away, and must not write into the caller's numbers. Made by numpy, since

@@ -13,6 +13,8 @@ from jax.custom_derivatives import SymbolicZero
 from gptlab.autograd.op import Op
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Arithmetic
+from gptlab.engines.xla_half import half_einsum, half_matmul
+from gptlab.engines.xla_settings import HALF, stored_in
 
 # Positions of a row up to which fewer kernels count for more than less memory to go through.
 SHORT = 64
@@ -26,14 +28,18 @@ POWERS: dict[float, Callable[[jax.Array], jax.Array]] = {
 
 
 class XlaArithmetic(Arithmetic):
-    """Standard sums and products go to XLA's own; swapped ones become loops that XLA fuses."""
+    """Standard sums and products go to XLA's own; swapped ones become loops that XLA fuses.
+
+    dtype: that of all numbers; bfloat16 is of matrix products alone, and everything else is float32 then.
+    """
 
     block: int | None = SHORT
     xp = jnp
 
     def __init__(self, ops: OpTable, dtype: str):
         super().__init__(ops)
-        self.dtype = dtype
+        self.dtype = stored_in(dtype)
+        self.half = dtype == HALF
         self.native_sum = ops.standard("add")
         self.native_dot = ops.standard("add", "mul")
         self.native_divide = ops.standard("mul", "pow")
@@ -48,7 +54,7 @@ class XlaArithmetic(Arithmetic):
         return hash(self._key())
 
     def _key(self) -> tuple[Any, ...]:
-        return self.dtype, self.block, self.ops.key()
+        return self.dtype, self.half, self.block, self.ops.key()
 
     def constant(self, values: Any) -> jax.Array:
         return jnp.asarray(values, dtype=self.dtype)
@@ -119,7 +125,8 @@ class XlaArithmetic(Arithmetic):
     def matmul(self, x: jax.Array, w: jax.Array, mask: Any = None) -> jax.Array:
         if not self.native_dot:
             return super().matmul(x, w, mask)
-        return jnp.matmul(x if mask is None else jnp.where(mask, x, 0.0), w)
+        x = x if mask is None else jnp.where(mask, x, 0.0)
+        return half_matmul(x, w) if self.half else jnp.matmul(x, w)
 
     def einsum(self, equation: str, x: jax.Array, y: jax.Array, mask: Any = None) -> jax.Array:
         if not self.native_dot:
@@ -132,7 +139,8 @@ class XlaArithmetic(Arithmetic):
             x = x.squeeze(terms.index(i))
             terms = terms.replace(i, "", 1)
         kept = "".join(i for i in result if i not in single)
-        found = jnp.einsum(f"{terms}->{kept}", x, y)
+        equation = f"{terms}->{kept}"
+        found = half_einsum(equation, x, y) if self.half else jnp.einsum(equation, x, y)
         return jnp.expand_dims(found, [result.index(i) for i in single]) if single else found
 
     def attend(self, scores: jax.Array, values: jax.Array, mask: Any) -> jax.Array:
@@ -169,7 +177,7 @@ class XlaArithmetic(Arithmetic):
     def products(self, x: jax.Array, ws: Sequence[jax.Array]) -> list[jax.Array]:
         if not self.native_dot or len(ws) == 1 or x.shape[0] > SHORT or any(w.ndim != 2 for w in ws):
             return super().products(x, ws)
-        joined = jnp.matmul(x, jnp.concatenate(ws).T)
+        joined = self.matmul(x, jnp.concatenate(ws).T)
         return jnp.split(joined, np.cumsum([w.shape[0] for w in ws])[:-1], axis=-1)
 
 

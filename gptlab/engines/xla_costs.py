@@ -202,6 +202,7 @@ def model_costs(
 ) -> Costs:
     """Traced, not run: no number is computed. definition: with its parts in `scope`s."""
     arithmetic, context = XlaArithmetic(ops, dtype), causal_context(positions)
+    dtype = arithmetic.dtype
 
     def forward(named: NamedArrays, tokens: Any) -> Any:
         return definition.logits(tensors(named, arithmetic), tokens, context).data

@@ -9,7 +9,13 @@ from functools import cache
 
 from gptlab.errors import UserError
 
+HALF = "bfloat16"
 PLATFORMS = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
+
+
+def stored_in(dtype: str) -> str:
+    """The type of weights, moments and losses where matrix products are in `dtype`."""
+    return "float32" if dtype == HALF else dtype
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from gptlab.plugins.registry import OWN, Registry, build
 
 MODEL = {
     "initStd": 0.08,
+    "bias": False,
+    "embeddingNorm": True,
     "finalNorm": False,
     "tieEmbeddings": False,
     "adapter": {"name": "none"},
@@ -79,7 +81,8 @@ def differences(config: dict[str, Any], sizes: Mapping[str, int], registry: Regi
             for field, value in vars(part).items()
             if value != getattr(standard, field)
         ]
-    found += [f"model.{key}={model[key]}" for key in ("finalNorm", "tieEmbeddings") if model[key]]
+    found += [f"model.{key}={model[key]}" for key in ("finalNorm", "tieEmbeddings", "bias") if model.get(key)]
+    found += ["model.embeddingNorm=false"] if not model.get("embeddingNorm", True) else []
     for key in ("layers", "pattern"):
         if model.get(key) is not None:
             found.append(f"model.{key}=[...]")

@@ -58,9 +58,10 @@ class EvaluatedModel:
         topK: int = 0,
         topP: float = 1.0,
         seed: int = 0,
+        length: int | None = None,
     ) -> list[str]:
         """n texts that begin with the prompt; as `gptlab.load(...).generate`. Raises UserError like it."""
-        how, parts = Sampling(n, temperature, topK, topP, prompt, seed), self._experiment
+        how, parts = Sampling(n, temperature, topK, topP, prompt, seed, length=length), self._experiment
         blockSize = parts.definition.sizes.blockSize
         return generate(parts.session, self._state, self.tokenizer, blockSize, how, parts.data.start)
 

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from gptlab.model.summary import Summary
 
 
+NORMS, ACCUMULATE = "step_metrics", "accumulate"  # what some engines' sessions take besides
 TRIED = 200  # documents, of which some must have what the objective counts
 
 
@@ -93,12 +94,7 @@ class Experiment:
         shapes = {name: weight.shape for name, weight in declared.items()}
         rates = self.model.definition.init.rates(self.model.definition.shapes)
         self.optimizer = transformed(optimizer, config.optimizer, config.train, shapes, rates)
-        taken = signature(self.engine.session).parameters.values()
-        if config.train.norms and not any(p.name == "step_metrics" or p.kind is p.VAR_KEYWORD for p in taken):
-            raise UserError(
-                f"train.norms needs an engine that measures: engine={config.engine.name} does not. "
-                "Leave train.norms out."
-            )
+        self._check_engine()
         self.plan = self._plan()
         self.sampling = self._sampling()
         fixed = None if start is None else start.vocabulary
@@ -136,6 +132,23 @@ class Experiment:
             self._applied = (*self.model.applied, *(op for op in applied if op not in BUILTIN_OPS))
             return made
         return Adapted(definition, self._adapter) if self._adapter.weights(definition.shapes) else definition
+
+    def _check_engine(self) -> None:
+        """Raises UserError for an engine that lacks what the config asks of it."""
+        taken = signature(self.engine.session).parameters.values()
+        takes = {p.name for p in taken}
+        if any(p.kind is p.VAR_KEYWORD for p in taken):
+            takes |= {NORMS, ACCUMULATE}
+        train, engine = self.config.train, self.config.engine.name
+        if train.norms and NORMS not in takes:
+            raise UserError(
+                f"train.norms needs an engine that measures: engine={engine} does not. Leave train.norms out."
+            )
+        if train.accumulate > 1 and ACCUMULATE not in takes:
+            raise UserError(
+                f"train.accumulate needs an engine that computes a step in parts: engine={engine} does not. "
+                "Leave train.accumulate out, or try a smaller train.batchSize."
+            )
 
     def _plan(self) -> Plan:
         """Raises UserError for a schedule that looks back where it has nothing to see."""
@@ -182,7 +195,14 @@ class Experiment:
     def session(self) -> Session:
         also: dict[str, Any] = {"frozen": self.frozen} if self.frozen else {}  # some engines cannot freeze
         if self.config.train.norms:
-            also["step_metrics"] = norms_by_layer
+            also[NORMS] = norms_by_layer
+        if self.config.train.accumulate > 1:
+            if self.config.train.accumulate > self.batchSize:
+                raise UserError(
+                    f"train.accumulate must be at most train.batchSize, {self.batchSize}: got "
+                    f"{self.config.train.accumulate}. Try train.accumulate={self.batchSize}."
+                )
+            also[ACCUMULATE] = self.config.train.accumulate
         session: Session = self.engine.session(self.definition, self.optimizer, self.model.ops, **also)
         return session
 

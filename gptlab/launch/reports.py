@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gptlab.calling import shown
 from gptlab.runs.run import Run
 from gptlab.training.metric_rows import loss_text
@@ -60,6 +62,17 @@ def in_one_line(text: str) -> str:
     return text.replace("\n", r"\n")
 
 
+def told_apart(texts: Sequence[str]) -> list[str]:
+    """The lines of samples: one each; of texts that have lines themselves, those after one that says which it is."""
+    if not any("\n" in text for text in texts):
+        return list(texts)
+    lines = []
+    for number, text in enumerate(texts, 1):
+        lines += [f"--- {number} of {len(texts)} ---"] if len(texts) > 1 else []
+        lines += text.removesuffix("\n").split("\n")
+    return lines
+
+
 def before(metrics: dict[str, float]) -> str:
     """One line for what the weights that a run starts from are worth."""
     known = {"val/loss": "validation", "val/originalLoss": "on the original data"}
@@ -73,7 +86,7 @@ def closing(run: Run, in_sweep: bool) -> str:
     if run.stopped and run.metrics:
         lines.append(f"stopped after step {run.metrics[-1][0]:,}: {run.stopped}")
     if run.samples and not in_sweep:
-        lines += ["samples:", *(f"  {in_one_line(text)}" for text in run.samples[-1][1])]
+        lines += ["samples:", *(f"  {line}" for line in told_apart(run.samples[-1][1]))]
     if not in_sweep:
         lines += results(run)
     lines.append(f"run folder: {shown(run.folder)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ from gptlab.plugins.registry import Registry
 from gptlab.runs.finding import ID
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.saved_run import SavedRun
-from gptlab.training.generation import Sampling, generate
+from gptlab.training.generation import Sampling, growing
 from gptlab.training.metric_rows import Metrics
 from gptlab.training.samplers import Sampler
 from gptlab.training.smoothing import LOSS, with_smoothed
@@ -118,20 +118,26 @@ class Loaded:
         seed: int = 0,
         repetitionPenalty: float = 1.0,
         sampler: str | Sampler = "standard",
+        length: int | None = None,
     ) -> list[str]:
         """n texts that begin with the prompt; the same seed gives the same ones.
 
         temperature: 0 takes the likeliest word each time. topK: keep the k likeliest, 0 for all. topP: of
         those, the smallest set whose probabilities reach p. repetitionPenalty: logits of tokens that are there already
-        are divided by it; 1 for none. sampler: what draws, by its name or itself: `"minp"`.
+        are divided by it; 1 for none. sampler: what draws, by its name or itself: `"minp"`. length: how many tokens
+        come after the prompt, also beyond blockSize; None for as many as that has room for.
 
         Raises UserError for a setting out of range, an unknown sampler, and a prompt that is outside the vocabulary or
         leaves no room to go on.
         """
         drawing = self._registry.get("sampler", sampler)() if isinstance(sampler, str) else sampler
-        how = Sampling(n, temperature, topK, topP, prompt, seed, repetitionPenalty, drawing)
+        how = Sampling(n, temperature, topK, topP, prompt, seed, repetitionPenalty, drawing, length)
+        return list(self.growing(how))[-1]
+
+    def growing(self, how: Sampling) -> Iterator[list[str]]:
+        """The texts of `generate` while they grow, a few tokens at a time; the last ones are those that it gives."""
         session, state, blockSize = self.model.session, self.model.state, self.definition.sizes.blockSize
-        return generate(session, state, self.tokenizer, blockSize, how, self._start)
+        return growing(session, state, self.tokenizer, blockSize, how, self._start)
 
     def inspect(self, text: str) -> Inspection:
         """What the model makes of the text: losses, probabilities, attention, logit lens, attributions, ...

@@ -7,7 +7,7 @@ import numpy as np
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context
 from gptlab.errors import UserError, require
-from gptlab.model.component import Declared, Sizes, Weights
+from gptlab.model.component import Declared, Sizes, Weights, affine, biased, with_bias
 from gptlab.model.position import Position
 
 
@@ -40,19 +40,24 @@ class CausalAttention:
     def weights(self, config: Sizes) -> Declared:
         query = config.nHead * config.headDim
         shared = self.heads(config) * config.headDim
-        return {
+        matrices = {
             "query": (query, config.nEmbd),
             "key": (shared, config.nEmbd),
             "value": (shared, config.nEmbd),
             "output": (config.nEmbd, query),
         }
+        return biased(matrices, config)
 
     def projected(
         self, weights: Weights, x: Tensor, context: Context, config: Sizes
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Of x (T, E) the queries (T, H, D), keys (T, G, D) and values (T, G, D), for a subclass to change."""
         shared, dim = self.heads(config), config.headDim
-        query, key, value = x.products(weights["query"], weights["key"], weights["value"])
+        names = ("query", "key", "value")
+        products = x.products(*(weights[name] for name in names))
+        query, key, value = (
+            with_bias(weights, each, name) for each, name in zip(products, names, strict=True)
+        )
         return (
             query.reshape(-1, config.nHead, dim),
             key.reshape(-1, shared, dim),
@@ -65,7 +70,7 @@ class CausalAttention:
         query, key, value = self.projected(weights, x, context, config)
         scale = None if self.scalePower == 0.5 else config.headDim**-self.scalePower
         heads_THD = context.attend(query, key, value, position, config, scale)
-        return heads_THD.reshape(-1, config.nHead * config.headDim) @ weights["output"].T
+        return affine(weights, heads_THD.reshape(-1, config.nHead * config.headDim), "output")
 
 
 @dataclass(frozen=True)

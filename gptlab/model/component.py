@@ -38,7 +38,10 @@ Declared = Mapping[str, Weight | Shape]
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes that components ask for, all settled: `config.nEmbd` in `weights(config)`."""
+    """The sizes that components ask for, all settled: `config.nEmbd` in `weights(config)`.
+
+    bias: whether a product with a matrix adds a vector, too, which starts at 0 (model.bias).
+    """
 
     nLayer: int
     nEmbd: int
@@ -46,6 +49,28 @@ class Sizes:
     headDim: int
     blockSize: int
     vocabSize: int
+    bias: bool = False
+
+
+def biased(matrices: Mapping[str, Shape], config: Sizes) -> dict[str, Weight | Shape]:
+    """The matrices, each with its bias behind it, `outputBias` of `output`, where the model has biases."""
+    found: dict[str, Weight | Shape] = {}
+    for name, shape in matrices.items():
+        found[name] = shape
+        if config.bias:
+            found[f"{name}Bias"] = Weight((shape[0],), std=0.0)
+    return found
+
+
+def affine(weights: Weights, x: Tensor, name: str) -> Tensor:
+    """x (T, E) times the matrix (D, E) of this name, plus its bias if it has one: (T, D)."""
+    return with_bias(weights, x @ weights[name].T, name)
+
+
+def with_bias(weights: Weights, x: Tensor, name: str) -> Tensor:
+    """What a product with the matrix of this name has given, plus its bias if it has one."""
+    bias = f"{name}Bias"
+    return x + weights[bias] if bias in weights else x
 
 
 def has_exact_gradient(component: Any) -> bool:
@@ -82,6 +107,9 @@ class Part(Mapping[str, Tensor]):
         if name.startswith("_"):
             raise AttributeError(name)
         return self[name]
+
+    def __contains__(self, name: object) -> bool:
+        return f"{self._prefix}{name}" in self._weights
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return (name.removeprefix(self._prefix) for name in self._weights if name.startswith(self._prefix))

@@ -57,6 +57,7 @@ class GPT:
     position: Position
     block: Block
     initStd: float = 0.08
+    embeddingNorm: bool = True
     finalNorm: bool = False
     tieEmbeddings: bool = False
     layers: tuple[Changes, ...] = ()
@@ -89,7 +90,8 @@ class GPT:
         weights |= declared("", self.position.weights(sizes))
         if not self.tieEmbeddings:
             weights |= declared("", {"output": matrix})
-        weights |= declared("embeddingNorm", self.norm.weights(sizes))
+        if self.embeddingNorm:
+            weights |= declared("embeddingNorm", self.norm.weights(sizes))
         for i in range(sizes.nLayer):
             model = self.in_layer(i)
             weights |= declared(f"layers.{i}", model.block.weights(model))
@@ -129,7 +131,8 @@ class GPT:
         x = own["tokenEmbedding"].take(tokens)
         outside = InContext(self, context, weights)
         x = context.drop(outside.position.embed(x, context.positions))
-        x = outside.norm(own.within("embeddingNorm"), x)
+        if self.embeddingNorm:
+            x = outside.norm(own.within("embeddingNorm"), x)
         for i in range(self.sizes.nLayer):
             here = replace(context, layer=i)
             model = self.in_layer(i)
@@ -180,7 +183,14 @@ def weights_of(component: Any, sizes: Sizes) -> Declared:
 
 
 def settle_sizes(
-    *, nLayer: int, nEmbd: int, nHead: int, headDim: int | None, blockSize: int, vocabSize: int
+    *,
+    nLayer: int,
+    nEmbd: int,
+    nHead: int,
+    headDim: int | None,
+    blockSize: int,
+    vocabSize: int,
+    bias: bool = False,
 ) -> Sizes:
     """The sizes with headDim worked out.
 
@@ -200,7 +210,7 @@ def settle_sizes(
                 f"Try model.nHead={heads} or model.nEmbd={width}."
             )
         headDim = nEmbd // nHead
-    return Sizes(nLayer, nEmbd, nHead, headDim, blockSize, vocabSize)
+    return Sizes(nLayer, nEmbd, nHead, headDim, blockSize, vocabSize, bias)
 
 
 def part_of(name: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from gptlab.autograd.tensor import Tensor
 from gptlab.errors import require
-from gptlab.model.component import Declared, Sizes, Weights
+from gptlab.model.component import Declared, Sizes, Weights, affine, biased, with_bias
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -23,10 +23,10 @@ class MLP:
 
     def weights(self, config: Sizes) -> Declared:
         width = self.expansion * config.nEmbd
-        return {"hidden": (width, config.nEmbd), "output": (config.nEmbd, width)}
+        return biased({"hidden": (width, config.nEmbd), "output": (config.nEmbd, width)}, config)
 
     def __call__(self, weights: Weights, x: Tensor, activation: Activation) -> Tensor:
-        return activation(x @ weights["hidden"].T) @ weights["output"].T
+        return affine(weights, activation(affine(weights, x, "hidden")), "output")
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,17 @@ class SwiGLU:
 
     def weights(self, config: Sizes) -> Declared:
         width = self.width or -(-8 * config.nEmbd // 3)
-        return {
+        matrices = {
             "gate": (width, config.nEmbd),
             "hidden": (width, config.nEmbd),
             "output": (config.nEmbd, width),
         }
+        return biased(matrices, config)
 
     def __call__(self, weights: Weights, x: Tensor, activation: Activation) -> Tensor:
         gate, hidden = x.products(weights["gate"], weights["hidden"])
-        return (activation(gate) * hidden) @ weights["output"].T
+        gate, hidden = with_bias(weights, gate, "gate"), with_bias(weights, hidden, "hidden")
+        return affine(weights, activation(gate) * hidden, "output")
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,18 @@ class RMSNorm(Norm):
 
 @dataclass(frozen=True)
 class LayerNorm(RMSNorm):
-    """(x - mean(x)) · (var(x) + eps)^-½ (Ba, Kiros, Hinton 2016), without a bias.
+    """(x - mean(x)) · (var(x) + eps)^-½ (Ba, Kiros, Hinton 2016).
 
-    scale: times a learned vector that starts at 1.
+    scale: times a learned vector that starts at 1; where the model has biases (model.bias), another one is added.
     """
 
+    def weights(self, config: Sizes) -> Declared:
+        bias = {"bias": Weight((config.nEmbd,), std=0.0)} if self.scale and config.bias else {}
+        return {**super().weights(config), **bias}
+
     def __call__(self, weights: Weights, x: Tensor) -> Tensor:
-        return super().__call__(weights, x - x.mean(-1, keepdims=True))
+        normed = super().__call__(weights, x - x.mean(-1, keepdims=True))
+        return normed + weights["bias"] if "bias" in weights else normed
 
 
 @dataclass(frozen=True)

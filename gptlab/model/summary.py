@@ -102,7 +102,7 @@ def summarize(
 ) -> Summary:
     """Trace the model, its gradient and its update, and count."""
     # jax is imported here and not above: a wrong config must not take the second that it needs
-    from gptlab.engines.xla_settings import begin
+    from gptlab.engines.xla_settings import begin, stored_in
 
     begin()
     from gptlab.engines.xla_costs import initial, model_costs, scope, update_costs
@@ -113,8 +113,9 @@ def summarize(
     shapes = {matrix.name: matrix.shape for matrix in matrices}
     costs = model_costs(scoped(definition, scope), ops, shapes, frozen, positions, dtype)
     trained = {name: shape for name, shape in shapes.items() if name not in frozen}
-    state = initial(optimizer, trained, dtype)
-    update, asked = update_costs(optimizer, trained, dtype)
+    stored = stored_in(dtype)
+    state = initial(optimizer, trained, stored)
+    update, asked = update_costs(optimizer, trained, stored)
     forward, training = costs.forward, costs.training
 
     rest = definition.part if isinstance(definition, TrainsOthers) else LOSS  # what is in no scope
@@ -136,7 +137,7 @@ def summarize(
         tuple(part for part in parts if part.matrices or part.training or part.forward),
         positions,
         batchSize,
-        dtype,
+        stored,
         products=forward.total.products / max(1, forward.total.total),
         update=update.total.total,
         optimizer={key: bytes_of(arrays) for key, arrays in state.items()},

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 
 from gptlab.autograd.ops import BUILTIN_OPS
 from gptlab.data.byte_tokenizers import BytePairTokenizer, ByteTokenizer
-from gptlab.data.datasets import Dataset, Names, Questions, Sentences, Text
-from gptlab.data.python_manual import PythonManual
+from gptlab.data.datasets import Dataset, Names, PythonManual, Questions, Sentences, Text
 from gptlab.data.tasks.addition import Addition
 from gptlab.data.tasks.copying import Copy
 from gptlab.data.tasks.dyck import Dyck

@@ -21,6 +21,7 @@ from gptlab.sweeps.record import (
     RUNNING,
     JobRecord,
     losses_in,
+    metrics_of,
     read_record,
     read_records,
     record_files,
@@ -147,6 +148,7 @@ def compared_of(run: MlflowRun, history: Metrics | None) -> Compared:
     else:  # the last losses, at steps that the store does not tell
         row = {name: last[name] for name in NAMES if name in last}
         losses = {**losses_in([(0, row)]), "bestStep": None, "curves": {}}
+    losses["metrics"] = metrics_of([(0, dict(last))])
     record = JobRecord(
         number=int.from_bytes(info.run_id.encode("utf-8"), "big"),  # it was never numbered
         name=info.run_name or info.run_id,

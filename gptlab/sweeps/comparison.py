@@ -12,7 +12,7 @@ from gptlab.sweeps.compared import Compared
 from gptlab.sweeps.curves import COLOURED, curves_picture, line_of
 from gptlab.sweeps.record import JobRecord, state_of
 from gptlab.sweeps.style import cut, drawing
-from gptlab.sweeps.table import count, duration, failures
+from gptlab.sweeps.table import count, duration, failures, first_metric, metric_words
 from gptlab.sweeps.values import labels, shown_loss, shown_value
 
 BESIDE = 6  # runs that stand in columns; more are rows
@@ -38,6 +38,12 @@ def comparison(runs: Sequence[Compared]) -> str:
     keys = differing(runs)
     shown = runs[:SHOWN] if len(runs) > BESIDE else runs
     numbers = final_numbers([run.record for run in shown])
+    if len(runs) > BESIDE:  # columns are dear
+        first = first_metric([run.record for run in runs])
+        all_of = {metric_words(name) for run in runs for name in run.record.metrics}
+        numbers = {
+            what: cells for what, cells in numbers.items() if what not in all_of - {metric_words(first)}
+        }
     rows = {key: [cut(run.config.get(key, MISSING), VALUE) for run in shown] for key in keys}
     names = [run.record.name for run in shown]
     if len(runs) <= BESIDE:
@@ -77,6 +83,10 @@ def final_numbers(records: Sequence[JobRecord]) -> Mapping[str, list[str]]:
         "last validation loss": [shown_loss(record.valLoss) for record in records],
         "best validation loss": [shown_loss(record.bestValLoss) for record in records],
         "at step": [count(record.bestStep) for record in records],
+        **{
+            metric_words(name): [shown_loss(record.metrics.get(name)) for record in records]
+            for name in dict.fromkeys(name for record in records for name in record.metrics)
+        },
         "time": [duration(record.seconds) if record.seconds else MISSING for record in records],
         "status": [state_of(record) or MISSING for record in records],
         "MLflow run": [record.runId[:8] or MISSING for record in records],

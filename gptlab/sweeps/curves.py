@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from gptlab.drawing.colors import FAINT
 from gptlab.sweeps.record import JobRecord, Points
 from gptlab.sweeps.style import BAD, COLORS, LABEL, cut, new_figure, plain, shades, style
+from gptlab.sweeps.table import metric_words
 from gptlab.sweeps.values import is_lost, ranked
 from gptlab.training.metric_rows import loss_text
 from gptlab.training.smoothing import SMOOTHED
@@ -40,7 +42,9 @@ def curves_of_jobs(records: Sequence[JobRecord], title: str, best: JobRecord | N
 
 def curves_picture(lines: Sequence[Line], title: str) -> bytes:
     """`lines` are in their order: the first COLOURED get a colour and a label. Empty if none has a curve."""
-    panels = [name for name in PANELS if any(line.curves.get(name) for line in lines)]
+    panels = {name: title for name, title in PANELS.items() if any(line.curves.get(name) for line in lines)}
+    others = dict.fromkeys(name for line in lines for name in line.curves if name not in PANELS)
+    panels |= {name: metric_words(name) for name in list(others)[:1]}
     if not panels:
         return b""
     good = [line for line in lines if not line.failed]
@@ -51,7 +55,7 @@ def curves_picture(lines: Sequence[Line], title: str) -> bytes:
     for axes, name in zip(all_axes, panels, strict=True):
         _draw_panel(axes, name, lines, dict(zip(map(id, coloured), colors, strict=True)))
         style(axes, "step", "loss (nats a token)" if axes is all_axes[0] else "", "")
-        axes.set_title(PANELS[name], loc="left", fontsize=10)
+        axes.set_title(plain(panels[name]), loc="left", fontsize=10)
     _legend(figure, lines, coloured, colors)
     figure.suptitle(plain(cut(title, 100)), x=0.01, ha="left", fontsize=12, fontweight="bold")
     return figure.png()
@@ -87,7 +91,7 @@ def _draw_panel(axes: Any, name: str, lines: Sequence[Line], colors: dict[int, A
     # The best last, on top.
     for line, points in sorted(reversed(drawn), key=lambda item: item[0].best):
         if id(line) in colors:
-            marked = name == "val/loss" and len(points) <= 30 and len(colors) <= len(COLORS)
+            marked = name != SMOOTHED and len(points) <= 30 and len(colors) <= len(COLORS)
             axes.plot(
                 *zip(*points, strict=True),
                 color=colors[id(line)],
@@ -96,14 +100,16 @@ def _draw_panel(axes: Any, name: str, lines: Sequence[Line], colors: dict[int, A
                 markersize=3.5,
                 zorder=3,
             )
-    _limits(axes, drawn, colors)
+    _limits(axes, drawn, colors, name in PANELS)
 
 
-def _limits(axes: Any, drawn: Sequence[tuple[Line, Points]], colors: dict[int, Any]) -> None:
-    """What the coloured runs need; one that runs far away from the better half of them leaves the frame."""
+def _limits(
+    axes: Any, drawn: Sequence[tuple[Line, Points]], colors: dict[int, Any], are_losses: bool
+) -> None:
+    """What the coloured runs need; a loss that runs far away from the better half of them leaves the frame."""
     chosen = [points for line, points in drawn if id(line) in colors] or [points for _, points in drawn]
     better = chosen[: max(1, (len(chosen) + 1) // 2)]
-    highest = 1.5 * max(value for points in better for _, value in points)
+    highest = 1.5 * max(value for points in better for _, value in points) if are_losses else math.inf
     values = [value for points in chosen for _, value in points]
     low, high = min(values), max(value for value in values if value <= highest)
     room = 0.05 * (high - low) or 0.1

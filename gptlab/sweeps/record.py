@@ -19,6 +19,7 @@ from gptlab.files import read_json, write_json
 from gptlab.runs.checkpoint.folder import CHECKPOINTS
 from gptlab.runs.files import INSPECTIONS, SWEEP
 from gptlab.training.metric_rows import Metrics
+from gptlab.training.named_metrics import further_sets, metrics_in, told
 from gptlab.training.smoothing import LOSS, SMOOTHED, smoothed_points, with_smoothed
 
 RECORD = "job.json"
@@ -39,8 +40,9 @@ class JobRecord:
     overrides: what sets this job apart, as typed: `{"model.nEmbd": "16", "seed": "0"}`.
     folder: relative to the sweep's. refused: failed before it began to train, for what a person can mend.
     smoothedTrainLoss: the last train/smoothedLoss, since a step's own is noise at small batches. diverged: what says
-    that the run has, if it has. rank: LAST or BEST: which validation loss the score is. curves:
-    `{"train/smoothedLoss": [(step, value), ...], "val/loss": ...}`, thinned to POINTS.
+    that the run has, if it has. rank: LAST or BEST: which validation loss the score is. metrics: the last values of
+    those that the run was asked for, the first one first: `{"val/accuracy": 0.98, "train/accuracy": 1.0}`. curves:
+    `{"train/smoothedLoss": [(step, value), ...], "val/loss": ...}` and that of the first metric, thinned to POINTS.
     """
 
     number: int
@@ -60,6 +62,7 @@ class JobRecord:
     seconds: float = 0.0
     diverged: str = ""
     rank: str = LAST
+    metrics: dict[str, float] = field(default_factory=dict)
     curves: dict[str, Points] = field(default_factory=dict)
 
     @property
@@ -103,6 +106,8 @@ def is_of_kind(value: object, kind: str) -> bool:
         return True
     if kind == "dict[str, str]":
         return isinstance(value, dict) and all(isinstance(text, str) for text in [*value, *value.values()])
+    if kind == "dict[str, float]":
+        return isinstance(value, dict) and all(is_of_kind(number, "float") for number in value.values())
     plain, _, none = kind.partition(" | ")
     if none and value is None:
         return True
@@ -159,14 +164,26 @@ def losses_in(metrics: Metrics) -> dict[str, Any]:
     validation = finite(metrics, "val/loss")
     best = min(validation, key=lambda point: point[1], default=(None, None))
     curves = {SMOOTHED: thinned(train), "val/loss": thinned(validation)}
+    last = metrics_of(metrics)
+    curves |= {name: thinned(finite(metrics, name)) for name in list(last)[:1]}
     return {
         "steps": metrics[-1][0] if metrics else 0,
         "smoothedTrainLoss": train[-1][1] if train else None,
         "valLoss": validation[-1][1] if validation else None,
         "bestValLoss": best[1],
         "bestStep": best[0],
+        "metrics": last,
         "curves": {name: points for name, points in curves.items() if points},
     }
+
+
+def metrics_of(rows: Metrics) -> dict[str, float]:
+    """The last values of the metrics that were asked for: those of validation first, each with its other sets."""
+    names = dict.fromkeys(name for _, row in rows for name in row)
+    last = {name: value for _, row in rows for name, value in row.items() if math.isfinite(value)}
+    further = further_sets(names)
+    all_of = [told({name: name for name in last}, metric, further) for metric in metrics_in(names)]
+    return {name: last[name] for of_sets in all_of for name in of_sets.values()}
 
 
 def finite(metrics: Metrics, name: str) -> Points:

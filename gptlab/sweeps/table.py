@@ -13,6 +13,7 @@ from gptlab.drawing.table import aligned
 from gptlab.sweeps.groups import Group, behind, margin_of
 from gptlab.sweeps.record import FAILED, FINISHED, JobRecord, state_of
 from gptlab.sweeps.values import labels, ranked, shown_loss, shown_value
+from gptlab.training.named_metrics import word_for
 
 CSV = "summary.csv"
 SHOWN = 25  # rows that are printed; the file has all
@@ -34,7 +35,8 @@ FACTS = (
 
 
 def columns_and_rows(records: Sequence[JobRecord]) -> tuple[list[str], list[list[Any]]]:
-    """All jobs, best first: rank, name, a column for each override by its full key, then FACTS."""
+    """All jobs, best first: rank, name, a column for each override by its full key, FACTS, and the metrics if any."""
+    metrics = list(dict.fromkeys(name for record in records for name in record.metrics))
     keys = list(dict.fromkeys(key for record in records for key in record.overrides))
     rows = [
         [
@@ -42,10 +44,24 @@ def columns_and_rows(records: Sequence[JobRecord]) -> tuple[list[str], list[list
             record.name,
             *(record.overrides.get(key, "") for key in keys),
             *(getattr(record, fact) for fact in FACTS),
+            *(record.metrics.get(name) for name in metrics),
         ]
         for rank, record in enumerate(ranked(records), start=1)
     ]
-    return ["rank", "name", *keys, *FACTS], rows
+    return ["rank", "name", *keys, *FACTS, *metrics], rows
+
+
+def first_metric(records: Sequence[JobRecord]) -> str:
+    """`val/accuracy`: the first one that all have which were evaluated; empty if there is none."""
+    evaluated = [record.metrics for record in records if record.valLoss is not None]
+    names = [name for name in evaluated[0] if name.startswith("val/")] if evaluated else []
+    return next((name for name in names if all(name in metrics for metrics in evaluated)), "")
+
+
+def metric_words(name: str) -> str:
+    """`validation accuracy` for `val/accuracy`."""
+    documents, _, metric = name.partition("/")
+    return f"{word_for(documents)} {metric}"
 
 
 def as_csv(records: Sequence[JobRecord]) -> bytes:
@@ -84,6 +100,9 @@ def printed(records: Sequence[JobRecord], keys: Sequence[str], most: int = SHOWN
             ("best val", [shown_loss(record.bestValLoss) for record in top]),
             ("at step", [count(record.bestStep) for record in top]),
         ]
+    if metric := first_metric(order):
+        values = [shown_loss(record.metrics.get(metric)) for record in top]
+        columns += [(metric.partition("/")[2], values)]
     columns += [
         ("train, smoothed", [shown_loss(record.smoothedTrainLoss) for record in top]),
         ("time", [duration(record.seconds) for record in top]),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab import strict_json
+from gptlab.tracking import ui_charts
 from gptlab.tracking.facts import COUNTS
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ SCRIPT += """
   for (const [name, value] of Object.entries(settings))
     if (localStorage.getItem(name) === null) localStorage.setItem(name, JSON.stringify(value));
 } catch (error) { /* a browser that keeps nothing */ }
-</script>"""
+"""
+SCRIPT += f"{ui_charts.SCRIPT}\n</script>"
 
 
 def with_settings(page: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from gptlab.engines.engine import Choose, Session, State
 from gptlab.errors import UserError, require
 from gptlab.training.choosing import choose, choose_from_all
 from gptlab.training.samplers import Sampler, Standard, chooser_of, penalized
+from gptlab.training.sliding import beyond
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Sampling:
     0 for all. topP: of those, keep the smallest set whose probabilities reach p; the likeliest token
     always stays. repetitionPenalty: by which logits of tokens that are there already are divided, those below 0
     multiplied (Keskar et al. 2019, "CTRL"); 1 for none. sampler: what draws; topK and topP are of the standard one.
+    length: how many tokens come after the prompt, unless the text ends before; None for as many as blockSize has room
+    for. What goes beyond blockSize is drawn after a window of the last blockSize tokens each, see sliding.py.
     """
 
     n: int = 20
@@ -32,6 +36,7 @@ class Sampling:
     seed: int = 0
     repetitionPenalty: float = 1.0
     sampler: Sampler = Standard()  # noqa: RUF009 - frozen
+    length: int | None = None
 
     def __post_init__(self) -> None:
         require("n", self.n, at_least=1, unit="sample", example=20)
@@ -40,6 +45,8 @@ class Sampling:
         require("topK", self.topK, at_least=0, example="40, or 0 for all tokens")
         require("topP", self.topP, above=0, at_most=1, example="0.9, or 1 for all")
         require("seed", self.seed, at_least=0, example=0)
+        if self.length is not None:
+            require("length", self.length, at_least=1, unit="token", example=500)
         require("repetitionPenalty", self.repetitionPenalty, above=0, example="1.2, or 1 for none")
         if not isinstance(self.sampler, Standard) and (self.topK or self.topP < 1):
             raise UserError(
@@ -69,23 +76,60 @@ def generate(
     how: Sampling,
     start: int | None = None,
 ) -> list[str]:
-    """`how.n` texts, each beginning with the prompt and ending with the document or the block.
+    """`how.n` texts, each beginning with the prompt and ending with the document, or where its length is reached.
 
     start: the token that stands before the prompt, BOS if left out; of running text, see beginning.py.
     The numbers drawn depend on the seed alone, so that both engines give the same texts in float64.
     Raises UserError for a prompt that is outside the vocabulary or leaves no room to go on.
     """
+    last = [""] * how.n
+    for texts in growing(session, state, tokenizer, blockSize, how, start):
+        last = texts
+    return last
+
+
+def growing(
+    session: Session,
+    state: State,
+    tokenizer: Tokenizer,
+    blockSize: int,
+    how: Sampling,
+    start: int | None = None,
+) -> Iterator[list[str]]:
+    """What `generate` gives, as it grows: the texts as far as blockSize reaches, then a few tokens more each time.
+
+    The end of a text may change as it grows, where a token is a part of a character.
+    """
     before, ids = begun(tokenizer, how.prompt, tokenizer.bos if start is None else start)
-    prompt = [*before, *ids]
-    if len(prompt) > blockSize:
+    prompt = np.array([*before, *ids], dtype=np.int32)
+    if len(prompt) > blockSize and how.length is None:
         raise UserError(
-            f"the prompt must be shorter than blockSize={blockSize} tokens: it has {len(ids)}. Shorten it."
+            f"the prompt must be shorter than blockSize={blockSize} tokens: it has {len(ids)}. Shorten it, or say how "
+            "many tokens come after it: length=100"
         )
-    uniforms = np.random.default_rng([how.seed, 3]).random((how.n, blockSize))
-    chooser, settings = how.choice()
-    rows = session.generate(state, chooser, np.array(prompt, dtype=np.int32), uniforms, settings)
     shown = [] if before else ids[:1]  # the rows begin with what follows the first token
-    return [tokenizer.decode([*shown, *until(row.tolist(), tokenizer.bos)]) for row in rows]
+    chooser, settings = how.choice()
+    known = len(prompt) - 1
+    whole = blockSize if how.length is None else known + how.length
+    if len(prompt) <= blockSize:
+        uniforms = np.random.default_rng([how.seed, 3]).random((how.n, blockSize))
+        rows = session.generate(state, chooser, prompt, uniforms, settings)
+    else:
+        rows = np.tile(prompt[1:], (how.n, 1))
+    bos = tokenizer.bos
+
+    def texts() -> list[str]:
+        return [tokenizer.decode([*shown, *until(row.tolist(), bos)]) for row in rows[:, :whole]]
+
+    yield texts()
+    more = whole - rows.shape[1]
+    if more > 0:
+        # Column by column, so that a longer text begins as a shorter one does.
+        uniforms = np.random.default_rng([how.seed, 3, 1]).random((more, how.n)).T
+        windows = rows[:, -blockSize:]
+        for tokens in beyond(session, state, chooser, settings, windows, uniforms, bos):
+            rows = np.concatenate([rows, tokens], axis=1)
+            yield texts()
 
 
 def until(tokens: list[int], end: int) -> list[int]:

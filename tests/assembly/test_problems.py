@@ -9,6 +9,7 @@ from gptlab.assembly.data import data_of
 from gptlab.config.typed import Chosen, Config
 from gptlab.data.endless import BLOCK
 from gptlab.data.examples import Example
+from gptlab.data.tasks.copying import Copy
 from gptlab.data.tokenizers import CharTokenizer, WordTokenizer
 from gptlab.engines.marks import MARK, unmarked
 from gptlab.errors import UserError
@@ -120,10 +121,24 @@ def test_endless_problems_are_new_ones_and_the_same_whatever_the_chunks():
 
 
 def test_endless_problems_need_room_for_new_ones():
-    for held_out in (10, 20):
-        with pytest.raises(UserError, match="that is not taken: 10 are"):
-            made(Digits(most=10, numHeldOut=held_out))
-    assert len(made(Digits(most=10, numHeldOut=9)).endless.chunk(0, 3, 1).tokens) == 3
+    with pytest.raises(UserError, match=r"that is not taken: .* Half of all may be held out"):
+        made(Digits(most=40, numHeldOut=39))
+    with pytest.raises(UserError, match="that is not taken: 40 are"):
+        made(Digits(most=40, numHeldOut=8, numExamples=33))
+    assert len(made(Digits(most=40, numHeldOut=8, numExamples=32)).train) == 32
+    assert len(made(Digits(most=40, numHeldOut=8)).endless.chunk(0, 3, 1).tokens) == 3
+
+
+def test_no_kind_is_held_out_as_a_whole():
+    """Of the 500 that are held out some 80 have two symbols, of which there are 16."""
+    data = made(Copy(length=6, shortest=1, symbols=4), "word")
+    for side in (data.train, data.held_out):
+        label = side.labels["length"]
+        assert [label.names[i] for i in np.unique(label.classes)] == list("123456")
+
+
+def test_what_is_said_of_answers_is_not_said_where_all_of_it_counts():
+    assert set(made(Sums(countAll=True), "word").facts.facts) == {"unigramEntropy"}
 
 
 def test_so_many_examples_are_the_same_for_all_seeds_and_distinct():

@@ -54,6 +54,25 @@ class Uncovered(Last):
 
 
 @dataclass(frozen=True)
+class Unspaced(Last):
+    """Is written in characters, and does not say so."""
+
+    def draw(self, random: Random) -> Example:
+        example = super().draw(random)
+        return Example([part.replace(" ", "") for part in example.parts], example.labels, nats=0.0)
+
+
+@dataclass(frozen=True)
+class Characters(Unspaced):
+    """The same, and says so: right."""
+
+    characters = True
+
+    def alphabet(self) -> Iterable[str]:
+        return ["abc="]
+
+
+@dataclass(frozen=True)
 class Doubtful(Last):
     """Any of the letters is the answer, and yet each is said to be certain."""
 
@@ -170,7 +189,7 @@ def problems(dataset: type[Problems]) -> dict[str, str]:
     return {check.what: check.problem for check in check_names(plugins, ["mine"]) if not check.passed}
 
 
-@pytest.mark.parametrize("dataset", [Last, Open, Listed])
+@pytest.mark.parametrize("dataset", [Last, Open, Listed, Characters])
 def test_what_is_right_passes(dataset: type[Problems]) -> None:
     assert problems(dataset) == {}
 
@@ -182,7 +201,12 @@ def test_what_is_right_passes(dataset: type[Problems]) -> None:
         (Constant, "draws by its random numbers alone", "500 draws give one problem: 'a b c = | c'"),
         (Bare, "draws by its random numbers alone", "draw(random) must give an Example, got str"),
         (OneText, "answers that count", "parts must be texts, prompt and answer in turn"),
-        (Uncovered, "the alphabet covers", "the word 'd' is not in the vocabulary of 4 words."),
+        (Uncovered, "the alphabet covers", "the word 'd' is not in the vocabulary of 4 words, in '"),
+        (
+            Unspaced,
+            "the alphabet covers",
+            "or `characters` must be True of a data set that is written in them: ",
+        ),
         (Doubtful, "certain where nats=0", "nats=0 says that an answer is certain: got 'a"),
         (Unanswered, "answers that count", "it has no answer, so that nothing counts"),
         (Measured, "answers that count", "labels must be whole numbers or names, got {'weight': 0."),

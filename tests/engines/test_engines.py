@@ -15,7 +15,7 @@ from gptlab.engines.xla_compiled import Target
 from gptlab.errors import UserError
 from gptlab.optim.optimizers import Adam
 from gptlab.plugins.loading import load_plugins
-from tests.models import BOOK, STANDARD, assert_same_run, make_gpt, random_batches, trained
+from tests.models import BOOK, SMALL, STANDARD, assert_same_run, make_gpt, random_batches, trained
 
 REGISTRY = load_plugins(discover=False).registry
 STEPS = 20
@@ -35,6 +35,14 @@ VARIANTS |= {
     "grouped-queries-rope": {"attention": ("causal", {"nKVHead": 1}), "position": "rope"},
     "tied": {"tieEmbeddings": True},
     "final-norm": {"finalNorm": True},
+    "as GPT-2": {
+        "sizes": {**SMALL, "bias": True},
+        "norm": ("layernorm", {"scale": True}),
+        "embeddingNorm": False,
+        "finalNorm": True,
+        "tieEmbeddings": True,
+    },
+    "swiglu with biases": {"sizes": {**SMALL, "bias": True}, "mlp": "swiglu"},
 }
 
 
@@ -44,6 +52,7 @@ def test_both_engines_train_alike(changes):
     assert_same_run(trained(XlaEngine("float64"), gpt, STEPS), trained(ScalarEngine(), gpt, STEPS))
 
 
+@pytest.mark.usefixtures("optimized")
 def test_both_engines_train_the_63_296_parameters_alike():
     gpt = make_gpt(BOOK)
     assert sum(m.count for m in gpt.matrices()) == 63_296
@@ -127,6 +136,7 @@ def test_both_engines_obey_a_swapped_op_alike_and_it_matters(swap):
     assert np.abs(scalar[1].loss - standard[1].loss).max() > 1e-6
 
 
+@pytest.mark.usefixtures("optimized")
 def test_a_swapped_product_takes_no_more_memory_than_its_broadcast_terms():
     """Of the compiled training step at the book setting, beside what the standard one takes."""
     gpt, optimizer, positions = make_gpt(BOOK), Adam(), 9
@@ -191,6 +201,7 @@ def test_a_state_written_by_one_engine_is_read_by_the_other():
     assert_same_run(*ends)
 
 
+@pytest.mark.usefixtures("optimized")
 @pytest.mark.parametrize("engine", [XlaEngine("float32"), XlaEngine("float64"), ScalarEngine()], ids=str)
 def test_training_repeats_to_the_bit(engine):
     gpt = make_gpt()
@@ -209,6 +220,7 @@ def test_training_leaves_the_callers_weights_alone():
     assert all((weights[name] == before[name]).all() for name in weights)
 
 
+@pytest.mark.usefixtures("optimized")
 def test_padding_changes_nothing():
     gpt, optimizer = make_gpt(), REGISTRY.get("optimizer", "adam")()
     batches = random_batches(gpt, 4)

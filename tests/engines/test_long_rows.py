@@ -112,6 +112,7 @@ def test_more_passes_change_no_loss_and_no_weight(monkeypatch):
     assert_same_run(whole, in_passes)
 
 
+@pytest.mark.usefixtures("optimized")
 def test_samples_drawn_in_groups_are_those_drawn_together(monkeypatch):
     gpt = make_gpt({**SMALL, "blockSize": 8})
     session = XlaEngine(dtype="float64").session(gpt, Adam(), OpTable())

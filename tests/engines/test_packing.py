@@ -106,6 +106,7 @@ def test_nor_with_a_swapped_product():
     assert_same_run(*packed_and_padded(make_gpt(), steps=4, ops=OpTable({"mul": halfmul})), rtol=1e-8)
 
 
+@pytest.mark.usefixtures("optimized")
 def test_the_scalar_engine_agrees_with_shared_rows():
     gpt, optimizer = make_gpt(), Adam()
     batches = random_batches(gpt, 5, 6)
@@ -121,6 +122,7 @@ def test_the_scalar_engine_agrees_with_shared_rows():
     assert_same_run(*runs)
 
 
+@pytest.mark.usefixtures("optimized")
 def test_how_a_run_is_cut_into_calls_changes_nothing():
     """To the bit: what a resumed run rests on."""
     gpt, optimizer = make_gpt(), Adam()

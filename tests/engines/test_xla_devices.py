@@ -26,6 +26,7 @@ def halfmul(xp, a, b):
     return 0.5 * a * b, (0.5 * b, 0.5 * a)
 
 
+optimized = pytest.mark.usefixtures("optimized")  # which threads sum what shows in the last bits
 alone = pytest.mark.skipif(xla_devices.cores() == 1, reason="on one core there is one device")
 
 
@@ -52,6 +53,7 @@ def test_a_small_model_trains_on_one_thread_and_a_large_batch_does_not():
 
 
 @alone
+@optimized
 def test_a_state_goes_where_the_next_call_runs_best_and_its_numbers_with_it():
     session, state = session_and_state()
     few, many = (random_batches(session.definition, 1, rows) for rows in (2, 2000))
@@ -68,6 +70,7 @@ def test_a_state_goes_where_the_next_call_runs_best_and_its_numbers_with_it():
 
 
 @alone
+@optimized
 def test_threads_side_by_side_have_a_device_each_and_the_same_results():
     found = {}
 
@@ -102,6 +105,7 @@ def test_what_shares_all_threads_waits_for_its_turn_and_what_has_one_does_not():
     assert waiting.wait(10)
 
 
+@optimized
 def test_where_a_program_runs_changes_no_result(monkeypatch):
     results = []
     for small in (0, 1 << 60):
@@ -125,6 +129,7 @@ def test_where_a_program_runs_changes_no_result(monkeypatch):
     np.testing.assert_array_equal(drawn, drawn2)
 
 
+@optimized
 def test_many_samples_are_those_of_fewer_drawn_alone():
     """Many are drawn in groups that cores share, few on the device of one thread."""
     session, state = session_and_state()

@@ -93,6 +93,7 @@ SETTINGS = [
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimized")
 def test_a_run_is_resumed_to_the_bit_and_what_it_leaves_needs_no_plugin(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words.txt").write_text(

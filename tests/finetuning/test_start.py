@@ -200,6 +200,7 @@ def test_a_file_of_numbers_trains_on_other_data_with_the_vocabulary_of_a_corpus(
     ],
     ids=["freeze", "lora"],
 )
+@pytest.mark.usefixtures("optimized")
 def test_a_resumed_run_goes_on_as_it_was(place, how):
     whole = tuned("initFrom=latest", "checkpoint.every=8", "train.evalEvery=4", *how)
     cut = Path("runs/cut")

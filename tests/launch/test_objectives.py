@@ -36,6 +36,7 @@ def experiment_of(*overrides: str) -> Experiment:
     return Experiment.of(typed(Config, plain(compose("train", [*TINY, *overrides]))), registry)
 
 
+@pytest.mark.usefixtures("optimized")
 def test_what_counts_is_in_the_losses_and_metrics_and_a_resumed_run_is_the_same(folder: Path) -> None:
     whole = train("whole", *ANSWERS, "metrics=[accuracy,{name: exactMatch, by: length}]", "train.batchSize=3")
     rows = logged(whole)
@@ -78,6 +79,7 @@ def test_an_objectives_weights_are_those_of_its_training_alone(folder: Path) -> 
 MEASURED = "metrics=[{name: accuracy, by: [length, position], train: true}, bitsPerByte, lossByFrequency]"
 
 
+@pytest.mark.usefixtures("optimized")
 def test_slices_bits_and_training_documents_are_logged_and_a_resumed_run_is_the_same(folder: Path) -> None:
     whole = train("whole", MEASURED, "model.blockSize=16")
     row, plain = logged(whole)[-1], logged(train("plain", "model.blockSize=16"))[-1]

@@ -68,6 +68,7 @@ def test_both_engines_drop_the_same() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimized")
 def test_shared_rows_blocks_and_a_resumed_run_drop_the_same(monkeypatch) -> None:
     gpt = make_gpt(dropout=0.3)
     batches = random_batches(gpt, 4, 5)

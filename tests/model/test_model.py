@@ -98,6 +98,7 @@ CHANGED = {
     "grouped-queries": {"attention": ("causal", {"nKVHead": 1})},
     "tied": {"tieEmbeddings": True},
     "final-norm": {"finalNorm": True, "norm": ("rmsnorm", {"scale": True})},
+    "biases": {"sizes": {**SMALL, "bias": True}},
 }
 
 
@@ -266,3 +267,28 @@ def test_a_weight_that_was_not_declared_is_asked_for_by_name():
     assert list(part) == ["hidden"]
     with pytest.raises(UserError, match=r"no weight of layers.0.mlp is named 'hiden'. Did you mean hidden"):
         part["hiden"]
+
+
+def test_biases_stand_behind_their_matrices_start_at_zero_and_shift_what_these_give():
+    sizes = {**SMALL, "bias": True}
+    gpt = make_gpt(sizes, norm=("layernorm", {"scale": True}))
+    names = [name.removeprefix("layers.0.") for name in gpt.shapes if name.startswith("layers.0.")]
+    assert names[:4] == [
+        "attentionNorm.scale",
+        "attentionNorm.bias",
+        "attention.query",
+        "attention.queryBias",
+    ]
+    assert names[-4:] == ["mlp.hidden", "mlp.hiddenBias", "mlp.output", "mlp.outputBias"]
+    assert not any(name.endswith("Bias") for name in make_gpt(sizes, mlp="none", attention="none").shapes)
+    weights = gpt.initial_weights(0)
+    biases = [name for name in weights if name.endswith(("Bias", ".bias"))]
+    assert len(biases) == 2 * (2 + 4 + 2) + 1 and not any(weights[name].any() for name in biases)
+    assert [name for name in gpt.shapes if name.endswith(".bias")] != []
+
+
+def test_without_the_embedding_norm_the_first_layer_gets_the_embeddings_as_they_are():
+    assert "embeddingNorm.scale" in make_gpt(norm=("rmsnorm", {"scale": True})).shapes
+    assert (
+        "embeddingNorm.scale" not in make_gpt(norm=("rmsnorm", {"scale": True}), embeddingNorm=False).shapes
+    )

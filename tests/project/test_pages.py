@@ -115,6 +115,7 @@ def test_each_command_composes(
 
 
 @pytest.mark.slow
+@pytest.mark.first
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_works_from_top_to_bottom_and_prints_what_it_shows(name: str, tmp_path: Path) -> None:
     _, done = followed(name, tmp_path)

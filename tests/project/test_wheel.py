@@ -20,7 +20,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.Compl
     outside = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PYTHON", "MLFLOW_", "VIRTUAL_ENV"))
+        if not name.startswith(("PYTHON", "MLFLOW_", "VIRTUAL_ENV", "XLA_FLAGS"))
     }
     done = subprocess.run(
         command,

@@ -68,6 +68,7 @@ def test_so_is_one_with_the_weights_averaged_and_rates_by_name(folder: Path, opt
         assert (array != saved.training[name]).any()
 
 
+@pytest.mark.usefixtures("optimized")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",

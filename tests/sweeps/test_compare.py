@@ -96,6 +96,27 @@ def test_only_what_differs_is_shown_side_by_side(folder: Path, compare: Callable
     assert Path("compare.png").read_bytes().startswith(b"\x89PNG")
 
 
+def add_metric(run: Path, name: str, value: float) -> None:
+    with open(run / "metrics.jsonl", "a") as rows:
+        rows.write("\n" + json.dumps({"step": 31, "val/loss": 2.1, name: value}))
+
+
+def test_metrics_stand_below_the_losses(folder: Path, compare: Callable[..., Said]) -> None:
+    for i, name in enumerate(("a", "b")):
+        run = make_run(folder / name, f"tiny nEmbd={i}")
+        add_metric(run, "val/accuracy", 0.25 + i / 2)
+    add_metric(folder / "a", "train/accuracy", 1.0)
+    said = compare("a", "b")
+    assert said.row("validation accuracy") == ["0.2500", "0.7500"]
+    assert said.row("training accuracy") == ["1.0000", "-"]
+    for i in range(8):
+        add_metric(make_run(folder / str(i), f"tiny seed={i}", seed=i), "val/accuracy", i / 8)
+    add_metric(folder / "0", "val/top", 1.0)
+    header = compare(*map(str, range(8))).out.splitlines()[0]
+    # Of many runs, which are rows, the first that all have.
+    assert "validation accuracy" in header and "top" not in header
+
+
 def test_the_same_config_and_name_twice(folder: Path, compare: Callable[..., Said]) -> None:
     make_run(folder / "a", "tiny", run_id="a" * 32)
     make_run(folder / "b", "tiny")

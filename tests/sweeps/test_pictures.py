@@ -13,7 +13,7 @@ from gptlab.sweeps.curves import curves_of_jobs
 from gptlab.sweeps.record import JobRecord
 from gptlab.sweeps.style import number, outliers_above
 from gptlab.sweeps.values import swept_values
-from tests.sweep_records import failed, rates_and_seeds, record, thousand
+from tests.sweep_records import failed, rates_and_seeds, record, thousand, with_metrics
 
 SIZES = (1000, 3000, 10_000, 30_000, 100_000, 300_000)
 
@@ -185,3 +185,18 @@ def test_seeds_of_a_size_are_a_mean() -> None:
 
 def test_counts_are_short() -> None:
     assert [number(n) for n in (512, 4192, 63_296, 1_200_000)] == ["512", "4.19k", "63.3k", "1.2M"]
+
+
+def test_the_first_metric_has_a_panel_beside_the_losses(figures: list[Any]) -> None:
+    jobs = [
+        with_metrics(record(i, {"seed": str(i)}, 2.0 + i), val__accuracy=accuracy)
+        for i, accuracy in enumerate((0.01, 1.0))
+    ]
+    assert curves_of_jobs(jobs, "tiny") == b"png"
+    assert [axes.get_title(loc="left") for axes in figures[-1].axes] == [
+        "training loss, smoothed",
+        "validation loss",
+        "validation accuracy",
+    ]
+    low, high = figures[-1].axes[2].get_ylim()
+    assert low < 0.01 and high > 1.0, "more is better: none runs away"

@@ -26,7 +26,7 @@ from gptlab.sweeps.summary import summarize
 from gptlab.sweeps.table import printed
 from gptlab.sweeps.trial import objective
 from gptlab.sweeps.values import labels, ranked, swept_values
-from tests.sweep_records import failed, rates_and_seeds, record, thousand
+from tests.sweep_records import failed, rates_and_seeds, record, thousand, with_metrics
 
 
 def test_jobs_are_ranked_best_first_the_failed_last() -> None:
@@ -125,6 +125,29 @@ def test_without_validation_the_training_loss_is_what_is_compared(tmp_path: Path
     summary = summarize(tmp_path, jobs)
     assert "best: nEmbd=8, smoothed training loss 3.0000" in summary.text
     assert "best val" not in summary.text
+
+
+def test_a_metric_that_all_have_is_a_column_and_ranks_nothing(tmp_path: Path) -> None:
+    jobs = [
+        with_metrics(record(i, {"seed": str(i)}, 2.0 + i), val__accuracy=0.5 + i / 8, val__top=1.0)
+        for i in range(2)
+    ]
+    jobs.append(failed(2, {"seed": "2"}, "nan"))
+    summary = summarize(tmp_path, jobs)
+    header, _, *lines = summary.text.split("\n\n")[1].splitlines()[:5]
+    at = header.index("accuracy") + len("accuracy")
+    cells = [line[:at].split()[-1] for line in lines]
+    assert cells == ["0.5000", "0.6250", "-"], "the lower loss first, as ever"
+    assert "top" not in header, "the first metric only"
+    rows = list(csv.DictReader(io.StringIO(summary.files["summary.csv"].decode())))
+    assert [(row["val/accuracy"], row["val/top"]) for row in rows] == [
+        ("0.5", "1.0"),
+        ("0.625", "1.0"),
+        ("", ""),
+    ]
+    assert {"val/accuracy", "val/top"} < {*summary.table["columns"]}
+    lacking = [*jobs, record(3, {"seed": "3"}, 2.0)]
+    assert "accuracy" not in summarize(tmp_path, lacking).text, "one that was evaluated has none"
 
 
 def test_keys_are_called_short_unless_two_would_be_alike() -> None:

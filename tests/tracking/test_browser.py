@@ -21,8 +21,9 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"a real browser is needed: there is no {MISSING}"),
 ]
 
-NAME = "tiny numSteps=300 evalEvery=100"
-COMMAND = ["+experiment=tiny", "train.numSteps=300", "train.evalEvery=100"]
+METRICS = "metrics=[{name: accuracy, train: true}]"
+NAME = f"tiny numSteps=300 evalEvery=100 {METRICS}"
+COMMAND = ["+experiment=tiny", "train.numSteps=300", "train.evalEvery=100", METRICS]
 POINTS = 31  # the first step, and each tenth
 
 
@@ -109,37 +110,43 @@ def test_a_fresh_browser_stays_on_the_training_side(shown: Shown) -> None:
 
 
 def test_the_charts_of_a_run_begin_with_its_curves(shown: Shown) -> None:
-    shown.open_run("Model metrics")
-    text = shown.browser.wait_for_text("train", "val", "learningRate")
-    assert chart_sections(text) == ["train", "val", "Model metrics"], text
+    for _ in range(2):  # the second time MLflow has kept them
+        shown.open_run("Model metrics")
+        text = shown.browser.wait_for_text("curves", "train", "val", "learningRate")
+        assert chart_sections(text) == ["curves", "train", "val", "Model metrics"], text
     shown.picture("charts")
 
 
-@pytest.mark.parametrize(("metric", "points"), [("train/loss", POINTS), ("val/loss", 3)])
-def test_the_loss_is_drawn(metric: str, points: int, shown: Shown) -> None:
+@pytest.mark.parametrize(
+    ("title", "points", "falls"),
+    [
+        ("train/smoothedLoss vs val/loss", (POINTS, 3), True),
+        ("train/accuracy vs val/accuracy", (3, 3), False),
+    ],
+)
+def test_what_was_learnt_and_what_is_held_out_are_in_one_chart(
+    title: str, points: tuple[int, int], falls: bool, shown: Shown
+) -> None:
     shown.open_run("Model metrics")
-    # Charts are drawn when they come into view.
-    section = metric.partition("/")[0]
-    header = "[data-testid=experiment-view-compare-runs-section-header]"
-    shown.browser.wait(
-        f"const found = [...document.querySelectorAll('{header}')]"
-        ".find(header => header.innerText.startsWith(arguments[0]));"
-        "found?.scrollIntoView(); return Boolean(found)",
-        section,
-    )
-    line = shown.browser.wait(
+    lines = shown.browser.wait(
         "const card = [...document.querySelectorAll('[data-testid=experiment-view-compare-runs-card]')]"
-        ".find(card => card.innerText.includes(`(${arguments[0]})`));"
-        "return card?.querySelector('.js-plotly-plot svg .scatterlayer path.js-line')?.getAttribute('d')",
-        metric,
+        ".find(card => card.innerText.includes(arguments[0]));"
+        "const paths = card?.querySelectorAll('.js-plotly-plot svg .scatterlayer path.js-line') ?? [];"
+        "const lines = [...paths].map(path => path.getAttribute('d'));"
+        "return lines.length > 1 && lines.every(line => line?.includes('L')) && lines",
+        title,
     )
-    drawn = [tuple(map(float, pair)) for pair in re.findall(r"([\d.]+),([\d.]+)", line)]
-    assert (
-        points - 2 <= len(drawn) <= points
-    )  # Plotly leaves out a point that lies on the line through its neighbours
-    assert drawn == sorted(drawn), "steps go to the right"
-    assert drawn[0][1] < drawn[-1][1], "the loss falls: an SVG counts downwards"
-    shown.picture(f"chart-{section}")
+    lines = list(
+        dict.fromkeys(lines)
+    )  # each is there twice, before and after smoothing, of which there is none
+    assert len(lines) == 2
+    for line, count in zip(lines, points, strict=True):
+        drawn = [tuple(map(float, pair)) for pair in re.findall(r"([\d.]+),([\d.]+)", line)]
+        # Plotly leaves out a point that lies on the line through its neighbours
+        assert count - 2 <= len(drawn) <= count
+        assert drawn == sorted(drawn), "steps go to the right"
+        assert (drawn[0][1] < drawn[-1][1]) == falls, "an SVG counts downwards"
+    shown.picture(f"chart-{title.split()[-1].partition('/')[2]}")
 
 
 def test_the_artifacts_open(shown: Shown) -> None:

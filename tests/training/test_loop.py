@@ -78,6 +78,7 @@ def test_without_held_out_documents_nothing_is_evaluated():
 
 
 @each_engine
+@pytest.mark.usefixtures("optimized")
 def test_how_the_steps_are_cut_into_chunks_changes_no_bit(engine, monkeypatch):
     results, chunks = [], []
     for quick, slow in ((-1.0, math.inf), (math.inf, math.inf)):
@@ -92,6 +93,7 @@ def test_how_the_steps_are_cut_into_chunks_changes_no_bit(engine, monkeypatch):
     assert results[0] == results[1]
 
 
+@pytest.mark.usefixtures("optimized")
 def test_chunks_longer_than_one_compiled_call_change_no_bit(monkeypatch):
     gpt, optimizer, ends = make_gpt(TINY), Adam(), []
     weights, rates = gpt.initial_weights(0), np.full(10, 0.05)
