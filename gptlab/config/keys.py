@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from gptlab.config.schema import listener_config
@@ -95,7 +95,7 @@ class Schema:
         here = f"{place}.{name}".lstrip(".")
         hint = bare(hint)
         if dataclasses.is_dataclass(hint):
-            if name not in (hints := typing.get_type_hints(hint)):
+            if name not in (hints := hints_of(hint)):
                 return None
             if here in PLACES:
                 return self._component(rest, here)
@@ -115,7 +115,7 @@ class Schema:
         return self._walk(names[1:], found[0], "")
 
     def _leaves(self, schema: Any, prefix: str) -> Iterator[Leaf]:
-        hints = typing.get_type_hints(schema)
+        hints = hints_of(schema)
         for field in dataclasses.fields(schema):
             key, hint = f"{prefix}{field.name}", bare(hints[field.name])
             if key in PLACES:
@@ -140,9 +140,18 @@ class Schema:
             yield Leaf(key, self.hint(key), tuple(names), default_of(fields[key.rpartition(".")[2]]))
 
 
+# A command asks some classes a dozen times, and Python would compile each annotation anew.
+resolved = lru_cache(maxsize=512)(typing.get_type_hints)
+
+
+def hints_of(schema: Any) -> Mapping[str, Any]:
+    """The types of a dataclass's fields, by their names."""
+    return resolved(schema)
+
+
 def fields_of(component: Any) -> dict[str, Any]:
     """The fields of a component's dataclass with their types."""
-    hints = typing.get_type_hints(component)
+    hints = hints_of(component)
     return {field.name: hints[field.name] for field in dataclasses.fields(component)}
 
 

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -51,21 +52,26 @@ def content_of(path: Path) -> bytes:
 
 def imported(path: Path, label: str) -> Iterator[tuple[str, Path]]:
     """The user's own modules that a file imports, and where they are."""
+    for name, level in imports_in(content_of(path)):
+        if found := place_of(name, level, path, inside="/" in label):
+            yield name, found
+
+
+@lru_cache(maxsize=256)  # a process that runs many commands reads the same files again and again
+def imports_in(code: bytes) -> tuple[tuple[str, int], ...]:
+    """What Python code imports, and from how many folders up: ("a.b", 0). Nothing of what is no Python."""
     try:
-        tree = ast.parse(content_of(path))
+        tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError):
-        return
+        return ()
+    found: list[tuple[str, int]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found += [(alias.name, 0) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [f"{node.module or ''}.{alias.name}" for alias in node.names] + [node.module or ""]
-        else:
-            continue
-        level = node.level if isinstance(node, ast.ImportFrom) else 0
-        for name in names:
-            if found := place_of(name.strip("."), level, path, inside="/" in label):
-                yield name.strip("."), found
+            found += [(name.strip("."), node.level) for name in names]
+    return tuple(found)
 
 
 def place_of(name: str, level: int, path: Path, inside: bool) -> Path | None:

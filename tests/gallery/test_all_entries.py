@@ -12,6 +12,8 @@ from tests.gallery_page import verdict_on
 
 
 @pytest.mark.slow
+@pytest.mark.first
+@pytest.mark.usefixtures("optimized")  # thousands of steps, and numbers that are told
 @pytest.mark.parametrize("name", entry_files())
 def test_the_verdict_is_that_of_the_page(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any

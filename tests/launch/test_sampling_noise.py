@@ -22,6 +22,7 @@ def noise_of(*overrides: str) -> tuple[float, SamplingNoise | None]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimized")
 def test_the_grammar_s_own_probabilities_lower_the_noise_of_a_loss() -> None:
     loss, noise = noise_of("train.batchSize=16")
     assert noise is not None and noise.adjusted is not None
