@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import absl.logging
+import hypothesis
 import pytest
 
 from gptlab.tracking import worker
@@ -24,6 +25,9 @@ absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
 
 compile_quickly()
+# Beside other work an example may take any time.
+hypothesis.settings.register_profile("any time", deadline=None)
+hypothesis.settings.load_profile("any time")
 
 # What runs behind a shell, or under nohup, ignores these, and so would all that the tests start and send them to.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

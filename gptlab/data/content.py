@@ -62,7 +62,7 @@ def known_content(
     if not isinstance(texts, FileTexts):
         with watch.reading("reading", texts):
             return content_of(texts), False
-    stamp = [type(texts).__name__, texts.stamp()]
+    stamp = [texts.kind, texts.stamp()]
     newest = max((max(times) for _, _, *times, _ in texts.stamp()), default=0)
     note = folder / f"{sha256(strict_json.dumps(stamp))}.content"
     sample = hashlib.sha256(texts.sample()).hexdigest()
@@ -73,7 +73,7 @@ def known_content(
     now = time.time_ns()
     with watch.reading("reading", texts):
         content = content_of(texts)
-    if [type(texts).__name__, texts.stamp()] == stamp and now - newest > SETTLED * 1e9:
+    if [texts.kind, texts.stamp()] == stamp and now - newest > SETTLED * 1e9:
         with suppress(OSError):  # it would have to be read again, that is all
             write_text(note, strict_json.dumps({"sample": sample, "content": asdict(content)}))
     return content, False

@@ -9,6 +9,7 @@ from pathlib import Path
 from gptlab.data import python_manual, sentences
 from gptlab.data.python_manual import MANUAL, manual
 from gptlab.data.reading import read_documents, read_running_text
+from gptlab.data.records import has_tables, read_records
 from gptlab.errors import UserError, require
 
 
@@ -104,11 +105,13 @@ class Text(Dataset):
     """Any UTF-8 file, or a folder of them.
 
     path: the file or folder; `python:` for what Python says of itself. unit: `line`, a document a line; `window`,
-    running text, a document being blockSize tokens of it.
+    running text, a document being blockSize tokens of it. Of JSON Lines (.jsonl) and Parquet files (.parquet) each
+    record is a text, in `field`: a document, or with `window` a text of the running ones.
     """
 
     path: str = "???"
     unit: str = "line"
+    field: str = "text"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -133,6 +136,8 @@ class Text(Dataset):
             lines = (line for text in texts for line in text.split("\n"))
             return texts if self.window else list(filter(str.strip, lines))
         path = Path(os.path.expanduser(self.path))
+        if has_tables(path):
+            return read_records(path, "data.path", self.field)
         return (read_running_text if self.window else read_documents)(path, "data.path")
 
 

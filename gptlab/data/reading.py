@@ -20,6 +20,7 @@ BLOCK = 1 << 20  # bytes read at a time
 START = 1 << 10  # bytes that show what is no text
 LOOKS, LOOK = 64, 4 << 10  # places, and bytes at each, that are read to see whether a text is still the same
 IN_MEMORY = 16 << 20  # bytes of text that are simply read; of more, a block at a time is in memory
+BINARY = (".parquet",)  # files of texts that do not begin as text
 REACH = 1 << 12  # characters from the end that are searched first
 WORD_END = re.compile(r"(?<=\S)(?: |\s*\n\s*)(?=\S)")
 # Where a word of which the space before it is a part begins, whatever else stands around it.
@@ -43,6 +44,11 @@ class FileTexts:
         self.key = key
         self.advance: Callable[[int], None] = unwatched
         self.size = sum(count for _, count, *_ in self.stamp())
+
+    @property
+    def kind(self) -> str:
+        """How texts are made of the files: of the same files others may be."""
+        return type(self).__name__
 
     def stamp(self) -> list[tuple[str, int, int, int, int]]:
         """(path, bytes, two times in ns, inode) of each file: equal as long as nobody writes to them.
@@ -298,7 +304,8 @@ def files_below(folder: Path, key: str) -> Iterator[Path]:
         if entry.is_dir(follow_symlinks=False):
             yield from files_below(Path(entry.path), key)
         elif entry.is_file():
-            check_start(Path(entry.path), key)
+            if not entry.name.endswith(BINARY):
+                check_start(Path(entry.path), key)
             yield Path(entry.path)
 
 

@@ -25,7 +25,10 @@ TEXT = "the cat sleeps and"
 IDS = np.array([WORDS.bos, *WORDS.encode(TEXT), WORDS.bos], np.int32)
 REGISTRY = load_plugins().registry
 # Which attend by no matrix of shares.
-WITHOUT_SHARES = (NoAttention, *(REGISTRY.get("attention", name) for name in ("mingru", "retnet")))
+WITHOUT_SHARES = (
+    NoAttention,
+    *(REGISTRY.get("attention", name) for name in ("baseconv", "mingru", "retnet")),
+)
 OPS = {name: REGISTRY.get("op", name) for name in REGISTRY.names("op")}
 
 

@@ -121,6 +121,7 @@ ROOMS = {
         "checks",
         "command",
         "config",
+        "data",
         "drawing",
         "exchange",
         "gallery",

@@ -84,7 +84,7 @@ def commands_of(page: str) -> Iterator[str]:
 
 
 # They take words, not a config; or, as `graph expr=`, what is no override. All of them are run below.
-NOT_COMPOSED = ("plugins", "check", "sync", "compare", "ledger", "export", "import")
+NOT_COMPOSED = ("plugins", "check", "sync", "compare", "ledger", "gallery", "export", "import")
 OWN_WORDS = ("expr=", "param=", "versus=")
 
 

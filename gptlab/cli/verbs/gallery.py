@@ -47,9 +47,10 @@ def run(arguments: list[str]) -> int:
             f"one entry at a time: got {' '.join(words)}. Type python -m gptlab gallery {words[0]}"
         )
     if not words:
-        if typed := [text for text in arguments if not text.startswith("-")]:
+        if arguments:
             raise UserError(
-                f"gallery takes a name before its keys: got {typed[0]}. Type python -m gptlab gallery for the names."
+                f"gallery takes a name before what else there is: got {arguments[0]}. "
+                "Type python -m gptlab gallery for the names."
             )
         show(listing())
         return 0
