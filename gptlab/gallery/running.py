@@ -156,12 +156,12 @@ class Gallery:
         from gptlab.gallery.drawing import svg
 
         folder.mkdir(parents=True, exist_ok=True)
-        picture, numbers = f"{entry.name}.svg", "gallery.json"
+        picture, numbers, page = "gallery.svg", "gallery.json", "gallery.md"
         write_text(folder / numbers, json_text(result) + "\n")
         write_bytes(folder / picture, svg(result))
-        write_text(folder / f"{entry.name}.md", section(result, picture))
+        write_text(folder / page, section(result, picture))
         where = f"picture: {os.path.relpath(folder / picture)}"
-        return f"{told(result)}\n{where}", shown_in_mlflow(result, [picture, numbers])
+        return f"{told(result)}\n{where}", shown_in_mlflow(result, [picture, numbers, page])
 
     def _result(self, runs: Runs) -> Result:
         entry, grid = self.entry, self.entry.grid

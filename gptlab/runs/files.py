@@ -29,7 +29,16 @@ HYDRAS = "multirun.yaml"
 SWEEP_FILES = (
     *(SWEEP, HYDRAS, "stop", "study.journal", "summary.csv", "losses.png"),
     *("trials.csv", "importance.csv", "importance.png"),
-    *("ablation.json", "report.html", "report.md", "arms.csv", "runs.csv"),
+    *(
+        "ablation.json",
+        "gallery.json",
+        "gallery.md",
+        "gallery.svg",
+        "report.html",
+        "report.md",
+        "arms.csv",
+        "runs.csv",
+    ),
     *("forest.png", "curves.png", "rates.png", "scaling.png"),
 )
 PICTURES = "by-*.png"

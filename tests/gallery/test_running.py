@@ -11,6 +11,7 @@ import yaml
 from gptlab.cli import main
 from tests.resuming import TINY, write_corpus
 from tests.sweeping import command_in, signal_at
+from tests.tracked import client
 
 QUICK = [*TINY, "samples.n=0", "engine=scalar", "train.logEvery=1", "train.evalEvery=3"]
 LOWER = {"says": "more steps end lower", "difference": ["loss of many", "loss of few"], "atMost": 0}
@@ -59,7 +60,7 @@ def test_a_finding_is_reproduced_or_not(folder: Path, capsys: Any) -> None:
     assert told["verdict"] == "reproduced" and claim["state"] == "holds" and claim["value"] < 0
     losses = {arm: seeds[0][0]["loss"] for arm, seeds in told["measures"].items()}
     assert claim["value"] == pytest.approx(losses["many"] - losses["few"])
-    picture = (place / "longer.svg").read_text()
+    picture = (place / "gallery.svg").read_text()
     assert picture.startswith("<?xml") and "few" in picture and "many" in picture
 
     # The same runs, and a claim that they refute.
@@ -158,10 +159,23 @@ def test_the_same_result_is_drawn_in_the_same_bytes(folder: Path) -> None:
     pictures = []
     for _ in range(2):
         assert main(["gallery", "longer", "seeds=1"]) == 0
-        pictures.append((found()[0] / "longer.svg").read_bytes())
+        pictures.append((found()[0] / "gallery.svg").read_bytes())
     assert pictures[0] == pictures[1]
 
 
 def test_help_has_examples(capsys: Any) -> None:
     assert main(["gallery", "--help"]) == 0
     assert capsys.readouterr().out.count("python -m gptlab gallery") >= 3
+
+
+@pytest.mark.slow
+def test_the_verdict_is_on_the_parent_run_in_mlflow(folder: Path, mlflow_folder: Path) -> None:
+    tracked = [word for word in QUICK if not word.startswith("tracking=")]
+    write_entry(seeds=1, base=tracked)
+    assert main(["gallery", "longer"]) == 0
+    place, told = found()
+    sweep = json.loads((place / "sweep.json").read_text())
+    parent = client().get_run(sweep["id"])
+    assert parent.data.tags["verdict"] == "reproduced" and parent.data.tags["gallery"] == "longer"
+    assert parent.data.metrics["claim.1"] == pytest.approx(told["claims"][0]["value"])
+    assert {"gallery.svg", "gallery.json"} <= {file.path for file in client().list_artifacts(sweep["id"])}
