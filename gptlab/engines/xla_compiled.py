@@ -25,6 +25,10 @@ NARROW = 48
 # Where there is one thread, products need not ask for others: 0.85 of a step of packed names on one core. It also
 # keeps such a program apart from that for more threads in jax's cache on disk, which knows no such difference.
 ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
+# Not where products are small: without the library's dots XLA writes out those of some shapes, (18..21, 16) times
+# (16, 13..15) among them, until no memory is left (jax 0.10.2). This keeps the programs apart and changes nothing else;
+# steps of names, tiny and book took 0.96 to 1.03 of what they took.
+ONE_THREAD_NARROW = {"xla_cpu_parallel_codegen_split_count": 31}
 
 
 class Target(NamedTuple):
@@ -50,9 +54,10 @@ def compiled(
     if jax.default_backend() == "cpu":
         if not arithmetic.native_dot:
             told |= ONLY_DOTS
-        elif target.narrow and arithmetic.dtype == "float32":
-            told |= ONLY_SUMS
-        told |= ONE_THREAD if target.one_thread else {}
+        sums = arithmetic.native_dot and target.narrow and arithmetic.dtype == "float32"
+        told |= ONLY_SUMS if sums else {}
+        if target.one_thread:
+            told |= ONE_THREAD_NARROW if sums else ONE_THREAD
     return CompiledOnce(jax.jit(run, compiler_options=told or None, **options))
 
 

@@ -176,6 +176,7 @@ def test_texts_in_lists_and_in_parts(plugins: Plugins) -> None:
         "valFraction": 0.5,
         "path": "1.10",
         "unit": config["data"]["unit"],
+        "field": "text",
     }
     assert composed(["optimizer=optax", "optimizer.keywords={b: 1}"])["optimizer"]["keywords"] == {"b": 1}
 

@@ -1,0 +1,38 @@
+"""What the compiler is told: programs that it would not end with otherwise."""
+
+import subprocess
+import sys
+
+import pytest
+
+MOST = 8 << 30  # bytes of address space: ten times what it takes
+
+STEP = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({most}, {most}))
+import numpy as np
+from gptlab.autograd.ops import OpTable
+from gptlab.engines.xla import XlaEngine
+from gptlab.optim.optimizers import Adam
+from gptlab.engines.engine import Batches
+from tests.models import make_gpt
+gpt = make_gpt({{"nLayer": 1, "nEmbd": 16, "nHead": 4, "headDim": None, "blockSize": 19, "vocabSize": 13}})
+session, weights = XlaEngine().session(gpt, Adam(), OpTable()), gpt.initial_weights(0)
+batches = Batches(np.zeros((3, 1, 20), np.int32), np.full((3, 1), 19, np.int32))
+state, metrics = session.train(session.init(weights, Adam().init(weights)), batches, np.full(3, 0.01))
+print("loss", metrics.loss[0])
+"""
+
+
+@pytest.mark.usefixtures("optimized")
+def test_a_small_model_whose_products_xla_would_write_out_without_end(tmp_path, monkeypatch):
+    """19 positions of 13 tokens at nEmbd 16 took more than 20 GB to compile."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    ran = subprocess.run(
+        [sys.executable, "-c", STEP.format(most=MOST)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert ran.stdout.startswith("loss 2."), ran.stderr[-500:]
