@@ -23,8 +23,8 @@ from gptlab.assembly.metrics import Asked, check_answers, check_labels, measures
 from gptlab.assembly.optimizing import transformed
 from gptlab.assembly.run_data import Data
 from gptlab.autograd.ops import BUILTIN_OPS
-from gptlab.config.schema import check_values
 from gptlab.config.typed import ALL, Config
+from gptlab.config.values import check_values
 from gptlab.data.batches import Course, Epochs
 from gptlab.data.endless import EndlessCourse
 from gptlab.data.fixed_vocabulary import FixedVocabulary

@@ -12,8 +12,9 @@ from gptlab.command.composing import compose_job, explained, stay_in
 from gptlab.command.line import CommandLine
 from gptlab.command.sweepers import check_launcher, check_sweeper
 from gptlab.config.experiments import GROUP as EXPERIMENT
-from gptlab.config.schema import check_values, plain
+from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
+from gptlab.config.values import check_values
 from gptlab.engines.lanes import cores
 from gptlab.errors import UserError
 from gptlab.plugins.listeners import maker_of

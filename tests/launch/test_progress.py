@@ -17,8 +17,7 @@ import pytest
 from rich.console import Console
 
 from gptlab.launch.progress import PlainLines, Progress, live, make_progress, plain
-from gptlab.launch.progress.curve import BLOCKS, LIMIT, Curve, sparkline
-from gptlab.launch.progress.live import LivePanel, duration
+from gptlab.launch.progress.live import LivePanel
 from tests.launch.screens import Screen, Still
 
 
@@ -380,27 +379,3 @@ def test_a_plain_line_says_the_metric_of_the_latest_evaluation(monkeypatch, caps
     assert lines_of(capsys) == [
         "step 100/400  smoothed loss 2.346  accuracy 0.500  1,234 tokens/s  90 s left"
     ]
-
-
-def test_a_curve_keeps_few_numbers_and_its_shape():
-    curve = Curve()
-    for step in range(100_000):
-        curve.add(float(step))
-    assert LIMIT // 2 <= len(curve.means) < LIMIT
-    assert curve.means == sorted(curve.means)
-    assert sparkline(curve.means, 8) == BLOCKS
-
-
-@pytest.mark.parametrize(
-    ("values", "width", "line"),
-    [([], 5, ""), ([1.0], 5, "▁"), ([3.0, 3.0], 5, "▁▁"), ([0.0, 7.0, 0.0, 7.0], 2, "▁▁"), ([1, 2], 0, "")],
-)
-def test_a_sparkline_of_little(values, width, line):
-    assert sparkline(values, width) == line
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00"), (7.4, "0:07"), (754, "12:34"), (3723, "1:02:03")], ids=str
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text

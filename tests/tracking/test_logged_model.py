@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from gptlab.cli import main
-from gptlab.config.schema import check_registering
 from gptlab.config.typed import Config, typed
+from gptlab.config.values import check_registering
 from gptlab.errors import UserError
 from gptlab.tracking.connection import environment
 from gptlab.tracking.download import download_reference

@@ -1,0 +1,72 @@
+"""What the values of a config must be besides their types, which Hydra checks."""
+
+from __future__ import annotations
+
+import re
+
+from gptlab.config.duration import seconds_in
+from gptlab.config.typed import ALL, Config
+from gptlab.errors import UserError, require
+
+LONGEST = 255  # of a name in MLflow's model registry
+
+
+def check_values(config: Config) -> None:
+    """Raises UserError for numbers out of range, before anything is built."""
+    check_registering(config)
+    train, saved = config.train, config.checkpoint
+    if isinstance(train.batchSize, str) and train.batchSize != ALL:
+        raise UserError(
+            f"train.batchSize must be a whole number, or {ALL}: got {train.batchSize}. Try train.batchSize=16."
+        )
+    for key, value, least, example in (
+        ("train.numSteps", train.numSteps, 1, 1000),
+        ("train.batchSize", None if train.batchSize == ALL else train.batchSize, 1, f"16, or {ALL}"),
+        ("train.accumulate", train.accumulate, 1, 4),
+        ("train.logEvery", train.logEvery, 1, 10),
+        ("train.evalEvery", train.evalEvery, 0, 250),
+        ("seed", config.seed, 0, 0),
+        ("samples.n", config.samples.n, 0, 5),
+        ("checkpoint.every", saved.every, 1, 1000),
+        ("checkpoint.keep", saved.keep, 1, 2),
+        ("inspect.every", config.inspect.every, 1, 100),
+    ):
+        if value is not None:
+            or_null = f", or {key}=null" if key in ("checkpoint.every", "inspect.every") else ""
+            require(key, value, at_least=least, example=f"{example}{or_null}")
+    if train.budget is not None:
+        seconds_in("train.budget", train.budget)
+    require("train.learningRate", train.learningRate, above=0, example=0.01)
+    if train.average is not None:
+        require("train.average", train.average, at_least=0, below=1, example="0.999, or train.average=null")
+    if config.model.softCap is not None:
+        require("model.softCap", config.model.softCap, above=0, example="30.0, or model.softCap=null")
+    require("model.initStd", config.model.initStd, at_least=0, example=0.08)
+    if config.sweep.rank not in ("last", "best"):
+        raise UserError(f"sweep.rank must be last or best: got {config.sweep.rank}. Try sweep.rank=last.")
+    if config.sweep.jobs is not None:
+        require("sweep.jobs", config.sweep.jobs, at_least=1, example=2)
+    if config.progress not in ("auto", "none"):
+        raise UserError(f"progress must be auto or none: got {config.progress}. Try progress=auto.")
+
+
+def check_registering(config: Config) -> None:
+    """Raises UserError for a `register` or `registerAlias` that MLflow would refuse at the end, or nobody act on."""
+    name, alias = config.register, config.registerAlias
+    if name is None:
+        return
+    if config.tracking.name != "mlflow":
+        raise UserError(f"register={name} needs tracking=mlflow: got tracking={config.tracking.name}.")
+    if not config.tracking.get("logModel", True):
+        raise UserError(f"register={name} needs the model that tracking.logModel=true logs: got false.")
+    fitting = re.sub(r"[/:\s]+", "-", name).strip("-.") or "sentences"
+    if not name.strip() or re.search(r"[/:\x00-\x1f]", name) or name in (".", "..") or len(name) > LONGEST:
+        raise UserError(
+            f"register must be a name of at most {LONGEST} characters without / and : got {name[:300]!r}. "
+            f"Try register={fitting[:LONGEST]}."
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,255}", alias) or re.fullmatch(r"(?i)latest|v\d+", alias):
+        raise UserError(
+            "registerAlias must be letters, digits, - and _, and neither latest nor v1, v2 ... (which are MLflow's "
+            f"own): got {alias[:300]!r}. Try registerAlias={Config.registerAlias}."
+        )
