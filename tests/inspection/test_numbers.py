@@ -27,7 +27,7 @@ REGISTRY = load_plugins().registry
 # Which attend by no matrix of shares.
 WITHOUT_SHARES = (
     NoAttention,
-    *(REGISTRY.get("attention", name) for name in ("mingru", "retnet")),
+    *(REGISTRY.get("attention", name) for name in ("baseconv", "mingru", "retnet")),
 )
 OPS = {name: REGISTRY.get("op", name) for name in REGISTRY.names("op")}
 
