@@ -50,7 +50,7 @@ def run(arguments: list[str]) -> int:
     if not words:
         if arguments:
             raise UserError(
-                f"gallery takes a name before what else there is: got {arguments[0]}. "
+                f"gallery takes a name before its keys: got {arguments[0]}. "
                 "Type python -m gptlab gallery for the names."
             )
         show(listing())
