@@ -28,6 +28,7 @@ PACKAGES = {
     "rich": "rich",
     "safetensors": "safetensors",
     "scipy": "scipy",
+    "tokenizers": "tokenizers",
 }
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = os.path.join(ROOT, ".venv", "bin", "python")  # of a checkout

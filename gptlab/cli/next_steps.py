@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gptlab.calling import STOOD, shown
+from gptlab.data.facts import BASELINE
 from gptlab.runs.finding import RUNS
 from gptlab.runs.run import Run
 
@@ -47,7 +48,8 @@ def experiments(run: Run, typed: dict[str, str]) -> dict[str, str]:
     else:
         number = {"model.nLayer": f"model.nLayer={model['nLayer'] + 1}"}
     steps = {"change a number": shlex.join((typed | number).values())}
-    if run.config["data"]["name"] != "text":
+    is_task = any(fact.startswith(BASELINE) for fact in run.dataset.facts)  # whose model is for no text
+    if run.config["data"]["name"] != "text" and not is_task:
         kept = {key: text for key, text in typed.items() if key.partition(".")[0] != "data"}
         text = {"data": "data=text", "data.path": f"data.path={text_here(run.folder)}"}
         steps["your own text"] = shlex.join((kept | text).values())

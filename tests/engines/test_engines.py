@@ -258,7 +258,7 @@ def test_evaluation_is_the_mean_of_true_cross_entropies(engine):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: XlaEngine("float16"), "engine.dtype must be float32 or float64: got float16"),
+        (lambda: XlaEngine("float16"), "engine.dtype must be one of float32, float64, bfloat16: got float16"),
         (lambda: ScalarEngine("float32"), "must be float64.*got float32"),
     ],
     ids=["xla", "scalar"],

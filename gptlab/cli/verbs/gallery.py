@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 
+from gptlab.calling import as_called
 from gptlab.cli.reading import with_settings
 from gptlab.command.composing import prepared
 from gptlab.command.line import CommandLine, bare_words
@@ -49,7 +50,7 @@ def run(arguments: list[str]) -> int:
     if not words:
         if arguments:
             raise UserError(
-                f"gallery takes a name before what else there is: got {arguments[0]}. "
+                f"gallery takes a name before its keys: got {arguments[0]}. "
                 "Type python -m gptlab gallery for the names."
             )
         show(listing())
@@ -93,4 +94,5 @@ def listing() -> str:
         except UserError as error:
             rows[name] = f"cannot be read: {error}"
     one = next(iter(rows), "NAME")
-    return f"Findings (minutes on two cores):\n{table(rows)}\n\nOne of them: python -m gptlab gallery {one}"
+    found = f"Findings (minutes on two cores):\n{table(rows)}\n\nOne of them: python -m gptlab gallery {one}"
+    return as_called(found)
