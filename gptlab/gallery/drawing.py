@@ -93,7 +93,10 @@ def draw_curves(axes: Any, panel: Panel, result: Result, colors: dict[str, Any])
             markersize=2.5,
             label=plain(arm),
         )
-        axes.fill_between(found.steps, found.lows, found.highs, color=color, alpha=0.18, linewidth=0)
+        ends = np.array([found.lows, found.highs])
+        if not metric.endswith("loss") and all(0 <= value <= 1 for run in runs for value in run.values()):
+            ends = ends.clip(0, 1)  # of a share
+        axes.fill_between(found.steps, *ends, color=color, alpha=0.18, linewidth=0)
     style(axes, "step", words_of(metric), panel.title)
 
 
