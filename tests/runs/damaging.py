@@ -271,6 +271,7 @@ def try_cases(folder: Path, cases: int, seed: int, first: int = 0) -> Found:
             try_case(gifts, number, random.Random(f"{seed} {number}"), found)
     finally:
         gifts.server.shutdown()
+        gifts.server.server_close()
     return found
 
 

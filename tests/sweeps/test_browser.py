@@ -54,8 +54,8 @@ def test_a_sweep_is_one_row_that_opens_and_its_runs_compare(
         browser.wait_for_text("About this run", "bestOverrides")
         browser.screenshot(pictures / "sweep-parent.png")
         browser.click("//*[@role='tab' and normalize-space()='Model metrics']")
-        text = browser.wait_for_text("train", "val", "best")
-        assert chart_sections(text) == ["train", "val", "Model metrics"], text
+        text = browser.wait_for_text("curves", "train", "val", "Model metrics")
+        assert chart_sections(text) == ["curves", "train", "val", "Model metrics"], text
         browser.screenshot(pictures / "sweep-charts.png")
         browser.click("//*[@role='tab' and normalize-space()='Artifacts']")
         browser.wait_for_text("losses.png", "by-nEmbd.png", "by-parameters.png", "summary.csv")
