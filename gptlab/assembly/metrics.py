@@ -75,10 +75,13 @@ def asked(name: str, settings: Mapping[str, Any], registry: Registry, labelled: 
     return Asked(name, metric, slices_of(name, metric, ways.get(BY, ()), labelled), train)
 
 
-def check_answers(some: Sequence[Asked], answers: bool, data: str) -> None:
-    """Raises UserError for a metric `ofAnswers` where each token counts alike."""
+def check_answers(some: Sequence[Asked], answers: Callable[[], bool], data: str) -> None:
+    """Raises UserError for a metric `ofAnswers` where each token counts alike.
+
+    answers: whether some do not count; called only where there is such a metric.
+    """
     for one in some:
-        if getattr(one.metric, "ofAnswers", False) and not answers:
+        if getattr(one.metric, "ofAnswers", False) and not answers():
             raise UserError(
                 f"{one.name} must be asked of data with answers, or with an objective that counts some tokens: of "
                 f"data={data} each token counts. Try {METRICS}=[accuracy], or objective=answers objective.after='='."

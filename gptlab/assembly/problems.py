@@ -21,14 +21,9 @@ from gptlab.data.problems import EndlessProblems, Problems
 from gptlab.data.splitting import NO_KEYS, Sides, Split, digest_of_rows, document_keys, split
 from gptlab.data.tokenizers import Tokenizer, Vocabulary, WordTokenizer
 from gptlab.errors import UserError
+from gptlab.plugins.registry import OWN_NUMBERS
 
-TAKEN = (
-    "train",
-    "val",
-    "parameters",
-    "early",
-    "baseline",
-)  # what the rows of a run have by these names already
+TAKEN = (*OWN_NUMBERS, "early", "baseline")  # what the rows of a run have by these names already
 
 
 def problem_data(config: Config, dataset: Problems, factory: Any, original: Original) -> tuple[Data, Sides]:
@@ -58,11 +53,10 @@ def problem_data(config: Config, dataset: Problems, factory: Any, original: Orig
         taken = frozenset(key_of(example) for example in chain(held_out, *sets.values()))
         if dataset.numExamples is None:
             endless = Endless(dataset, taken, tokenizer, blockSize, config.seed)
-        parts = parts_drawn(
-            endless.sample if endless else encoded(known[0]), encoded(held_out), config, tokenizer
-        )
+        train = endless.sample if endless else encoded(known[0])
+        parts, keys = parts_drawn(train, encoded(held_out), config, tokenizer)
     else:
-        parts = parts_listed(dataset, encoded(known[0]), config, tokenizer, splitSeed, original.sides)
+        parts, keys = parts_listed(dataset, encoded(known[0]), config, tokenizer, splitSeed, original.sides)
         held_out = [known[0][row] for row in parts.rows]
     width = max(parts.train.width, parts.held_out.width)
     digest = digest_of(repr(dataset) if endless else "", [*known[0], *known[1]], *sets.values())
@@ -81,7 +75,7 @@ def problem_data(config: Config, dataset: Problems, factory: Any, original: Orig
         parts.held_out,
         facts,
         parts.digest,
-        document_keys(parts.held_out, tokenizer) if len(parts.held_out) else NO_KEYS,
+        keys,
         width - 1,
         tokenizer.bos,
         original,
@@ -106,13 +100,18 @@ def drawn(
     return list(islice(some, dataset.numExamples)), held_out
 
 
-def parts_drawn(train: Documents, held_out: Documents, config: Config, tokenizer: Tokenizer) -> Split:
-    """The split of what was drawn for each side. Endless problems have no keys: no two of them need be the same."""
+def parts_drawn(
+    train: Documents, held_out: Documents, config: Config, tokenizer: Tokenizer
+) -> tuple[Split, np.ndarray]:
+    """The split of what was drawn for each side, and the keys of what is held out.
+
+    What is trained on has none: no two endless problems need be the same.
+    """
     keys = document_keys(held_out, tokenizer) if len(held_out) else NO_KEYS
     order = np.random.default_rng([config.seed, 1]).permutation(len(train))
     shuffled = train[order] if config.data["shuffle"] else train
     rows = np.arange(len(held_out))
-    return Split(shuffled, held_out, rows, Sides(held_out=np.unique(keys)), digest_of_rows(keys))
+    return Split(shuffled, held_out, rows, Sides(held_out=np.unique(keys)), digest_of_rows(keys)), keys
 
 
 def parts_listed(
@@ -122,8 +121,11 @@ def parts_listed(
     tokenizer: Tokenizer,
     splitSeed: int,
     before: Sides,
-) -> Split:
-    """The split of all problems that there are. Raises UserError for one that leaves nothing on a side."""
+) -> tuple[Split, np.ndarray]:
+    """The split of all problems that there are, and the keys of what is held out.
+
+    Raises UserError for a share that leaves nothing on a side.
+    """
     keys = document_keys(documents, tokenizer)
     share, count = dataset.valFraction, len(np.unique(keys))
     if share and not 0 < round(share * count) < count:
@@ -140,7 +142,7 @@ def parts_listed(
         seed=config.seed,
         before=before,
     )
-    return found
+    return found, keys[found.rows]
 
 
 def facts_of(dataset: Problems, held_out: Sequence[Example], parts: Split) -> dict[str, float]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from gptlab.data import python_manual, sentences
 from gptlab.data.python_manual import MANUAL, manual
-from gptlab.data.reading import read_documents, read_running_text
-from gptlab.data.records import has_tables, read_records
+from gptlab.data.records import read_texts
 from gptlab.errors import UserError, require
 
 
@@ -135,10 +134,7 @@ class Text(Dataset):
             texts = list(manual())
             lines = (line for text in texts for line in text.split("\n"))
             return texts if self.window else list(filter(str.strip, lines))
-        path = Path(os.path.expanduser(self.path))
-        if has_tables(path):
-            return read_records(path, "data.path", self.field)
-        return (read_running_text if self.window else read_documents)(path, "data.path")
+        return read_texts(Path(os.path.expanduser(self.path)), "data.path", self.field, self.window)
 
 
 @dataclass(frozen=True)

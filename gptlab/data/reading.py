@@ -38,6 +38,9 @@ def unwatched(count: int) -> None:
 class FileTexts:
     """The texts of files; `advance` is told how many bytes have been read since it was told last."""
 
+    def __iter__(self) -> Iterator[str]:
+        raise NotImplementedError("what gives the texts of files says which they are")
+
     def __init__(self, path: Path, files: list[Path], key: str):
         self.path = path
         self.files = files
@@ -314,11 +317,9 @@ def read_documents(path: Path, key: str) -> Iterable[str]:
 
     Raises UserError for a file that is missing, unreadable or not UTF-8, and if no line is left.
     """
-    lines = TextLines(path, text_files(path, key), key)
-    return list(lines) if lines.size <= IN_MEMORY else lines
+    return at_hand(TextLines(path, text_files(path, key), key))
 
 
-def read_running_text(path: Path, key: str) -> Iterable[str]:
-    """A text a file, blank files left out; a list, unless they are long. Raises UserError likewise."""
-    texts = RunningText(path, text_files(path, key), key)
+def at_hand(texts: FileTexts) -> Iterable[str]:
+    """A list, unless they are long."""
     return list(texts) if texts.size <= IN_MEMORY else texts

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from gptlab import strict_json
-from gptlab.data.reading import IN_MEMORY, FileTexts, TextLines, text_files
+from gptlab.data.reading import FileTexts, RunningText, TextLines, at_hand, text_files
 from gptlab.errors import UserError, unknown_name
 
 JSON_LINES, PARQUET = (".jsonl", ".ndjson"), (".parquet",)
@@ -96,14 +96,12 @@ class Records(FileTexts):
         return value
 
 
-def read_records(path: Path, key: str, field: str) -> list[str] | Records:
-    """The texts, a list unless they are many. Raises UserError for what cannot be read."""
-    records = Records(path, text_files(path, key), key, field)
-    return list(records) if records.size <= IN_MEMORY else records
+def read_texts(path: Path, key: str, field: str, window: bool) -> Iterable[str]:
+    """The texts at a path: a record each where there are tables, else a line each, or with `window` a file each.
 
-
-def has_tables(path: Path) -> bool:
-    """Whether it is such a file, or a folder in which there are some."""
-    if path.is_dir():
-        return any(file.suffix in TABLES for file in path.rglob("*") if not file.name.startswith("."))
-    return path.suffix in TABLES
+    A list, unless they are long. Raises UserError for what cannot be read, and if there is nothing.
+    """
+    files = text_files(path, key)
+    if any(file.suffix in TABLES for file in files):
+        return at_hand(Records(path, files, key, field))
+    return at_hand((RunningText if window else TextLines)(path, files, key))

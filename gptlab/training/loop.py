@@ -236,7 +236,6 @@ class Training:
             row |= {f"train/{name}": float(numbers[i]) for name, numbers in metrics.numbers.items()}
             if metrics.objective is not None:
                 row["train/objective"] = objectives[i]
-            row |= {f"train/{name}": float(each[i]) for name, each in metrics.numbers.items()}
             if step == 1:
                 self.first = row
             if not math.isnan(tokens_per_second):

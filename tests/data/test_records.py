@@ -1,13 +1,15 @@
 """Texts in JSON Lines and Parquet files."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
-from gptlab.data import reading, records
+from gptlab.data import reading
 from gptlab.data.datasets import Text
 from gptlab.data.reading import FileTexts
-from gptlab.data.records import read_records
+from gptlab.data.records import read_texts
 from gptlab.data.tokenized import tokenize
 from gptlab.data.tokenizers import WordTokenizer
 from gptlab.data.watching import Watch
@@ -75,15 +77,25 @@ def test_a_table_that_is_cut_off_is_named(tmp_path):
         list(Text(path=str(tmp_path)).documents())
 
 
+def test_a_folder_is_gone_through_once_and_until_something_in_it_is_no_text(tmp_path, monkeypatch):
+    (tmp_path / "a.bin").write_bytes(b"\xff")
+    (tmp_path / "b").mkdir()
+    write_lines(tmp_path / "b/c.jsonl")
+    seen, scan = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: seen.append(Path(folder).name) or scan(folder))
+    with pytest.raises(UserError, match=r"a\.bin has the byte 0xff"):
+        Text(path=str(tmp_path)).documents()
+    assert seen == [tmp_path.name]
+
+
 def test_long_ones_go_into_the_store_by_field(tmp_path, monkeypatch):
     """Two fields of the same file are two texts."""
     monkeypatch.setattr(reading, "IN_MEMORY", 100)
-    monkeypatch.setattr(records, "IN_MEMORY", 100)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     rows = [{"one": f"a b {i}", "two": f"c d e {i}"} for i in range(50)]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for field, count in (("one", 3), ("two", 4), ("one", 3)):
-        texts = read_records(tmp_path / "a.jsonl", "data.path", field)
+        texts = read_texts(tmp_path / "a.jsonl", "data.path", field, window=False)
         assert isinstance(texts, FileTexts)
         found = tokenize(texts, WordTokenizer(), {"name": "word"}, Watch())
         assert found.entry is not None and found.stream.longest == count + 1
