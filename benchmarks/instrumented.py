@@ -81,7 +81,7 @@ def run_with_clocks(overrides: list[str]) -> dict[str, float]:
     import jax.monitoring
 
     from gptlab.cli import main
-    from gptlab.engines import xla
+    from gptlab.engines import xla_session
     from gptlab.launch import launch, progress
     from gptlab.runs import recording as listeners
     from gptlab.training import loop as training
@@ -99,8 +99,8 @@ def run_with_clocks(overrides: list[str]) -> dict[str, float]:
 
     patches = [
         (training.Training, "run", remember),
-        (xla.XlaSession, "train", clocks.around(xla.XlaSession.train, "engine")),
-        (xla.XlaSession, "evaluate", clocks.around(xla.XlaSession.evaluate, "evaluation")),
+        (xla_session.XlaSession, "train", clocks.around(xla_session.XlaSession.train, "engine")),
+        (xla_session.XlaSession, "evaluate", clocks.around(xla_session.XlaSession.evaluate, "evaluation")),
         (launch, "generate", clocks.around(launch.generate, "evaluation")),
         (listeners.Listeners, "step_ended", clocks.around(listeners.Listeners.step_ended, "logging")),
         (listeners.Listeners, "run_ended", clocks.around(listeners.Listeners.run_ended, "closing")),

@@ -7,7 +7,7 @@ import pytest
 
 import gptlab
 from gptlab.autograd.ops import OpTable
-from gptlab.engines import packing, xla
+from gptlab.engines import packing, xla_session
 from gptlab.engines.context import Context, causal_context
 from gptlab.engines.engine import Batches
 from gptlab.engines.packing import PassShape, choose_shape
@@ -120,7 +120,7 @@ def test_samples_drawn_in_groups_are_those_drawn_together(monkeypatch):
     uniforms = np.random.default_rng(0).random((7, 8))
     drawn = []
     for together in (7, 3):
-        monkeypatch.setattr(xla, "TOGETHER", together)
+        monkeypatch.setattr(xla_session, "TOGETHER", together)
         drawn.append(session.generate(state, choose_from_all, np.array([10]), uniforms, {"temperature": 1.0}))
     assert drawn[0].shape == (7, 8) and len({tuple(row) for row in drawn[0]}) > 1
     np.testing.assert_array_equal(*drawn)

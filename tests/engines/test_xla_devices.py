@@ -11,7 +11,7 @@ import pytest
 
 import gptlab
 from gptlab.autograd.ops import OpTable
-from gptlab.engines import xla, xla_devices
+from gptlab.engines import xla_devices, xla_session
 from gptlab.engines.engine import State
 from gptlab.engines.lanes import enter_lane
 from gptlab.engines.xla import XlaEngine
@@ -30,7 +30,7 @@ optimized = pytest.mark.usefixtures("optimized")  # which threads sum what shows
 alone = pytest.mark.skipif(xla_devices.cores() == 1, reason="on one core there is one device")
 
 
-def session_and_state(ops: OpTable | None = None) -> tuple[xla.XlaSession, State]:
+def session_and_state(ops: OpTable | None = None) -> tuple[xla_session.XlaSession, State]:
     gpt, optimizer = make_gpt(NAMES), Adam()
     session = XlaEngine().session(gpt, optimizer, ops or OpTable())
     weights = gpt.initial_weights(0)
@@ -109,7 +109,7 @@ def test_what_shares_all_threads_waits_for_its_turn_and_what_has_one_does_not():
 def test_where_a_program_runs_changes_no_result(monkeypatch):
     results = []
     for small in (0, 1 << 60):
-        monkeypatch.setattr(xla, "SMALL", small)
+        monkeypatch.setattr(xla_session, "SMALL", small)
         gpt = make_gpt(NAMES)
         run = trained(XlaEngine("float64"), gpt, 20, batch=16)
         session = XlaEngine("float64").session(gpt, Adam(), OpTable())
@@ -133,10 +133,12 @@ def test_where_a_program_runs_changes_no_result(monkeypatch):
 def test_many_samples_are_those_of_fewer_drawn_alone():
     """Many are drawn in groups that cores share, few on the device of one thread."""
     session, state = session_and_state()
-    uniforms = np.random.default_rng(0).random((xla.TOGETHER + 5, 16))
+    uniforms = np.random.default_rng(0).random((xla_session.TOGETHER + 5, 16))
     settings = {"temperature": 0.8}
     many = session.generate(state, choose_from_all, np.array([26]), uniforms, settings)
-    some = session.generate(state, choose_from_all, np.array([26]), uniforms[: xla.TOGETHER], settings)
+    some = session.generate(
+        state, choose_from_all, np.array([26]), uniforms[: xla_session.TOGETHER], settings
+    )
     for i, (one, other) in enumerate(zip(many, some, strict=False)):
         end = next((t + 1 for t, token in enumerate(one) if token == 26), len(one))
         np.testing.assert_array_equal(one[:end], other[:end], err_msg=str(i))

@@ -98,7 +98,7 @@ def test_chunks_longer_than_one_compiled_call_change_no_bit(monkeypatch):
     gpt, optimizer, ends = make_gpt(TINY), Adam(), []
     weights, rates = gpt.initial_weights(0), np.full(10, 0.05)
     for longest in (1024, 4):
-        monkeypatch.setattr("gptlab.engines.xla.CHUNK_STEPS", longest)
+        monkeypatch.setattr("gptlab.engines.xla_chunks.CHUNK_STEPS", longest)
         session = ENGINES["xla"].session(gpt, optimizer, OpTable())
         state = session.init(weights, optimizer.init(weights))
         state, metrics = session.train(state, Epochs(documents_of(20), 1, 0).chunk(0, 10), rates)
