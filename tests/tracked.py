@@ -96,7 +96,7 @@ def mlflow_processes() -> list[int]:
     for pid in children(os.getpid()):
         with suppress(OSError):
             command = Path(f"/proc/{pid}/cmdline").read_bytes()  # nothing once it has ended
-            if b"from gptlab.tracking import worker" in command:
+            if b"import gptlab.tracking.worker" in command:
                 found.append(pid)
     return found
 

@@ -39,6 +39,7 @@ class Bytes:
     """
 
     parted: str | None = None  # see tokenizers.InBatches
+    quick = True
 
     def __init__(self, spelled: Sequence[bytes]):
         self.spelled = list(spelled)
@@ -95,6 +96,7 @@ class BytePairs(Bytes):
     """
 
     parted = SPACED
+    quick = False
 
     def __init__(self, merges: Sequence[tuple[str, str]]):
         ids = {sign: i for i, sign in enumerate(sorted(SIGNS))}

@@ -5,16 +5,19 @@ Legend: N documents, T positions, W = T + 1 their width, M tokens of a stream.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
 from gptlab.data.arrays import Array, runs
+from gptlab.data.encoders import Encoded, Encoders
 from gptlab.data.orders import InOrder, Order
 from gptlab.data.reading import in_lists, pieces_of_texts
-from gptlab.data.tokenizers import Tokenizer, in_batches
+from gptlab.data.tokenizers import InBatches, Tokenizer, in_batches
 from gptlab.engines.labels import Label
 from gptlab.engines.marks import marked
 
@@ -195,24 +198,47 @@ def as_index(rows: slice | Order) -> slice | np.ndarray:
 
 
 def encoded(
-    texts: Iterable[str], tokenizer: Tokenizer, look: Callable[[list[str]], None] = lambda some: None
+    texts: Iterable[str],
+    tokenizer: Tokenizer,
+    look: Callable[[list[str]], None] = lambda some: None,
+    side_by_side: Encoders | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pieces of the stream, (M,) tokens and (N,) the positions in them where a text's BOS stands.
 
     The BOS after the last text is the caller's to add. look: gets the texts, or parts of them, on the way.
+    side_by_side: what encodes several pieces at once, of a tokenizer that takes texts in batches.
     """
     bos = tokenizer.bos
     batched = in_batches(tokenizer)
     if batched is not None:
-        for begin, some in pieces_of_texts(texts, batched.parted):
-            look(some)
-            ids, counts = batched.encode_all(some)
+        for begin, ids, counts in encoded_in_batches(texts, batched, look, side_by_side):
             yield laid_out(ids, counts, bos) if begin else (ids, np.zeros(0, dtype=np.int64))
         return
     for some in in_lists(texts):
         look(some)
         rows = [np.asarray(tokenizer.encode(text), dtype=np.int32) for text in some]
         yield laid_out(np.concatenate(rows), np.array([len(row) for row in rows]), bos)
+
+
+def encoded_in_batches(
+    texts: Iterable[str],
+    tokenizer: InBatches,
+    look: Callable[[list[str]], None],
+    side_by_side: Encoders | None,
+) -> Iterator[tuple[bool, np.ndarray, np.ndarray]]:
+    """(whether texts begin here, the ids of some of them or of a part of one, how many each has)."""
+    waiting: deque[tuple[bool, Future[Encoded]]] = deque()
+    for begin, some in pieces_of_texts(texts, tokenizer.parted):
+        look(some)
+        if side_by_side is None:
+            yield begin, *tokenizer.encode_all(some)
+            continue
+        waiting.append((begin, side_by_side.submit(some)))
+        if len(waiting) > side_by_side.ahead:
+            begin, found = waiting.popleft()
+            yield begin, *found.result()
+    for begin, found in waiting:
+        yield begin, *found.result()
 
 
 def laid_out(ids: np.ndarray, counts: np.ndarray, bos: int) -> tuple[np.ndarray, np.ndarray]:

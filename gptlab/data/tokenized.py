@@ -21,9 +21,10 @@ from gptlab.data import reading, store
 from gptlab.data.arrays import open_array
 from gptlab.data.content import Content, content_of, identity_of, known_content, sha256
 from gptlab.data.documents import Cuts, TokenStream, encoded, stream_in_memory
+from gptlab.data.encoders import encoders
 from gptlab.data.reading import FileTexts, RunningText, in_lists
 from gptlab.data.splitting import document_keys
-from gptlab.data.tokenizers import Tokenizer
+from gptlab.data.tokenizers import Tokenizer, in_batches
 from gptlab.data.unused import CaseLost
 from gptlab.data.watching import Watch
 from gptlab.errors import UserError
@@ -180,8 +181,9 @@ def make(part: Path, texts: Iterable[str], factory: Any, watch: Watch, digest: s
     with watch.reading("building the vocabulary", texts):
         tokenizer: Tokenizer = factory.build(texts)
     case = CaseLost(tokenizer)
-    with watch.reading("tokenizing", texts):
-        header = write_stream(part, encoded(texts, tokenizer, case.look), tokenizer)
+    size = texts.size if isinstance(texts, FileTexts) else 0
+    with watch.reading("tokenizing", texts), encoders(in_batches(tokenizer), size) as side_by_side:
+        header = write_stream(part, encoded(texts, tokenizer, case.look, side_by_side), tokenizer)
     state = strict_json.dumps(tokenizer.state(), ensure_ascii=False)
     header |= {"format": FORMAT, "digest": digest[:16], "probe": probe_of(texts, tokenizer)}
     header["lowered"] = case.found

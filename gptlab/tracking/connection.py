@@ -5,16 +5,15 @@ One such process serves all runs of a training process, one after the other: a s
 
 import os
 import queue
-import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from gptlab import strict_json
-from gptlab.signals import SIGNALS, before_end
+from gptlab.own_process import start
+from gptlab.signals import before_end
 
 Message = dict[str, Any]  # what goes through the pipe, as JSON
 
@@ -41,24 +40,7 @@ class Connection:
         self.owner = os.getpid()
         self._outbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        # Modules are found as they are found here, whatever the current folder; -P keeps it out.
-        start = "import sys, json; sys.path[:] = json.loads(sys.argv[1])"
-        start += "; from gptlab.tracking import worker; worker.main()"
-        # What ends a whole job (scancel, systemd, a shutdown) sends its signal to each of its processes. It must end
-        # the training, which then has this one write the end of it: a child blocks what is blocked as it is made.
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", start, strict_json.dumps(sys.path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment(),
-                start_new_session=True,  # as for Ctrl-C, which goes to a terminal's group
-                encoding="utf-8",
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        self._process = start("gptlab.tracking.worker", env=environment(), encoding="utf-8")
         for work in (self._write, self._read):
             threading.Thread(target=work, name=f"mlflow{work.__name__}", daemon=True).start()
 

@@ -138,7 +138,7 @@ ROOMS = {
     },
     "command": {"config", "plugins"},
     "config": {"autograd", "plugins"},
-    "data": {"engines"},
+    "data": {"engines", "own_process"},
     "drawing": set(),
     "engines": {"autograd"},
     "errors": {"calling"},
@@ -199,6 +199,7 @@ ROOMS = {
         "training",
     },
     "model": {"autograd", "drawing", "engines"},
+    "own_process": set(),
     "optim": {"engines"},
     "plugins": {"autograd", "data", "engines", "model", "optim"},
     "runs": {"data", "engines", "model", "plugins", "training"},
@@ -218,7 +219,7 @@ ROOMS = {
         "tracking",
         "training",
     },
-    "tracking": {"config", "inspection", "plugins", "runs", "training"},
+    "tracking": {"config", "inspection", "own_process", "plugins", "runs", "training"},
     "training": {"data", "drawing", "engines", "optim", "plugins"},
 }
 # Who takes what a notebook takes, `from gptlab import load`: that arrow is nobody's.
