@@ -162,7 +162,9 @@ def wrong_python() -> str:
         return f"Python {oldest} or newer is needed: {this} is {version}. {_instead([])}"
     missing = [package for module, package in PACKAGES.items() if not importlib.util.find_spec(module)]
     if not missing:
-        return ""
+        if _is_installed():
+            return ""
+        return f"gptlab must be installed, which {this} does not know it is: its set-up has not ended. {_instead([])}"
     return f"packages are needed that {this} does not have: {', '.join(missing)}. {_instead(missing)}"
 
 
@@ -178,6 +180,8 @@ def _instead(missing: "list[str]") -> str:
             return f"Type {again}"
         there = "" if os.path.realpath(ROOT) == os.path.realpath(HERE) else shortest(ROOT)
         return f"Type make {f'-C {shlex.quote(there)} ' if there else ''}setup, then {again}"
+    if not missing and sys.version_info >= OLDEST:
+        return f"Type {python()} -m pip install --editable {shlex.quote(shortest(ROOT))}"
     if not missing:
         return "Install gptlab with a newer one: python3.13 -m pip install FOLDER_OF_GPTLAB"
     install = f"{python()} -m pip install"
@@ -191,6 +195,17 @@ def _is_this(python: str) -> bool:
     return os.path.realpath(os.path.dirname(python)) == os.path.realpath(
         os.path.dirname(sys.executable or "")
     )
+
+
+def _is_installed() -> bool:
+    """Whether this Python knows of gptlab, whose version, entry points and needs are looked up there."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        distribution("gptlab")
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _needs(missing: "list[str]") -> "list[str]":

@@ -232,3 +232,18 @@ def test_an_environment_that_lacks_one_package_says_which(checkout: Path) -> Non
     done = shell(f"{shlex.quote(str(python))} -c {shlex.quote(code)}", checkout, PLAIN)
     assert done.returncode == 2, done.stderr
     assert "does not have: pluggy. Type .venv/bin/python -m pip install -r ./requirements.txt" in done.stderr
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_an_environment_whose_set_up_has_not_ended_says_so(checkout: Path, ready: bool) -> None:
+    """All packages are there, and gptlab, which comes last, is not."""
+    python = create_environment(checkout / ".venv", checkout)
+    if ready:
+        (checkout / ".venv/.ready").touch()
+    code = "from importlib.metadata import PackageNotFoundError; import importlib.metadata as m\n"
+    code += "def none(name): raise PackageNotFoundError(name)\n"
+    code += "m.distribution = none; from gptlab.__main__ import main; main()"
+    done = shell(f"{shlex.quote(str(python))} -c {shlex.quote(code)}", checkout, PLAIN)
+    assert done.returncode == 2 and "gptlab must be installed" in done.stderr and "\n" not in done.stderr[:-1]
+    what = "Type .venv/bin/python -m pip install --editable ." if ready else "Type make setup, then "
+    assert what in done.stderr
