@@ -142,7 +142,7 @@ ROOMS = {
     "drawing": set(),
     "engines": {"autograd"},
     "errors": {"calling"},
-    "exchange": {"assembly", "autograd", "config", "data", "model", "plugins", "runs", "tracking"},
+    "exchange": {"assembly", "autograd", "config", "data", "engines", "model", "plugins", "runs", "tracking"},
     "files": {"errors", "strict_json"},
     "finetuning": {"assembly", "config", "data", "exchange", "model", "plugins", "runs"},
     "found": {"plugins"},
