@@ -118,8 +118,8 @@ def another(error: BaseException) -> BaseException:
 _here = threading.local()
 
 
-def enter(meeting: Meeting) -> None:
-    """From now on this thread is one of those that meet there."""
+def enter(meeting: Meeting | None) -> None:
+    """From now on this thread is one of those that meet there; with None it meets nobody."""
     _here.meeting = meeting
 
 

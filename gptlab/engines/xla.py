@@ -30,7 +30,7 @@ class XlaEngine:
     together: int = 1
 
     def __post_init__(self) -> None:
-        require("engine.together", self.together, at_least=1, unit="jobs", example=8)
+        require("engine.together", self.together, at_least=1, example=8)
         if self.dtype not in DTYPES:
             raise UserError(
                 f"engine.dtype must be one of {', '.join(DTYPES)}: got {self.dtype}. Try engine.dtype=float32."

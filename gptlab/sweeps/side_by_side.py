@@ -48,7 +48,7 @@ class Lane:
 
     def begin(self, job: Job, config: DictConfig, kind: Hashable) -> None:
         self.known.add(kind)
-        asks = config.engine.get("together", 1) > 1
+        asks = meets_others(config)
         self._meeting.begin(asks)
         self.running = self._executor.submit(self._do, job, config, asks)
 
@@ -143,13 +143,18 @@ def kind_of(overrides: Sequence[str]) -> Hashable:
 
 
 def may_go_beside(job: Job, config: DictConfig) -> bool:
-    """Not what composes again while Hydra composes the next; nor what nobody has said may run beside another."""
+    """Not what reads another run while Hydra composes the next, unless jobs are to train in one call; nor what nobody
+    has said may run beside another."""
     return (
-        job.earlier is None
-        and config.get("initFrom") is None
+        (meets_others(config) or (job.earlier is None and config.get("initFrom") is None))
         and all(name in plugins_here().registry.names(LISTENER) for name in config.get("listeners", ()))
         and config.engine.name == "xla"
     )
+
+
+def meets_others(config: DictConfig) -> bool:
+    """Whether it takes its steps in one call with others."""
+    return bool(config.engine.name == "xla" and config.engine.get("together", 1) > 1)
 
 
 def resolved(config: DictConfig) -> DictConfig:
