@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from gptlab.command.composing import COMPOSING
 from gptlab.command.permitted import refuse_code
 
 KEPT = 256  # configs, of 0.15 MB each
@@ -44,12 +45,17 @@ class ComposedOnce(ConfigLoaderImpl):
         self.__dict__.update(state, _parser=OverridesParser.create())
 
     def load_configuration(self, *args: Any, **how: Any) -> DictConfig:
-        config = super().load_configuration(*args, **how)
-        refuse_code(config.hydra)
-        return config
+        with COMPOSING:
+            config = super().load_configuration(*args, **how)
+            refuse_code(config.hydra)
+            return config
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """What Hydra itself would compose: a test holds the two equal."""
+        with COMPOSING:
+            return self._sweep_config(master_config, sweep_overrides)
+
+    def _sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         plain = [text for text in sweep_overrides if PLAIN.fullmatch(text)]
         others = tuple(text for text in sweep_overrides if text not in plain)
         if others not in self._shared:

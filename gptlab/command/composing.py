@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 TAKEN = ("model", "ops", "tokenizer")  # what initFrom takes over
 OWN = ("model.adapter.", "model.reparametrization.")  # of which these are the run's own
+# Hydra composes for the whole process. Jobs that go on beside others do it, too: of what their run was (sweep.resume),
+# and of what a model is by itself (initFrom).
+COMPOSING = threading.RLock()
 GROUP_ROOTS = {group.partition("/")[0] for group in GROUPS.values()}
 
 
@@ -105,10 +109,11 @@ def compose(name: str, overrides: list[str]) -> DictConfig:
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
-    if GlobalHydra.instance().is_initialized():  # within a job
-        return hydra.compose(name, overrides)
-    with hydra.initialize_config_dir(str(folder_of("conf")), version_base="1.3"):
-        return hydra.compose(name, overrides)
+    with COMPOSING:
+        if GlobalHydra.instance().is_initialized():  # within a job
+            return hydra.compose(name, overrides)
+        with hydra.initialize_config_dir(str(folder_of("conf")), version_base="1.3"):
+            return hydra.compose(name, overrides)
 
 
 @contextmanager

@@ -41,6 +41,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig
 
 from gptlab.command.composed_once import ComposedOnce
+from gptlab.command.composing import COMPOSING
 from gptlab.config.experiments import folder_of
 
 Place = Callable[[DictConfig], AbstractContextManager[None]]
@@ -57,11 +58,13 @@ def hydra_for(flags: argparse.Namespace) -> Iterator[Hydra]:
             raise SearchPathException(f"Additional config directory '{place}' not found")
         search_path.prepend("command-line", f"file://{place}", SearchPathQuery(provider="schema"))
     hydra = Hydra("gptlab", ComposedOnce(search_path))
-    GlobalHydra.instance().initialize(hydra)
+    with COMPOSING:
+        GlobalHydra.instance().initialize(hydra)
     try:
         yield hydra
     finally:
-        GlobalHydra.instance().clear()
+        with COMPOSING:
+            GlobalHydra.instance().clear()
 
 
 def compose_job(flags: argparse.Namespace, overrides: list[str]) -> DictConfig:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.engine import Definition, Frozen, Optimizer, StepMetrics
+from gptlab.engines.meeting import entered
 from gptlab.engines.xla_settings import HALF, begin
-from gptlab.errors import UserError
+from gptlab.errors import UserError, require
 
 if TYPE_CHECKING:
     from gptlab.engines.xla_session import XlaSession
@@ -22,11 +23,14 @@ class XlaEngine:
 
     dtype: float32 or float64, of the weights and of all arithmetic; or bfloat16, of matrix products, whose sums and
     everything else are float32: weights, the optimizer's numbers and losses.
+    together: how many jobs of a sweep, alike but for their numbers, train in one compiled call (docs/sweeps.md).
     """
 
     dtype: str = "float32"
+    together: int = 1
 
     def __post_init__(self) -> None:
+        require("engine.together", self.together, at_least=1, example=8)
         if self.dtype not in DTYPES:
             raise UserError(
                 f"engine.dtype must be one of {', '.join(DTYPES)}: got {self.dtype}. Try engine.dtype=float32."
@@ -51,6 +55,10 @@ class XlaEngine:
         from gptlab.engines.xla_arithmetic import XlaArithmetic
         from gptlab.engines.xla_session import XlaSession
 
-        return XlaSession(
-            definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, step_metrics, accumulate
-        )
+        whole = definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, step_metrics, accumulate
+        meeting = entered()
+        if self.together > 1 and meeting is not None:
+            from gptlab.engines.xla_together import TogetherSession
+
+            return TogetherSession(*whole, meeting=meeting, jobs=self.together)
+        return XlaSession(*whole)

@@ -9,19 +9,21 @@ from gptlab.engines.held_out_rows import Rows, shared_rows
 from gptlab.engines.packing import PassShape, pack
 
 CHUNK_NUMBERS = 1 << 20  # tokens that one compiled call takes at most: 4 MiB
+CHUNK_NUMBERS_TOGETHER = 16 * CHUNK_NUMBERS  # and one for many jobs
 CHUNK_STEPS = 1024
 EVALUATION_ROWS = 64
 
 
-def capacity_of(batches: Batches) -> int:
-    """How many steps one compiled call takes at most."""
+def capacity_of(batches: Batches, jobs: int = 1) -> int:
+    """How many steps one compiled call takes at most, for so many jobs."""
     _, batch, span = batches.tokens.shape
-    return max(1, min(CHUNK_STEPS, CHUNK_NUMBERS // (batch * span)))
+    most = min(CHUNK_NUMBERS, CHUNK_NUMBERS_TOGETHER // jobs)
+    return max(1, min(CHUNK_STEPS, most // (batch * span)))
 
 
-def parts_of(batches: Batches) -> list[slice]:
+def parts_of(batches: Batches, jobs: int = 1) -> list[slice]:
     """The steps of each compiled call."""
-    steps, capacity = len(batches.tokens), capacity_of(batches)
+    steps, capacity = len(batches.tokens), capacity_of(batches, jobs)
     return [slice(start, min(start + capacity, steps)) for start in range(0, steps, capacity)]
 
 

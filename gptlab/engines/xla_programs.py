@@ -32,6 +32,7 @@ from gptlab.engines.updating import global_norm, updated
 from gptlab.engines.xla_arithmetic import XlaArithmetic, cross_entropy
 from gptlab.engines.xla_compiled import Target, compiled
 from gptlab.engines.xla_draws import mix
+from gptlab.engines.xla_jobs import for_jobs, for_turns
 from gptlab.engines.xla_layout import Layout, layout_of
 from gptlab.engines.xla_objective import document_sums, mean_true_loss, positions_of, row_sums, zero_numbers
 from gptlab.engines.xla_past import kept_of_each, next_logits
@@ -138,6 +139,7 @@ def train_program(
     arithmetic: XlaArithmetic,
     target: Target,
     step_metrics: StepMetrics | None = None,
+    jobs: int = 0,
 ) -> Callable[..., Any]:
     """(weights, moments, step, hyper, tokens, lengths, rates, count, packed, fixed, key)
     -> weights, moments, objectives, norms, losses, numbers.
@@ -147,6 +149,7 @@ def train_program(
     weights: those that are trained; fixed: the others, of which no gradient is computed. key: of what is drawn.
     Runs `count` steps, at most as many as there are rates; the rest of the outputs is 0. packed: None,
     and each document has a row; or the slots (P, R, W) and first (C + 1,) of packing.Packed.
+    jobs: how many the program trains at once, of which each array but `count` has a further axis in front; 0 for one.
     """
 
     def gradients(
@@ -181,7 +184,7 @@ def train_program(
         zero = jnp.zeros((), dtype=arithmetic.dtype)
         none = zero_numbers(definition, arithmetic, zero)
         zeros = (zero, (zero, none)), jax.tree.map(jnp.zeros_like, params)
-        return lax.fori_loop(first, last, one_pass, zeros)
+        return for_turns(first, last, one_pass, zeros, jobs)
 
     def run(
         weights: Weights,
@@ -247,7 +250,7 @@ def train_program(
         params, moments, *found = lax.fori_loop(0, count, one, carry)
         return layout.unflatten(params), {k: layout.unflatten(m) for k, m in moments.items()}, *found
 
-    return compiled(run, arithmetic, target, donate_argnums=(0, 1))
+    return compiled(for_jobs(run, jobs), arithmetic, target, donate_argnums=(0, 1))
 
 
 @lru_cache(maxsize=PROGRAMS)

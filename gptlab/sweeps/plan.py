@@ -133,7 +133,7 @@ def at_once(config: Config, facts: HydraFacts, usual: int = 1) -> int:
                 f"Try hydra.{other}.n_jobs={asked}"
             )
         return 1
-    return usual if asked is None else asked
+    return max(usual, config.engine.get("together", 1)) if asked is None else asked
 
 
 def one_a_core() -> int:

@@ -1,7 +1,8 @@
 """Jobs side by side, in threads of this process: while XLA computes for one, which lets Python go, Python works for
 another.
 
-They share what is compiled, tokenized and imported; jobs in processes of their own (`+sweep=joblib`) do not.
+They share what is compiled, tokenized and imported; jobs in processes of their own (`+sweep=joblib`) do not. With
+`engine.together` they share the calls, too: those of equal shapes meet, and take their steps in one.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gptlab.command.composing import plugins_here
-from gptlab.engines.lanes import enter_lane
+from gptlab.engines.lanes import cores, enter_lane
+from gptlab.engines.meeting import Meeting, enter
 from gptlab.plugins.registry import LISTENER
 from gptlab.signals import PATIENCE
 from gptlab.sweeps.job import Job, SweepJob
+from gptlab.sweeps.plan import MOST
+from gptlab.sweeps.sweep import STOP
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -30,14 +34,30 @@ LATER = float(
 class Lane:
     """One of the threads, and what it has compiled programs for: another one would have to do it again."""
 
-    def __init__(self, number: int) -> None:
-        self._executor = ThreadPoolExecutor(1, f"job-{number}", enter_lane, (number,))
+    def __init__(self, number: int, meeting: Meeting) -> None:
+        # No more lanes of the engine than cores, else each of hundreds of threads would compile for its own.
+        clients = max(cores(), MOST)
+        self._executor = ThreadPoolExecutor(1, f"job-{number}", self._enter, ((number - 1) % clients + 1,))
+        self._meeting = meeting
         self.known: set[Hashable] = set()
         self.running: Future[None] | None = None
 
+    def _enter(self, number: int) -> None:
+        enter_lane(number)
+        enter(self._meeting)
+
     def begin(self, job: Job, config: DictConfig, kind: Hashable) -> None:
         self.known.add(kind)
-        self.running = self._executor.submit(done, job, config)
+        asks = meets_others(config)
+        self._meeting.begin(asks)
+        self.running = self._executor.submit(self._do, job, config, asks)
+
+    def _do(self, job: Job, config: DictConfig, asks: bool) -> None:
+        try:
+            with suppress(KeyboardInterrupt):  # it was asked to stop: who asked says so
+                job.do(config)
+        finally:
+            self._meeting.end(asks)
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -48,8 +68,10 @@ class SideBySide:
 
     def __init__(self, job: SweepJob, threads: int) -> None:
         self.job = job
-        self._lanes = [Lane(number) for number in range(1, threads + 1)]
         self._given_up = threading.Event()
+        stop = Path(job.folder, STOP)
+        self._meeting = Meeting(threads, lambda: self._given_up.is_set() or stop.exists())
+        self._lanes = [Lane(number, self._meeting) for number in range(1, threads + 1)]
 
     def __call__(self, config: DictConfig) -> float:
         """Raises what an earlier job raised, which is a fault of gptlab's own."""
@@ -82,8 +104,10 @@ class SideBySide:
 
     def settle(self) -> None:
         """Wait for those that go on."""
+        self._meeting.fill(False)  # nobody comes until they have ended
         while any(lane.running for lane in self._lanes):
             self._take(ALL_COMPLETED)
+        self._meeting.fill(True)
 
     def _free_lane(self) -> Lane:
         while all(lane.running for lane in self._lanes):
@@ -119,18 +143,18 @@ def kind_of(overrides: Sequence[str]) -> Hashable:
 
 
 def may_go_beside(job: Job, config: DictConfig) -> bool:
-    """Not what composes again while Hydra composes the next; nor what nobody has said may run beside another."""
+    """Not what reads another run while Hydra composes the next, unless jobs are to train in one call; nor what nobody
+    has said may run beside another."""
     return (
-        job.earlier is None
-        and config.get("initFrom") is None
+        (meets_others(config) or (job.earlier is None and config.get("initFrom") is None))
         and all(name in plugins_here().registry.names(LISTENER) for name in config.get("listeners", ()))
         and config.engine.name == "xla"
     )
 
 
-def done(job: Job, config: DictConfig) -> None:
-    with suppress(KeyboardInterrupt):  # it was asked to stop: who asked says so
-        job.do(config)
+def meets_others(config: DictConfig) -> bool:
+    """Whether it takes its steps in one call with others."""
+    return bool(config.engine.name == "xla" and config.engine.get("together", 1) > 1)
 
 
 def resolved(config: DictConfig) -> DictConfig:
