@@ -2,6 +2,7 @@
 
 python -m benchmarks                            every setting; writes docs/performance.md
 python -m benchmarks --only 'names*' --rounds 5  some of them; only prints
+python -m benchmarks scale                      at nanoGPT's sizes, beside torch
 python -m benchmarks growth                     as work grows
 python -m benchmarks causes                     where the time goes
 """
@@ -96,9 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.what == "speed":
         good = run_speed(options, keep)
     else:
-        from benchmarks import causes, growth
+        from benchmarks import causes, growth, scale
 
-        run = {"growth": growth.run, "causes": causes.run}[options.what]
+        run = {"growth": growth.run, "scale": scale.run, "causes": causes.run}[options.what]
         good = run(effort_of(options), options.threads, options.quick, keep)
     if whole and options.json is None:
         report.write_page()

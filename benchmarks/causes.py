@@ -37,7 +37,7 @@ def smallest_step(nLayer: int, batchSize: int, threads: str, effort: Effort) -> 
     """Seconds a step of the same model at sizes that leave nothing to compute."""
     sizes = {**SMALLEST, "nLayer": nLayer, "batchSize": min(batchSize, 2)}
     with Worker(threads) as worker:
-        worker.ask("trainer", implementation="xla", task=sizes, synthetic=True)
+        worker.ask("trainer", implementation="xla", task=sizes, maker="synthetic_task")
         worker.ask("losses", steps=20)
         timing = step_timing(worker, effort, compiled=20)
         return statistics.median(timing()[0] for _ in range(effort.rounds))

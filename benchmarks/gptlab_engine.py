@@ -12,12 +12,13 @@ from gptlab.autograd.ops import OpTable
 from gptlab.data.batches import Ahead, Epochs
 from gptlab.data.documents import Documents
 from gptlab.model.gpt import GPT
-from gptlab.optim.optimizers import Adam
+from gptlab.optim.optimizers import Adam, AdamW
+from gptlab.optim.transforms import Clipped
 
 
 def trainer(task: Task, definition: GPT, engine: Any) -> Callable[[int], np.ndarray]:
     """What gptlab does between two logged steps: batches from the documents, then the engine's train."""
-    optimizer = Adam(beta1=task.beta1, beta2=task.beta2, epsAdam=task.epsAdam)
+    optimizer = optimizer_of(task)
     session = engine.session(definition, optimizer, OpTable())
     longest = int(task.lengths.max())
     documents = Documents(task.tokens[:, : longest + 1], task.lengths)
@@ -35,3 +36,9 @@ def trainer(task: Task, definition: GPT, engine: Any) -> Callable[[int], np.ndar
         return metrics.minimized  # as the baselines have it: the mean over documents of each one's mean
 
     return run
+
+
+def optimizer_of(task: Task) -> Any:
+    settings = {"beta1": task.beta1, "beta2": task.beta2, "epsAdam": task.epsAdam}
+    adam = AdamW(**settings, weightDecay=task.weightDecay) if task.weightDecay else Adam(**settings)
+    return adam if task.clip is None else Clipped(adam, task.clip)

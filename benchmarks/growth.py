@@ -54,7 +54,7 @@ def measure_cell(sizes: dict[str, int], threads: str, effort: Effort, documents:
     try:
         with Worker(threads) as worker:
             began = time.perf_counter()
-            cell["before"] = worker.ask("trainer", implementation="xla", task=task, synthetic=True)
+            cell["before"] = worker.ask("trainer", implementation="xla", task=task, maker="synthetic_task")
             worker.ask("losses", steps=COMPILED)
             cell["ready"] = time.perf_counter() - began
             timing = step_timing(worker, effort, COMPILED)

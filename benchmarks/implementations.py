@@ -14,6 +14,7 @@ Run = Callable[[int], np.ndarray]
 # float32, unless a float64 one is asked for; the others know one precision.
 EITHER = ("xla", "jax_plain")
 DOUBLE = ("scalar", "value_loop", "numpy_manual")
+# torch_nanogpt is of another model: gpt2_task makes its tasks.
 SINGLE = ("torch_eager",)
 NAMES = (*EITHER, *DOUBLE, *SINGLE)
 # Millions of objects a step: without this it would be the collector that is measured.
@@ -49,6 +50,10 @@ def make_trainer(name: str, task: Task, definition: GPT, dtype: str = "float32")
         from benchmarks.baselines import torch_eager
 
         return torch_eager.trainer(task)
+    if name in ("torch_nanogpt", "torch_nanogpt_compiled"):
+        from benchmarks.baselines import torch_nanogpt
+
+        return torch_nanogpt.trainer(task, compiled=name.endswith("_compiled"))
     if name == "value_loop":
         from benchmarks.baselines import value_loop
 

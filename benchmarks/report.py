@@ -14,7 +14,7 @@ from gptlab import strict_json
 
 PAGE = ROOT / "docs" / "performance.md"
 RESULTS = Path(__file__).parent / "results"
-KINDS = ("speed", "growth", "documents", "causes")
+KINDS = ("speed", "scale", "growth", "documents", "causes")
 
 Row = dict[str, Any]
 
@@ -197,6 +197,12 @@ def section(kind: str, result: dict[str, Any]) -> str:
             "### Against peers\n\nThe peers' figures are constants, measured elsewhere on one core. Hand-written "
             "JAX was measured there too: they are scaled by how long jax_plain takes in this run.\n\n"
             f"{peers}\n"
+        )
+    if kind == "scale":
+        from benchmarks import scale
+
+        return (
+            f"### At nanoGPT's sizes\n\n{made} {result['rounds']} rounds.\n\n{scale.table(result['cells'])}\n"
         )
     if kind == "growth":
         return f"### As work grows\n\n{made}\n\n{growth_table(result['cells'])}\n"

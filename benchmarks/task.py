@@ -22,6 +22,7 @@ class Task:
 
     weights: float64 arrays by name, in the order of DESIGN §2. tokens: (N, blockSize + 1), padded with
     BOS; lengths: (N,), predictions in each. The learning rate of step s is learningRate * (1 - s / numSteps).
+    weightDecay: AdamW's, on matrices; 0 is Adam. clip: the longest gradient, of all weights together.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Task:
     beta1: float = 0.85
     beta2: float = 0.99
     epsAdam: float = 1e-8
+    weightDecay: float = 0.0
+    clip: float | None = None
 
     def rows(self, start: int, steps: int) -> np.ndarray:
         """(steps, batchSize): the documents of steps start ... start + steps - 1."""

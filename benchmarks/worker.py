@@ -78,18 +78,17 @@ class Subject:
     """The worker's side: what it can be asked."""
 
     def trainer(
-        self, implementation: str, task: dict[str, Any], dtype: str = "float32", synthetic: bool = False
+        self, implementation: str, task: dict[str, Any], dtype: str = "float32", maker: str = "make_task"
     ) -> int:
-        """Make the implementation's trainer; bytes of memory held at most before."""
+        """Make the implementation's trainer; bytes of memory held at most before. maker: of the task, see `makers`."""
         import gc
 
         from benchmarks.implementations import WITHOUT_COLLECTOR, make_trainer
         from benchmarks.machine import peak_memory
-        from benchmarks.task import make_task, synthetic_task
 
         if implementation in WITHOUT_COLLECTOR:
             gc.disable()
-        made, definition = (synthetic_task if synthetic else make_task)(**task)
+        made, definition = makers()[maker](**task)
         before = peak_memory()
         self._run = make_trainer(implementation, made, definition, dtype)
         return before
@@ -112,6 +111,16 @@ class Subject:
     def generation_seconds(self, temperature: float, seed: int) -> tuple[float, float]:
         return clocked(lambda: self._generate(temperature, seed))
 
+    def products(self, task: dict[str, Any]) -> None:
+        from benchmarks.products import all_products, matrices_of
+
+        made, _ = makers()["gpt2_task"](**task)
+        self._products = all_products(made.batchSize * made.blockSize, matrices_of(made))
+        self._products()
+
+    def product_seconds(self) -> tuple[float, float]:
+        return clocked(self._products)
+
     def causes(self, **arguments: Any) -> dict[str, float]:
         from benchmarks.instrumented import run_with_clocks
 
@@ -122,6 +131,14 @@ class Subject:
         from benchmarks.machine import peak_memory
 
         return peak_memory()
+
+
+def makers() -> dict[str, Callable[..., Any]]:
+    """What makes (task, definition), by name."""
+    from benchmarks.gpt2_task import gpt2_task
+    from benchmarks.task import make_task, synthetic_task
+
+    return {"make_task": make_task, "synthetic_task": synthetic_task, "gpt2_task": gpt2_task}
 
 
 def clocked(call: Callable[[], object]) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from gptlab.autograd.op import Op
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Arithmetic
 from gptlab.engines.xla_half import half_einsum, half_matmul
+from gptlab.engines.xla_rows import rows_times_matrix
 from gptlab.engines.xla_settings import HALF, stored_in
 
 # Positions of a row up to which fewer kernels count for more than less memory to go through.
@@ -126,6 +127,8 @@ class XlaArithmetic(Arithmetic):
         if not self.native_dot:
             return super().matmul(x, w, mask)
         x = x if mask is None else jnp.where(mask, x, 0.0)
+        if x.ndim == w.ndim == 2 and x.dtype == w.dtype:
+            return rows_times_matrix(x, w, self.half)
         return half_matmul(x, w) if self.half else jnp.matmul(x, w)
 
     def einsum(self, equation: str, x: jax.Array, y: jax.Array, mask: Any = None) -> jax.Array:

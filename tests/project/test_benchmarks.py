@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import causes, growth, instrumented, report, speed
+from benchmarks import causes, growth, instrumented, report, scale, speed
+from benchmarks.gpt2_task import gpt2_task
 from benchmarks.implementations import DOUBLE, EITHER, NAMES, make_trainer, precision
+from benchmarks.products import all_products, matrices_of, operations, product_operations
 from benchmarks.settings import PEERS, SETTINGS
 from benchmarks.task import Task, make_task, synthetic_task
 from gptlab.engines.engine import Metrics
@@ -96,6 +98,53 @@ def test_operations_of_the_standard_products():
     attention = 3 * B * (2 * T * T * E + 2 * T * T * E)
     output = 3 * 2 * B * T * V * E
     assert growth.operations(nEmbd=E, nLayer=1, blockSize=T, batchSize=B) == one_layer + attention + output
+
+
+TINY_GPT2 = {"nLayer": 2, "nEmbd": 8, "nHead": 2, "blockSize": 6, "batchSize": 3}
+
+
+def test_baby_is_as_large_as_nanogpts():
+    sizes = next(sizes for title, sizes, _ in scale.SETTINGS if title == "baby GPT")
+    task, definition = gpt2_task(**sizes)
+    assert sum(array.size for array in task.weights.values()) == 10_745_088
+    multiplied = sum(M * K for M, K in matrices_of(task))
+    unmultiplied = task.blockSize * task.nEmbd + 13 * task.nEmbd  # positions, and 13 norms
+    assert multiplied + unmultiplied == 10_745_088 and definition.tieEmbeddings
+
+
+def test_operations_of_a_gpt2_are_those_of_its_products():
+    task, _ = gpt2_task(**TINY_GPT2)
+    E, T, B, V, L = 8, 6, 3, task.vocabSize, 2
+    products = 3 * 2 * B * T * (L * (4 * E * E + 2 * 4 * E * E) + V * E)
+    assert product_operations(task) == products
+    assert operations(task) == products + 3 * L * B * (2 * T * T * E + 2 * T * T * E)
+    all_products(B * T, matrices_of(task))()  # shapes that fit
+
+
+def test_torch_trains_the_same_gpt2():
+    pytest.importorskip("torch")
+    task, definition = gpt2_task(**TINY_GPT2)
+    assert task.clip == 1.0 and task.weightDecay == 0.1
+    found, reference = (make_trainer(name, task, definition)(8) for name in ("torch_nanogpt", "xla"))
+    np.testing.assert_allclose(found, reference, rtol=1e-4)
+    assert not np.array_equal(found, reference)
+
+
+def test_the_table_of_scale_says_what_is_met():
+    cell = {
+        "title": "baby",
+        "threads": "one",
+        "sizes": {"batchSize": 2, "blockSize": 8},
+        "peak": {"xla": 2**20},
+    }
+    cell |= {"flops": 6e9, "product_flops": 5e9}
+    cell["times"] = {"xla": [0.1, 0.1, 0.9], "torch_nanogpt": [0.2, 0.1, 0.9], "products": [0.05, 0.05, 0.45]}
+    cell |= scale.compared(cell, {"xla": [1.0] * 3, "torch_nanogpt": [2.0] * 3})
+    assert cell["ratio"] == {"torch_nanogpt": 1.0} and cell["processor"] == {"torch_nanogpt": 0.5}
+    assert cell["share"] == pytest.approx(0.6)  # 6 GFLOP in 0.1 s, where the products do 5 in 0.05
+    table = scale.table([cell])
+    assert "| baby | one | gptlab | 100 ms | 160 | 60 | 1.0 MiB |  |  |  |" in table
+    assert "1.00x | ≤ 0.75x | **no** |" in table and "60% of its rate | ≥ 70% | **no** |" in table
 
 
 def test_what_is_kept_counts_each_parameter_four_times():
