@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.engine import Definition, Frozen, Optimizer, StepMetrics
+from gptlab.engines.spreading import MeshSizes, check_divides, check_settings, mesh_sizes
 from gptlab.engines.xla_settings import HALF, begin
 from gptlab.errors import UserError
 
@@ -22,11 +23,17 @@ class XlaEngine:
 
     dtype: float32 or float64, of the weights and of all arithmetic; or bfloat16, of matrix products, whose sums and
     everything else are float32: weights, the optimizer's numbers and losses.
+    devices: how many compute each step together, a share of its rows each; `all` for what there is.
+    mesh: the same in two directions, `{data: 2, model: 2}`: `data` shares rows, and keeps weights and the optimizer's
+    numbers in parts between two uses; `model` shares each matrix. It takes as many devices as its product.
     """
 
     dtype: str = "float32"
+    devices: int | str = 1
+    mesh: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_settings(self.devices, self.mesh)
         if self.dtype not in DTYPES:
             raise UserError(
                 f"engine.dtype must be one of {', '.join(DTYPES)}: got {self.dtype}. Try engine.dtype=float32."
@@ -51,6 +58,31 @@ class XlaEngine:
         from gptlab.engines.xla_arithmetic import XlaArithmetic
         from gptlab.engines.xla_session import XlaSession
 
-        return XlaSession(
-            definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, step_metrics, accumulate
-        )
+        made = definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, step_metrics, accumulate
+        sizes = self._mesh_sizes()
+        if sizes is None:
+            return XlaSession(*made)
+        import jax
+
+        from gptlab.engines.xla_mesh import Spread
+        from gptlab.engines.xla_spread_session import SpreadSession
+
+        return SpreadSession(*made, spread=Spread.of(sizes, jax.devices()))
+
+    def check_spread(self, batchSize: int | None, nHead: int) -> None:
+        """Spreads.check_spread"""
+        sizes = self._mesh_sizes()
+        if sizes is not None:
+            check_divides(sizes, batchSize, nHead)
+
+    def alone(self) -> XlaEngine:
+        """Spreads.alone"""
+        return replace(self, devices=1, mesh={})
+
+    def _mesh_sizes(self) -> MeshSizes | None:
+        if self.devices == 1 and not self.mesh:
+            return None  # what jax says need not be waited for
+        begin()
+        import jax
+
+        return mesh_sizes(self.devices, self.mesh, jax.device_count(), jax.default_backend())

@@ -38,7 +38,15 @@ from gptlab.engines.measured import Gathering, Measured, Measures, unsliced
 from gptlab.engines.packing import choose_shape
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_cache import keep_compiled_programs
-from gptlab.engines.xla_chunks import capacity_of, laid_out_rows, packed, padded, parts_of, rows_at_once
+from gptlab.engines.xla_chunks import (
+    capacity_of,
+    laid_out_rows,
+    packed,
+    padded,
+    parts_of,
+    rows_at_once,
+    spread_rows,
+)
 from gptlab.engines.xla_compilations import start_counting
 from gptlab.engines.xla_settings import jax_precision
 
@@ -65,6 +73,11 @@ class XlaSession:
         self.hyper = runtime_fields(self.optimizer)
         # What is equal for all values of the run-time fields is the key of the compiled program.
         self.template = with_fields(self.optimizer, dict.fromkeys(self.hyper, 0.0))
+
+    @property
+    def devices(self) -> int:
+        """How many share the rows of a step."""
+        return 1
 
     @contextmanager
     def _computing(self, weights: NamedArrays | None = None) -> Iterator[None]:
@@ -104,7 +117,7 @@ class XlaSession:
         """`prepared`: how documents share rows, None where each has its own; and so for each compiled call."""
         _, batch, span = batches.tokens.shape
         known = batches.population
-        shape = None if known is None else choose_shape(known, batch, span - 1, self.accumulate)
+        shape = None if known is None else choose_shape(known, batch, span - 1, self.accumulate, self.devices)
         capacity = capacity_of(batches)
         slots = shape and [packed(batches.lengths[p], span, shape, capacity) for p in parts_of(batches)]
         return replace(batches, prepared=(shape, slots))
@@ -188,7 +201,7 @@ class XlaSession:
     def measure(
         self, state: State, tokens: np.ndarray, lengths: np.ndarray, metrics: Measures = ()
     ) -> Measured:
-        documents, positions = laid_out_rows(tokens, lengths)
+        documents, positions = laid_out_rows(tokens, lengths, self.devices)
         known = np.maximum(documents, 0)
         passes = tokens[known, positions], tokens[known, positions + 1], positions, documents
         device = self._best_device(state.weights, documents[0].size)
@@ -206,8 +219,8 @@ class XlaSession:
         """(N,) the cross-entropy of each document over its predictions, what `evaluate` sums if each of them counts."""
         shared = shared_rows(lengths, tokens.shape[1] - 1)
         if shared is not None:
-            return self._nats_in_rows(state, tokens, shared)
-        at_once = rows_at_once(tokens)
+            return self._nats_in_rows(state, tokens, spread_rows(shared, self.devices))
+        at_once = rows_at_once(tokens) * self.devices
         rows = -(-len(tokens) // at_once) * at_once
         batched = padded(tokens, rows).reshape(-1, at_once, tokens.shape[1])
         device = self._best_device(state.weights, at_once * (tokens.shape[1] - 1))
