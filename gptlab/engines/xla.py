@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.engine import Definition, Frozen, Optimizer, StepMetrics
+from gptlab.engines.hosts import check_hosts, joined
 from gptlab.engines.spreading import MeshSizes, check_divides, check_settings, mesh_sizes
 from gptlab.engines.xla_settings import HALF, begin
 from gptlab.errors import UserError
@@ -26,14 +27,18 @@ class XlaEngine:
     devices: how many compute each step together, a share of its rows each; `all` for what there is.
     mesh: the same in two directions, `{data: 2, model: 2}`: `data` shares rows, and keeps weights and the optimizer's
     numbers in parts between two uses; `model` shares each matrix. It takes as many devices as its product.
+    hosts: the processes, each with devices of its own, that compute together: `auto` where SLURM has begun them, or
+    `{coordinator: "ADDRESS:PORT", number: 2, index: 0}` in each, with its index. All their devices take part.
     """
 
     dtype: str = "float32"
     devices: int | str = 1
     mesh: dict[str, int] = field(default_factory=dict)
+    hosts: Any = None
 
     def __post_init__(self) -> None:
         check_settings(self.devices, self.mesh)
+        check_hosts(self.hosts)
         if self.dtype not in DTYPES:
             raise UserError(
                 f"engine.dtype must be one of {', '.join(DTYPES)}: got {self.dtype}. Try engine.dtype=float32."
@@ -77,12 +82,12 @@ class XlaEngine:
 
     def alone(self) -> XlaEngine:
         """Spreads.alone"""
-        return replace(self, devices=1, mesh={})
+        return replace(self, devices=1, mesh={}, hosts=None)
 
     def _mesh_sizes(self) -> MeshSizes | None:
-        if self.devices == 1 and not self.mesh:
+        if self.devices == 1 and not self.mesh and self.hosts is None:
             return None  # what jax says need not be waited for
         begin()
         import jax
 
-        return mesh_sizes(self.devices, self.mesh, jax.device_count(), jax.default_backend())
+        return mesh_sizes(self.devices, self.mesh, jax.device_count(), jax.default_backend(), joined().number)

@@ -90,7 +90,7 @@ class XlaSession:
         """Where a program runs that takes so many positions at once."""
         size = positions * sum(array.size for array in weights.values())
         small = size < (SMALL if self.arithmetic.native_dot else SMALL_SWAPPED)
-        return (xla_devices.one_thread() if small else None) or jax.devices()[0]
+        return (xla_devices.one_thread() if small else None) or jax.local_devices()[0]
 
     def _moved(self, arrays: NamedArrays, device: Any) -> NamedArrays:
         if not arrays or xla_devices.device_of(arrays) is device:
@@ -253,7 +253,7 @@ class XlaSession:
     ) -> np.ndarray:
         # The products of one position are too small for XLA to share them between cores; whole samples are not.
         grouped = len(uniforms) > TOGETHER
-        device = jax.devices()[0] if grouped else self._best_device(state.weights, len(uniforms))
+        device = jax.local_devices()[0] if grouped else self._best_device(state.weights, len(uniforms))
         weights = self._moved(state.weights, device)
         with self._computing(weights):
             program = self._program(xla_programs.generate_program, weights, choose)
