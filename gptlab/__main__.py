@@ -35,7 +35,10 @@ def main() -> None:
     from gptlab.cli import main as run
 
     status = run()
-    if status > 128 and "jax" in sys.modules:
+    from gptlab.engines.hosts import joined
+
+    # One of several processes that ends before its time must not wait for the others to end as well.
+    if (status > 128 and "jax" in sys.modules) or (status and joined().number > 1):
         from gptlab.signals import end_now
 
         end_now(status)

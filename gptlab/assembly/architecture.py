@@ -13,6 +13,7 @@ from gptlab.autograd.op import Op
 from gptlab.autograd.ops import BUILTIN_OPS, OpTable
 from gptlab.config.typed import Chosen, ModelConfig
 from gptlab.engines.engine import engines_of
+from gptlab.engines.spreading import Spreads
 from gptlab.errors import UserError
 from gptlab.model.gpt import GPT, STANDARD, settle_sizes
 from gptlab.model.memory import check_weights_fit
@@ -124,6 +125,11 @@ def engine_and_optimizer(
         names = engines_of(registry.entry(kind, chosen.name).value)
         check_runs_on(engine.name, names, f"{GROUPS[kind]}={chosen.name}")
     return built
+
+
+def on_one_device(engine: Any) -> Any:
+    """The same engine, as weights are read with that were trained anywhere."""
+    return engine.alone() if isinstance(engine, Spreads) else engine
 
 
 def check_runs_on(engine: str, names: tuple[str, ...] | None, part: str) -> None:

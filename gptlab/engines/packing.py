@@ -60,17 +60,20 @@ def place(lengths: np.ndarray, width: int) -> Placement:
     return Placement(row, column)
 
 
-def choose_shape(population: np.ndarray, batch: int, longest: int, parts: int = 1) -> PassShape | None:
+def choose_shape(
+    population: np.ndarray, batch: int, longest: int, parts: int = 1, devices: int = 1
+) -> PassShape | None:
     """The shape of a pass for batches of documents with these lengths; None where packing does not pay.
 
     parts: passes that a batch is to take at the least, so that what a pass holds needs so much less memory.
+    devices: that share the rows of a pass, each as many as any other.
 
     It depends on nothing else, not on their order either: a run that is resumed sums in the same order, and runs
     with other seeds, whose data are the same ones shuffled, share a program.
     """
     if batch == 1 or longest < 1:
         return None
-    return _chosen(quantiles(population).astype(np.int32).tobytes(), batch, longest, parts)
+    return _chosen(quantiles(population).astype(np.int32).tobytes(), batch, longest, parts, devices)
 
 
 def quantiles(lengths: np.ndarray) -> np.ndarray:
@@ -80,14 +83,16 @@ def quantiles(lengths: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _chosen(sample: bytes, batch: int, longest: int, parts: int) -> PassShape | None:
+def _chosen(sample: bytes, batch: int, longest: int, parts: int, devices: int) -> PassShape | None:
+    # Rows are counted by the device from here on: what a pass costs, and may hold, is what one of them has.
     lengths = np.frombuffer(sample, dtype=np.int32)
     trials = max(8, min(256, TRIALS // batch))
     batches = np.random.default_rng(0).choice(lengths, (trials, batch))
-    plain = PassShape(min(-(-batch // parts), most_rows(longest)), longest)
-    costs = {plain: WORTH * -(-batch // plain.rows) * cost(plain.rows, longest)}
+    share = -(-batch // devices)
+    plain = PassShape(min(-(-share // parts), most_rows(longest)), longest)
+    costs = {plain: WORTH * -(-share // plain.rows) * cost(plain.rows, longest)}
     for width in widths(longest):
-        needed = place(batches, width).rows_needed
+        needed = -(-place(batches, width).rows_needed // devices)
         most = min(most_rows(width), -(-int(needed.max()) // parts))
         for rows in np.unique(np.minimum(needed, most)).tolist():
             if parts > 1 and rows * width > plain.rows * longest:
@@ -95,7 +100,7 @@ def _chosen(sample: bytes, batch: int, longest: int, parts: int) -> PassShape | 
             passes = np.mean(-(-needed // rows))
             costs[PassShape(rows, width)] = float(passes) * cost(rows, width)
     best = min(costs, key=lambda shape: costs[shape])
-    return None if best == PassShape(batch, longest) else best
+    return None if best == PassShape(share, longest) else PassShape(best.rows * devices, best.width)
 
 
 def widths(longest: int) -> range:

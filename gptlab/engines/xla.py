@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from gptlab.autograd.ops import OpTable
 from gptlab.engines.engine import Definition, Frozen, Optimizer, StepMetrics
+from gptlab.engines.hosts import check_hosts, joined
 from gptlab.engines.meeting import entered
+from gptlab.engines.spreading import MeshSizes, check_divides, check_settings, mesh_sizes
 from gptlab.engines.xla_settings import HALF, begin
 from gptlab.errors import UserError, require
 
@@ -24,12 +26,22 @@ class XlaEngine:
     dtype: float32 or float64, of the weights and of all arithmetic; or bfloat16, of matrix products, whose sums and
     everything else are float32: weights, the optimizer's numbers and losses.
     together: how many jobs of a sweep, alike but for their numbers, train in one compiled call (docs/sweeps.md).
+    devices: how many compute each step together, a share of its rows each; `all` for what there is.
+    mesh: the same in two directions, `{data: 2, model: 2}`: `data` shares rows, and keeps weights and the optimizer's
+    numbers in parts between two uses; `model` shares each matrix. It takes as many devices as its product.
+    hosts: the processes, each with devices of its own, that compute together: `auto` where SLURM has begun them, or
+    `{coordinator: "ADDRESS:PORT", number: 2, index: 0}` in each, with its index. All their devices take part.
     """
 
     dtype: str = "float32"
     together: int = 1
+    devices: int | str = 1
+    mesh: dict[str, int] = field(default_factory=dict)
+    hosts: Any = None
 
     def __post_init__(self) -> None:
+        check_settings(self.devices, self.mesh)
+        check_hosts(self.hosts)
         require("engine.together", self.together, at_least=1, example=8)
         if self.dtype not in DTYPES:
             raise UserError(
@@ -56,9 +68,34 @@ class XlaEngine:
         from gptlab.engines.xla_session import XlaSession
 
         whole = definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, step_metrics, accumulate
-        meeting = entered()
+        sizes, meeting = self._mesh_sizes(), entered()
+        if sizes is not None:
+            import jax
+
+            from gptlab.engines.xla_mesh import Spread
+            from gptlab.engines.xla_spread_session import SpreadSession
+
+            return SpreadSession(*whole, spread=Spread.of(sizes, jax.devices()))
         if self.together > 1 and meeting is not None:
             from gptlab.engines.xla_together import TogetherSession
 
             return TogetherSession(*whole, meeting=meeting, jobs=self.together)
         return XlaSession(*whole)
+
+    def check_spread(self, batchSize: int | None, nHead: int) -> None:
+        """Spreads.check_spread"""
+        sizes = self._mesh_sizes()
+        if sizes is not None:
+            check_divides(sizes, batchSize, nHead)
+
+    def alone(self) -> XlaEngine:
+        """Spreads.alone"""
+        return replace(self, devices=1, mesh={}, hosts=None)
+
+    def _mesh_sizes(self) -> MeshSizes | None:
+        if self.devices == 1 and not self.mesh and self.hosts is None:
+            return None  # what jax says need not be waited for
+        begin()
+        import jax
+
+        return mesh_sizes(self.devices, self.mesh, jax.device_count(), jax.default_backend(), joined().number)

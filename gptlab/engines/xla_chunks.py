@@ -41,19 +41,28 @@ def rows_at_once(tokens: np.ndarray) -> int:
     return max(1, EVALUATION_ROWS // max(1, tokens.shape[1] // EVALUATION_ROWS) ** 2)
 
 
-def laid_out_rows(tokens: np.ndarray, lengths: np.ndarray) -> Rows:
-    """Documents (N, T+1) in rows that they share where that pays, else a row each."""
+def laid_out_rows(tokens: np.ndarray, lengths: np.ndarray, devices: int = 1) -> Rows:
+    """Documents (N, T+1) in rows that they share where that pays, else a row each; see `spread_rows`."""
     span = tokens.shape[1] - 1
     shared = shared_rows(lengths, span)
     if shared is not None:
-        return shared
+        return spread_rows(shared, devices)
     at_once = rows_at_once(tokens)
     held = padded(lengths, -(-len(tokens) // at_once) * at_once)
     positions = np.broadcast_to(np.arange(span, dtype=np.int32), (len(held), span))
     used = positions < held[:, None]
     documents = np.where(used, np.arange(len(held), dtype=np.int32)[:, None], -1)
     shape = (-1, at_once, span)
-    return Rows(documents.reshape(shape), np.where(used, positions, 0).reshape(shape))
+    return spread_rows(Rows(documents.reshape(shape), np.where(used, positions, 0).reshape(shape)), devices)
+
+
+def spread_rows(rows: Rows, devices: int) -> Rows:
+    """As many passes (P, R, W) at once as there are devices to take one each: (P / devices, R * devices, W)."""
+    passes, height, width = rows.documents.shape
+    whole, shape = -(-passes // devices) * devices, (-1, height * devices, width)
+    return Rows(
+        padded(rows.documents, whole, -1).reshape(shape), padded(rows.positions, whole).reshape(shape)
+    )
 
 
 def padded(array: np.ndarray, length: int, value: float = 0) -> np.ndarray:

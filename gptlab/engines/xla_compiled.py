@@ -11,6 +11,7 @@ import numpy as np
 
 from gptlab.engines.lanes import lane
 from gptlab.engines.xla_arithmetic import XlaArithmetic
+from gptlab.engines.xla_mesh import Spread
 
 # Which of a program XLA's library of fused kernels takes, on the CPU; by itself all that it can.
 FUSED = "xla_cpu_experimental_ynn_fusion_type"
@@ -34,11 +35,13 @@ ONE_THREAD_NARROW = {"xla_cpu_parallel_codegen_split_count": 31}
 class Target(NamedTuple):
     """What a program is compiled for, besides what it computes.
 
-    one_thread: it runs where there is one. narrow: its products are small.
+    one_thread: it runs where there is one. narrow: its products are small. spread: the devices that compute it
+    together, where there are several.
     """
 
     one_thread: bool = False
     narrow: bool = False
+    spread: Spread | None = None
 
 
 def is_narrow(weights: Mapping[str, Any]) -> bool:

@@ -74,6 +74,11 @@ def turn(device: Any) -> Iterator[None]:
         yield
 
 
+def alone() -> Any:
+    """A context: meanwhile no other thread runs what takes more than one thread, or devices wait for each other."""
+    return _all_threads
+
+
 def has_one_thread(device: Any) -> bool:
     """Whether what runs there has no other thread to hand work to."""
     return device in _devices.values() or (device.platform == "cpu" and cores() == 1)

@@ -62,8 +62,13 @@ Layout = FlatLayout | SeparateLayout
 LARGEST = 500_000
 
 
-def layout_of(optimizer: Any, weights: NamedArrays) -> Layout:
-    """Flat where the optimizer's own class says `elementwise`; a subclass may have changed what it does."""
+def layout_of(optimizer: Any, weights: NamedArrays, spread: bool = False) -> Layout:
+    """Flat where the optimizer's own class says `elementwise`; a subclass may have changed what it does.
+
+    spread: over several devices, where each matrix has a place of its own.
+    """
+    if spread:
+        return SeparateLayout()
     elementwise = vars(type(innermost(optimizer))).get("elementwise", False)
     if not elementwise or sum(array.size for array in weights.values()) > LARGEST:
         return SeparateLayout()

@@ -16,6 +16,7 @@ from gptlab.engines.marks import told
 from gptlab.engines.measured import Measures
 from gptlab.engines.xla_arithmetic import XlaArithmetic, cross_entropy
 from gptlab.engines.xla_compiled import Target, compiled
+from gptlab.engines.xla_mesh import everywhere, in_use, rows_split
 from gptlab.engines.xla_objective import counts_of
 from gptlab.engines.xla_programs import PROGRAMS, Weights, shared_row, tensors
 
@@ -38,6 +39,8 @@ def measure_program(
 
     def run(weights: Weights, *passes: jax.Array) -> Any:
         rows = jax.vmap(of_row, in_axes=(None, 0, 0, 0, 0))
-        return lax.map(lambda arrays: rows(weights, *arrays), passes)
+        weights = in_use(target.spread, weights)
+        found = lax.map(lambda arrays: rows(weights, *rows_split(target.spread, arrays)), passes)
+        return everywhere(target.spread, found)
 
     return compiled(run, arithmetic, target)

@@ -6,7 +6,7 @@ differ in learning rate, betas, seed or steps share one. Legend: see engine.py.
 
 import threading
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -34,6 +34,7 @@ from gptlab.engines.xla_compiled import Target, compiled
 from gptlab.engines.xla_draws import mix
 from gptlab.engines.xla_jobs import for_jobs, for_turns
 from gptlab.engines.xla_layout import Layout, layout_of
+from gptlab.engines.xla_mesh import everywhere, in_use, lying, rows_split
 from gptlab.engines.xla_objective import document_sums, mean_true_loss, positions_of, row_sums, zero_numbers
 from gptlab.engines.xla_past import kept_of_each, next_logits
 
@@ -151,6 +152,8 @@ def train_program(
     and each document has a row; or the slots (P, R, W) and first (C + 1,) of packing.Packed.
     jobs: how many the program trains at once, of which each array but `count` has a further axis in front; 0 for one.
     """
+    spread = target.spread
+    used = partial(in_use, spread)
 
     def gradients(
         layout: Layout,
@@ -166,20 +169,25 @@ def train_program(
         # By matrix: a gradient through slices of one vector would take twice as long.
         weights = layout.unflatten(params)
         if passes is None:
+            tokens, lengths = rows_split(spread, (tokens, lengths))
             numbers, named = jax.value_and_grad(
-                lambda w: padded_losses(definition, arithmetic, {**fixed, **w}, tokens, lengths, drawing),
+                lambda w: padded_losses(
+                    definition, arithmetic, used({**fixed, **w}), tokens, lengths, drawing
+                ),
                 has_aux=True,
             )(weights)
-            return numbers, layout.flatten(named)
+            return numbers, layout.flatten(lying(spread, named))
         slots, first, last = passes
 
         def one_pass(p: jax.Array, sums: Any) -> Any:
-            rows = unpacked(slots[p], tokens, lengths, arithmetic.dtype)
+            rows = rows_split(spread, unpacked(slots[p], tokens, lengths, arithmetic.dtype))
             numbers, named = jax.value_and_grad(
-                lambda w: losses_of_rows(definition, arithmetic, {**fixed, **w}, rows, len(lengths), drawing),
+                lambda w: losses_of_rows(
+                    definition, arithmetic, used({**fixed, **w}), rows, len(lengths), drawing
+                ),
                 has_aux=True,
             )(weights)
-            return jax.tree.map(jnp.add, sums, (numbers, layout.flatten(named)))
+            return jax.tree.map(jnp.add, sums, (numbers, layout.flatten(lying(spread, named))))
 
         zero = jnp.zeros((), dtype=arithmetic.dtype)
         none = zero_numbers(definition, arithmetic, zero)
@@ -200,7 +208,7 @@ def train_program(
         key: Any = (0, 0),
     ) -> Any:
         bound = with_fields(optimizer, hyper)
-        layout = layout_of(optimizer, weights)
+        layout = layout_of(optimizer, weights, spread is not None)
         nothing = jnp.zeros_like(rates)
         none = zero_numbers(definition, arithmetic, nothing)
         apart = tokens.shape[1] > 1 or bool(none) or not arithmetic.ops.standard(*CROSS_ENTROPY)
@@ -236,6 +244,7 @@ def train_program(
                 again=again,
                 loss=objective,
             )
+            moved, moments = lying(spread, moved), {k: lying(spread, m) for k, m in moments.items()}
             if apart:
                 predictions = jnp.sum(lengths[i]).astype(nats.dtype)
                 losses = losses.at[i].set(mean_true_loss(nats, found, predictions))
@@ -248,6 +257,7 @@ def train_program(
         numbers = {**none, **dict.fromkeys(named, nothing)}
         carry = (*start, nothing, nothing, nothing if apart else None, numbers)
         params, moments, *found = lax.fori_loop(0, count, one, carry)
+        found = everywhere(spread, found)
         return layout.unflatten(params), {k: layout.unflatten(m) for k, m in moments.items()}, *found
 
     return compiled(for_jobs(run, jobs), arithmetic, target, donate_argnums=(0, 1))
@@ -265,8 +275,11 @@ def evaluate_program(definition: Definition, arithmetic: XlaArithmetic, target: 
 
     def run(weights: Weights, tokens: jax.Array, lengths: jax.Array) -> jax.Array:
         batch = jax.vmap(document_loss, in_axes=(None, 0, 0))
-        found: jax.Array = lax.map(lambda rows: batch(weights, *rows), (tokens, lengths))
-        return found
+        weights = in_use(target.spread, weights)
+        found: jax.Array = lax.map(
+            lambda rows: batch(weights, *rows_split(target.spread, rows)), (tokens, lengths)
+        )
+        return everywhere(target.spread, found)
 
     return compiled(run, arithmetic, target)
 
@@ -283,8 +296,9 @@ def evaluate_rows_program(
 
     def run(weights: Weights, *passes: jax.Array) -> jax.Array:
         rows = jax.vmap(row_losses, in_axes=(None, 0, 0, 0, 0))
-        found: jax.Array = lax.map(lambda arrays: rows(weights, *arrays), passes)
-        return found
+        weights = in_use(target.spread, weights)
+        found: jax.Array = lax.map(lambda arrays: rows(weights, *rows_split(target.spread, arrays)), passes)
+        return everywhere(target.spread, found)
 
     return compiled(run, arithmetic, target)
 
@@ -294,7 +308,8 @@ def merge_program(definition: Adapts, arithmetic: XlaArithmetic, target: Target)
     """weights -> what the definition's `merged` makes of them."""
 
     def run(weights: Weights) -> Weights:
-        return {name: tensor.data for name, tensor in definition.merged(tensors(weights, arithmetic)).items()}
+        found = definition.merged(tensors(weights, arithmetic))
+        return lying(target.spread, {name: tensor.data for name, tensor in found.items()})
 
     return compiled(run, arithmetic, target)
 

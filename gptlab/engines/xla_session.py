@@ -38,7 +38,15 @@ from gptlab.engines.measured import Gathering, Measured, Measures, unsliced
 from gptlab.engines.packing import choose_shape
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_cache import keep_compiled_programs
-from gptlab.engines.xla_chunks import capacity_of, laid_out_rows, packed, padded, parts_of, rows_at_once
+from gptlab.engines.xla_chunks import (
+    capacity_of,
+    laid_out_rows,
+    packed,
+    padded,
+    parts_of,
+    rows_at_once,
+    spread_rows,
+)
 from gptlab.engines.xla_compilations import start_counting
 from gptlab.engines.xla_settings import jax_precision
 
@@ -66,6 +74,11 @@ class XlaSession:
         # What is equal for all values of the run-time fields is the key of the compiled program.
         self.template = with_fields(self.optimizer, dict.fromkeys(self.hyper, 0.0))
 
+    @property
+    def devices(self) -> int:
+        """How many share the rows of a step."""
+        return 1
+
     @contextmanager
     def _computing(self, weights: NamedArrays | None = None) -> Iterator[None]:
         """In the engine's precision, and where these weights are; jax keeps both by thread."""
@@ -77,7 +90,7 @@ class XlaSession:
         """Where a program runs that takes so many positions at once."""
         size = positions * sum(array.size for array in weights.values())
         small = size < (SMALL if self.arithmetic.native_dot else SMALL_SWAPPED)
-        return (xla_devices.one_thread() if small else None) or jax.devices()[0]
+        return (xla_devices.one_thread() if small else None) or jax.local_devices()[0]
 
     def _moved(self, arrays: NamedArrays, device: Any) -> NamedArrays:
         if not arrays or xla_devices.device_of(arrays) is device:
@@ -104,7 +117,7 @@ class XlaSession:
         """`prepared`: how documents share rows, None where each has its own; and so for each compiled call."""
         _, batch, span = batches.tokens.shape
         known = batches.population
-        shape = None if known is None else choose_shape(known, batch, span - 1, self.accumulate)
+        shape = None if known is None else choose_shape(known, batch, span - 1, self.accumulate, self.devices)
         capacity = capacity_of(batches)
         slots = shape and [packed(batches.lengths[p], span, shape, capacity) for p in parts_of(batches)]
         return replace(batches, prepared=(shape, slots))
@@ -188,7 +201,7 @@ class XlaSession:
     def measure(
         self, state: State, tokens: np.ndarray, lengths: np.ndarray, metrics: Measures = ()
     ) -> Measured:
-        documents, positions = laid_out_rows(tokens, lengths)
+        documents, positions = laid_out_rows(tokens, lengths, self.devices)
         known = np.maximum(documents, 0)
         passes = tokens[known, positions], tokens[known, positions + 1], positions, documents
         device = self._best_device(state.weights, documents[0].size)
@@ -206,8 +219,8 @@ class XlaSession:
         """(N,) the cross-entropy of each document over its predictions, what `evaluate` sums if each of them counts."""
         shared = shared_rows(lengths, tokens.shape[1] - 1)
         if shared is not None:
-            return self._nats_in_rows(state, tokens, shared)
-        at_once = rows_at_once(tokens)
+            return self._nats_in_rows(state, tokens, spread_rows(shared, self.devices))
+        at_once = rows_at_once(tokens) * self.devices
         rows = -(-len(tokens) // at_once) * at_once
         batched = padded(tokens, rows).reshape(-1, at_once, tokens.shape[1])
         device = self._best_device(state.weights, at_once * (tokens.shape[1] - 1))
@@ -240,7 +253,7 @@ class XlaSession:
     ) -> np.ndarray:
         # The products of one position are too small for XLA to share them between cores; whole samples are not.
         grouped = len(uniforms) > TOGETHER
-        device = jax.devices()[0] if grouped else self._best_device(state.weights, len(uniforms))
+        device = jax.local_devices()[0] if grouped else self._best_device(state.weights, len(uniforms))
         weights = self._moved(state.weights, device)
         with self._computing(weights):
             program = self._program(xla_programs.generate_program, weights, choose)

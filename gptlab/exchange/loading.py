@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gptlab.assembly.architecture import Architecture, engine_and_optimizer
+from gptlab.assembly.architecture import Architecture, engine_and_optimizer, on_one_device
 from gptlab.assembly.layers import chosen_parts
 from gptlab.config.typed import Chosen, ModelConfig, typed
 from gptlab.data.tokenizers import Tokenizer
@@ -34,7 +34,7 @@ def model_of(
         chosen = Chosen(engine or config["engine"]), Chosen(config["optimizer"])
         model = typed(ModelConfig, config["model"])
         built, optimizer = engine_and_optimizer(*chosen, chosen_parts(model), registry)
-        session = built.session(definition, optimizer, architecture.ops)
+        session = on_one_device(built).session(definition, optimizer, architecture.ops)
     return Model(definition, session, session.init(saved.weights, {}))
 
 

@@ -31,6 +31,7 @@ from gptlab.data.fixed_vocabulary import FixedVocabulary
 from gptlab.data.problems import Problems
 from gptlab.engines.engine import MeasuresEach, Session, State, trained
 from gptlab.engines.measured import Measures
+from gptlab.engines.spreading import Spreads
 from gptlab.errors import UserError
 from gptlab.finetuning.start import Start, beginning_of
 from gptlab.model.adapted import Adapted, frozen_names
@@ -149,6 +150,9 @@ class Experiment:
                 f"train.accumulate needs an engine that computes a step in parts: engine={engine} does not. "
                 "Leave train.accumulate out, or try a smaller train.batchSize."
             )
+        if isinstance(self.engine, Spreads):
+            known = None if train.batchSize == ALL else int(train.batchSize)
+            self.engine.check_spread(known, self.model.definition.sizes.nHead)
 
     def _plan(self) -> Plan:
         """Raises UserError for a schedule that looks back where it has nothing to see."""
@@ -203,6 +207,8 @@ class Experiment:
                     f"{self.config.train.accumulate}. Try train.accumulate={self.batchSize}."
                 )
             also[ACCUMULATE] = self.config.train.accumulate
+        if isinstance(self.engine, Spreads):
+            self.engine.check_spread(self.batchSize, self.definition.sizes.nHead)
         session: Session = self.engine.session(self.definition, self.optimizer, self.model.ops, **also)
         return session
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from gptlab.calling import command_with, shown
 from gptlab.config.typed import Config, as_dict
+from gptlab.engines.hosts import joined
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.files import write_json
 from gptlab.launch import reports
@@ -75,6 +76,10 @@ def launch(
     if not held:
         with claimed(folder):
             return launch(config, plugins, folder, name, checkpoint, requested, job, held=True)
+    if job is not None and config.engine.get("hosts") is not None:
+        raise UserError(
+            "engine.hosts is of a single run: got a sweep. Leave engine.hosts out, or the sweep (-m)."
+        )
     in_sweep, job = job is not None, job or JobContext()
     listeners = Listeners()
     listening = {name: maker_of(plugins, name, config.listener.get(name, {})) for name in config.listeners}
@@ -99,6 +104,11 @@ def launch(
     listeners.add(f"tracking={config.tracking.name}", tracker)
     for name_of, listener in job.listeners.items():
         listeners.add(name_of, listener)
+    if joined().number > 1 and config.engine.get("mesh") and listeners.hear("gptlab_evaluated"):
+        raise UserError(
+            "weights that lie in parts on several hosts are no listener's to evaluate: got engine.hosts, engine.mesh "
+            f"and listeners=[{','.join(config.listeners)}]. Leave one of them out."
+        )
     budget = Budget(run, config.train.budget, 0.0 if checkpoint is None else resuming.seconds_of(checkpoint))
     saver = saver_of(experiment, run, listeners, brought, checkpoint, budget)
     error: BaseException | None = None

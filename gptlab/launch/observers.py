@@ -12,7 +12,8 @@ from gptlab.calling import warn
 from gptlab.data.documents import Documents
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Session, State
-from gptlab.errors import UserError
+from gptlab.engines.hosts import first_of, of_all
+from gptlab.errors import TrainingStopped, UserError
 from gptlab.inspection.inspection import Inspection, ids_of, inspect_ids
 from gptlab.launch import reports
 from gptlab.launch.evaluated_model import EvaluatedModel
@@ -34,8 +35,16 @@ class Poller(Observer):
         self.asks = asks
 
     def poll(self) -> None:
-        for ask in self.asks:
-            ask()
+        asked: BaseException | None = None
+        try:
+            for ask in self.asks:
+                ask()
+        except BaseException as error:  # which the other processes of the run are told of before it is raised
+            asked = error
+        if any(of_all(asked is not None)) and asked is None:
+            raise TrainingStopped("another process of the run was asked to stop")
+        if asked is not None:
+            raise asked
 
 
 @dataclass
@@ -176,7 +185,7 @@ def watch_of(experiment: Experiment, run: Run, listeners: Listeners, in_sweep: b
         (settings.every or 0) if ids else 0,
         at_end and bool(ids),
         lambda step, inspection: listeners.inspected(run, step, inspection),
-        lambda: listeners.hear("gptlab_inspected"),
+        lambda: bool(first_of(listeners.hear("gptlab_inspected"))),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from gptlab.command.composing import compose, explained
 from gptlab.config.schema import plain
-from gptlab.config.typed import Config, as_dict, flatten, typed
+from gptlab.config.typed import Chosen, Config, as_dict, flatten, typed
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.plugins.registry import GROUPS, Registry
@@ -20,6 +20,9 @@ MISSING = object()  # in place of a part that the saved config has not
 FREE = ("progress", "checkpoint", "inspect", "tracking", "listeners", "listener", "metrics")
 LISTENING = ("listeners", "listener")  # go together
 BUDGET = "train.budget"  # may differ, too
+ENGINE = "engine"
+DEVICES = ("devices", "mesh")  # which of them compute: go together
+HOSTS = "hosts"  # of the processes that there are now, never of those that there were
 
 
 def config_to_resume(
@@ -44,7 +47,22 @@ def config_to_resume(
     if not given.isdisjoint(LISTENING):
         given |= {*LISTENING}
     config = replace(typed(Config, saved), **{key: getattr(requested, key) for key in given})
+    config = with_places(config, requested, keys)
     return config if BUDGET not in keys else with_budget(config, requested.train.budget)
+
+
+def with_places(config: Config, requested: Config, keys: set[str]) -> Config:
+    """Where the run is computed, as the command line has it where it says so."""
+    taken = [HOSTS] if HOSTS in config.engine else []
+    if any(is_place(key) and not key.startswith(f"{ENGINE}.{HOSTS}") for key in keys):
+        taken += DEVICES
+    changed = {name: requested.engine.get(name) for name in taken}
+    return replace(config, engine=Chosen({**config.engine, **changed})) if changed else config
+
+
+def is_place(key: str) -> bool:
+    group, _, name = key.partition(".")
+    return group == ENGINE and name.partition(".")[0] in (*DEVICES, HOSTS)
 
 
 def with_budget(config: Config, budget: str | None) -> Config:
@@ -128,6 +146,7 @@ def refuse_changes(
         for key, value in wanted.items()
         if key.partition(".")[0] not in (*FREE, "resume")
         and key != BUDGET
+        and not (is_place(key) and wanted["engine.name"] == have["engine.name"])
         and value != have.get(key)
         and (
             (key in typed or key.removesuffix(".name") in typed)

@@ -13,6 +13,7 @@ import numpy as np
 
 from gptlab.calling import shown, warn
 from gptlab.engines.engine import Session, State
+from gptlab.engines.hosts import first_of
 from gptlab.files import sync
 from gptlab.runs.checkpoint.folder import WEIGHTS, step_folder, write_checkpoint
 from gptlab.runs.checkpoint.newest import remove_checkpoint, to_remove
@@ -77,7 +78,7 @@ class Saver(Observer):
         if self.every is not None:
             return step % self.every == 0
         interval = max(AT_EVALUATION if evaluated else ANYWHERE, (self._seconds or 0.0) / COST)
-        return self.clock() - self._ended >= interval
+        return bool(first_of(self.clock() - self._ended >= interval))
 
     def save(self, state: State) -> Path | None:
         """Save the state unless it is saved already; None for weights that are not finite, or before step 1.

@@ -149,6 +149,8 @@ def may_go_beside(job: Job, config: DictConfig) -> bool:
         (meets_others(config) or (job.earlier is None and config.get("initFrom") is None))
         and all(name in plugins_here().registry.names(LISTENER) for name in config.get("listeners", ()))
         and config.engine.name == "xla"
+        and config.engine.devices == 1
+        and not config.engine.mesh
     )
 
 

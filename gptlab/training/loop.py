@@ -13,6 +13,7 @@ import numpy as np
 from gptlab.data.batches import Ahead, Course
 from gptlab.data.documents import Documents
 from gptlab.engines.engine import Batches, Metrics, Prepares, Session, State
+from gptlab.engines.hosts import first_of
 from gptlab.engines.judged import COUNTED
 from gptlab.engines.measured import Measures
 from gptlab.errors import TrainingStopped
@@ -162,7 +163,7 @@ class Training:
         compiled, evaluation_compiled = False, False
         chunk = Chunk()
         while self.state.step < self.last:
-            stopping = self.last == self.plan.numSteps and self.stops()
+            stopping = self.last == self.plan.numSteps and bool(first_of(self.stops()))
             if stopping and chunk.val_loss is not None:
                 return
             for observer in self.observers:
@@ -177,7 +178,7 @@ class Training:
             ahead.begin(end, self.steps_from(end, size_after(size, a_step * steps)))
             began = time.perf_counter()
             state, metrics = self.session.train(self.state, batches, rates)
-            seconds = time.perf_counter() - began
+            seconds = first_of(time.perf_counter() - began)  # by which the next chunk is chosen
             tokens_per_second = float(batches.lengths.sum()) / seconds if compiled else math.nan
             rows = self.rows_of(start, batches, rates, metrics, tokens_per_second)
             self.state, self.newest = state, (end, rows)

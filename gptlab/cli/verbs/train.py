@@ -17,6 +17,7 @@ from gptlab.command.sweepers import with_ready_sweeper
 from gptlab.command.verbs import ROOTS
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
+from gptlab.engines.hosts import join, lost
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.streams import guarded, show
@@ -113,8 +114,15 @@ class OneRun:
         """
         from omegaconf import OmegaConf
 
+        from gptlab.launch.following import follower_folder, is_first
         from gptlab.runs.claiming import check_free_for_run, claimed, made
 
+        join(OmegaConf.select(config, "engine.hosts"))
+        if not is_first():
+            with follower_folder() as folder, claimed(folder):
+                config.hydra.run.dir, self._claimed = str(folder), folder
+                yield
+            return
         folder = Path(os.path.abspath(str(OmegaConf.select(config, "hydra.run.dir"))))
         if config.resume is None:
             with claimed(folder):
@@ -141,7 +149,7 @@ class OneRun:
         try:
             self._launch(config, Path(hydra.runtime.output_dir), name, overrides)
         except Exception as error:
-            self.error = error
+            self.error = lost(error) or error
 
     def _launch(self, config: DictConfig, folder: Path, name: str, overrides: list[str]) -> None:
         from gptlab.cli.next_steps import next_steps
@@ -149,6 +157,10 @@ class OneRun:
 
         with explained(self.plugins, overrides):
             checked = typed(Config, plain(config))
+        from gptlab.launch.following import as_follower, is_first
+
+        if not is_first():
+            checked = as_follower(checked)
         if checked.sweep.resume is not None:
             raise UserError(
                 "sweep.resume goes on with a sweep, by the command that began it: type python -m gptlab -m ... "
@@ -170,15 +182,34 @@ class OneRun:
 
     def _resumed(self, config: Config, reference: str, overrides: list[str]) -> Run:
         """Go on with the run that `reference` names, which nobody else may do meanwhile, its checkpoint being read."""
+        from gptlab.launch.following import check_same_step, is_first, wait_for_first
         from gptlab.launch.resuming import config_to_resume
         from gptlab.runs.claiming import held
         from gptlab.runs.resuming import checkpoint_to_resume, folder_to_resume
 
         folder = folder_to_resume(reference)
+        if not is_first():
+            return self._followed(config, folder, reference, overrides)
         with held(folder):
             checkpoint = checkpoint_to_resume(folder, reference)
+            wait_for_first()  # the others read now what is put in order
+            check_same_step(checkpoint)
             config = config_to_resume(checkpoint, config, overrides, self.plugins)
             from gptlab.launch.launch import launch
 
             name = checkpoint.state["run"]["name"]
             return launch(config, self.plugins, folder, name, checkpoint, held=True)
+
+    def _followed(self, config: Config, folder: Path, reference: str, overrides: list[str]) -> Run:
+        """`_resumed` in another process than the first, which holds the folder."""
+        from gptlab.launch.following import as_follower, check_same_step, follower_folder, wait_for_first
+        from gptlab.launch.launch import launch
+        from gptlab.launch.resuming import config_to_resume
+        from gptlab.runs.resuming import checkpoint_to_resume
+
+        wait_for_first()
+        checkpoint = checkpoint_to_resume(folder, reference)
+        config = as_follower(config_to_resume(checkpoint, config, overrides, self.plugins))
+        with follower_folder(folder) as place:
+            check_same_step(checkpoint)
+            return launch(config, self.plugins, place, checkpoint.state["run"]["name"], checkpoint, held=True)
