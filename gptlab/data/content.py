@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -82,10 +82,19 @@ def known_content(
 NO_FILE = "no file"  # in a field's metadata: no file that ids depend on, even if there is one of that name
 
 
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """A tokenizer that says itself which files its ids depend on; of others those are found in their fields."""
+
+    def files(self) -> list[Path]: ...
+
+
 def identity_of(factory: Any, tokenizer: dict[str, Any]) -> dict[str, Any]:
     """What the ids depend on besides the documents: a tokenizer's settings, the files they name, its code."""
     identity: dict[str, Any] = {"settings": tokenizer, "code": code_of(type(factory))}
-    if is_dataclass(factory):
+    if isinstance(factory, ReadsFiles):
+        identity["files"] = [digest_of(file) for file in factory.files() if file.is_file()]
+    elif is_dataclass(factory):
         values = [getattr(factory, f.name) for f in fields(factory) if NO_FILE not in f.metadata]
         paths = [Path(os.path.expanduser(v)) for v in values if isinstance(v, (str, Path)) and v]
         found = [path for path in paths if path.exists()]

@@ -26,6 +26,7 @@ WORD_END = re.compile(r"(?<=\S)(?: |\s*\n\s*)(?=\S)")
 # Where a word of which the space before it is a part begins, whatever else stands around it.
 WORDS = re.compile(r"(?<=\S)(?= \S)")
 SPACED = "spaced word"
+WHOLE = "whole text"  # one that must not be cut
 # Letters that have no say in how another one is lower-cased, digits and pictures. Left out is what a capital
 # sigma looks across (marks, modifiers, points) to find whether it ends a word.
 SOLID = {"Lu", "Ll", "Lo", "Nd", "So"}
@@ -238,6 +239,8 @@ def last_token_boundary(text: str, unit: str) -> tuple[int, int] | None:
 
     Holds whatever comes before the text, and after it.
     """
+    if unit == WHOLE:
+        return None
     find = {"word": between_words, SPACED: before_a_space}.get(unit, between_characters)
     return find(text, max(0, len(text) - REACH)) or find(text, 0)
 

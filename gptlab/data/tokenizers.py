@@ -1,4 +1,4 @@
-"""Tokenizers: text to ids and back. The last id is BOS, which begins and ends every document."""
+"""Tokenizers: text to ids and back. One id is BOS, which begins and ends every document: the last one, as a rule."""
 
 from __future__ import annotations
 
@@ -64,6 +64,27 @@ class InBatches(Tokenizer, Protocol):
     def encode_all(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """`encode` of many texts: their ids (M,) one after another, and how many each has (N,)."""
         ...
+
+
+@runtime_checkable
+class EndsOtherwise(Tokenizer, Protocol):
+    """A Tokenizer of texts that end with other tokens than BOS, too, or whose BOS is not the last id."""
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The ids that end a text, BOS first."""
+        ...
+
+
+def ends_of(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The ids that end a text."""
+    return tokenizer.ends if isinstance(tokenizer, EndsOtherwise) else (tokenizer.bos,)
+
+
+def ends_told(tokenizer: Tokenizer) -> dict[str, tuple[int, ...]]:
+    """The argument `ends` of a Session's `generate`: nothing where BOS is the last id and ends a text alone."""
+    ends = ends_of(tokenizer)
+    return {} if ends == (tokenizer.vocabSize - 1,) else {"ends": ends}
 
 
 class Vocabulary:

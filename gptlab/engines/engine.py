@@ -16,6 +16,7 @@ import numpy as np
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context
+from gptlab.engines.ending import Ends
 from gptlab.engines.judged import Judged
 from gptlab.engines.measured import Measured, Measures
 
@@ -198,14 +199,20 @@ class Session(Protocol):
         ...
 
     def generate(
-        self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: Settings
+        self,
+        state: State,
+        choose: Choose,
+        prompt: np.ndarray,
+        uniforms: np.ndarray,
+        settings: Settings,
+        ends: Ends | None = None,
     ) -> np.ndarray:
         """n continuations of `prompt` (P,), with a cache of keys and values.
 
         uniforms: (n, S) numbers in [0, 1), one a position. A choice that takes `seen` gets how often each token stands
-        in the sample so far (V,), the prompt included, BOS never counted. Returns (n, S) tokens: at position t what
-        follows position t; the prompt's own tokens at the first P-1. What comes after a BOS is
-        meaningless.
+        in the sample so far (V,), the prompt included, ends never counted. Returns (n, S) tokens: at position t what
+        follows position t; the prompt's own tokens at the first P-1. ends: the tokens that end a sample, what comes
+        after which is meaningless; given only where they are others than the last id, BOS.
         """
         ...
 
@@ -215,12 +222,18 @@ class Slides(Protocol):
     """What a Session may have besides: samples that go on where the model's positions end."""
 
     def slide(
-        self, state: State, choose: Choose, windows: np.ndarray, uniforms: np.ndarray, settings: Settings
+        self,
+        state: State,
+        choose: Choose,
+        windows: np.ndarray,
+        uniforms: np.ndarray,
+        settings: Settings,
+        ends: Ends | None = None,
     ) -> np.ndarray:
         """(n, K) tokens, each chosen after the T before it, which are computed anew, as a document by themselves.
 
         windows: (n, T) the tokens before the first one, T at most blockSize. uniforms: (n, K) numbers in [0, 1). A
-        choice that takes `seen` gets how often each token stands in the window.
+        choice that takes `seen` gets how often each token stands in the window. ends: as for `generate`.
         """
         ...
 

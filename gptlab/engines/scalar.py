@@ -14,6 +14,7 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.autograd.value import Value, collector_paused
 from gptlab.engines.context import Context, Through, causal_context
 from gptlab.engines.draws import Drawing, Draws, key_of, threefry
+from gptlab.engines.ending import Ends, ends_in
 from gptlab.engines.engine import (
     CROSS_ENTROPY,
     Adapts,
@@ -309,7 +310,13 @@ class ScalarSession:
         return data_of(self.definition.logits(self.numbers(state), ids, causal_context(len(ids))).data)
 
     def generate(
-        self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: Settings
+        self,
+        state: State,
+        choose: Choose,
+        prompt: np.ndarray,
+        uniforms: np.ndarray,
+        settings: Settings,
+        ends: Ends | None = None,
     ) -> np.ndarray:
         weights = self.numbers(state)
         samples = np.zeros(uniforms.shape, dtype=np.int32)
@@ -320,10 +327,11 @@ class ScalarSession:
             for t, uniform in enumerate(numbers.tolist()):
                 logits = self.next_logits(weights, token, t, past)
                 before.append(token)
-                known = (uniform, counts_of(before, len(logits))) if counted else (uniform,)
+                last = ends_in(len(logits), ends)
+                known = (uniform, counts_of(before, len(logits), last)) if counted else (uniform,)
                 token = int(prompt[t + 1] if t + 1 < len(prompt) else choose(np, logits, *known, **settings))
                 sample[t] = token
-                if token == len(logits) - 1:  # BOS
+                if token in last:
                     break
         return samples
 
@@ -338,10 +346,10 @@ class ScalarSession:
         return {name: Tensor(data_of(values), self.arithmetic) for name, values in state.weights.items()}
 
 
-def counts_of(tokens: list[int], vocabSize: int) -> np.ndarray:
-    """(V,) how often each stands there, BOS never."""
+def counts_of(tokens: list[int], vocabSize: int, ends: Ends) -> np.ndarray:
+    """(V,) how often each stands there, an end never."""
     counts = np.bincount(tokens, minlength=vocabSize)
-    counts[-1] = 0
+    counts[list(ends)] = 0
     return counts
 
 

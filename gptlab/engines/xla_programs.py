@@ -17,6 +17,7 @@ from jax import lax
 from gptlab.autograd.tensor import Tensor
 from gptlab.engines.context import Context, causal_context
 from gptlab.engines.draws import Drawing, Draws
+from gptlab.engines.ending import Ends, are_ends, are_no_ends, ends_in
 from gptlab.engines.engine import (
     CROSS_ENTROPY,
     Adapts,
@@ -326,7 +327,11 @@ def logits_program(definition: Definition, arithmetic: XlaArithmetic, target: Ta
 
 @lru_cache(maxsize=PROGRAMS)
 def generate_program(
-    definition: Definition, choose: Choose, arithmetic: XlaArithmetic, target: Target
+    definition: Definition,
+    choose: Choose,
+    arithmetic: XlaArithmetic,
+    target: Target,
+    ends: Ends | None = None,
 ) -> Callable[..., Any]:
     """(weights, prompt (S,), known, uniforms (n, S), settings) -> (n, S) tokens.
 
@@ -344,7 +349,7 @@ def generate_program(
             return next_logits(definition, named, token, buffers, t, length)
 
         kept, vocabulary = kept_of_each(definition, named, begin)
-        bos = vocabulary - 1
+        last = ends_in(vocabulary, ends)
         buffers = [
             tuple(jnp.zeros((count, *shape), dtype=arithmetic.dtype) for shape in each.shapes(length))
             for each in kept
@@ -352,7 +357,7 @@ def generate_program(
 
         def step(carry: Any) -> Any:
             t, tokens, ended, buffers, samples, *seen = carry
-            seen = [counts.at[jnp.arange(count), tokens].add(tokens != bos) for counts in seen]
+            seen = [counts.at[jnp.arange(count), tokens].add(are_no_ends(tokens, last)) for counts in seen]
             logits, buffers = jax.vmap(forward, in_axes=(0, 0, None))(tokens, buffers, t)
             drawn = jax.vmap(lambda row, *known: choose(jnp, row, *known, **settings))(
                 logits, uniforms[:, t], *seen
@@ -360,10 +365,10 @@ def generate_program(
             given = t + 1 < known
             tokens = jnp.where(given, prompt[jnp.minimum(t + 1, length - 1)], drawn).astype(jnp.int32)
             samples = samples.at[:, t].set(tokens)
-            return t + 1, tokens, ended | (tokens == bos), buffers, samples, *seen
+            return t + 1, tokens, ended | are_ends(tokens, last), buffers, samples, *seen
 
         start = jnp.full((count,), begin, dtype=jnp.int32)
-        samples = jnp.full((count, length), bos, dtype=jnp.int32)
+        samples = jnp.full((count, length), last[0], dtype=jnp.int32)
         seen = [jnp.zeros((count, vocabulary), dtype=jnp.int32)] if takes_seen(choose) else []
         carry = (jnp.int32(0), start, jnp.zeros((count,), dtype=bool), buffers, samples, *seen)
         done = lax.while_loop(lambda c: (c[0] < length) & ~jnp.all(c[2]), step, carry)

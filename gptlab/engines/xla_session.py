@@ -15,6 +15,7 @@ import numpy as np
 
 from gptlab.engines import xla_compiled, xla_devices, xla_measuring, xla_programs, xla_sliding
 from gptlab.engines.draws import key_of
+from gptlab.engines.ending import Ends
 from gptlab.engines.engine import (
     Adapts,
     Batches,
@@ -249,14 +250,20 @@ class XlaSession:
             return np.asarray(program(weights, np.asarray(tokens, dtype=np.int32)))
 
     def generate(
-        self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: Settings
+        self,
+        state: State,
+        choose: Choose,
+        prompt: np.ndarray,
+        uniforms: np.ndarray,
+        settings: Settings,
+        ends: Ends | None = None,
     ) -> np.ndarray:
         # The products of one position are too small for XLA to share them between cores; whole samples are not.
         grouped = len(uniforms) > TOGETHER
         device = jax.local_devices()[0] if grouped else self._best_device(state.weights, len(uniforms))
         weights = self._moved(state.weights, device)
         with self._computing(weights):
-            program = self._program(xla_programs.generate_program, weights, choose)
+            program = self._program(partial(xla_programs.generate_program, ends=ends), weights, choose)
             whole = padded(np.asarray(prompt, dtype=np.int32), uniforms.shape[1])
             values = self._arrays(settings)
 
@@ -273,12 +280,18 @@ class XlaSession:
             return np.concatenate(found)[: len(uniforms)]
 
     def slide(
-        self, state: State, choose: Choose, windows: np.ndarray, uniforms: np.ndarray, settings: Settings
+        self,
+        state: State,
+        choose: Choose,
+        windows: np.ndarray,
+        uniforms: np.ndarray,
+        settings: Settings,
+        ends: Ends | None = None,
     ) -> np.ndarray:
         device = self._best_device(state.weights, windows.size)
         weights = self._moved(state.weights, device)
         with self._computing(weights), xla_devices.turn(device):
-            program = self._program(xla_sliding.slide_program, weights, choose)
+            program = self._program(partial(xla_sliding.slide_program, ends=ends), weights, choose)
             values = self._arrays(settings)
             found = program(weights, np.asarray(windows, dtype=np.int32), self._array(uniforms), values)
             return np.asarray(found)

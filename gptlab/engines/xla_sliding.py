@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gptlab.engines.context import causal_context
+from gptlab.engines.ending import Ends, are_no_ends, ends_in
 from gptlab.engines.engine import Choose, Definition, takes_seen
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_compiled import Target, compiled
@@ -21,7 +22,11 @@ from gptlab.engines.xla_programs import PROGRAMS, Weights, tensors
 
 @lru_cache(maxsize=PROGRAMS)
 def slide_program(
-    definition: Definition, choose: Choose, arithmetic: XlaArithmetic, target: Target
+    definition: Definition,
+    choose: Choose,
+    arithmetic: XlaArithmetic,
+    target: Target,
+    ends: Ends | None = None,
 ) -> Callable[..., Any]:
     """(weights, windows (n, T), uniforms (n, K), settings) -> (n, K) tokens."""
 
@@ -30,8 +35,8 @@ def slide_program(
 
         def next_token(window: jax.Array, uniform: jax.Array) -> jax.Array:
             logits = definition.logits(named, window, causal_context(len(window))).data[-1]
-            bos = len(logits) - 1
-            seen = [jnp.zeros(len(logits), jnp.int32).at[window].add(window != bos)] if counted else []
+            counts = are_no_ends(window, ends_in(len(logits), ends))
+            seen = [jnp.zeros(len(logits), jnp.int32).at[window].add(counts)] if counted else []
             return choose(jnp, logits, uniform, *seen, **settings).astype(jnp.int32)
 
         def step(windows: jax.Array, uniforms: jax.Array) -> tuple[jax.Array, jax.Array]:

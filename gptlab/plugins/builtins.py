@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from gptlab.autograd.ops import BUILTIN_OPS
 from gptlab.data.byte_tokenizers import BytePairTokenizer, ByteTokenizer
 from gptlab.data.datasets import Dataset, Names, PythonManual, Questions, Sentences, Text
+from gptlab.data.file_tokenizer import FileTokenizer
 from gptlab.data.tasks.addition import Addition
 from gptlab.data.tasks.copying import Copy
 from gptlab.data.tasks.dyck import Dyck
@@ -159,6 +160,7 @@ def gptlab_register_tokenizers(register: Register) -> None:
     register("char", CharTokenizer)
     register("byte", ByteTokenizer)
     register("bpe", BytePairTokenizer)
+    register("file", FileTokenizer)
 
 
 ENGINES: dict[str, type[Engine]] = {"xla": XlaEngine, "scalar": ScalarEngine}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gptlab.data.documents import Documents
-from gptlab.data.tokenizers import Tokenizer
+from gptlab.data.tokenizers import Tokenizer, ends_of, ends_told
 from gptlab.engines.engine import Session, State
 from gptlab.training.generation import Sampling, until
 
@@ -38,6 +38,7 @@ def answers(
     The right one stands in brackets beside a wrong one.
     """
     chooser, settings = how.choice()
+    ends, told = ends_of(tokenizer), ends_told(tokenizer)
     rows = np.linspace(0, len(documents) - 1, min(how.n, len(documents)))
     some = documents[rows.astype(int)]
     uniforms = np.random.default_rng([how.seed, 3]).random((len(some), blockSize))
@@ -46,11 +47,9 @@ def answers(
         row = some.tokens[i]
         true = row[known : int(some.lengths[i]) + 1].tolist()
         # As many tokens as are asked for: where its end does not count, a model has not learnt to end.
-        drawn = session.generate(state, chooser, row[:known], uniforms[i : i + 1], settings)[0]
+        drawn = session.generate(state, chooser, row[:known], uniforms[i : i + 1], settings, **told)[0]
         said = drawn[known - 1 : known - 1 + len(true)].tolist()
-        text = tokenizer.decode([*row[1:known].tolist(), *until(said, tokenizer.bos)])
-        right = until(true, tokenizer.bos)
-        lines.append(
-            text if until(said, tokenizer.bos) == right else f"{text} (not {tokenizer.decode(right)})"
-        )
+        text = tokenizer.decode([*row[1:known].tolist(), *until(said, ends)])
+        right = until(true, ends)
+        lines.append(text if until(said, ends) == right else f"{text} (not {tokenizer.decode(right)})")
     return lines

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
 from gptlab.data.beginning import begun
-from gptlab.data.tokenizers import Tokenizer
+from gptlab.data.tokenizers import Tokenizer, ends_of, ends_told
 from gptlab.engines.engine import Choose, Session, State
 from gptlab.errors import UserError, require
 from gptlab.training.choosing import choose, choose_from_all
@@ -113,13 +114,13 @@ def growing(
     whole = blockSize if how.length is None else known + how.length
     if len(prompt) <= blockSize:
         uniforms = np.random.default_rng([how.seed, 3]).random((how.n, blockSize))
-        rows = session.generate(state, chooser, prompt, uniforms, settings)
+        rows = session.generate(state, chooser, prompt, uniforms, settings, **ends_told(tokenizer))
     else:
         rows = np.tile(prompt[1:], (how.n, 1))
-    bos = tokenizer.bos
+    ends = ends_of(tokenizer)
 
     def texts() -> list[str]:
-        return [tokenizer.decode([*shown, *until(row.tolist(), bos)]) for row in rows[:, :whole]]
+        return [tokenizer.decode([*shown, *until(row.tolist(), ends)]) for row in rows[:, :whole]]
 
     yield texts()
     more = whole - rows.shape[1]
@@ -127,10 +128,10 @@ def growing(
         # Column by column, so that a longer text begins as a shorter one does.
         uniforms = np.random.default_rng([how.seed, 3, 1]).random((more, how.n)).T
         windows = rows[:, -blockSize:]
-        for tokens in beyond(session, state, chooser, settings, windows, uniforms, bos):
+        for tokens in beyond(session, state, chooser, settings, windows, uniforms, tokenizer):
             rows = np.concatenate([rows, tokens], axis=1)
             yield texts()
 
 
-def until(tokens: list[int], end: int) -> list[int]:
-    return tokens[: tokens.index(end)] if end in tokens else tokens
+def until(tokens: list[int], ends: Collection[int]) -> list[int]:
+    return list(takewhile(lambda token: token not in ends, tokens))
