@@ -30,6 +30,7 @@ from gptlab.engines.engine import (
 from gptlab.engines.updating import updated
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_programs import tensors
+from gptlab.engines.xla_rows import rows_times_matrix_p
 from gptlab.engines.xla_settings import jax_precision
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -139,6 +140,8 @@ def own_cost(eqn: Any) -> Flops:
     if name == "dot_general":
         (summed, _), _ = eqn.params["dimension_numbers"]
         return Flops(products=2 * made * math.prod(eqn.invars[0].aval.shape[i] for i in summed))
+    if name == rows_times_matrix_p.name:
+        return Flops(products=2 * made * eqn.invars[0].aval.shape[-1])
     if name == "conv_general_dilated":
         kernel = eqn.invars[1].aval.shape
         outputs = kernel[eqn.params["dimension_numbers"].rhs_spec[0]]

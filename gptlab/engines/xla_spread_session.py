@@ -12,6 +12,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from gptlab.engines import xla_devices, xla_programs
+from gptlab.engines.ending import Ends
 from gptlab.engines.engine import Choose, NamedArrays, OptState, Settings, State
 from gptlab.engines.xla_compiled import Target
 from gptlab.engines.xla_mesh import Spread
@@ -69,14 +70,26 @@ class SpreadSession(XlaSession):
         return self._alone.logits(self._on_one(state), tokens)
 
     def generate(
-        self, state: State, choose: Choose, prompt: np.ndarray, uniforms: np.ndarray, settings: Settings
+        self,
+        state: State,
+        choose: Choose,
+        prompt: np.ndarray,
+        uniforms: np.ndarray,
+        settings: Settings,
+        ends: Ends | None = None,
     ) -> np.ndarray:
-        return self._alone.generate(self._on_one(state), choose, prompt, uniforms, settings)
+        return self._alone.generate(self._on_one(state), choose, prompt, uniforms, settings, ends)
 
     def slide(
-        self, state: State, choose: Choose, windows: np.ndarray, uniforms: np.ndarray, settings: Settings
+        self,
+        state: State,
+        choose: Choose,
+        windows: np.ndarray,
+        uniforms: np.ndarray,
+        settings: Settings,
+        ends: Ends | None = None,
     ) -> np.ndarray:
-        return self._alone.slide(self._on_one(state), choose, windows, uniforms, settings)
+        return self._alone.slide(self._on_one(state), choose, windows, uniforms, settings, ends)
 
     def _on_one(self, state: State) -> State:
         check_there(state)

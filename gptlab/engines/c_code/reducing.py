@@ -97,9 +97,21 @@ def are_neighbours(value: Value, axis: int) -> bool:
 
 
 def dot(writer: Writer, eqn: Any, inputs: list[Value]) -> Sequence[Value]:
-    left, right = (writer.cheap(value) for value in inputs)
-    (left_summed, right_summed), (left_batch, right_batch) = eqn.params["dimension_numbers"]
-    result = writer.new(eqn.outvars[0].aval.shape, eqn.outvars[0].aval.dtype)
+    left, right = inputs
+    return [product(writer, left, right, eqn.params["dimension_numbers"], eqn.outvars[0].aval)]
+
+
+def rows_times_matrix(writer: Writer, eqn: Any, inputs: list[Value]) -> Sequence[Value]:
+    """See xla_rows.py; where numbers have no halves, it is the product of two matrices."""
+    left, right = inputs
+    return [product(writer, left, right, (((1,), (0,)), ((), ())), eqn.outvars[0].aval)]
+
+
+def product(writer: Writer, left: Value, right: Value, axes: Any, of: Any) -> Stored:
+    """axes: which are summed over and which are a batch's, of either operand. of: what has the shape and dtype."""
+    (left_summed, right_summed), (left_batch, right_batch) = axes
+    left, right = writer.cheap(left), writer.cheap(right)
+    result = writer.new(of.shape, of.dtype)
     left_free = [a for a in range(len(left.shape)) if a not in (*left_summed, *left_batch)]
     right_free = [a for a in range(len(right.shape)) if a not in (*right_summed, *right_batch)]
     sizes = [left.shape[axis] for axis in left_summed]
@@ -129,14 +141,14 @@ def dot(writer: Writer, eqn: Any, inputs: list[Value]) -> Sequence[Value]:
             writer.loops(last) as (i,),
         ):
             writer.put(f"{result.at([*outer, i])} += {operands([*outer, i], inner)};")
-        return [result]
+        return result
     total = writer.name()
     with writer.loops(result.shape) as index:
         writer.put(f"{c_type(result.dtype)} {total} = 0;")
         with writer.loops(sizes) as inner:
             writer.put(f"{total} += {operands(index, inner)};")
         writer.put(f"{result.at(index)} = {total};")
-    return [result]
+    return result
 
 
 def sorted_lines(writer: Writer, eqn: Any, inputs: list[Value]) -> Sequence[Value]:
@@ -194,6 +206,7 @@ HANDLERS = {
     "argmax": first_extreme,
     "argmin": first_extreme,
     "dot_general": dot,
+    "rows_times_matrix": rows_times_matrix,
     "sort": sorted_lines,
     "top_k": largest,
 }
