@@ -89,12 +89,12 @@ def _chosen(sample: bytes, batch: int, longest: int, parts: int, devices: int) -
     trials = max(8, min(256, TRIALS // batch))
     batches = np.random.default_rng(0).choice(lengths, (trials, batch))
     share = -(-batch // devices)
-    plain = PassShape(min(-(-share // parts), most_rows(longest)), longest)
+    plain = PassShape(even_rows(share, min(-(-share // parts), most_rows(longest))), longest)
     costs = {plain: WORTH * -(-share // plain.rows) * cost(plain.rows, longest)}
     for width in widths(longest):
         needed = -(-place(batches, width).rows_needed // devices)
         most = min(most_rows(width), -(-int(needed.max()) // parts))
-        for rows in np.unique(np.minimum(needed, most)).tolist():
+        for rows in sorted({even_rows(rows, most) for rows in np.unique(needed).tolist()}):
             if parts > 1 and rows * width > plain.rows * longest:
                 continue  # as much in a pass as was to be divided
             passes = np.mean(-(-needed // rows))
@@ -111,6 +111,11 @@ def widths(longest: int) -> range:
 def most_rows(width: int) -> int:
     """How many rows of this width a pass has at most."""
     return max(1, PASS_POSITIONS // width)
+
+
+def even_rows(rows: int, most: int) -> int:
+    """How many rows a pass has when `rows` of them go into as few passes of at most `most` as they fit into."""
+    return -(-rows // -(-rows // most))
 
 
 def cost(rows: int, width: int) -> float:
