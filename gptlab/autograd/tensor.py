@@ -27,6 +27,8 @@ class Arithmetic(ABC):
 
     # Positions that attention does best at once where a row has more: None for all of them.
     block: int | None = None
+    # Whether the backward pass computes a layer again instead of keeping what is in it.
+    remat: bool = False
     xp: Any  # the array namespace of the engine's arrays
 
     def __init__(self, ops: OpTable):
@@ -151,6 +153,21 @@ class Arithmetic(ABC):
     def products(self, x: Data, ws: Sequence[Data]) -> list[Data]:
         """x (..., N, K) times each of the w (M, K), transposed."""
         return [self.matmul(x, w.swapaxes(-1, -2)) for w in ws]
+
+    def recomputed(self, function: Callable[[], list[Data]], step: Any) -> list[Data]:
+        """`function()`, which the backward pass computes again where `remat` says so.
+
+        step: of the training, from 1 up, or a function that gives it.
+        """
+        return function()
+
+    def streams(self, rows: int, columns: int) -> bool:
+        """Whether so many logits are more than should be held at once."""
+        return False
+
+    def cross_entropy_of_product(self, x: Data, w: Data, targets: Any) -> Data:
+        """`cross_entropy(x @ w.T, targets)` of x (T, E) and w (V, E); where it `streams`, never all logits at once."""
+        return self.cross_entropy(self.matmul(x, w.swapaxes(-1, -2)), targets)
 
 
 @cache
@@ -340,6 +357,10 @@ class Tensor:
     def cross_entropy(self, targets: Any) -> Tensor:
         """Of (T, V) logits and (T,) indices the losses (T,), in nats."""
         return self._wrap(self.arithmetic.cross_entropy(self.data, targets))
+
+    def cross_entropy_of_product(self, weights: Tensor, targets: Any) -> Tensor:
+        """`(self @ weights.T).cross_entropy(targets)`, whose logits an engine that `streams` never has at once."""
+        return self._wrap(self.arithmetic.cross_entropy_of_product(self.data, weights.data, targets))
 
     def take(self, indices: Any) -> Tensor:
         """The rows at these indices: what an embedding does."""

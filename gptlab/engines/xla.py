@@ -25,6 +25,8 @@ class XlaEngine:
 
     dtype: float32 or float64, of the weights and of all arithmetic; or bfloat16, of matrix products, whose sums and
     everything else are float32: weights, the optimizer's numbers and losses.
+    remat: the backward pass computes each layer again instead of keeping what is in it (Chen et al. 2016): less memory,
+    a third more time.
     together: how many jobs of a sweep, alike but for their numbers, train in one compiled call (docs/sweeps.md).
     devices: how many compute each step together, a share of its rows each; `all` for what there is.
     mesh: the same in two directions, `{data: 2, model: 2}`: `data` shares rows, and keeps weights and the optimizer's
@@ -34,6 +36,7 @@ class XlaEngine:
     """
 
     dtype: str = "float32"
+    remat: bool = False
     together: int = 1
     devices: int | str = 1
     mesh: dict[str, int] = field(default_factory=dict)
@@ -67,7 +70,8 @@ class XlaEngine:
         from gptlab.engines.xla_arithmetic import XlaArithmetic
         from gptlab.engines.xla_session import XlaSession
 
-        whole = definition, optimizer, XlaArithmetic(ops, self.dtype), frozen, step_metrics, accumulate
+        arithmetic = XlaArithmetic(ops, self.dtype, self.remat)
+        whole = definition, optimizer, arithmetic, frozen, step_metrics, accumulate
         sizes, meeting = self._mesh_sizes(), entered()
         if sizes is not None:
             import jax

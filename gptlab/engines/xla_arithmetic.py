@@ -14,8 +14,10 @@ from gptlab.autograd.op import Op
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Arithmetic
 from gptlab.engines.xla_half import half_einsum, half_matmul
+from gptlab.engines.xla_remat import recomputed
 from gptlab.engines.xla_rows import rows_times_matrix
 from gptlab.engines.xla_settings import HALF, stored_in
+from gptlab.engines.xla_streamed import STREAMED, streamed
 
 # Positions of a row up to which fewer kernels count for more than less memory to go through.
 SHORT = 64
@@ -31,14 +33,16 @@ POWERS: dict[float, Callable[[jax.Array], jax.Array]] = {
 class XlaArithmetic(Arithmetic):
     """Standard sums and products go to XLA's own; swapped ones become loops that XLA fuses.
 
-    dtype: that of all numbers; bfloat16 is of matrix products alone, and everything else is float32 then.
+    dtype: that of all numbers; bfloat16 is of matrix products alone, and everything else is float32 then. remat: see
+    Arithmetic.
     """
 
     block: int | None = SHORT
     xp = jnp
 
-    def __init__(self, ops: OpTable, dtype: str):
+    def __init__(self, ops: OpTable, dtype: str, remat: bool = False):
         super().__init__(ops)
+        self.remat = remat
         self.dtype = stored_in(dtype)
         self.half = dtype == HALF
         self.native_sum = ops.standard("add")
@@ -55,7 +59,7 @@ class XlaArithmetic(Arithmetic):
         return hash(self._key())
 
     def _key(self) -> tuple[Any, ...]:
-        return self.dtype, self.half, self.block, self.ops.key()
+        return self.dtype, self.half, self.block, self.remat, self.ops.key()
 
     def constant(self, values: Any) -> jax.Array:
         return jnp.asarray(values, dtype=self.dtype)
@@ -182,6 +186,20 @@ class XlaArithmetic(Arithmetic):
             return super().products(x, ws)
         joined = self.matmul(x, jnp.concatenate(ws).T)
         return jnp.split(joined, np.cumsum([w.shape[0] for w in ws])[:-1], axis=-1)
+
+    def recomputed(self, function: Callable[[], list[Any]], step: Any) -> list[Any]:
+        if not self.remat:
+            return function()
+        number = step() if callable(step) else step
+        return recomputed(function, jnp.asarray(number) >= 1)
+
+    def streams(self, rows: int, columns: int) -> bool:
+        return rows * columns > STREAMED and self.native_dot and self.native_cross_entropy
+
+    def cross_entropy_of_product(self, x: jax.Array, w: jax.Array, targets: Any) -> jax.Array:
+        if not self.streams(len(x), len(w)):
+            return super().cross_entropy_of_product(x, w, targets)
+        return streamed(half_einsum if self.half else jnp.einsum, x, w, targets)
 
 
 def bias_of(mask: Any, dtype: Any) -> jax.Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from gptlab.autograd.tensor import Tensor
 from gptlab.engines.carried import Carried
 from gptlab.engines.context import Context
 from gptlab.engines.judged import Judged
+from gptlab.engines.recomputing import through
 from gptlab.errors import UserError, require
 from gptlab.model.component import Declared, Part, Shape, Sizes, Weight, declared
 from gptlab.model.contracts import MLP, Activation, Attention, Block, Norm, Objective
@@ -134,11 +136,14 @@ class GPT:
         if self.embeddingNorm:
             x = outside.norm(own.within("embeddingNorm"), x)
         for i in range(self.sizes.nLayer):
-            here = replace(context, layer=i)
-            model = self.in_layer(i)
-            x = model.block(own.within(f"layers.{i}"), x, InContext(model, here, weights), here)
+            x = through(partial(self.layer, i, weights, x), replace(context, layer=i), x)
         x = self.normed(weights, x, context)
         return x, self.unembedded(weights, x)
+
+    def layer(self, i: int, weights: Mapping[str, Tensor], x: Tensor, context: Context) -> Tensor:
+        """x (T, E) as it leaves layer i."""
+        model = self.in_layer(i)
+        return model.block(Part(weights, f"layers.{i}"), x, InContext(model, context, weights), context)
 
     def readout(self, weights: Mapping[str, Tensor], x: Tensor, context: Context) -> Tensor:
         """The hidden state (T, E) that leaves the last block to (T, V) logits."""
@@ -151,10 +156,13 @@ class GPT:
         return normed
 
     def unembedded(self, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        logits = x @ weights["tokenEmbedding" if self.tieEmbeddings else "output"].T
+        logits = x @ self.unembedding(weights).T
         if self.softCap is None:
             return logits
         return (logits * (1.0 / self.softCap)).apply("tanh") * self.softCap
+
+    def unembedding(self, weights: Mapping[str, Tensor]) -> Tensor:
+        return weights["tokenEmbedding" if self.tieEmbeddings else "output"]
 
     @property
     def plain(self) -> bool:
@@ -163,7 +171,12 @@ class GPT:
     def judged(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Judged:
         hidden, logits = self.outputs(weights, tokens, context)
         told = replace(context, layer=None, tokens=tokens)
-        return judged_by(self.objective, Part(weights, OBJECTIVE), hidden, logits, tokens, targets, told)
+        judged = judged_by(self.objective, Part(weights, OBJECTIVE), hidden, logits, tokens, targets, told)
+        plain = self.objective == NEXT_TOKEN and self.softCap is None
+        if not (plain and hidden.arithmetic.streams(*logits.shape)):
+            return judged
+        # The logits above are then made only for who looks at them.
+        return replace(judged, losses=hidden.cross_entropy_of_product(self.unembedding(weights), targets))
 
     def losses(self, weights: Mapping[str, Tensor], tokens: Any, targets: Any, context: Context) -> Tensor:
         """(T,) token ids and the tokens that follow them to the (T,) losses of the objective, in nats."""
