@@ -15,6 +15,7 @@ from jax import lax
 from gptlab.engines.c_code.arena import ALIGNED, Arena
 from gptlab.engines.c_code.functions import array_like, function
 from gptlab.engines.c_code.values import flat, literal, unflattened
+from gptlab.engines.xla_draws import mix
 from gptlab.errors import UserError
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler is here")
@@ -104,6 +105,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], list[np.ndarray]]] = {
         [ROWS],
     ),
     "bits": (lambda x: lax.bitcast_convert_type(lax.bitcast_convert_type(x, jnp.int32) + 1, jnp.float32), [X]),
+    "draws": (
+        lambda i: mix((jnp.uint32(3), jnp.uint32(5)), (i.astype(jnp.uint32), jnp.arange(5, dtype=jnp.uint32))), [ROWS]
+    ),
     "no numbers": (lambda x: (jnp.maximum(jnp.log(x), 0.0), jnp.max(jnp.log(x), 1), jnp.isfinite(1 / (x * 0))), [X]),
     "a scan": (lambda x: lax.scan(lambda c, row: (c * 0.5 + row, c), x[0], x), [X]),
     "a scan from the end": (lambda x: lax.scan(lambda c, row: (row - c, c), x[0], x, reverse=True), [X]),

@@ -10,11 +10,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from gptlab.engines.c_code import control, moving, reducing
+from gptlab.engines.c_code import control, drawing, moving, reducing
 from gptlab.engines.c_code.values import Stored, c_type
 from gptlab.engines.c_code.writer import Handler, Writer
 
-HANDLERS: dict[str, Handler] = {**moving.HANDLERS, **reducing.HANDLERS, **control.HANDLERS}
+HANDLERS: dict[str, Handler] = {
+    **moving.HANDLERS,
+    **reducing.HANDLERS,
+    **control.HANDLERS,
+    **drawing.HANDLERS,
+}
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,13 @@ class Writer:
         )
         return value
 
+    def defined(self, name: str, source: str) -> str:
+        """A function of the file, written once; `PREFIX` in it becomes what its name begins with, too."""
+        source = source.replace("PREFIX", self._prefix)
+        if source not in self.constants:
+            self.constants.append(source)
+        return self._prefix + name
+
     # ---- equations
 
     def write(self, jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Value]) -> list[Value]:
