@@ -22,6 +22,8 @@ READY := $(VENV)/.ready
 # Ray's launcher wants older packages than the rest: they lie over those of .venv, in an environment that
 # reads all others there.
 RAY := .venv-ray/bin/python
+# So does what gptlab is compared with, transformers on torch: gigabytes that gptlab itself does not need.
+HF := .venv-hf/bin/python
 MOVED := $(shell test -x $(PY) && test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" || echo moved)
 ifneq ($(MOVED),)
 .PHONY: $(READY)
@@ -38,10 +40,10 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tiny test core slow fuzz ray check bench outputs notebook lock clean
+.PHONY: help setup tiny test core slow fuzz ray huggingface check bench outputs notebook lock clean
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## create .venv with everything pinned, and gptlab itself (does nothing the second time)
 
@@ -68,6 +70,9 @@ fuzz: setup ## the fuzzers to the end: 5,000 commands and files, 2,000 damaged f
 
 ray: setup .venv-ray/.ready ## the tests of sweeps on Ray, which has an environment of its own beside .venv
 	@$(RAY) -m pytest -q tests/sweeps/test_ray.py
+
+huggingface: setup .venv-hf/.ready ## the tests beside transformers and torch, which have an environment of their own beside .venv
+	@$(HF) -m pytest -q tests/exchange/test_transformers.py
 
 check: setup ## ruff and mypy
 	@$(PY) -m ruff check .
@@ -120,4 +125,13 @@ $(READY): $(LOCKED) pyproject.toml
 	@$(PY) -m venv --clear .venv-ray
 	@cd .venv-ray/lib/python3*/site-packages && echo ../../../../.venv/lib/python3*/site-packages > below.pth
 	@$(RAY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-ray.txt
+	@touch $@
+
+# Pinned in pyproject.toml, without hashes: of torch each system has another build.
+.venv-hf/.ready: pyproject.toml $(LOCKED) | $(READY)
+	@$(PY) -m venv --clear .venv-hf
+	@cd .venv-hf/lib/python3*/site-packages && echo ../../../../.venv/lib/python3*/site-packages > below.pth
+	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["huggingface"], sep="\n")' \
+	    > .venv-hf/pins.txt
+	@$(HF) -m pip install --quiet --disable-pip-version-check --requirement .venv-hf/pins.txt
 	@touch $@

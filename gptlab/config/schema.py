@@ -49,7 +49,8 @@ class GenerateConfig:
 class ExportConfig:
     """The config of `python -m gptlab export`. run: whatever names weights, see exchange.finding.
 
-    format: json or safetensors; by default what output ends with, else json. output: the file to write.
+    format: json, safetensors or huggingface; by default what output ends with, else json. output: the file to write, or
+    the folder.
     """
 
     run: str = "latest"

@@ -16,12 +16,17 @@ from gptlab.plugins.registry import Registry
 from gptlab.runs.saved_run import SavedRun
 
 FORMATS = ("json", "safetensors")
+FOLDER = "huggingface"  # a format that is a folder
 
 
 def output_file(chosen: str | None, output: str | None) -> tuple[str, Path]:
     """The format and the file to write. Raises UserError if the two do not fit."""
+    if chosen == FOLDER:
+        return FOLDER, Path(os.path.expanduser(FOLDER if output is None else output))
     if chosen is not None and chosen not in FORMATS:
-        raise UserError(f"--format must be {' or '.join(FORMATS)}: got {chosen}. Try --format=json.")
+        raise UserError(
+            f"--format must be {', '.join(FORMATS)} or {FOLDER}: got {chosen}. Try --format=json."
+        )
     if output is None:
         return chosen or "json", Path(f"weights.{chosen or 'json'}")
     path = Path(os.path.expanduser(output))

@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 from gptlab.data.tokenizers import WordTokenizer
 from gptlab.errors import UserError
 from gptlab.exchange import FILES, read_file
+from gptlab.exchange.huggingface import ADDRESS
+from gptlab.exchange.huggingface.reading import read_folder
 from gptlab.runs.checkpoint.digests import SUMS
 from gptlab.runs.checkpoint.folder import CHECKPOINTS, STATE, read_checkpoint
 from gptlab.runs.checkpoint.newest import newest_or_refuse
@@ -21,14 +23,14 @@ from gptlab.runs.saved_run import SavedRun, Settings, from_checkpoint, with_voca
 ADDRESSES = ("runs:/", "models:/")
 REFERENCES = (
     "latest, the folder of a run or of a checkpoint, an MLflow run id, runs:/ID, models:/NAME@ALIAS, "
-    f"or a file that ends in {' or '.join(FILES)}"
+    f"a file that ends in {' or '.join(FILES)}, or {ADDRESS}FOLDER of transformers"
 )
 
 
 @contextmanager
 def find_run(reference: str, tracking: Settings, tokenizer_path: str | None = None) -> Iterator[SavedRun]:
     """The weights that `reference` names: latest, a run's folder, a checkpoint's folder, an MLflow run id,
-    runs:/ID, models:/NAME@ALIAS, FILE.json, FILE.safetensors.
+    runs:/ID, models:/NAME@ALIAS, FILE.json, FILE.safetensors, hf:FOLDER.
 
     What is in ./runs is looked at first; an id that is not there is fetched from the store that `tracking`
     names, into a folder that is gone afterwards. tokenizer_path: the corpus whose words are the
@@ -37,7 +39,9 @@ def find_run(reference: str, tracking: Settings, tokenizer_path: str | None = No
     Raises UserError if there is no such thing, it is damaged, or the vocabulary has another size.
     """
     path = path_of(reference)
-    if names_file(reference, path):
+    if reference.startswith(ADDRESS):
+        yield read_folder(reference, path_of(reference.removeprefix(ADDRESS)))
+    elif names_file(reference, path):
         saved = read_file(path)
         if saved.tokenizer is None and tokenizer_path is not None:
             saved = with_vocabulary(saved, "word", WordTokenizer(tokenizer_path).build([]))

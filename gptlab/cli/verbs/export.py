@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from gptlab.calling import quoted
 from gptlab.cli.reading import with_settings
 from gptlab.command.line import CommandLine, with_bare_word
@@ -12,15 +14,18 @@ from gptlab.streams import show
 FORMAT = "--format"
 
 HELP = """\
-Write the weights of a run to one file, and print its path.
+Write the weights of a run to one file, or to a folder that transformers opens, and print its path.
 
   python -m gptlab export latest --format=json output=weights.json
+  python -m gptlab export latest --format=huggingface output=FOLDER
 
 The first word is whatever names weights, as in generate (latest if left out).
 --format     json: {"config": {nLayer, nEmbd, blockSize, nHead, headDim, vocabSize}, "weights": [every number]},
              for the standard model; each number with all its digits, matrix by matrix, row by row
              safetensors: any model, with its config and its vocabulary
-output       the file to write; weights.json or weights.safetensors if left out
+             huggingface: a folder (config.json, model.safetensors, tokenizer.json) that transformers opens as
+             LlamaForCausalLM or GPT2LMHeadModel, where the model is one; else what stands in the way is named
+output       the file or the folder to write; weights.json, weights.safetensors or huggingface if left out
 overwrite    overwrite=true replaces a file that is there already
 tokenizer    tokenizer.path=corpus.txt gives a file of weights that has no vocabulary one\
 """
@@ -32,16 +37,21 @@ def run(arguments: list[str]) -> int:
 
 def export(settings: ExportConfig, line: CommandLine) -> int:
     """Write the file, and print its path."""
-    from gptlab.exchange.exporting import check_free, export_weights, output_file
+    from gptlab.exchange.exporting import FOLDER, check_free, export_weights, output_file
     from gptlab.exchange.finding import find_run
+    from gptlab.exchange.huggingface.writing import check_place, export_folder
     from gptlab.exchange.loading import with_corpus, with_model
 
     registry = line.plugins.registry
     chosen, path = output_file(settings.format, settings.output)
-    check_free(path, settings.overwrite)
+    folder = chosen == FOLDER
+    (check_place if folder else check_free)(path, settings.overwrite)
     with find_run(settings.run, settings.tracking) as found:
         saved, _ = with_model(with_corpus(found, settings.tokenizer, registry), registry)
-        export_weights(saved, registry, chosen, path)
+        if folder and (note := export_folder(saved, registry, path)):
+            show(note, sys.stderr)
+        elif not folder:
+            export_weights(saved, registry, chosen, path)
     show(path)
     return 0
 
@@ -57,6 +67,6 @@ def with_format(arguments: list[str]) -> list[str]:
             continue
         value = value if equals else next(rest, "")
         if not value or "=" in value:
-            raise UserError(f"{FORMAT} needs a value: type {FORMAT}=json or {FORMAT}=safetensors.")
+            raise UserError(f"{FORMAT} needs a value: type {FORMAT}=json, safetensors or huggingface.")
         result.append(quoted("format", value))
     return result

@@ -16,7 +16,7 @@ Make a run below ./runs of a file of weights, so that generate, initFrom and exp
 
   python -m gptlab import weights.json tokenizer.path=corpus.txt
 
-The first word is a file as export writes it, by gptlab or by another program.
+The first word is a file as export writes it, by gptlab or by another program, or hf:FOLDER of transformers.
 tokenizer    tokenizer.path: the text that the model was trained on, of which the vocabulary is built; only for
              a file that carries none. tokenizer=word (the default) or tokenizer=char\
 """
@@ -29,15 +29,22 @@ def run(arguments: list[str]) -> int:
 def import_file(settings: ImportConfig, line: CommandLine) -> int:
     """Make the folder, and print its path."""
     from gptlab.exchange import read_file
+    from gptlab.exchange.huggingface import ADDRESS
+    from gptlab.exchange.huggingface.reading import read_folder
     from gptlab.exchange.loading import check_vocabulary, with_corpus, with_model
     from gptlab.runs.finding import RUNS, path_of
     from gptlab.runs.saved_run import import_weights
 
     registry = line.plugins.registry
-    found = read_file(path_of(settings.file))
+    if settings.file.startswith(ADDRESS):
+        found = read_folder(settings.file, path_of(settings.file.removeprefix(ADDRESS)))
+    else:
+        found = read_file(path_of(settings.file))
     saved, _ = with_model(with_corpus(found, settings.tokenizer, registry), registry)
     check_vocabulary(saved, registry)
     config = saved.config or config_of(saved.sizes, settings.tokenizer)
+    if "train" not in config:  # a folder of transformers says no more than what its model is
+        config = {**plain(compose("train", [])), **config}
     show(import_weights(saved, config, Path(RUNS)))
     return 0
 
