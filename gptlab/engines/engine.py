@@ -251,6 +251,16 @@ class Prepares(Protocol):
 
 
 @runtime_checkable
+class Waits(Protocol):
+    """What a Session may have besides: a `train` that first waits until others are ready for theirs."""
+
+    @property
+    def seconds(self) -> float:
+        """That the last call has computed."""
+        ...
+
+
+@runtime_checkable
 class EvaluatesEach(Protocol):
     """What a Session may have besides: an evaluation that tells documents apart, all of them in one call."""
 

@@ -46,6 +46,11 @@ class XlaEngine:
         check_settings(self.devices, self.mesh)
         check_hosts(self.hosts)
         require("engine.together", self.together, at_least=1, example=8)
+        if self.together > 1 and self.is_spread:
+            raise UserError(
+                f"engine.together has one device compute for many jobs, and engine.devices, mesh and hosts have many "
+                f"compute for one: got engine.together={self.together} with them. Leave one of the two out."
+            )
         if self.dtype not in DTYPES:
             raise UserError(
                 f"engine.dtype must be one of {', '.join(DTYPES)}: got {self.dtype}. Try engine.dtype=float32."
@@ -96,8 +101,13 @@ class XlaEngine:
         """Spreads.alone"""
         return replace(self, devices=1, mesh={}, hosts=None)
 
+    @property
+    def is_spread(self) -> bool:
+        """Whether more devices than one may be asked for."""
+        return self.devices != 1 or bool(self.mesh) or self.hosts is not None
+
     def _mesh_sizes(self) -> MeshSizes | None:
-        if self.devices == 1 and not self.mesh and self.hosts is None:
+        if not self.is_spread:
             return None  # what jax says need not be waited for
         begin()
         import jax

@@ -22,8 +22,19 @@ from gptlab.engines.xla_settings import jax_precision
 JOBS = "jobs"  # the axis of `vmap`
 
 
-def for_turns(first: Any, last: Any, one: Callable[[Any, Any], Any], start: Any, jobs: int = 0) -> Any:
-    """`lax.fori_loop`, whose bounds may differ from job to job; jobs: how many there are in a call, 0 for one alone."""
+def for_turns(
+    first: Any,
+    last: Any,
+    one: Callable[[Any, Any], Any],
+    start: Any,
+    jobs: int = 0,
+    learnt: int | None = None,
+) -> Any:
+    """`lax.fori_loop`, whose bounds may differ from job to job; jobs: how many there are in a call, 0 for one alone.
+
+    learnt: how many of the carry's first parts are of use after it, all by default; the others may hold anything where
+    a job has no more turns and another one has.
+    """
     if not jobs:
         return lax.fori_loop(first, last, one, start)
 
@@ -31,20 +42,21 @@ def for_turns(first: Any, last: Any, one: Callable[[Any, Any], Any], start: Any,
         # As many turns for each as the one with the most of them has: a bound that differs would have `vmap` carry
         # each array of the loop through a select and each index through a gather, one of all jobs' too.
         now = first + i
-        return jax.tree.map(lambda new, old: jnp.where(now < last, new, old), one(now, carry), carry)
+        found = one(now, carry)
+
+        def chosen(new: Any, old: Any) -> Any:
+            return jax.tree.map(lambda a, b: jnp.where(now < last, a, b), new, old)
+
+        if learnt is None:
+            return chosen(found, carry)
+        return *chosen(found[:learnt], carry[:learnt]), *found[learnt:]
 
     return lax.fori_loop(0, lax.pmax(last - first, JOBS), turn, start)
 
 
-COUNT = 7  # of the arguments of a training program the one that all jobs share
-
-
 def for_jobs(run: Callable[..., Any], jobs: int) -> Callable[..., Any]:
     """A training program for so many jobs; itself for one alone."""
-    if not jobs:
-        return run
-    axes = [None if argument == COUNT else 0 for argument in range(11)]
-    return jax.vmap(run, axes, axis_name=JOBS, axis_size=jobs)
+    return jax.vmap(run, axis_name=JOBS, axis_size=jobs) if jobs else run
 
 
 Arrays = tuple[NamedArrays, OptState, NamedArrays]  # the trained weights, the moments, the weights that stay

@@ -151,7 +151,7 @@ def train_program(
     weights: those that are trained; fixed: the others, of which no gradient is computed. key: of what is drawn.
     Runs `count` steps, at most as many as there are rates; the rest of the outputs is 0. packed: None,
     and each document has a row; or the slots (P, R, W) and first (C + 1,) of packing.Packed.
-    jobs: how many the program trains at once, of which each array but `count` has a further axis in front; 0 for one.
+    jobs: how many the program trains at once, with a further axis in front of each array; 0 for one.
     """
     spread = target.spread
     used = partial(in_use, spread)
@@ -257,7 +257,7 @@ def train_program(
         named = jax.eval_shape(of_the_step, start[0], start[0], start[0])
         numbers = {**none, **dict.fromkeys(named, nothing)}
         carry = (*start, nothing, nothing, nothing if apart else None, numbers)
-        params, moments, *found = lax.fori_loop(0, count, one, carry)
+        params, moments, *found = for_turns(0, count, one, carry, jobs, learnt=2)
         found = everywhere(spread, found)
         return layout.unflatten(params), {k: layout.unflatten(m) for k, m in moments.items()}, *found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,25 +21,34 @@ from gptlab.engines.xla_compiled import Target
 from gptlab.engines.xla_jobs import Placed, Stack, gathered, taking
 from gptlab.engines.xla_session import XlaSession
 
+ORDER = (
+    "step",
+    "hyper",
+    "tokens",
+    "lengths",
+    "rates",
+    "count",
+    "packed",
+)  # of a program's arguments after the state
+
 
 @dataclass(eq=False)
 class Wanted:
-    """Some steps of one job. given: what its program takes, beside what the state holds and `count`.
-
-    left: how many steps there are of it.
-    """
+    """Some steps of one job. given: what its program takes besides what the state holds."""
 
     state: State
     given: dict[str, Any]
-    left: int
 
 
 @dataclass(frozen=True)
 class Taken:
-    """The steps that were taken: the state after them, and what `train_program` gives of each of them."""
+    """The steps that were taken: the state after them, and what `train_program` gives of each of them.
+
+    seconds: that the call took.
+    """
 
     state: State
-    count: int
+    seconds: float
     objectives: np.ndarray
     norms: np.ndarray
     losses: np.ndarray | None
@@ -55,6 +65,7 @@ class TogetherSession(XlaSession):
 
     meeting: Meeting
     jobs: int
+    seconds: float = 0.0
 
     def prepare(self, batches: Batches) -> Batches:
         _, batch, span = batches.tokens.shape
@@ -69,15 +80,10 @@ class TogetherSession(XlaSession):
         shape, slots = (batches if batches.prepared else self.prepare(batches)).prepared
         found: list[Taken] = []
         for i, part in enumerate(parts_of(batches, self.jobs)):
-            done = part.start
-            while done < part.stop:
-                here = slice(done, part.stop)
-                passes = slots and (slots[i][0], slots[i][1][done - part.start :])
-                wanted = self._wanted(state, batches, learning_rates, here, passes)
-                kind = self._kind(wanted, shape)
-                taken: Taken = self.meeting.ask(kind, wanted, self._train_all, self.jobs)
-                found.append(taken)
-                state, done = taken.state, done + taken.count
+            wanted = self._wanted(state, batches, learning_rates, part, slots and slots[i])
+            found.append(self.meeting.ask(self._kind(wanted, shape), wanted, self._train_all, self.jobs))
+            state = found[-1].state
+        self.seconds = sum(taken.seconds for taken in found)
         return state, metrics_of(found)
 
     def _wanted(self, state: State, batches: Batches, rates: np.ndarray, part: slice, passes: Any) -> Wanted:
@@ -89,10 +95,11 @@ class TogetherSession(XlaSession):
             "tokens": padded(batches.tokens[part], capacity),
             "lengths": padded(batches.lengths[part], capacity, 1),
             "rates": padded(rates[part].astype(dtype), capacity),
-            "packed": passes and (passes[0], padded(passes[1], capacity + 1, passes[1][-1])),
+            "count": np.int32(part.stop - part.start),
+            "packed": passes,
             "key": key_of(batches.seed),
         }
-        return Wanted(state, given, part.stop - part.start)
+        return Wanted(state, given)
 
     def _kind(self, wanted: Wanted, shape: Any) -> Hashable:
         """Equal for what one program can compute in one call."""
@@ -100,9 +107,7 @@ class TogetherSession(XlaSession):
         return (*program, shape, wanted.given["tokens"].shape)
 
     def _train_all(self, wanted: Sequence[Wanted]) -> list[Taken]:
-        """As many steps of each job as all of them want."""
-        count = min(each.left for each in wanted)
-        device = jax.devices()[0]
+        device, began = jax.devices()[0], time.perf_counter()
         with self._computing(), xla_devices.turn(device), taking:
             states = [self._on(each.state, device) for each in wanted]
             stack, places = gathered(states, self.frozen, self.jobs, self.arithmetic.dtype)
@@ -118,20 +123,19 @@ class TogetherSession(XlaSession):
             weights, moments, *others = program(
                 weights,
                 moments,
-                *(all_given[name] for name in ("step", "hyper", "tokens", "lengths", "rates")),
-                np.int32(count),
-                all_given["packed"],
+                *(all_given[name] for name in ORDER),
                 fixed,
                 all_given["key"],
             )
             after = Stack((weights, moments, fixed), stack.order, stack.dtype)
             objectives, norms, losses, numbers = jax.tree.map(np.asarray, others)
+        seconds = time.perf_counter() - began
         taken = []
         for place, each in zip(places, wanted, strict=True):
-            of_one = jax.tree.map(
-                lambda array, place=place: array[place, :count], (objectives, norms, losses, numbers)
-            )
-            taken.append(Taken(Placed(after, place, each.state.step + count), count, *of_one))
+            here = place, slice(int(each.given["count"]))
+            whole = objectives, norms, losses, numbers
+            state = Placed(after, place, each.state.step + int(each.given["count"]))
+            taken.append(Taken(state, seconds, *jax.tree.map(lambda array, here=here: array[here], whole)))
         return taken
 
     def _on(self, state: State, device: Any) -> State:

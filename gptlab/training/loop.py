@@ -12,7 +12,7 @@ import numpy as np
 
 from gptlab.data.batches import Ahead, Course
 from gptlab.data.documents import Documents
-from gptlab.engines.engine import Batches, Metrics, Prepares, Session, State
+from gptlab.engines.engine import Batches, Metrics, Prepares, Session, State, Waits
 from gptlab.engines.hosts import first_of
 from gptlab.engines.judged import COUNTED
 from gptlab.engines.measured import Measures
@@ -190,7 +190,9 @@ class Training:
             chunk = Chunk(val_loss, self.smoothed.value, tokens_per_second, took)
             for observer in self.observers:
                 observer.chunk_ended(self.state, chunk)
-            size, a_step = size_after(size, seconds), seconds / steps
+            # Those who wait for each other take the same time for it, and go on by the same number of steps.
+            computed = self.session.seconds if isinstance(self.session, Waits) else seconds
+            size, a_step = size_after(size, computed), computed / steps
 
     def end_after(self, step: int) -> None:
         """Have this step, the next, be the last: it is evaluated, and the observers take it for the last."""
