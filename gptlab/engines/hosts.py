@@ -6,11 +6,17 @@ each decides alike; the process of index 0 is the one that keeps the run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from gptlab.errors import TrainingStopped, UserError, require
+from gptlab.signals import end_now
 
 AUTO = "auto"  # by what SLURM, Open MPI or Kubernetes says in the environment
 FIELDS = ("coordinator", "number", "index")
@@ -66,6 +72,7 @@ def join(hosts: Any) -> Joined:
     import jax
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.config.update("jax_enable_preemption_service", False)  # a signal is ours to obey
     given: dict[str, Any] = {}
     if hosts != AUTO:
         names = ("coordinator_address", "num_processes", "process_id")
@@ -85,8 +92,39 @@ def join(hosts: Any) -> Joined:
             f"the processes of engine.hosts must all begin within {MEETING} seconds, and reach the first: "
             f"{str(error).splitlines()[0]}"
         ) from None
-    _joined.index, _joined.number = jax.process_index(), jax.process_count()
+    from jax._src.distributed import global_state  # jax.process_index() would begin the devices, which say so
+
+    _joined.index, _joined.number = global_state.process_id, global_state.num_processes or 1
     return _joined
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Meanwhile nothing that this process or jax's libraries write is seen, and its abortion is one line.
+
+    When process 0 has gone, jax's client aborts this one from a thread of its own, with a page of log, and takes no
+    callback of Python's (jax 0.10: std::bad_cast). So the signal of that is caught as C does.
+    """
+    output, errors = os.dup(1), os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+
+    def aborted(number: int) -> None:
+        os.write(errors, f"gptlab: {gone()}\n".encode())
+        end_now(1)
+
+    _handlers.append(ctypes.CFUNCTYPE(None, ctypes.c_int)(aborted))
+    ctypes.CDLL(None).signal(signal.SIGABRT, _handlers[-1])
+    for stream in (1, 2):
+        os.dup2(null, stream)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        for stream, before in ((1, output), (2, errors)):
+            os.dup2(before, stream)
+
+
+_handlers: list[Any] = []  # C calls them, and keeps none of them alive
 
 
 def joined() -> Joined:
@@ -113,6 +151,10 @@ def lost(error: BaseException) -> TrainingStopped | None:
     """What to say of an error that another process's end has brought; None for any other error."""
     if _joined.number == 1 or type(error).__name__ != "JaxRuntimeError":
         return None
+    return gone()
+
+
+def gone() -> TrainingStopped:
     return TrainingStopped(
         f"the {_joined.number} processes of a run must all go on: one of them has ended, or cannot be reached. Begin "
         "all of them again, with resume=latest to go on from the newest checkpoint."

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +15,7 @@ from gptlab.engines.hosts import first_of, joined
 from gptlab.errors import UserError
 from gptlab.runs.checkpoint.folder import Checkpoint
 from gptlab.runs.files import METRICS, SAMPLES
+from gptlab.signals import before_end
 
 
 def is_first() -> bool:
@@ -32,6 +34,7 @@ def as_follower(config: Config) -> Config:
 def follower_folder(shared: Path | None = None) -> Iterator[Path]:
     """A folder for the time being. shared: that of the run that is gone on with, whose rows are needed."""
     with TemporaryDirectory(prefix="gptlab-") as place:
+        before_end(partial(shutil.rmtree, place, ignore_errors=True))
         folder = Path(place) / "run"
         folder.mkdir()
         for name in (METRICS, SAMPLES) if shared is not None else ():

@@ -11,7 +11,7 @@ from typing import Any
 
 from gptlab.calling import command_with, shown
 from gptlab.config.typed import Config, as_dict
-from gptlab.engines.hosts import joined
+from gptlab.engines.hosts import joined, lost
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.files import write_json
 from gptlab.launch import reports
@@ -155,7 +155,9 @@ def launch(
             run.diverged = divergence(run.metrics, data.tokenizer.vocabSize, plan.learningRate)
             return run
         except BaseException as reason:
-            error = reason
+            error = lost(reason) or reason
+            if error is not reason:
+                raise error from None
             raise
         finally:
             with signalled.closing():

@@ -17,7 +17,7 @@ from gptlab.command.sweepers import with_ready_sweeper
 from gptlab.command.verbs import ROOTS
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
-from gptlab.engines.hosts import join, lost
+from gptlab.engines.hosts import join, lost, quiet
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.streams import guarded, show
@@ -119,7 +119,7 @@ class OneRun:
 
         join(OmegaConf.select(config, "engine.hosts"))
         if not is_first():
-            with follower_folder() as folder, claimed(folder):
+            with quiet(), follower_folder() as folder, claimed(folder):
                 config.hydra.run.dir, self._claimed = str(folder), folder
                 yield
             return
