@@ -49,14 +49,15 @@ class GenerateConfig:
 class ExportConfig:
     """The config of `python -m gptlab export`. run: whatever names weights, see exchange.finding.
 
-    format: json, safetensors or huggingface; by default what output ends with, else json. output: the file to write, or
-    the folder.
+    format: json, safetensors, huggingface or c; by default what output ends with, else json. output: the file to write,
+    or the folder. training: of a C program, whether it trains first.
     """
 
     run: str = "latest"
     format: str | None = None
     output: str | None = None
     overwrite: bool = False
+    training: bool = False
     tokenizer: Any = MISSING
     tracking: Any = MISSING
 

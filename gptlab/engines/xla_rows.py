@@ -40,8 +40,14 @@ def batched(arguments: Sequence[Any], axes: Sequence[int | None], *, half: bool)
     return found.reshape(*x.shape[:-1], w.shape[-1]), 0
 
 
+def abstract(x: Any, w: Any, *, half: bool) -> ShapedArray:
+    if x.shape[1] != w.shape[0]:
+        raise TypeError(f"rows of {x.shape[1]} numbers and a matrix of {w.shape[0]} rows have no product")
+    return ShapedArray((x.shape[0], w.shape[1]), x.dtype)
+
+
 rows_times_matrix_p.def_impl(jax.jit(product, static_argnames="half"))
-rows_times_matrix_p.def_abstract_eval(lambda x, w, half: ShapedArray((x.shape[0], w.shape[1]), x.dtype))
+rows_times_matrix_p.def_abstract_eval(abstract)
 mlir.register_lowering(rows_times_matrix_p, mlir.lower_fun(product, multiple_results=False))
 batching.primitive_batchers[rows_times_matrix_p] = batched
 ad.defbilinear(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 
@@ -13,26 +12,27 @@ from gptlab.data.beginning import first_token_of
 from gptlab.data.byte_tokenizers import Bytes
 from gptlab.data.tokenizers import Tokenizer, Vocabulary
 from gptlab.engines.c_code.functions import Array, Function
-from gptlab.engines.c_code.sampling import NextLogits, next_logits_of
+from gptlab.engines.c_code.sampling import NextLogits, c_name, next_logits_of
 from gptlab.engines.c_code.training import TrainStep, train_step_of
 from gptlab.engines.c_code.values import c_type, literal
-from gptlab.engines.engine import Frozen, Optimizer
-from gptlab.errors import UserError
+from gptlab.engines.engine import Definition, Frozen, Optimizer
 from gptlab.runs.saved_run import SavedRun
 
 HEADERS = ("math.h", "stdint.h", "stdio.h", "stdlib.h", "string.h")
 UNITS = ("WORDS", "CHARACTERS", "BYTES", "IDS")
 A_LINE = 12  # numbers
-MOST = 1 << 20  # tokens of steps: 6 MB of text
+MOST = 1 << 20  # tokens of steps that a file may hold: 6 MB of text
 
 
 @dataclass(frozen=True)
 class Steps:
     """What a C program trains with. The steps' documents: tokens (C, B, T + 1), lengths (C, B); rates (C,).
 
-    weights: before step 1. seed: of the run, by which components draw. Legend: see engine.py.
+    definition: with the objective. weights: before step 1. seed: of the run, by which components draw. Legend: see
+    engine.py.
     """
 
+    definition: Definition
     optimizer: Optimizer
     weights: dict[str, np.ndarray]
     tokens: np.ndarray
@@ -47,7 +47,7 @@ def c_program(
 ) -> str:
     """The file's text. file: its name, for the command in its first lines. steps: what it trains with, then samples.
 
-    Raises UserError for a model with a part that has no counterpart in C, and for more steps than a file holds.
+    Raises UserError for a model with a part that has no counterpart in C.
     """
     definition = architecture.definition
     dtype = (saved.config or {}).get("engine", {}).get("dtype", "float32")
@@ -55,42 +55,38 @@ def c_program(
         definition, architecture.ops, dtype, definition.shapes, definition.sizes.blockSize
     )
     start = first_token_of(saved.start, saved.config, tokenizer)
-    weights = saved.weights if steps is None else steps.weights
-    static = "static const" if steps is None else "static"
-    training, trained_by = "", None
+    weights, arrays = saved.weights, traced.weights
+    static, end, trained_by = "static const ", part("prompted.c"), None
     if steps is not None:
-        trained_by = step_of(definition, architecture, dtype, traced, steps)
-        training = trainer(trained_by, steps)
+        weights, static, kind = steps.weights, "static ", traced.logits.dtype
+        own = {n: Array(f"o_{c_name(n)}", w.shape, kind) for n, w in weights.items() if n not in arrays}
+        arrays = {**arrays, **own}  # the objective's, which sampling does without
+        trained_by = step_of(steps, architecture, dtype, {name: arrays[name] for name in weights})
+        end = trainer(trained_by, steps)
     parts = [
         comment(saved, traced, trained_by, tokenizer, file),
         "\n".join(f"#include <{header}>" for header in HEADERS),
         settings(tokenizer, definition.sizes.blockSize, start),
         vocabulary(tokenizer),
-        *(numbers(f"{static} ", array, weights[name]) for name, array in traced.weights.items()),
+        *(numbers(static, array, weights[name]) for name, array in arrays.items()),
         "\n".join(array.defined() for array in (traced.token, traced.place, traced.logits, *traced.kept)),
         traced.function.source,
         sampler(traced, prompted=steps is None),
-        training or part("prompted.c"),
+        end,
     ]
     return "\n\n".join(parts)
 
 
-def step_of(
-    definition: Any, architecture: Architecture, dtype: str, traced: NextLogits, steps: Steps
-) -> TrainStep:
-    if steps.tokens.size > MOST:
-        raise UserError(
-            f"a C program holds the documents of its steps: {steps.tokens.size:,} tokens are more than {MOST:,}. Try "
-            f"train.numSteps={max(1, MOST * len(steps.tokens) // steps.tokens.size)}"
-        )
+def step_of(steps: Steps, architecture: Architecture, dtype: str, arrays: dict[str, Array]) -> TrainStep:
+    batch, span = steps.tokens.shape[1:]
     return train_step_of(
-        definition,
+        steps.definition,
         steps.optimizer,
         architecture.ops,
         dtype,
-        traced.weights,
+        arrays,
         steps.weights,
-        (steps.tokens.shape[1], steps.tokens.shape[2]),
+        (batch, span),
         steps.seed,
         steps.frozen,
     )
@@ -133,10 +129,10 @@ def comment(
         "",
         f"    cc -O2 {file} -lm && ./a.out {typed}",
         "",
-        f"Weights: {weights:,} bytes, {'constant' if trained_by is None else 'trained in place'}. Memory: {memory:,}",
-        f"bytes, of which {kept:,} keep what came before in a text; nothing is allocated.",
-        "Without main: cc -DGPTLAB_NO_MAIN. Then forget() begins a text, and for each token, with token[0] and",
-        "place[0] set, next_logits() fills logits.",
+        f"Weights: {weights:,} bytes, {'constant' if trained_by is None else 'trained in place'}.",
+        f"Memory: {memory:,} bytes, of which {kept:,} keep what came before in a text. Nothing is allocated.",
+        "In a program of your own: #define GPTLAB_NO_MAIN and #include this file. forget() begins a text, and for each",
+        "token, with token[0] and place[0] set, next_logits() fills logits.",
     ]
     return "/* " + "\n   ".join(lines).replace("*/", "* /") + " */"
 

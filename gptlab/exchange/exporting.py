@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from gptlab.files import write_atomic
 from gptlab.plugins.registry import Registry
 from gptlab.runs.saved_run import SavedRun
 
-FORMATS = ("json", "safetensors")
+# Each with the file that is written unless another one is named. How a name ends tells the format.
+FORMATS = {"json": "weights.json", "safetensors": "weights.safetensors", "c": "model.c"}
 FOLDER = "huggingface"  # a format that is a folder
 
 
@@ -28,11 +30,11 @@ def output_file(chosen: str | None, output: str | None) -> tuple[str, Path]:
             f"--format must be {', '.join(FORMATS)} or {FOLDER}: got {chosen}. Try --format=json."
         )
     if output is None:
-        return chosen or "json", Path(f"weights.{chosen or 'json'}")
+        return chosen or "json", Path(FORMATS[chosen or "json"])
     path = Path(os.path.expanduser(output))
     ending = path.suffix.lower().removeprefix(".")
     if ending not in FORMATS or chosen not in (None, ending):
-        wanted = [chosen] if chosen else FORMATS
+        wanted = [chosen] if chosen else list(FORMATS)
         endings = " or ".join(f".{name}" for name in wanted)
         raise UserError(
             f"output must end in {endings}, by which it is told when it is read: got {output}. "
@@ -54,9 +56,12 @@ def check_free(path: Path, overwrite: bool) -> None:
         raise UserError(f"output must lie in a folder that exists: there is no {path.parent}. Make it first.")
 
 
-def export_weights(saved: SavedRun, registry: Registry, chosen: str, path: Path) -> None:
+def export_weights(
+    saved: SavedRun, registry: Registry, chosen: str, path: Path, program: Callable[[], str]
+) -> None:
     """Write the weights of a saved run, which are in the order of `params`, in one step.
 
+    program: makes the text of a C file.
     Raises UserError for a model that a JSON file cannot tell, and if the file cannot be written: what was
     there stays as it was.
     """
@@ -74,8 +79,12 @@ def export_weights(saved: SavedRun, registry: Registry, chosen: str, path: Path)
         if again.tokenizer is not None:
             check_vocabulary(again, registry)
 
+    text = program() if chosen == "c" else ""
+
     def write(beside: Path) -> None:
-        if chosen == "json":
+        if chosen == "c":
+            beside.write_text(text, encoding="utf-8")
+        elif chosen == "json":
             write_json_weights(beside, saved.sizes, saved.weights)
         else:
             beside.write_bytes(safetensors_bytes(saved))

@@ -18,6 +18,7 @@ Write the weights of a run to one file, or to a folder that transformers opens, 
 
   python -m gptlab export latest --format=json output=weights.json
   python -m gptlab export latest --format=huggingface output=FOLDER
+  python -m gptlab export latest --format=c && cc -O2 model.c -lm && ./a.out "the cat"
 
 The first word is whatever names weights, as in generate (latest if left out).
 --format     json: {"config": {nLayer, nEmbd, blockSize, nHead, headDim, vocabSize}, "weights": [every number]},
@@ -25,7 +26,9 @@ The first word is whatever names weights, as in generate (latest if left out).
              safetensors: any model, with its config and its vocabulary
              huggingface: a folder (config.json, model.safetensors, tokenizer.json) that transformers opens as
              LlamaForCausalLM or GPT2LMHeadModel, where the model is one; else what stands in the way is named
-output       the file or the folder to write; weights.json, weights.safetensors or huggingface if left out
+             c: a program that samples text, any model, with its weights and its vocabulary in one file
+training     training=true: a program that trains as the run did, from its start, and then samples
+output       the file or the folder to write; weights.json, weights.safetensors, huggingface or model.c if left out
 overwrite    overwrite=true replaces a file that is there already
 tokenizer    tokenizer.path=corpus.txt gives a file of weights that has no vocabulary one\
 """
@@ -40,18 +43,28 @@ def export(settings: ExportConfig, line: CommandLine) -> int:
     from gptlab.exchange.exporting import FOLDER, check_free, export_weights, output_file
     from gptlab.exchange.finding import find_run
     from gptlab.exchange.huggingface.writing import check_place, export_folder
-    from gptlab.exchange.loading import with_corpus, with_model
+    from gptlab.exchange.loading import check_vocabulary, with_corpus, with_model
 
     registry = line.plugins.registry
     chosen, path = output_file(settings.format, settings.output)
+    if settings.training and chosen != "c":
+        raise UserError(f"training=true is of --format=c: got {chosen}. Leave it out, or type --format=c.")
     folder = chosen == FOLDER
     (check_place if folder else check_free)(path, settings.overwrite)
     with find_run(settings.run, settings.tracking) as found:
-        saved, _ = with_model(with_corpus(found, settings.tokenizer, registry), registry)
+        saved, architecture = with_model(with_corpus(found, settings.tokenizer, registry), registry)
+
+        def program() -> str:
+            from gptlab.exchange.c_program import c_program
+            from gptlab.launch.training_in_c import steps_of
+
+            steps = steps_of(saved, registry) if settings.training else None
+            return c_program(saved, architecture, check_vocabulary(saved, registry), path.name, steps)
+
         if folder and (note := export_folder(saved, registry, path)):
             show(note, sys.stderr)
         elif not folder:
-            export_weights(saved, registry, chosen, path)
+            export_weights(saved, registry, chosen, path, program)
     show(path)
     return 0
 
@@ -67,6 +80,6 @@ def with_format(arguments: list[str]) -> list[str]:
             continue
         value = value if equals else next(rest, "")
         if not value or "=" in value:
-            raise UserError(f"{FORMAT} needs a value: type {FORMAT}=json, safetensors or huggingface.")
+            raise UserError(f"{FORMAT} needs a value: type {FORMAT}=json, safetensors, huggingface or c.")
         result.append(quoted("format", value))
     return result

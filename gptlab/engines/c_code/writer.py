@@ -145,13 +145,13 @@ class Writer:
     def write(self, jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Value]) -> list[Value]:
         """The statements of a jaxpr; returns its results, which lie where they lie until the block ends."""
         frame: dict[Any, Value] = dict(zip(jaxpr.invars, arguments, strict=True))
-        frame |= zip(jaxpr.constvars, (self._given(c) for c in constants), strict=True)
-        self._frames.append(frame)
         needed = self._needed(jaxpr)
-        uses = Counter(v for eqn in needed for v in eqn.invars if not isinstance(v, Literal))
-        uses.update(v for v in jaxpr.outvars if not isinstance(v, Literal))
-        last = {v: i for i, eqn in enumerate(needed) for v in eqn.invars if not isinstance(v, Literal)}
-        last |= {v: len(needed) for v in jaxpr.outvars if not isinstance(v, Literal)}
+        asked = [*(eqn.invars for eqn in needed), jaxpr.outvars]
+        uses = Counter(v for vs in asked for v in variables(vs))
+        last = {v: i for i, vs in enumerate(asked) for v in variables(vs)}
+        known = zip(jaxpr.constvars, constants, strict=True)
+        frame |= {v: self._given(c) for v, c in known if v in last}
+        self._frames.append(frame)
 
         def value(v: Any) -> Value:
             of: Any = v.aval
@@ -178,12 +178,12 @@ class Writer:
     @staticmethod
     def _needed(jaxpr: Any) -> list[Any]:
         """The equations that the results depend on."""
-        needed = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
+        needed = set(variables(jaxpr.outvars))
         kept = []
         for eqn in reversed(jaxpr.eqns):
             if any(v in needed for v in eqn.outvars):
                 kept.append(eqn)
-                needed |= {v for v in eqn.invars if not isinstance(v, Literal)}
+                needed.update(variables(eqn.invars))
         return kept[::-1]
 
     def _free(self) -> None:
@@ -223,6 +223,10 @@ class Writer:
 
         cheap = name in SAME and all(value.cheap for value in inputs)
         return [Computed(shape, eqn.outvars[0].aval.dtype, element, tuple(inputs), cheap)]
+
+
+def variables(given: Sequence[Any]) -> list[Any]:
+    return [v for v in given if not isinstance(v, Literal)]
 
 
 def reshaped(writer: Writer, value: Value, shape: Sequence[int]) -> Value:
