@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gptlab.errors import UserError
+from gptlab.exchange.gguf_file import write_gguf
 from gptlab.exchange.json_weights import write_json_weights
 from gptlab.exchange.loading import check_vocabulary
 from gptlab.exchange.standard import differences
@@ -15,7 +16,7 @@ from gptlab.files import write_atomic
 from gptlab.plugins.registry import Registry
 from gptlab.runs.saved_run import SavedRun
 
-FORMATS = ("json", "safetensors")
+FORMATS = ("json", "safetensors", "gguf")
 FOLDER = "huggingface"  # a format that is a folder
 
 
@@ -77,6 +78,8 @@ def export_weights(saved: SavedRun, registry: Registry, chosen: str, path: Path)
     def write(beside: Path) -> None:
         if chosen == "json":
             write_json_weights(beside, saved.sizes, saved.weights)
+        elif chosen == "gguf":
+            write_gguf(beside, saved, registry)
         else:
             beside.write_bytes(safetensors_bytes(saved))
             read_back(beside)
