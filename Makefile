@@ -72,7 +72,7 @@ ray: setup .venv-ray/.ready ## the tests of sweeps on Ray, which has an environm
 	@$(RAY) -m pytest -q tests/sweeps/test_ray.py
 
 huggingface: setup .venv-hf/.ready ## the tests beside transformers and torch, which have an environment of their own beside .venv
-	@$(HF) -m pytest -q tests/exchange/test_transformers.py
+	@$(HF) -m pytest -q tests/exchange/test_transformers.py tests/exchange/test_gguf.py
 
 check: setup ## ruff and mypy
 	@$(PY) -m ruff check .
@@ -131,7 +131,7 @@ $(READY): $(LOCKED) pyproject.toml
 .venv-hf/.ready: pyproject.toml $(LOCKED) | $(READY)
 	@$(PY) -m venv --clear .venv-hf
 	@cd .venv-hf/lib/python3*/site-packages && echo ../../../../.venv/lib/python3*/site-packages > below.pth
-	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["huggingface"], sep="\n")' \
+	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["huggingface"], "gguf", sep="\n")' \
 	    > .venv-hf/pins.txt
 	@$(HF) -m pip install --quiet --disable-pip-version-check --requirement .venv-hf/pins.txt
 	@touch $@

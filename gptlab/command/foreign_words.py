@@ -124,7 +124,7 @@ ABSENT = {
     "fp16 bf16 amp mixed_precision": "matrix products can be bfloat16. Type engine.dtype=bfloat16",
 }
 
-RUN = r"latest|[0-9a-f]{32}|(?:models|mlflow-artifacts|runs):?/.*|.*\.(?:json|safetensors)"
+RUN = r"latest|[0-9a-f]{32}|(?:models|mlflow-artifacts|runs):?/.*|.*\.(?:json|safetensors)|hf:.*"
 
 
 class Values(NamedTuple):
@@ -149,7 +149,9 @@ VALUES = {
             | dict.fromkeys(("bf16",), "bfloat16")
         ),
     ),
-    "initFrom": Values(RUN, "latest", "initFrom names a run of gptlab's, or a file of its weights"),
+    "initFrom": Values(
+        RUN, "latest", "initFrom names a run of gptlab's, a file of its weights, or hf:FOLDER of transformers"
+    ),
     "resume": Values(RUN, "latest", "resume names a run of gptlab's"),
     "train.freeze": Values(r"\[.+\]", "[layers]", "train.freeze names the weights that stay as they are"),
 }

@@ -163,7 +163,8 @@ class SweepConfig:
 class Config:
     """The config of a training run; `seed` sets the weights, the order of the data and the samples.
 
-    initFrom: a run or a file of weights to start from; its model, ops and vocabulary are then the config's.
+    initFrom: a run, a file of weights or hf:FOLDER of transformers to start from; its model, ops and vocabulary are
+    then the config's.
     resume: latest, an MLflow run id, or a run's folder: go on with that run, whose config is then the config.
     anyway: go on with a run or a sweep although a plugin of it has changed since.
     metrics: what is evaluated besides val/loss, names or names with fields; {name: accuracy, by: length, train: true}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gptlab.errors import UserError
+from gptlab.exchange.gguf_file import write_gguf
 from gptlab.exchange.json_weights import write_json_weights
 from gptlab.exchange.loading import check_vocabulary
 from gptlab.exchange.standard import differences
@@ -17,7 +18,12 @@ from gptlab.plugins.registry import Registry
 from gptlab.runs.saved_run import SavedRun
 
 # Each with the file that is written unless another one is named. How a name ends tells the format.
-FORMATS = {"json": "weights.json", "safetensors": "weights.safetensors", "c": "model.c"}
+FORMATS = {
+    "json": "weights.json",
+    "safetensors": "weights.safetensors",
+    "gguf": "weights.gguf",
+    "c": "model.c",
+}
 FOLDER = "huggingface"  # a format that is a folder
 
 
@@ -86,6 +92,8 @@ def export_weights(
             beside.write_text(text, encoding="utf-8")
         elif chosen == "json":
             write_json_weights(beside, saved.sizes, saved.weights)
+        elif chosen == "gguf":
+            write_gguf(beside, saved, registry)
         else:
             beside.write_bytes(safetensors_bytes(saved))
             read_back(beside)

@@ -202,9 +202,9 @@ def load(
     """A finished run, with its model, its numbers and its losses.
 
     run: latest (the newest below ./runs), the folder of a run or of a checkpoint, an MLflow run id, runs:/ID,
-    models:/NAME@ALIAS, or a file of weights. engine: where the model computes, by default where it was
-    trained; "scalar" makes every number a Value. uri: the MLflow store of a run that is not below ./runs.
-    tokenizer_path: the corpus of a file of weights that carries no vocabulary. registry: where names are
+    models:/NAME@ALIAS, a file of weights, or hf:FOLDER of transformers. engine: where the model computes, by default
+    where it was trained; "scalar" makes every number a Value. uri: the MLflow store of a run that is not below
+    ./runs. tokenizer_path: the corpus of a file of weights that carries no vocabulary. registry: where names are
     looked up; by default what `load_plugins` finds.
 
     Raises UserError if there is no such run, it has no weights yet, or it is damaged.

@@ -270,7 +270,10 @@ def test_an_unreadable_file(capfd: pytest.CaptureFixture[str], monkeypatch: pyte
         (["import", "w.json", "tokenizer.path=nosuch"], ["tokenizer.path", "nosuch"]),
         (["generate", "run=w.json"], ["w.json carries no vocabulary", "tokenizer.path=CORPUS"]),
         (["generate", "run=w.json", "tokenizer.path=long.txt"], ["vocabSize=4", "gives 6", "w.json"]),
-        (["export", "w.json", "--format=xml"], ["--format must be json or safetensors", "xml"]),
+        (
+            ["export", "w.json", "--format=xml"],
+            ["--format must be json, safetensors, gguf or huggingface", "xml"],
+        ),
         (["export", "w.json", "--format"], ["--format needs a value"]),
         (["export", "w.json", "output=x.txt"], [".json or .safetensors", "x.txt", "output=x.json"]),
         (["export", "w.json", "--format=safetensors", "output=x.json"], ["output must end in .safetensors"]),

@@ -26,9 +26,10 @@ The first word is whatever names weights, as in generate (latest if left out).
              safetensors: any model, with its config and its vocabulary
              huggingface: a folder (config.json, model.safetensors, tokenizer.json) that transformers opens as
              LlamaForCausalLM or GPT2LMHeadModel, where the model is one; else what stands in the way is named
+             gguf: such a model as llama.cpp reads it, float32, with the vocabulary where it is one of bytes
              c: a program that samples text, any model, with its weights and its vocabulary in one file
 training     training=true: a program that trains as the run did, from its start, and then samples
-output       the file or the folder to write; weights.json, weights.safetensors, huggingface or model.c if left out
+output       the file or the folder to write; weights.json, weights.gguf ..., model.c or huggingface if left out
 overwrite    overwrite=true replaces a file that is there already
 tokenizer    tokenizer.path=corpus.txt gives a file of weights that has no vocabulary one\
 """
@@ -80,6 +81,8 @@ def with_format(arguments: list[str]) -> list[str]:
             continue
         value = value if equals else next(rest, "")
         if not value or "=" in value:
-            raise UserError(f"{FORMAT} needs a value: type {FORMAT}=json, safetensors, huggingface or c.")
+            raise UserError(
+                f"{FORMAT} needs a value: type {FORMAT}=json, safetensors, gguf, c or huggingface."
+            )
         result.append(quoted("format", value))
     return result

@@ -17,7 +17,7 @@ What a model makes of a text: at each position the likeliest tokens, and the los
   python -m gptlab inspect run=latest text="the cat eats"
   python -m gptlab inspect text="the cat eats" to=html
 
-run           whatever names weights, as in generate (latest if left out)
+run           whatever names weights, as in generate, hf:FOLDER included (latest if left out)
 text          in tokens of the run's vocabulary, at most blockSize of them
 to=html       one page that opens from disk: tokens, attention of each layer and head, what each layer would
               predict, norms of hidden states and gradients, every weight matrix, where the loss comes from
