@@ -5,11 +5,13 @@ python -m benchmarks --only 'names*' --rounds 5  some of them; only prints
 python -m benchmarks scale                      at nanoGPT's sizes, beside torch
 python -m benchmarks growth                     as work grows
 python -m benchmarks causes                     where the time goes
+python -m benchmarks gpu                        on an accelerator, in four minutes; only prints
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -85,7 +87,12 @@ def run_speed(options: argparse.Namespace, keep: Callable[[dict[str, Any]], None
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parsed(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["gpu"]:  # of one process, and nothing of it is kept beside the others
+        from benchmarks import gpu
+
+        return gpu.main(words[1:])
+    options = parsed(words)
     # What was measured in part or in haste must not replace the page's numbers.
     whole = options.only is None and not options.quick and options.threads in (None, "both")
     path = options.json or (report.RESULTS / f"{options.what}.json" if whole else None)

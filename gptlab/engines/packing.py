@@ -23,6 +23,8 @@ WIDTH_COST = 256.0
 PASS_COST = 24  # what a pass costs apart from its positions, in positions
 # More positions than this are several passes, of a row at least: what a pass makes of them would fit into no cache.
 PASS_POSITIONS = 512
+# And on a device that is idle with so few; not measured, and a batch of this many is rare.
+PASS_POSITIONS_OF_ACCELERATOR = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,25 @@ def place(lengths: np.ndarray, width: int) -> Placement:
 
 
 def choose_shape(
-    population: np.ndarray, batch: int, longest: int, parts: int = 1, devices: int = 1
+    population: np.ndarray,
+    batch: int,
+    longest: int,
+    parts: int = 1,
+    devices: int = 1,
+    accelerated: bool = False,
 ) -> PassShape | None:
     """The shape of a pass for batches of documents with these lengths; None where packing does not pay.
 
     parts: passes that a batch is to take at the least, so that what a pass holds needs so much less memory.
-    devices: that share the rows of a pass, each as many as any other.
+    devices: that share the rows of a pass, each as many as any other. accelerated: whether each is more than a core.
 
     It depends on nothing else, not on their order either: a run that is resumed sums in the same order, and runs
     with other seeds, whose data are the same ones shuffled, share a program.
     """
     if batch == 1 or longest < 1:
         return None
-    return _chosen(quantiles(population).astype(np.int32).tobytes(), batch, longest, parts, devices)
+    most = PASS_POSITIONS_OF_ACCELERATOR if accelerated else PASS_POSITIONS
+    return _chosen(quantiles(population).astype(np.int32).tobytes(), batch, longest, parts, devices, most)
 
 
 def quantiles(lengths: np.ndarray) -> np.ndarray:
@@ -83,17 +91,19 @@ def quantiles(lengths: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _chosen(sample: bytes, batch: int, longest: int, parts: int, devices: int) -> PassShape | None:
+def _chosen(
+    sample: bytes, batch: int, longest: int, parts: int, devices: int, positions: int
+) -> PassShape | None:
     # Rows are counted by the device from here on: what a pass costs, and may hold, is what one of them has.
     lengths = np.frombuffer(sample, dtype=np.int32)
     trials = max(8, min(256, TRIALS // batch))
     batches = np.random.default_rng(0).choice(lengths, (trials, batch))
     share = -(-batch // devices)
-    plain = PassShape(even_rows(share, min(-(-share // parts), most_rows(longest))), longest)
+    plain = PassShape(even_rows(share, min(-(-share // parts), most_rows(longest, positions))), longest)
     costs = {plain: WORTH * -(-share // plain.rows) * cost(plain.rows, longest)}
     for width in widths(longest):
         needed = -(-place(batches, width).rows_needed // devices)
-        most = min(most_rows(width), -(-int(needed.max()) // parts))
+        most = min(most_rows(width, positions), -(-int(needed.max()) // parts))
         for rows in sorted({even_rows(rows, most) for rows in np.unique(needed).tolist()}):
             if parts > 1 and rows * width > plain.rows * longest:
                 continue  # as much in a pass as was to be divided
@@ -108,9 +118,9 @@ def widths(longest: int) -> range:
     return range(longest, 2 * longest + 1, max(1, longest // 8))
 
 
-def most_rows(width: int) -> int:
-    """How many rows of this width a pass has at most."""
-    return max(1, PASS_POSITIONS // width)
+def most_rows(width: int, positions: int) -> int:
+    """How many rows of this width a pass of at most so many positions has."""
+    return max(1, positions // width)
 
 
 def even_rows(rows: int, most: int) -> int:

@@ -42,6 +42,12 @@ def has_pool() -> bool:
     return jax.default_backend() == "cpu" and cores() > 1
 
 
+@cache
+def accelerated() -> bool:
+    """Whether the default device is something else than this machine's processor."""
+    return jax.default_backend() != "cpu"
+
+
 def _device_of_lane(number: int) -> Any:
     with _making:
         if number not in _devices:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -67,6 +67,7 @@ class XlaSession:
     frozen: Frozen = frozenset()
     step_metrics: StepMetrics | None = None
     accumulate: int = 1
+    jobs: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
         keep_compiled_programs()
@@ -118,9 +119,10 @@ class XlaSession:
         """`prepared`: how documents share rows, None where each has its own; and so for each compiled call."""
         _, batch, span = batches.tokens.shape
         known = batches.population
-        shape = None if known is None else choose_shape(known, batch, span - 1, self.accumulate, self.devices)
-        capacity = capacity_of(batches)
-        slots = shape and [packed(batches.lengths[p], span, shape, capacity) for p in parts_of(batches)]
+        sizes = batch, span - 1, self.accumulate, self.devices, xla_devices.accelerated()
+        shape = None if known is None else choose_shape(known, *sizes)
+        capacity, parts = capacity_of(batches, self.jobs), parts_of(batches, self.jobs)
+        slots = shape and [packed(batches.lengths[part], span, shape, capacity) for part in parts]
         return replace(batches, prepared=(shape, slots))
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:

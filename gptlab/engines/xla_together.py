@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,8 +15,7 @@ from gptlab.engines import xla_devices, xla_programs
 from gptlab.engines.draws import key_of
 from gptlab.engines.engine import Batches, Metrics, State
 from gptlab.engines.meeting import Meeting
-from gptlab.engines.packing import choose_shape
-from gptlab.engines.xla_chunks import capacity_of, packed, padded, parts_of
+from gptlab.engines.xla_chunks import capacity_of, padded, parts_of
 from gptlab.engines.xla_compiled import Target
 from gptlab.engines.xla_jobs import Placed, Stack, gathered, taking
 from gptlab.engines.xla_session import XlaSession
@@ -64,17 +63,7 @@ class TogetherSession(XlaSession):
     """
 
     meeting: Meeting
-    jobs: int
     seconds: float = 0.0
-
-    def prepare(self, batches: Batches) -> Batches:
-        _, batch, span = batches.tokens.shape
-        known = batches.population
-        shape = None if known is None else choose_shape(known, batch, span - 1, self.accumulate)
-        capacity = capacity_of(batches, self.jobs)
-        parts = parts_of(batches, self.jobs)
-        slots = shape and [packed(batches.lengths[part], span, shape, capacity) for part in parts]
-        return replace(batches, prepared=(shape, slots))
 
     def train(self, state: State, batches: Batches, learning_rates: np.ndarray) -> tuple[State, Metrics]:
         shape, slots = (batches if batches.prepared else self.prepare(batches)).prepared
