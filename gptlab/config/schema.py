@@ -49,7 +49,7 @@ class GenerateConfig:
 class ExportConfig:
     """The config of `python -m gptlab export`. run: whatever names weights, see exchange.finding.
 
-    format: json, safetensors, huggingface or c; by default what output ends with, else json. output: the file to write,
+    format: json, safetensors, gguf, c or huggingface; by default what output ends with, else json. output: the file to write,
     or the folder. training: of a C program, whether it trains first.
     """
 
