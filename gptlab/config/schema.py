@@ -49,8 +49,8 @@ class GenerateConfig:
 class ExportConfig:
     """The config of `python -m gptlab export`. run: whatever names weights, see exchange.finding.
 
-    format: json, safetensors, gguf, c or huggingface; by default what output ends with, else json. output: the file to write,
-    or the folder. training: of a C program, whether it trains first.
+    format: json, safetensors, gguf, c or huggingface; by default what output ends with, else json. output: the file, or
+    the folder, to write. training: of a C program, whether it trains first.
     """
 
     run: str = "latest"
