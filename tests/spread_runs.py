@@ -137,6 +137,13 @@ def main() -> None:
         begun = Side(before, gpt).train(SHORT, first)
         gone_on = Side(after, gpt).go_on_from(begun).train(SHORT, second)
         said["apart"][f"{before}, then {after}"] = apart(weights_of(packed), weights_of(gone_on))
+    begun = Side("mesh", gpt).train(SHORT, first)
+    said["same bits"] = bool(
+        (
+            weights_of(Side("mesh", gpt).go_on_from(begun).train(SHORT, second))
+            == weights_of(Side("mesh", gpt).train(SHORT))
+        ).all()
+    )
     adapted = Adapted(
         make_gpt(SIZES, dropout=0.2), LoRA(rank=2, alpha=3.0, targets=("attention.query", "mlp"))
     )

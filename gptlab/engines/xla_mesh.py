@@ -75,16 +75,16 @@ def by_size(name: str, shape: Sequence[int]) -> list[int]:
     """
     if len(shape) < 2:
         return []
-    inner, last = len(shape) - 1, name.rpartition(".")
-    first = inner if last[0] and last[2] == "output" else 0
+    part, _, own = name.rpartition(".")
+    first = len(shape) - 1 if part and own == "output" else 0
     return sorted(range(len(shape)), key=lambda axis: (-shape[axis], axis != first, axis))
 
 
-def rows_split(spread: Spread | None, arrays: Any, axis: int = 0) -> Any:
-    """Arrays with the axis of their rows split over the devices of `data`; on one device as they are."""
+def rows_split(spread: Spread | None, arrays: Any) -> Any:
+    """Arrays with their first axis, of rows, split over the devices of `data`; on one device as they are."""
     if spread is None:
         return arrays
-    sharding = spread.at(*[None] * axis, DATA)
+    sharding = spread.at(DATA)
     return jax.tree.map(lambda array: lax.with_sharding_constraint(array, sharding), arrays)
 
 

@@ -21,6 +21,7 @@ def test_several_devices_compute_what_one_does(monkeypatch):
     said = run_program("tests.spread_runs", timeout=580)
     assert said["apart"].pop("another rate") > 1e-3  # what the others must not be
     assert len(said["apart"]) == 9
+    assert said["same bits"]  # of a run that is resumed on the same devices
     assert {name: far for name, far in said["apart"].items() if not far < 1e-10} == {}
     # And each has its share of the work, and of the numbers.
     whole = said["flops"]["one"]

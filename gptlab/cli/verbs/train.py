@@ -93,6 +93,11 @@ def run_one(line: CommandLine, job: OneRun) -> bool:
         raise UserError(f"Hydra cannot begin: {error}") from None
 
 
+def of_any_process(overrides: list[str]) -> list[str]:
+    """Without which process it is, which says nothing of the run."""
+    return [override for override in overrides if not override.lstrip("+").startswith("engine.hosts=")]
+
+
 class OneRun:
     """The run of a command that is no sweep, as Hydra hands over its config.
 
@@ -145,7 +150,7 @@ class OneRun:
             stay_in(str(hydra.runtime.cwd))
         # Unresolved: as typed.
         overrides = typing.cast("list[str]", OmegaConf.to_container(hydra.overrides.task))
-        name = run_name(overrides, in_sweep=False)
+        name = run_name(of_any_process(overrides), in_sweep=False)
         try:
             self._launch(config, Path(hydra.runtime.output_dir), name, overrides)
         except Exception as error:
@@ -177,7 +182,7 @@ class OneRun:
             run = launch(checked, self.plugins, folder, name, requested=requested, held=held)
         self.trained = run
         if checked.progress != "none":
-            lines = [closing(run, in_sweep=False), *next_steps(run, overrides)]
+            lines = [closing(run, in_sweep=False), *next_steps(run, of_any_process(overrides))]
             show("\n".join(lines[:1] + [as_called(line) for line in lines[1:]]))
 
     def _resumed(self, config: Config, reference: str, overrides: list[str]) -> Run:
