@@ -18,6 +18,7 @@ from gptlab.data.tokenizer_file import NAME, Content, ids_in, library_of, mark_o
 from gptlab.errors import UserError
 
 SIGHTS = "sT1.\n '"  # a character of each kind that the published patterns tell apart
+MISSING = "???"  # to OmegaConf, what must be given
 LENGTH = 4  # of the texts of these that show where a tokenizer cuts
 
 
@@ -40,6 +41,12 @@ class FileVocabulary:
             raise ValueError(f"it has {known:,} ids, which must fit into {self.vocabSize:,}")
         if not all(0 <= end < self.vocabSize for end in self.ends):
             raise ValueError(f"the ids that end a text must be below {self.vocabSize}: got {self.ends}")
+
+    quick = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Made anew by whoever unpickles it: the library's own pickle forgets that marks in a text are text."""
+        return vocabulary_of, (self.content, self.bos, self.ends, self.vocabSize)
 
     @property
     def mark(self) -> str:
@@ -167,18 +174,16 @@ class FileTokenizer:
     that the file puts before a text, or <|endoftext|>, <s> and the like. All ids are the file's.
     """
 
-    path: str | None = None
+    path: str = MISSING
     bos: str | None = None
 
     def files(self) -> list[Path]:
-        if not self.path:
-            return []
         path = Path(os.path.expanduser(self.path))
         return [path / NAME if path.is_dir() else path]
 
     def build(self, documents: Iterable[str]) -> FileVocabulary:
         """Raises UserError for a file that is missing or none, and where no token of it is the mark of a document."""
-        if self.path is None or not self.path.strip():
+        if self.path == MISSING or not self.path.strip():
             raise UserError(
                 "tokenizer=file needs the file: got no tokenizer.path. Type tokenizer.path=tokenizer.json"
             )

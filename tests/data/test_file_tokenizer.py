@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from gptlab.data.documents import encoded
 from gptlab.data.file_tokenizer import FileTokenizer, FileVocabulary, vocabulary_of
 from gptlab.data.fixed_vocabulary import FixedVocabulary
 from gptlab.data.reading import SPACED, WHOLE, last_token_boundary
+from gptlab.data.tokenizers import InBatches
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.errors import UserError
@@ -87,8 +89,10 @@ def test_it_is_the_same_after_a_trip_through_json(name, text):
     assert restored.encode(text) == own.encode(text) and restored.state() == own.state()
 
 
-def test_a_mark_in_a_text_ends_nothing():
-    own = VOCABULARIES["gpt2"]
+@pytest.mark.parametrize("own", [VOCABULARIES["gpt2"], pickle.loads(pickle.dumps(VOCABULARIES["gpt2"]))])
+def test_a_mark_in_a_text_ends_nothing(own):
+    """Nor in the processes that encode a long text side by side, which get the tokenizer by pickle."""
+    assert isinstance(own, InBatches)
     ids = own.encode("the<|endoftext|>cat")
     assert own.bos not in ids and own.decode(ids) == "the<|endoftext|>cat"
 

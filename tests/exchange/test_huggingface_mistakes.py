@@ -11,7 +11,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import gptlab
+from gptlab.command.composing import prepared
 from gptlab.errors import UserError
+from gptlab.exchange.huggingface.writing import export_folder
 from tests.data.tokenizer_files import FILES, save
 from tests.exchange.huggingface_folders import changed, found, make_gpt2, shard
 
@@ -200,6 +202,11 @@ def test_vocabularies_of_folders(golden: Path) -> None:
     )
     state = found("hf:golden").tokenizer
     assert state is not None and (state["bos"], state["ends"], state["vocabSize"]) == (3, [3, 5, 7], count)
+    export_folder(found("hf:golden"), prepared().registry, Path("again"))
+    assert found("hf:again").tokenizer == state, "also written and read again"
+    told = json.loads(Path("again/tokenizer_config.json").read_text())
+    named = FILES["gpt2"]().id_to_token
+    assert (told["bos_token"], told["eos_token"]) == (named(3), named(7))
     (golden / "generation_config.json").unlink()
     changed(golden, lambda config: config.update(bos_token_id=None, eos_token_id=None))
     state = found("hf:golden").tokenizer

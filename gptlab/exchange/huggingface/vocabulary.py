@@ -40,11 +40,12 @@ def tokenizer_content(tokenizer: Tokenizer, start: int | None) -> dict[str, Any]
     return content
 
 
-def mark_in(content: Mapping[str, Any], tokenizer: Tokenizer) -> str | None:
-    """The token of BOS in the file."""
+def mark_in(content: Mapping[str, Any], tokenizer: Tokenizer, token: int) -> str | None:
+    """What a token that ends a text is called in the file."""
     if isinstance(tokenizer, FileVocabulary):
-        return tokenizer.mark
-    return next((token["content"] for token in content["added_tokens"] if token["id"] == tokenizer.bos), None)
+        name: str | None = tokenizer.library.id_to_token(token)
+        return name
+    return next((added["content"] for added in content["added_tokens"] if added["id"] == token), None)
 
 
 def free_mark(tokenizer: Tokenizer) -> str:

@@ -116,13 +116,13 @@ def files_for(
     files = {CONFIG: as_json(told), WEIGHTS: arrays_as_bytes(tensors, {"format": "pt"})}
     files[GENERATION] = as_json(marks)
     if content is not None and tokenizer is not None:
-        mark = mark_in(content, tokenizer)
+        bos, eos = (mark_in(content, tokenizer, i) for i in (ends[0], ends[-1]))
         files[TOKENIZER] = as_json(content)
         files[TOKENIZER_CONFIG] = as_json(
             {
                 "tokenizer_class": "PreTrainedTokenizerFast",
-                "bos_token": mark,
-                "eos_token": mark,
+                "bos_token": bos,
+                "eos_token": eos,
                 "model_max_length": saved.sizes["blockSize"],
                 "clean_up_tokenization_spaces": False,
             }
