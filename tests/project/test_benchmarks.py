@@ -3,13 +3,14 @@
 import functools
 import json
 import os
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import causes, growth, instrumented, report, scale, speed
+from benchmarks import causes, gpu, growth, instrumented, report, scale, speed
 from benchmarks.gpt2_task import gpt2_task
 from benchmarks.implementations import DOUBLE, EITHER, NAMES, make_trainer, precision
 from benchmarks.products import all_products, matrices_of, operations, product_operations
@@ -256,3 +257,62 @@ def test_the_command_measures_the_smallest_setting(tmp_path, capsys):
     assert first["met"] == (first["ratio"] <= 1.05)
     assert first["difference"] < 1e-4 and first["peak"]["xla"] > 1e7
     assert report.PAGE.read_text(encoding="utf-8") == before
+
+
+def part_with_clock(*takes: float) -> tuple[gpu.Part, list[str]]:
+    """A part of ten seconds of items that take so long each, measured; and which of them were."""
+    now, begun = [0.0], []
+
+    def item(i: int, seconds: float) -> gpu.Row:
+        begun.append(str(i))
+        now[0] += seconds
+        if seconds == 3:
+            raise MemoryError("none is left\nmore words")
+        return [str(i)]
+
+    part = gpu.Part("a part", ["item"], 10, clock=lambda: now[0])
+    part.measure(
+        iter((f"item {i}", functools.partial(item, i, seconds)) for i, seconds in enumerate(takes)), 10
+    )
+    return part, begun
+
+
+def test_a_part_ends_in_its_time_and_tells_what_it_has_not_reached():
+    part, begun = part_with_clock(4, 4, 4, 1)
+    assert begun == ["0", "1"] and part.left == ["item 2", "item 3"]
+    assert "Not reached in its time: item 2; item 3." in part.text()
+
+
+def test_a_part_goes_on_after_what_could_not_be():
+    part, begun = part_with_clock(3, 1)
+    assert begun == ["0", "1"] and part.rows == [["1"]]
+    assert "item 0 left out: MemoryError: none is left" in part.text() and "more words" not in part.text()
+
+
+def test_a_step_is_timed_without_what_was_compiled():
+    now = [0.0]
+
+    def run(steps: int) -> None:
+        now[0] += 60.0 if now[0] == 0 else 0.01 * steps
+
+    assert gpu.step_seconds(run, lambda: now[0]) == pytest.approx(0.01)
+
+
+@pytest.mark.slow
+def test_the_command_for_a_gpu_prints_its_tables_where_there_is_none(monkeypatch, tmp_path, capsys):
+    sizes = replace(gpu.SMALL, batches=(2,), product=32, jobs=2, steps=2, seconds=(600,) * 4)
+    monkeypatch.setattr(gpu, "SMALL", sizes)
+    monkeypatch.setattr(gpu, "TIMED", 1e-6)
+    assert command.main(["gpu", "--out", str(tmp_path / "gpu.md")]) == 0
+    printed = capsys.readouterr().out
+    assert "No accelerator is here: small sizes" in printed and "Not reached" not in printed
+    assert (tmp_path / "gpu.md").read_text() == printed
+    for begin in (
+        "| 32 x 32, ",
+        "| names | 2 | ",
+        "| book | 2 | ",
+        "| 1 | and compiling",
+        "| 2 | compiled before",
+    ):
+        assert begin in printed
+    assert "| a tiny GPT-2 | 4 x 16 | gptlab | " in printed
