@@ -46,10 +46,10 @@ def test_what_cannot_fit_is_refused_with_what_to_type(needing):
 
 def test_what_is_there_already_is_not_advised(needing):
     needing(bytes=9 * GIB, there=5 * GIB, state=GIB, step=7 * GIB)
-    with pytest.raises(UserError, match="Try a smaller model.nLayer, model.nEmbd or model.blockSize"):
+    with pytest.raises(UserError, match=r"Try a smaller model.nLayer, model.nEmbd or model.blockSize"):
         check_fits(experiment("engine.remat=true"))
     needing(bytes=9 * GIB, there=5 * GIB, state=3 * GIB, step=GIB)
-    with pytest.raises(UserError, match="Try a smaller model.nLayer"):
+    with pytest.raises(UserError, match=r"Try a smaller model.nLayer"):
         check_fits(experiment("train.batchSize=8"))
 
 
