@@ -166,7 +166,7 @@ class Config:
     initFrom: a run, a file of weights or hf:FOLDER of transformers to start from; its model, ops and vocabulary are
     then the config's.
     resume: latest, an MLflow run id, or a run's folder: go on with that run, whose config is then the config.
-    anyway: go on with a run or a sweep although a plugin of it has changed since.
+    anyway: go on with a run or a sweep although a plugin of it has changed since; train what may not fit into memory.
     metrics: what is evaluated besides val/loss, names or names with fields; {name: accuracy, by: length, train: true}
     slices it by length, position, frequency or a label of the data, and evaluates it on training documents as well;
     null for those that the data itself names.

@@ -13,7 +13,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from gptlab.engines import xla_compiled, xla_devices, xla_measuring, xla_programs, xla_sliding
+from gptlab.engines import (
+    xla_compiled,
+    xla_devices,
+    xla_foreseen,
+    xla_measuring,
+    xla_programs,
+    xla_sliding,
+)
 from gptlab.engines.draws import key_of
 from gptlab.engines.ending import Ends
 from gptlab.engines.engine import (
@@ -34,6 +41,7 @@ from gptlab.engines.engine import (
     trained,
     with_fields,
 )
+from gptlab.engines.foreseen import Needed
 from gptlab.engines.held_out_rows import Rows, shared_rows
 from gptlab.engines.measured import Gathering, Measured, Measures, unsliced
 from gptlab.engines.packing import choose_shape
@@ -173,6 +181,22 @@ class XlaSession:
         if not losses:
             return state, Metrics(minimized, gradNorm, numbers=whole)
         return state, Metrics(np.concatenate(losses), gradNorm, minimized, whole)
+
+    def needed(self, weights: NamedArrays, optimizer: OptState, batches: Batches) -> Needed:
+        """See Foresees."""
+        batches = batches if batches.prepared else self.prepare(batches)
+        shape, (_, batch, span) = batches.prepared[0], batches.tokens.shape
+        positions = batch * (span - 1) if shape is None else shape.rows * shape.width
+        device = self._best_device(weights, positions)
+        target = xla_compiled.Target(
+            xla_devices.has_one_thread(device), narrow=xla_compiled.is_narrow(weights)
+        )
+        with xla_programs.MAKING:
+            program = xla_programs.train_program(
+                self.definition, self.template, self.arithmetic, target, step_metrics=self.step_metrics
+            )
+        with jax_precision(self.arithmetic.dtype), jax.default_device(device):
+            return xla_foreseen.needed(self, program, weights, optimizer, batches, device)
 
     def for_evaluation(self, state: State) -> State:
         check_there(state)

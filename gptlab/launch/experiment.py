@@ -31,9 +31,11 @@ from gptlab.data.fixed_vocabulary import FixedVocabulary
 from gptlab.data.problems import Problems
 from gptlab.engines.engine import MeasuresEach, Session, State, trained
 from gptlab.engines.measured import Measures
+from gptlab.engines.process_memory import give_back
 from gptlab.engines.spreading import Spreads
 from gptlab.errors import UserError
 from gptlab.finetuning.start import Start, beginning_of
+from gptlab.launch.fitting import check_fits, is_large
 from gptlab.model.adapted import Adapted, frozen_names
 from gptlab.model.counting import counts_something, digest_of_counts, with_objective
 from gptlab.model.gpt import GPT
@@ -254,6 +256,14 @@ class Experiment:
         into memory.
         """
         check_batch_fits(self.definition.sizes, self.batchSize, self.data.train.width - 1)
+        check_fits(self)
+        try:
+            return self._state(checkpoint)
+        finally:
+            if is_large(self):
+                give_back()
+
+    def _state(self, checkpoint: Checkpoint | None) -> State:
         weights = self.weights()
         optimizer = self.optimizer.init(trained(weights, self.frozen))
         if checkpoint is None:

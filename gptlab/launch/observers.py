@@ -13,11 +13,13 @@ from gptlab.data.documents import Documents
 from gptlab.data.tokenizers import Tokenizer
 from gptlab.engines.engine import Session, State
 from gptlab.engines.hosts import first_of, of_all
+from gptlab.engines.process_memory import peak
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.inspection.inspection import Inspection, ids_of, inspect_ids
 from gptlab.launch import reports
 from gptlab.launch.evaluated_model import EvaluatedModel
 from gptlab.launch.experiment import Experiment
+from gptlab.launch.fitting import is_large
 from gptlab.launch.progress import Progress
 from gptlab.model.gpt import GPT
 from gptlab.model.trains_others import TrainsOthers
@@ -57,6 +59,10 @@ class Recorder(Observer):
 
     def ending(self, step: int) -> None:
         self.last = step
+
+    def evaluated(self, step: int, metrics: dict[str, float], state: State) -> dict[str, float]:
+        """The most memory that a run that needs much has taken so far, in MiB."""
+        return {reports.MEMORY: round(peak() / 2**20)} if is_large(self.experiment) else {}
 
     def logged(self, step: int, metrics: dict[str, float], state: State) -> None:
         self.run.metrics.append((step, metrics))

@@ -11,6 +11,8 @@ from gptlab.training.named_metrics import further_sets, in_words
 from gptlab.training.references import baselines
 from gptlab.training.smoothing import SMOOTHED
 
+MEMORY = "memory/peak"  # MiB, of what needs much: the most that the process has had
+
 
 def opening(run: Run, vocabSize: int) -> str:
     """What is trained, on what."""
@@ -48,6 +50,8 @@ def milestone(run: Run, numSteps: int) -> str:
         line += f", validation {loss_text(metrics['val/loss'])} (perplexity {perplexity})"
     if "val/originalLoss" in metrics:
         line += f", on the original data {loss_text(metrics['val/originalLoss'])}"
+    if MEMORY in metrics:
+        line += f", at most {metrics[MEMORY] / 1024:.1f} GiB of memory"
     listeners = run.config.get("listeners", ())
     losses = [f"{name} {loss_text(metrics[f'{name}/loss'])}" for name in further_sets(metrics, listeners)]
     line += "".join(f", {number}" for number in [*losses, *in_words(metrics, listeners)])

@@ -31,7 +31,8 @@ versus       what changes in a second model: overrides in quotes, behind the fir
 parameters   how many numbers, and their share of all
 forward      floating-point operations a token, at blockSize positions, as engine=xla computes them; a sum, a
 training     product or another function of a number is one, a multiply-add two. Training: with loss and gradient
-kept         bytes of activations that the backward pass needs, for batchSize documents of blockSize positions\
+kept         bytes of activations that the backward pass needs, for batchSize documents of blockSize positions
+peak         the most memory that the training's process will hold, as its compiled program says\
 """
 
 
@@ -51,11 +52,16 @@ def summary(described: list[list[str]], plugins: Plugins) -> int:
     summaries = [experiment.summary() for experiment in experiments]
 
     from gptlab.drawing.table import console_here
+    from gptlab.launch.fitting import advice, peak_of, told
     from gptlab.model.summary_table import differing, summary_table, versus_table
 
     console = console_here()
     if len(summaries) == 1:
         console.print(summary_table(summaries[0], experiments[0].plan.numSteps))
+        if (peak := peak_of(experiments[0])) is not None:
+            show(told(peak))
+            if not peak.fits:
+                show(f"It does not fit. {advice(experiments[0], peak)}")
         if experiments[0].config.engine.name == "scalar":
             show(
                 "engine=scalar keeps a Value for each number and operation, which is far more memory than that"
