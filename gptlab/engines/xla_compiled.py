@@ -11,6 +11,7 @@ import numpy as np
 
 from gptlab.engines.lanes import lane
 from gptlab.engines.xla_arithmetic import XlaArithmetic
+from gptlab.engines.xla_memory import keep_freed_memory
 from gptlab.engines.xla_mesh import Spread
 
 # Which of a program XLA's library of fused kernels takes, on the CPU; by itself all that it can.
@@ -83,4 +84,5 @@ class CompiledOnce:
         with self._new:
             found = self._run(*arguments)
             self._known.add((lane(), shapes))
+            keep_freed_memory()
             return found

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 
-from gptlab.engines.xla_memory import keep_freed_memory
+from gptlab.engines.xla_memory import one_arena
 from gptlab.errors import UserError
 
 HALF = "bfloat16"
@@ -44,7 +44,7 @@ def jax_precision(dtype: str) -> Iterator[None]:
 @cache
 def begin() -> None:
     """Import jax and find its devices. Raises UserError if the user's variables name what is not there."""
-    keep_freed_memory()
+    one_arena()
     try:
         import jax
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from gptlab.engines.xla_memory import ARENA_MAX, KEPT, chosen_by_user, told
+from gptlab.engines.xla_memory import chosen_by_user
 
 # A piece of 200 MiB from a thread, twice: how many pages the second one had to be given.
 PROGRAM = """
@@ -49,14 +49,3 @@ def test_what_the_environment_says_stays():
         {"MALLOC_TOP_PAD_": "1"}
     )
     assert not chosen_by_user({"PATH": "/bin"})
-
-
-def test_each_setting_is_told_whatever_becomes_of_the_others():
-    asked = []
-
-    def mallopt(option: int, value: int) -> int:
-        asked.append((option, value))
-        return 0 if option == ARENA_MAX else 1
-
-    assert not told(mallopt)
-    assert len(asked) == 3 and asked[-1][1] == KEPT
