@@ -35,12 +35,9 @@ def main() -> None:
     from gptlab.cli import main as run
 
     status = run()
-    from gptlab.engines.hosts import joined
+    from gptlab.signals import end_now, must_end_now
 
-    # One of several processes that ends before its time must not wait for the others to end as well.
-    if (status > 128 and "jax" in sys.modules) or (status and joined().number > 1):
-        from gptlab.signals import end_now
-
+    if must_end_now(status):
         end_now(status)
     gc.freeze()  # Python's last collection walks all that was imported: half a second with jax
     sys.exit(status)

@@ -47,6 +47,19 @@ def before_end(call: Callable[[], object]) -> None:
     _before_end.append(call)
 
 
+_others: list[bool] = []
+
+
+def computes_with_others() -> None:
+    """From here on this process is one of several that wait for each other at their end."""
+    _others.append(True)
+
+
+def must_end_now(status: int) -> bool:
+    """Whether Python's own end would take from under jax's threads what they compute, or wait for others in vain."""
+    return (status > 128 and "jax" in sys.modules) or (status != 0 and bool(_others))
+
+
 def end_now(status: int) -> NoReturn:
     """End the process without the end of Python.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gptlab.errors import TrainingStopped, UserError, require
-from gptlab.signals import end_now
+from gptlab.signals import computes_with_others, end_now
 
 AUTO = "auto"  # by what SLURM, Open MPI or Kubernetes says in the environment
 FIELDS = ("coordinator", "number", "index")
@@ -95,6 +95,8 @@ def join(hosts: Any) -> Joined:
     from jax._src.distributed import global_state  # jax.process_index() would begin the devices, which say so
 
     _joined.index, _joined.number = global_state.process_id, global_state.num_processes or 1
+    if _joined.number > 1:
+        computes_with_others()
     return _joined
 
 

@@ -12,6 +12,9 @@ from tempfile import TemporaryDirectory
 
 from gptlab.config.typed import Chosen, Config
 from gptlab.engines.hosts import first_of, joined
+from gptlab.engines.hosts import join as join
+from gptlab.engines.hosts import lost as lost
+from gptlab.engines.hosts import quiet as quiet
 from gptlab.errors import UserError
 from gptlab.runs.checkpoint.folder import Checkpoint
 from gptlab.runs.files import METRICS, SAMPLES

@@ -17,7 +17,6 @@ from gptlab.command.sweepers import with_ready_sweeper
 from gptlab.command.verbs import ROOTS
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
-from gptlab.engines.hosts import join, lost, quiet
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.streams import guarded, show
@@ -119,7 +118,7 @@ class OneRun:
         """
         from omegaconf import OmegaConf
 
-        from gptlab.launch.following import follower_folder, is_first
+        from gptlab.launch.following import follower_folder, is_first, join, quiet
         from gptlab.runs.claiming import check_free_for_run, claimed, made
 
         join(OmegaConf.select(config, "engine.hosts"))
@@ -154,6 +153,8 @@ class OneRun:
         try:
             self._launch(config, Path(hydra.runtime.output_dir), name, overrides)
         except Exception as error:
+            from gptlab.launch.following import lost
+
             self.error = lost(error) or error
 
     def _launch(self, config: DictConfig, folder: Path, name: str, overrides: list[str]) -> None:
