@@ -10,13 +10,15 @@ from gptlab.engines.engine import Batches, NamedArrays, OptState
 
 @dataclass(frozen=True)
 class Needed:
-    """Bytes of a training. state: weights and the optimizer's numbers. step: what a step takes besides.
+    """Bytes of a training. state: weights and the optimizer's numbers. step: what a step takes besides. weights: they
+    alone.
 
     free: what the device has for both; None where that is the process's own memory.
     """
 
     state: int
     step: int
+    weights: int
     free: int | None = None
 
 

@@ -47,11 +47,15 @@ def needed(
         key_of(batches.seed),
     ).compile()
     said = compiled.memory_analysis()
-    arrays = [*whole.values(), *(array for named in moments.values() for array in named.values())]
-    state = sum(array.size * array.dtype.itemsize for array in arrays)
+    own, others = bytes_of(whole), sum(bytes_of(named) for named in moments.values())
+    state = own + others
     besides = said.argument_size_in_bytes + said.output_size_in_bytes - said.alias_size_in_bytes - state
     step = said.temp_size_in_bytes + max(0, besides)
-    return Needed(state, step, free_of(device))
+    return Needed(state, step, own, free_of(device))
+
+
+def bytes_of(named: NamedArrays) -> int:
+    return sum(array.size * array.dtype.itemsize for array in named.values())
 
 
 def free_of(device: Any) -> int | None:

@@ -39,9 +39,15 @@ def by_rows(run: Run) -> Run:
     A custom_vjp by itself would have a gradient of the weights for each row, and add them up after that.
     """
 
+    again = twice(run)
+
+    def either(taken: Any, *given: Any) -> list[Any]:
+        found: list[Any] = (one if in_vmap(*given) else again)(taken, *given)
+        return found
+
     @custom_vmap
     def one(taken: Any, *given: Any) -> list[Any]:
-        return twice(run)(taken, *given)
+        return again(taken, *given)
 
     @one.def_vmap
     def _(size: int, batched: Any, taken: Any, *given: Any) -> Any:
@@ -49,7 +55,12 @@ def by_rows(run: Run) -> Run:
         found = twice(jax.vmap(run, in_axes=axes, axis_size=size))(taken, *given)
         return found, [True] * len(found)
 
-    return one
+    return either
+
+
+def in_vmap(*arrays: Any) -> bool:
+    """Whether a `vmap` is what comes next around these; a custom_vmap is differentiated only where it does."""
+    return any(type(array).__name__ == "BatchTracer" for array in arrays)  # jax does not export it
 
 
 def twice(run: Run) -> Run:

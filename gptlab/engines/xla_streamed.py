@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
 
+from gptlab.engines.xla_remat import in_vmap
+
 # Logits of a row beyond which they are made in parts, and words of a part: what a part takes is little beside the
 # gradient of the words' weights.
 STREAMED = 1 << 24
@@ -42,7 +44,8 @@ def streamed(product: Product, x: jax.Array, w: jax.Array, targets: Any) -> jax.
         # Rows become one: by itself each would have a gradient of all words' weights, to be added up afterwards.
         return losses(x.reshape(-1, x.shape[-1]), w, targets.reshape(-1)).reshape(size, -1), True
 
-    found: jax.Array = row(x, w, jnp.asarray(targets))
+    targets = jnp.asarray(targets)
+    found: jax.Array = (row if in_vmap(x, w, targets) else losses)(x, w, targets)
     return found
 
 

@@ -55,7 +55,7 @@ def peak_of(experiment: Experiment) -> Peak | None:
     """What the compiled program says; None of an engine that cannot tell.
 
     Beside a step it is the beginning that counts, where weights are drawn as float64, and a checkpoint, for which the
-    state is copied and then made into files.
+    state is copied and made into files: of weights one, then of moments the bytes of each and of all.
     """
     session = experiment.session
     if not isinstance(session, Foresees):
@@ -70,7 +70,8 @@ def peak_of(experiment: Experiment) -> Peak | None:
         return Peak(state + step, needed.free, state, step, device=True)
     base, free = resident(), available()
     there = None if free is None else base + free
-    return Peak(base + max(drawn + state, state + step, 3 * state), there, state, step)
+    saving = 2 * state + needed.weights + 2 * (state - needed.weights)
+    return Peak(base + max(drawn + state, state + step, saving), there, state, step)
 
 
 def check_fits(experiment: Experiment) -> None:

@@ -17,9 +17,8 @@ GIB = 1 << 30
 
 
 def experiment(*overrides):
-    return Experiment.of(
-        typed(Config, plain(compose("train", ["data=questions", *overrides]))), prepared().registry
-    )
+    registry = prepared().registry  # first: names are known by it
+    return Experiment.of(typed(Config, plain(compose("train", ["data=questions", *overrides]))), registry)
 
 
 @pytest.fixture
