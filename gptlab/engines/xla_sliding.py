@@ -35,8 +35,9 @@ def slide_program(
 
         def next_token(window: jax.Array, uniform: jax.Array) -> jax.Array:
             logits = definition.logits(named, window, causal_context(len(window))).data[-1]
-            counts = are_no_ends(window, ends_in(len(logits), ends))
-            seen = [jnp.zeros(len(logits), jnp.int32).at[window].add(counts)] if counted else []
+            last = ends_in(len(logits), ends)
+            zeros = [jnp.zeros(len(logits), jnp.int32)] if counted else []
+            seen = [counts.at[window].add(are_no_ends(window, last)) for counts in zeros]
             return choose(jnp, logits, uniform, *seen, **settings).astype(jnp.int32)
 
         def step(windows: jax.Array, uniforms: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -34,7 +34,6 @@ NOT_RUN = {
     ("docs/ablate.md", "", "it takes minutes"),
     ("docs/ablate.md", "", "as it came; no two runs take the same seconds"),
     ("docs/checkpoints.md", "mlflow models serve", "a server"),
-    ("docs/checkpoints.md", "", "a model that is none of theirs"),
     ("docs/experiments.md", "", "it takes minutes"),
     ("docs/gallery.md", "", "it takes minutes"),
     ("docs/performance.md", "", "measurements of hours"),
