@@ -106,6 +106,7 @@ def test_a_call_that_fails_fails_for_all_who_are_in_it(folder: Path, monkeypatch
     assert ends == {("FAILED", "RuntimeError: no memory is left")}
 
 
+@pytest.mark.slow
 def test_ones_that_are_stopped_go_on_to_the_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
