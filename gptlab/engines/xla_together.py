@@ -69,13 +69,13 @@ class TogetherSession(XlaSession):
         shape, slots = (batches if batches.prepared else self.prepare(batches)).prepared
         found: list[Taken] = []
         for i, part in enumerate(parts_of(batches, self.jobs)):
-            wanted = self._wanted(state, batches, learning_rates, part, slots and slots[i])
-            found.append(self.meeting.ask(self._kind(wanted, shape), wanted, self._train_all, self.jobs))
+            wanted = self.wanted(state, batches, learning_rates, part, slots and slots[i])
+            found.append(self.meeting.ask(self._kind(wanted, shape), wanted, self.train_all, self.jobs))
             state = found[-1].state
         self.seconds = sum(taken.seconds for taken in found)
         return state, metrics_of(found)
 
-    def _wanted(self, state: State, batches: Batches, rates: np.ndarray, part: slice, passes: Any) -> Wanted:
+    def wanted(self, state: State, batches: Batches, rates: np.ndarray, part: slice, passes: Any) -> Wanted:
         capacity = capacity_of(batches, self.jobs)
         dtype = self.arithmetic.dtype
         given = {
@@ -95,7 +95,7 @@ class TogetherSession(XlaSession):
         program = self.definition, self.template, self.arithmetic, self.step_metrics, self.frozen, self.jobs
         return (*program, shape, wanted.given["tokens"].shape)
 
-    def _train_all(self, wanted: Sequence[Wanted]) -> list[Taken]:
+    def train_all(self, wanted: Sequence[Wanted]) -> list[Taken]:
         device, began = jax.devices()[0], time.perf_counter()
         with self._computing(), xla_devices.turn(device), taking:
             states = [self._on(each.state, device) for each in wanted]

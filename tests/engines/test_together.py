@@ -139,12 +139,12 @@ def test_what_one_has_trained_from_is_used_up_and_what_another_holds_is_not() ->
     weights = gpt.initial_weights(0)
     batches, rates = random_batches(gpt, 3), np.full(3, 0.01)
     wanted = [
-        lab._wanted(lab.init(weights, optimizer.init(weights)), batches, rates, slice(0, 3), None)
+        lab.wanted(lab.init(weights, optimizer.init(weights)), batches, rates, slice(0, 3), None)
         for lab in sessions
     ]
-    first, second = (taken.state for taken in sessions[0]._train_all(wanted))
+    first, second = (taken.state for taken in sessions[0].train_all(wanted))
     again = replace(wanted[0], state=first)
-    after = sessions[0]._train_all([again])[0].state
+    after = sessions[0].train_all([again])[0].state
     with pytest.raises(RuntimeError, match="used up"):
         sessions[0].export(first)
     kept, moved = sessions[1].export(second), sessions[0].export(after)

@@ -27,13 +27,13 @@ THREE = [*SWEEP, "engine.together=3"]
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Filled with how many jobs each call has trained."""
     found: list[int] = []
-    train_all = TogetherSession._train_all
+    train_all = TogetherSession.train_all
 
     def watched(self: TogetherSession, wanted: Sequence[Wanted]) -> list[Taken]:
         found.append(len(wanted))
         return train_all(self, wanted)
 
-    monkeypatch.setattr(TogetherSession, "_train_all", watched)
+    monkeypatch.setattr(TogetherSession, "train_all", watched)
     return found
 
 
@@ -100,7 +100,7 @@ def test_a_call_that_fails_fails_for_all_who_are_in_it(folder: Path, monkeypatch
     def fail(self: TogetherSession, wanted: Sequence[Wanted]) -> list[Taken]:
         raise RuntimeError("no memory is left")
 
-    monkeypatch.setattr(TogetherSession, "_train_all", fail)
+    monkeypatch.setattr(TogetherSession, "train_all", fail)
     assert main([*THREE, "seed=1,2,3,4"]) == 1
     ends = {(record.status, record.reason) for record in records_of(folder).values()}
     assert ends == {("FAILED", "RuntimeError: no memory is left")}
