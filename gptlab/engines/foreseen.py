@@ -24,6 +24,7 @@ class Needed:
 
 @runtime_checkable
 class Foresees(Protocol):
-    def needed(self, weights: NamedArrays, optimizer: OptState, batches: Batches) -> Needed:
-        """Of training on batches like these. Of the arrays only shapes matter; no step is taken."""
+    def needed(self, weights: NamedArrays, optimizer: OptState, batches: Batches) -> Needed | None:
+        """Of training on batches like these; None where it cannot tell. Of the arrays only shapes matter; no step is
+        taken."""
         ...

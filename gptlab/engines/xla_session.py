@@ -182,8 +182,10 @@ class XlaSession:
             return state, Metrics(minimized, gradNorm, numbers=whole)
         return state, Metrics(np.concatenate(losses), gradNorm, minimized, whole)
 
-    def needed(self, weights: NamedArrays, optimizer: OptState, batches: Batches) -> Needed:
-        """See Foresees."""
+    def needed(self, weights: NamedArrays, optimizer: OptState, batches: Batches) -> Needed | None:
+        """See Foresees; None of what is derived, whose program is for many devices or jobs."""
+        if type(self) is not XlaSession:
+            return None
         batches = batches if batches.prepared else self.prepare(batches)
         shape, (_, batch, span) = batches.prepared[0], batches.tokens.shape
         positions = batch * (span - 1) if shape is None else shape.rows * shape.width

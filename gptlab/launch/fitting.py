@@ -10,7 +10,7 @@ import numpy as np
 
 from gptlab.engines.engine import trained
 from gptlab.engines.foreseen import Foresees
-from gptlab.engines.process_memory import available, resident
+from gptlab.engines.process_memory import available, give_back, resident
 from gptlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -60,11 +60,16 @@ def peak_of(experiment: Experiment) -> Peak | None:
     session = experiment.session
     if not isinstance(session, Foresees):
         return None
-    # Of zeros, which take no memory until somebody writes to them.
-    weights = {name: np.zeros(shape) for name, shape in experiment.definition.shapes.items()}
+    # Of zeros, which take no memory until somebody writes to them. An optimizer may do: its are gone again before it is
+    # looked how much the process has.
+    weights = {name: np.zeros(shape, np.float32) for name, shape in experiment.definition.shapes.items()}
+    drawn = DRAWN * sum(array.size for array in weights.values())
     optimizer = experiment.optimizer.init(trained(weights, experiment.frozen))
     needed = session.needed(weights, optimizer, experiment.epochs.chunk(0, 1))
-    drawn = DRAWN * sum(array.size for array in weights.values())
+    del weights, optimizer
+    give_back()
+    if needed is None:
+        return None
     state, step = needed.state, needed.step
     if needed.free is not None:
         return Peak(state + step, needed.free, state, step, device=True)

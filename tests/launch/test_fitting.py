@@ -69,6 +69,17 @@ def test_a_scalar_engine_cannot_tell():
     assert fitting.peak_of(experiment("engine=scalar")) is None
 
 
+def test_nor_can_one_that_is_for_many_jobs_at_once():
+    one = experiment()
+    assert fitting.peak_of(one) is not None
+
+    class Derived(type(one.session)):
+        pass
+
+    one.session.__class__ = Derived
+    assert fitting.peak_of(one) is None
+
+
 def test_the_line_of_summary():
     assert gib(1 << 20) == "1 MiB"
     assert told(Peak(3 * GIB, 4 * GIB, GIB, GIB)) == (
