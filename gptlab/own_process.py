@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
 from typing import Any
 
+from gptlab import strict_json
 from gptlab.signals import SIGNALS
 
 
@@ -21,7 +21,7 @@ def start(module: str, **options: Any) -> subprocess.Popen[Any]:
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         return subprocess.Popen(
-            [sys.executable, "-P", "-c", code, json.dumps(sys.path)],
+            [sys.executable, "-P", "-c", code, strict_json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

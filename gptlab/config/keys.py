@@ -110,9 +110,10 @@ class Schema:
         if not names:
             return str
         found = [fields[names[0]] for fields in self.components(place).values() if names[0] in fields]
-        if not found or any(hint != found[0] for hint in found):
+        if not found or any(bare(hint) != bare(found[0]) for hint in found):
             return None
-        return self._walk(names[1:], found[0], "")
+        # Where a component must have it and another need not, it may be nothing.
+        return self._walk(names[1:], next((hint for hint in found if takes_nothing(hint)), found[0]), "")
 
     def _leaves(self, schema: Any, prefix: str) -> Iterator[Leaf]:
         hints = hints_of(schema)

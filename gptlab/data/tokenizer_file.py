@@ -77,7 +77,7 @@ def library_of(content: Content) -> Any:
     if "dropout" in model:
         plain["model"] = {**model, "dropout": None}
     try:
-        library = tokenizers.Tokenizer.from_str(json.dumps(plain))
+        library = tokenizers.Tokenizer.from_str(json.dumps(plain, allow_nan=False))
         count = library.get_vocab_size()
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise

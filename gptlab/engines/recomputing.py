@@ -11,16 +11,17 @@ from gptlab.engines.carried import Carried
 from gptlab.engines.context import Context
 
 
-def through(layer: Callable[[Context], Tensor], context: Context, x: Tensor) -> Tensor:
-    """`layer(context)`, of a layer that reads x.
+def through(layer: Callable[[Context], Any], context: Context, x: Any) -> Any:
+    """`layer(context)`, of a layer that reads x; Tensors, or lists of them, as blocks hand them on.
 
     Where the engine computes again instead of keeping, what the layer writes into `context.carried` and adds to
     penalties leaves it as the result does.
     """
-    arithmetic = x.arithmetic
+    arithmetic = listed(x)[0].arithmetic
     if not arithmetic.remat or context.draws is None:
         return layer(context)
     names: list[tuple[str, str]] = []
+    made: list[Any] = []
 
     def run() -> list[Any]:
         carried = Carried(context.carried)
@@ -34,11 +35,17 @@ def through(layer: Callable[[Context], Tensor], context: Context, x: Tensor) -> 
         for name, tensor in (penalties or {}).items():
             if context.penalties is not None and context.penalties.get(name) is not tensor:
                 written["penalties", name] = tensor
-        names[:] = written
-        return [found.data, *(tensor.data for tensor in written.values())]
+        names[:], made[:] = written, [found]
+        return [tensor.data for tensor in (*listed(found), *written.values())]
 
-    found, *others = arithmetic.recomputed(run, context.draws.step)
-    for (place, name), data in zip(names, others, strict=True):
+    results = arithmetic.recomputed(run, context.draws.step)
+    count = len(listed(made[0]))
+    for (place, name), data in zip(names, results[count:], strict=True):
         where: Any = context.carried if place == "carried" else context.penalties
         where[name] = Tensor(data, arithmetic)
-    return Tensor(found, arithmetic)
+    outputs = [Tensor(data, arithmetic) for data in results[:count]]
+    return type(made[0])(outputs) if isinstance(made[0], list | tuple) else outputs[0]
+
+
+def listed(x: Any) -> list[Any]:
+    return list(x) if isinstance(x, list | tuple) else [x]

@@ -11,6 +11,7 @@ from gptlab.autograd.ops import BUILTIN_OPS, OpTable
 from gptlab.engines import xla_arithmetic
 from gptlab.engines.xla import XlaEngine
 from gptlab.engines.xla_remat import recomputed
+from gptlab.model.block import PreNorm
 from gptlab.model.norm import RMSNorm
 from gptlab.optim.optimizers import Adam
 from tests.models import assert_same_run, make_gpt, random_batches
@@ -33,6 +34,17 @@ class Handing(RMSNorm):
         return context.drop(y, 0.1)
 
 
+@dataclass(frozen=True)
+class Twofold(PreNorm):
+    """Hands two Tensors from the first layer to the second."""
+
+    def __call__(self, weights, x, model, context):
+        if isinstance(x, list):
+            return super().__call__(weights, x[0] + x[1], model, context)
+        made = super().__call__(weights, x, model, context)
+        return [made, made * 0.5]
+
+
 def run(remat, ops=None, **changes):
     gpt, optimizer = make_gpt(**changes), Adam()
     session = XlaEngine("float64", remat=remat).session(gpt, optimizer, ops or OpTable())
@@ -49,9 +61,10 @@ def run(remat, ops=None, **changes):
     [
         ({"dropout": 0.2, "marked": True}, None),
         ({"norm": Handing()}, None),
+        ({"block": Twofold()}, None),
         ({}, OpTable({"mul": BUILTIN_OPS["maximum"]})),
     ],
-    ids=["dropout and answers", "carried, penalties, draws", "swapped"],
+    ids=["dropout and answers", "carried, penalties, draws", "two streams", "swapped"],
 )
 def test_a_step_is_what_it_is_where_everything_is_kept(changes, ops, monkeypatch):
     layers = []

@@ -26,6 +26,7 @@ BUILT = ("optimizer", "schedule", "engine", "dataset", "tokenizer", "adapter", "
 
 
 def config_of(*overrides: str) -> Config:
+    prepared()
     return typed(Config, plain(compose("train", [*TINY, "tracking=none", *overrides])))
 
 
@@ -88,6 +89,7 @@ def test_the_data_gives_the_model_its_vocabulary_and_nothing_else() -> None:
 
 
 def test_a_config_becomes_the_dicts_that_it_was_made_of() -> None:
+    prepared()
     settings = plain(
         compose("train", [*TINY, "model/norm=layernorm", "ops.exp=relu", "train.freeze=[output]"])
     )
