@@ -63,7 +63,7 @@ def check_free(path: Path, overwrite: bool) -> None:
 
 
 def export_weights(
-    saved: SavedRun, registry: Registry, chosen: str, path: Path, program: Callable[[], str]
+    saved: SavedRun, registry: Registry, chosen: str, path: Path, program: Callable[[], str] = str
 ) -> None:
     """Write the weights of a saved run, which are in the order of `params`, in one step.
 

@@ -40,7 +40,8 @@ def compiled(file: str, *checks: str) -> str:
 
 
 def said_by(program: str, *words: str) -> str:
-    done = subprocess.run([program, *words], capture_output=True, text=True, check=True)
+    # Bytes that are drawn one by one need be no text.
+    done = subprocess.run([program, *words], capture_output=True, text=True, errors="replace", check=True)
     assert not done.stderr, done.stderr
     return done.stdout
 
