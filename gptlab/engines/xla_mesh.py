@@ -7,7 +7,7 @@ Shoeybi et al. 2019).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,21 +90,18 @@ def rows_split(spread: Spread | None, arrays: Any) -> Any:
 
 def lying(spread: Spread | None, named: NamedArrays) -> NamedArrays:
     """Weights, or what there is one of for each of their numbers, where they lie between two uses."""
-    if spread is None:
-        return named
-    return {
-        name: lax.with_sharding_constraint(array, spread.lying(name, array.shape))
-        for name, array in named.items()
-    }
+    return named if spread is None else constrained(named, spread.lying)
 
 
 def in_use(spread: Spread | None, named: NamedArrays) -> NamedArrays:
     """Weights where products are taken of them."""
-    if spread is None:
-        return named
+    return named if spread is None else constrained(named, spread.in_use)
+
+
+def constrained(named: NamedArrays, where: Callable[[str, Any], Any]) -> NamedArrays:
+    """where: gives the sharding of a name and a shape."""
     return {
-        name: lax.with_sharding_constraint(array, spread.in_use(name, array.shape))
-        for name, array in named.items()
+        name: lax.with_sharding_constraint(array, where(name, array.shape)) for name, array in named.items()
     }
 
 

@@ -112,16 +112,22 @@ class XlaSession:
         self, make: Callable[..., Any], weights: NamedArrays, *parts: Any, narrow: bool = False
     ) -> Callable[..., Any]:
         """The program of this model for where these weights are. parts: what else it is made of."""
-        one_thread = xla_devices.has_one_thread(xla_devices.device_of(weights))
-        target = xla_compiled.Target(one_thread, narrow)
+        target = self._target(weights, narrow)
         with xla_programs.MAKING:
             program: Callable[..., Any] = make(self.definition, *parts, self.arithmetic, target)
             return program
 
+    def _target(self, weights: NamedArrays, narrow: bool) -> xla_compiled.Target:
+        return xla_compiled.Target(xla_devices.has_one_thread(xla_devices.device_of(weights)), narrow)
+
     def init(self, weights: NamedArrays, optimizer: OptState, step: int = 0) -> State:
         with self._computing():
-            moments = {key: self._arrays(named) for key, named in optimizer.items()}
-            return State(self._arrays(weights), moments, step)
+            moments = {key: self._laid(named) for key, named in optimizer.items()}
+            return State(self._laid(weights), moments, step)
+
+    def _laid(self, named: Mapping[str, Any]) -> NamedArrays:
+        """Weights, or what there is one of for each of their numbers, where training takes them from."""
+        return self._arrays(named)
 
     def prepare(self, batches: Batches) -> Batches:
         """`prepared`: how documents share rows, None where each has its own; and so for each compiled call."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -11,9 +11,9 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from gptlab.engines import xla_devices, xla_programs
+from gptlab.engines import xla_devices
 from gptlab.engines.ending import Ends
-from gptlab.engines.engine import Choose, NamedArrays, OptState, Settings, State
+from gptlab.engines.engine import Choose, NamedArrays, Settings, State
 from gptlab.engines.xla_compiled import Target
 from gptlab.engines.xla_mesh import Spread
 from gptlab.engines.xla_session import XlaSession, check_there
@@ -47,18 +47,8 @@ class SpreadSession(XlaSession):
     def _moved(self, arrays: NamedArrays, device: Any) -> NamedArrays:
         return arrays
 
-    def _program(
-        self, make: Callable[..., Any], weights: NamedArrays, *parts: Any, narrow: bool = False
-    ) -> Callable[..., Any]:
-        with xla_programs.MAKING:
-            target = Target(narrow=narrow, spread=self.spread)
-            program: Callable[..., Any] = make(self.definition, *parts, self.arithmetic, target)
-            return program
-
-    def init(self, weights: NamedArrays, optimizer: OptState, step: int = 0) -> State:
-        with self._computing():
-            moments = {key: self._laid(named) for key, named in optimizer.items()}
-            return State(self._laid(weights), moments, step)
+    def _target(self, weights: NamedArrays, narrow: bool) -> Target:
+        return Target(narrow=narrow, spread=self.spread)
 
     def export(self, state: State) -> State:
         check_there(state)
