@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -27,10 +28,11 @@ NARROW = 48
 # Where there is one thread, products need not ask for others: 0.85 of a step of packed names on one core. It also
 # keeps such a program apart from that for more threads in jax's cache on disk, which knows no such difference.
 ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
-# Not where products are small: without the library's dots XLA writes out those of some shapes, (18..21, 16) times
-# (16, 13..15) among them, until no memory is left (jax 0.10.2). This keeps the programs apart and changes nothing else;
-# steps of names, tiny and book took 0.96 to 1.03 of what they took.
-ONE_THREAD_NARROW = {"xla_cpu_parallel_codegen_split_count": 31}
+# Small products are then written out, without a call: 0.6 of a step of names and tiny on a processor of 256-bit
+# vectors. With vectors of 512 bits it gains nothing (steps took 0.97 to 1.04 of those without), and XLA writes out
+# products of some shapes, (18..21, 16) times (16, 13..15) among them, until no memory is left (jax 0.10.2). So there
+# the programs are only kept apart.
+ONE_THREAD_APART = {"xla_cpu_parallel_codegen_split_count": 31}
 
 
 class Target(NamedTuple):
@@ -61,8 +63,18 @@ def compiled(
         sums = arithmetic.native_dot and target.narrow and arithmetic.dtype == "float32"
         told |= ONLY_SUMS if sums else {}
         if target.one_thread:
-            told |= ONE_THREAD_NARROW if sums else ONE_THREAD
+            told |= ONE_THREAD_APART if sums and not writes_out_small_products() else ONE_THREAD
     return CompiledOnce(jax.jit(run, compiler_options=told or None, **options))
+
+
+@lru_cache(1)
+def writes_out_small_products() -> bool:
+    """Whether this machine's vectors are known to be those for which XLA does it well."""
+    found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
+    names = " ".join(found).upper()
+    return any(name in names for name in ("AVX2", "X86_V3")) and not any(
+        name in names for name in ("AVX512", "X86_V4")
+    )
 
 
 class CompiledOnce:

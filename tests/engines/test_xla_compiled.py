@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from gptlab.engines import xla_compiled
 
 MOST = 8 << 30  # bytes of address space: ten times what it takes
 
@@ -36,3 +39,23 @@ def test_a_small_model_whose_products_xla_would_write_out_without_end(tmp_path, 
         check=False,
     )
     assert ran.stdout.startswith("loss 2."), ran.stderr[-500:]
+
+
+@pytest.mark.parametrize(
+    "found, expected",
+    [
+        (["X86_V3"], True),
+        (["SSE42", "AVX2", "FMA3"], True),
+        (["X86_V3", "X86_V4"], False),  # vectors of 512 bits, for which XLA does not end
+        (["AVX2", "AVX512F", "AVX512_SKX"], False),
+        (["NEON", "ASIMD"], False),  # nobody has tried
+        ([], False),
+    ],
+)
+def test_small_products_are_written_out_only_where_it_is_known_to_end(found, expected, monkeypatch):
+    monkeypatch.setattr(np, "show_config", lambda mode: {"SIMD Extensions": {"found": found}})
+    xla_compiled.writes_out_small_products.cache_clear()
+    try:
+        assert xla_compiled.writes_out_small_products() is expected
+    finally:
+        xla_compiled.writes_out_small_products.cache_clear()
