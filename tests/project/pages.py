@@ -7,6 +7,7 @@ says how a block is meant, in comments right above it:
     <!-- not run: COMMAND (REASON) -->           not the commands that begin so
     <!-- stopped once it trains: COMMAND -->     SIGTERM as soon as the first step is logged
     <!-- output: COMMAND -->                     the block is what that command printed; with "not run (REASON)", once
+    <!-- output, numbers aside: COMMAND -->      the same, where numbers and samples are others each time
 
 `python -m tests.project.pages` runs all of them and writes what comes out into the pages.
 """
@@ -24,14 +25,15 @@ from tests.project.reader import Reader
 from tests.repository import ROOT
 
 # What benchmarks write, and measure for hours, is not to be done by the way.
-PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+PAGES = ["README.md", *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md")))]
 
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMENTS = re.compile(r"(?:<!--[^>]*-->\s*)+\Z")
 SAVED = re.compile(r"\bsave (?:it|this)? ?as `([^`]+)`[^`]*:\s*\Z", re.IGNORECASE)
 SKIPPED = re.compile(r"<!-- not run(?:: (.+?))? \(([^()]+)\) -->")
 STOPPED = re.compile(r"<!-- stopped once it trains: (.+?) -->")
-OUTPUT = re.compile(r"<!-- output: (.+?) -->")
+OUTPUT = re.compile(r"<!-- output(?:, numbers aside)?: (.+?) -->")
+ASIDE = "<!-- output, numbers aside: "
 SHELL = ("", "sh", "console")
 
 
@@ -63,6 +65,10 @@ class Block:
     def saved_as(self) -> str | None:
         found = SAVED.search(self.before)
         return found[1] if found else None
+
+    @property
+    def numbers_aside(self) -> bool:
+        return ASIDE in self.comments
 
     def commands(self) -> list[str]:
         """The commands of a block of the shell, without what is said beside them."""
@@ -159,6 +165,15 @@ def alike(printed: str, came: str) -> bool:
         return False
     lines = [TEXTS.sub('"', text).splitlines() for text in (printed, came)]
     return len(lines[0]) == len(lines[1]) and all(map(line_alike, *lines))
+
+
+def says_the_same(printed: str, came: str) -> bool:
+    """True if the same words come, whatever their numbers, samples and order: which run is the best may change."""
+    words = [
+        set(re.findall(r"[^\W\d_]{2,}", TEXTS.sub("", VARYING.sub("", bare(text)))))
+        for text in (printed, came)
+    ]
+    return words[0] == words[1]
 
 
 def line_alike(printed: str, came: str) -> bool:
