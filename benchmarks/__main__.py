@@ -2,6 +2,7 @@
 
 python -m benchmarks                            every setting; writes docs/performance.md
 python -m benchmarks --only 'names*' --rounds 5  some of them; only prints
+python -m benchmarks start                      from the key press to the prompt
 python -m benchmarks scale                      at nanoGPT's sizes, beside torch
 python -m benchmarks growth                     as work grows
 python -m benchmarks causes                     where the time goes
@@ -104,9 +105,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.what == "speed":
         good = run_speed(options, keep)
     else:
-        from benchmarks import causes, growth, scale
+        from benchmarks import causes, growth, scale, start
 
-        run = {"growth": growth.run, "scale": scale.run, "causes": causes.run}[options.what]
+        kinds = {"start": start.run, "growth": growth.run, "scale": scale.run, "causes": causes.run}
+        run = kinds[options.what]
         good = run(effort_of(options), options.threads, options.quick, keep)
     if whole and options.json is None:
         report.write_page()

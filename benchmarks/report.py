@@ -14,7 +14,7 @@ from gptlab import strict_json
 
 PAGE = ROOT / "docs" / "performance.md"
 RESULTS = Path(__file__).parent / "results"
-KINDS = ("speed", "scale", "growth", "documents", "causes")
+KINDS = ("speed", "start", "scale", "growth", "documents", "causes")
 
 Row = dict[str, Any]
 
@@ -204,6 +204,10 @@ def section(kind: str, result: dict[str, Any]) -> str:
         return (
             f"### At nanoGPT's sizes\n\n{made} {result['rounds']} rounds.\n\n{scale.table(result['cells'])}\n"
         )
+    if kind == "start":
+        from benchmarks import start
+
+        return f"### From the key press to the prompt\n\n{made} {result['rounds']} rounds.\n\n{start.table(result)}\n"
     if kind == "growth":
         return f"### As work grows\n\n{made}\n\n{growth_table(result['cells'])}\n"
     if kind == "documents":

@@ -11,6 +11,7 @@ import absl.logging
 import hypothesis
 import pytest
 
+from gptlab.engines import xla_traced
 from gptlab.tracking import worker
 from tests.compiling import compile_as_users_do, compile_quickly
 from tests.resuming import write_corpus
@@ -23,6 +24,9 @@ absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 # As if the environment were active: messages then name `python -m gptlab` (tests/test_calling.py has the others).
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
+
+# What a run has sent to MLflow is looked at when the command is over (tests/tracking/test_left.py has the others).
+os.environ["GPTLAB_WAIT"] = "1"
 
 compile_quickly()
 # Beside other work an example may take any time.
@@ -51,6 +55,17 @@ def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What has run before is remembered in a folder of the tests, and not in the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traced_anew() -> Iterator[None]:
+    """Tests put other code in the place of gptlab's own, which kept programs do not know of: here each is traced.
+
+    What tests start keeps programs as a user's commands do; see tests/engines/test_traced.py.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xla_traced, "own_folder", lambda: None)
         yield
 
 

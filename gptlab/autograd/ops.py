@@ -4,7 +4,7 @@
 a / b = a * b**-1, sqrt(a) = a**0.5. `tanh` and `maximum` are here because activations want them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gptlab.autograd.op import Op, op
@@ -109,6 +109,10 @@ class OpTable:
     def standard(self, *slots: str) -> bool:
         """True if none of these slots holds a replacement, so that an engine may fuse them."""
         return not any(slot in self.swapped for slot in slots)
+
+    def items(self) -> Iterable[tuple[str, Op]]:
+        """Each name and the op that it stands for."""
+        return self._ops.items()
 
     def key(self) -> tuple[Op, ...]:
         """What a program compiled for this table depends on."""

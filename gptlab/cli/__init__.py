@@ -15,6 +15,7 @@ from gptlab.config.addresses import hide_in_arguments
 from gptlab.errors import TrainingStopped, UserError
 from gptlab.signals import ending_at_once
 from gptlab.streams import guarded, show
+from gptlab.tracking.left import failures
 
 USER_ERROR = 2
 FAILED = 1
@@ -91,7 +92,15 @@ def dispatch(arguments: list[str]) -> int:
         from gptlab.command.slips import refuse_experiment
 
         refuse_experiment(rest, verb)
+    tell_unsent(rest)
     return VERBS[verb].run(rest)
+
+
+def tell_unsent(arguments: list[str]) -> None:
+    """Of runs whose end was not waited for, those that MLflow has not whole."""
+    if {"-sc", "--shell-completion"}.isdisjoint(arguments):
+        for failure in failures():
+            show(as_called(failure), sys.stderr)
 
 
 def verb_of(arguments: list[str]) -> tuple[str, list[str]]:

@@ -25,8 +25,10 @@ def next_steps(run: Run, overrides: Sequence[str]) -> list[str]:
     overrides: what was typed for the run. `make tiny` shows the experiments each time.
     """
     steps = {"more samples": "generate"}
-    if run.id:
+    if run.id or run.sent_later:
         steps["browse runs"] = "ui"
+    if run.sent_later:
+        steps["wait for MLflow"] = f"sync {shlex.quote(shown(run.folder))}"
     typed = {text.partition("=")[0].lstrip("+~"): text for text in overrides}
     if (STOOD in os.environ or is_first(run.folder)) and FIXED.isdisjoint(typed):
         steps |= experiments(run, {key: text for key, text in typed.items() if key not in ITS_OWN})

@@ -59,7 +59,11 @@ class XlaArithmetic(Arithmetic):
         return hash(self._key())
 
     def _key(self) -> tuple[Any, ...]:
-        return self.dtype, self.half, self.block, self.remat, self.ops.key()
+        return *self.settings(), self.ops.key()
+
+    def settings(self) -> tuple[Any, ...]:
+        """What, beside the ops, a program that is traced with it depends on."""
+        return self.dtype, self.half, self.block, self.remat
 
     def constant(self, values: Any) -> jax.Array:
         return jnp.asarray(values, dtype=self.dtype)

@@ -17,6 +17,7 @@ SHORTEST = 0.1  # seconds of compiling; what took less is not worth a file
 LARGEST = 256 << 20  # bytes that the folder holds at most when a program is added; one is 30 to 700 KB
 WRITTEN = "/jax/compilation_cache/cache_misses"  # what jax tells its listeners before it adds a file
 CHECKED = ".checked"  # the file whose time says until when the others have been checked
+KEPT_TRACED = "-traced"  # how the names of the files of xla_traced end
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
 
 
@@ -29,8 +30,7 @@ def keep_compiled_programs() -> None:
     """
     if jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         return
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(home) / "gptlab" / "xla"
+    folder = user_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -42,6 +42,17 @@ def keep_compiled_programs() -> None:
         # A file that cannot be read or written costs a compilation, which nobody can help by knowing.
         warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
         jax.monitoring.register_event_listener(partial(tend_before_writing, folder))
+
+
+def own_folder() -> Path | None:
+    """The user's cache folder, where it is gptlab's that jax was given."""
+    folder = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    return Path(folder) if folder and folder == str(user_folder()) else None
+
+
+def user_folder() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "gptlab" / "xla"
 
 
 def tend_before_writing(folder: Path, event: str, **_: Any) -> None:
@@ -84,7 +95,8 @@ def is_broken(content: bytes) -> bool:
 
 
 def remove_oldest(folder: Path) -> None:
-    facts = [(file.stat(), file) for file in folder.glob("*-cache")]
+    files = [*folder.glob("*-cache"), *folder.glob(f"*{KEPT_TRACED}")]
+    facts = [(file.stat(), file) for file in files]
     # Many file systems note only the first reading after a writing, or one a day: near enough.
     newest_first = sorted(facts, key=lambda fact: max(fact[0].st_atime, fact[0].st_mtime), reverse=True)
     total = 0

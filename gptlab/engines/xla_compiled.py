@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from gptlab.engines import xla_traced
 from gptlab.engines.lanes import lane
 from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.engines.xla_memory import keep_freed_memory
@@ -53,9 +54,13 @@ def is_narrow(weights: Mapping[str, Any]) -> bool:
 
 
 def compiled(
-    run: Callable[..., Any], arithmetic: XlaArithmetic, target: Target, **options: Any
+    run: Callable[..., Any], arithmetic: XlaArithmetic, target: Target, of: Any = None, **options: Any
 ) -> CompiledOnce:
-    """jax.jit, with the compiler told what it does not find out by itself."""
+    """jax.jit, with the compiler told what it does not find out by itself.
+
+    of: all that `run` is made of beside the arithmetic and the target, for it to be traced once and kept on disk; None
+    for what is traced in each process.
+    """
     told: dict[str, Any] = {}
     if jax.default_backend() == "cpu":
         if not arithmetic.native_dot:
@@ -64,7 +69,13 @@ def compiled(
         told |= ONLY_SUMS if sums else {}
         if target.one_thread:
             told |= ONE_THREAD_APART if sums and not writes_out_small_products() else ONE_THREAD
-    return CompiledOnce(jax.jit(run, compiler_options=told or None, **options))
+    jitted = partial(jax.jit, compiler_options=told or None, **options)
+    if of is None or target.spread is not None:
+        return CompiledOnce(jitted(run))
+    parts = of, type(arithmetic), arithmetic.settings()
+    return CompiledOnce(
+        jitted(run), lambda arguments: xla_traced.kept(run, parts, arithmetic.ops, arguments, jitted)
+    )
 
 
 @lru_cache(1)
@@ -80,21 +91,25 @@ def writes_out_small_products() -> bool:
 class CompiledOnce:
     """A jitted function that threads may call side by side: what is new to it is traced by one of them, for all.
 
-    jax's own caches would have each of them trace and compile it.
+    jax's own caches would have each of them trace and compile it. kept: of arguments the function that was traced
+    before for such ones, if there is one.
     """
 
-    def __init__(self, run: Any) -> None:
+    def __init__(self, run: Any, kept: Callable[[tuple[Any, ...]], Any] = lambda arguments: None) -> None:
         self._run = run
+        self._kept = kept
         self.lower = run.lower
-        self._known: set[tuple[Any, ...]] = set()
+        self._known: dict[tuple[Any, ...], Any] = {}
         self._new = threading.Lock()
 
     def __call__(self, *arguments: Any) -> Any:
         shapes = tuple(np.shape(leaf) for leaf in jax.tree.leaves(arguments))
-        if (lane(), shapes) in self._known:
-            return self._run(*arguments)
+        if (run := self._known.get((lane(), shapes))) is not None:
+            return run(*arguments)
         with self._new:
-            found = self._run(*arguments)
-            self._known.add((lane(), shapes))
+            run = next((known for (_, same), known in self._known.items() if same == shapes), None)
+            run = run or self._kept(arguments) or self._run
+            found = run(*arguments)
+            self._known[lane(), shapes] = run
             keep_freed_memory()
             return found

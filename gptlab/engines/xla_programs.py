@@ -261,7 +261,8 @@ def train_program(
         found = everywhere(spread, found)
         return layout.unflatten(params), {k: layout.unflatten(m) for k, m in moments.items()}, *found
 
-    return compiled(for_jobs(run, jobs), arithmetic, target, donate_argnums=(0, 1))
+    of = "train", definition, optimizer, step_metrics, jobs
+    return compiled(for_jobs(run, jobs), arithmetic, target, of, donate_argnums=(0, 1))
 
 
 @lru_cache(maxsize=PROGRAMS)
@@ -282,7 +283,7 @@ def evaluate_program(definition: Definition, arithmetic: XlaArithmetic, target: 
         )
         return everywhere(target.spread, found)
 
-    return compiled(run, arithmetic, target)
+    return compiled(run, arithmetic, target, ("evaluate", definition))
 
 
 @lru_cache(maxsize=PROGRAMS)
@@ -301,7 +302,7 @@ def evaluate_rows_program(
         found: jax.Array = lax.map(lambda arrays: rows(weights, *rows_split(target.spread, arrays)), passes)
         return everywhere(target.spread, found)
 
-    return compiled(run, arithmetic, target)
+    return compiled(run, arithmetic, target, ("evaluate rows", definition))
 
 
 @lru_cache(maxsize=PROGRAMS)
@@ -312,7 +313,7 @@ def merge_program(definition: Adapts, arithmetic: XlaArithmetic, target: Target)
         found = definition.merged(tensors(weights, arithmetic))
         return lying(target.spread, {name: tensor.data for name, tensor in found.items()})
 
-    return compiled(run, arithmetic, target)
+    return compiled(run, arithmetic, target, ("merge", definition))
 
 
 @lru_cache(maxsize=PROGRAMS)
@@ -322,7 +323,7 @@ def logits_program(definition: Definition, arithmetic: XlaArithmetic, target: Ta
         result: jax.Array = definition.logits(tensors(weights, arithmetic), tokens, context).data
         return result
 
-    return compiled(run, arithmetic, target)
+    return compiled(run, arithmetic, target, ("logits", definition))
 
 
 @lru_cache(maxsize=PROGRAMS)
@@ -375,4 +376,4 @@ def generate_program(
         result: jax.Array = done[4]
         return result
 
-    return compiled(run, arithmetic, target)
+    return compiled(run, arithmetic, target, ("generate", definition, choose, ends))

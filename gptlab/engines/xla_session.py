@@ -331,9 +331,9 @@ class XlaSession:
             return np.asarray(found)
 
     def _array(self, values: Any) -> Any:
-        # A copy: training gives its state away, and must not write into the caller's numbers. Made by numpy, since
-        # jax would run a program for each.
-        return jax.numpy.asarray(np.array(values, dtype=self.arithmetic.dtype))
+        # A copy: training gives its state away, and must not write into the caller's numbers. Put, not asarray: that
+        # traces and compiles a program for each shape (seven of them before step 1 of `names`, a tenth of a second).
+        return jax.device_put(np.array(values, dtype=self.arithmetic.dtype))
 
     def _arrays(self, named: Mapping[str, Any]) -> NamedArrays:
         return {name: self._array(values) for name, values in named.items()}

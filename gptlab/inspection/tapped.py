@@ -106,7 +106,8 @@ def look_program(definition: GPT, arithmetic: XlaArithmetic) -> Callable[..., An
         lens = {d: jax.nn.softmax(x) for d, x in read.items() if x is not None and x.shape == logits.shape}
         return losses.mean(), (losses, logits, shares, lens, tapped.hidden)
 
-    return compiled(jax.value_and_grad(mean_loss, argnums=(0, 1), has_aux=True), arithmetic, Target())
+    run = jax.value_and_grad(mean_loss, argnums=(0, 1), has_aux=True)
+    return compiled(run, arithmetic, Target(), ("look", definition))
 
 
 def tapped_model(

@@ -94,7 +94,9 @@ def closing(run: Run, in_sweep: bool) -> str:
     if not in_sweep:
         lines += results(run)
     lines.append(f"run folder: {shown(run.folder)}")
-    if run.id:
+    if run.sent_later:
+        lines.append("MLflow run: still being sent")
+    elif run.id:
         lines.append(f"MLflow run: {run.id}")
     return "\n".join(lines)
 

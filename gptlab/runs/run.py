@@ -44,6 +44,7 @@ class Run:
     diverged: str = ""
     stopped: str = ""
     id: str = ""  # the MLflow run id, once there is one
+    sent_later: bool = False  # whether MLflow's process still sends the rest of it once the command is over
     resumed_from: int | None = None  # the step of the checkpoint that a resumed run goes on from
 
     def stop(self, reason: str) -> None:

@@ -22,11 +22,13 @@ class MLflowTracking:
 
     experimentName: the MLflow experiment that runs go into.
     logModel: at its end a run logs its model as an MLflow model, which mlflow.pyfunc loads.
+    wait: the command ends once MLflow has all of the run. Without it MLflow's process sends the rest by itself.
     """
 
     uri: str | None = None
     experimentName: str = "gptlab"
     logModel: bool = True
+    wait: bool = False
 
     def start(self) -> Tracker:
         """The listener to register for one run."""

@@ -41,8 +41,12 @@ class Connection:
         self._outbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._process = start("gptlab.tracking.worker", env=environment(), encoding="utf-8")
-        for work in (self._write, self._read):
-            threading.Thread(target=work, name=f"mlflow{work.__name__}", daemon=True).start()
+        self._writer, reader = (
+            threading.Thread(target=work, name=f"mlflow{work.__name__}", daemon=True)
+            for work in (self._write, self._read)
+        )
+        self._writer.start()
+        reader.start()
 
     def send(self, **message: Any) -> None:
         """Queue a message; a thread of its own writes it into the pipe."""
@@ -66,6 +70,17 @@ class Connection:
     def finish(self) -> None:
         """Let the process end once it has written what it was sent; does not wait for that."""
         self._outbox.put(None)
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
+    def leave(self, timeout: float = 5.0) -> bool:
+        """Let the process end by itself, after this one too; whether it has got all that it was sent, and lives."""
+        self.finish()
+        self._writer.join(timeout)
+        return not self._writer.is_alive() and self._process.poll() is None
 
     def close(self, timeout: float = 5.0) -> None:
         """End the process: at once if it has nothing to write, else it has `timeout` seconds for that."""
@@ -125,6 +140,11 @@ class Connections:
             while self._idle:
                 if (connection := self._idle.pop()).is_usable:
                     connection.close()
+
+    @property
+    def in_a_row(self) -> bool:
+        """Whether ends are waited for at the end of `in_background` only: many runs are one command's."""
+        return self._ends is not None
 
     def end(self, finish: Callable[[], None]) -> None:
         """Do `finish`: at once, or within `in_background` in a thread, which waits its turn."""

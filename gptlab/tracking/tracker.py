@@ -24,7 +24,7 @@ from gptlab.runs.files import INSPECTIONS
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.run import Run, end_of
 from gptlab.streams import show
-from gptlab.tracking import MLflowTracking
+from gptlab.tracking import MLflowTracking, left
 from gptlab.tracking.beginning import check_database
 from gptlab.tracking.connection import Connection, connections
 from gptlab.tracking.facts import begun_facts
@@ -158,9 +158,13 @@ class Tracker:
     def gptlab_run_ended(self, run: Run, error: BaseException | None) -> None:
         """Wait until all is written and the run is closed: FINISHED, FAILED, or KILLED if interrupted.
 
-        Within `connections.in_background` that is waited for only at its end.
+        Within `connections.in_background` that is waited for only at its end, and of a run that has ended well by
+        itself it is not: its folder is whole, and MLflow's process makes the store so, see `left`.
         """
         if self._connection is None and not self._refusal:
+            return
+        if error is None and self._leave(run):
+            run.sent_later = True
             return
         with self._telling_what_is_left():
             self._ask_for_end(error)
@@ -170,6 +174,25 @@ class Tracker:
             connections.end(self._finish)
         else:
             self._finish()
+
+    def _leave(self, run: Run) -> bool:
+        """Leave what is to be sent to MLflow's process; False where that is to be waited for."""
+        while self._connection is not None and (reply := self._connection.receive(0.0)) is not None:
+            self._take(reply)
+        waits = self.config.wait or connections.in_a_row or PARENT in run.tags or not left.may_be_left()
+        # A model that is registered is called by its name in the next command.
+        waits |= bool(run.config.get("register")) or not run.metrics
+        if self._connection is None or waits or self._reported or self._is_elsewhere(run.folder):
+            return False
+        note = left.note(run.folder, self._store.shown, self._connection.pid)
+        if note is None:
+            return False
+        self._connection.send(do="end", note=str(note))
+        if not self._connection.leave():
+            left.end_note(note, "")
+            return False
+        self._connection = None
+        return True
 
     def _ask_for_end(self, error: BaseException | None) -> None:
         if self._connection is not None and not self._accepted:

@@ -30,6 +30,7 @@ from gptlab.files import Lock
 from gptlab.runs.folder import RunFolder, SweepFolder
 from gptlab.tracking.catch_up import catch_up_below, close_abandoned
 from gptlab.tracking.connection import Message
+from gptlab.tracking.left import end_note
 from gptlab.tracking.parent import ParentSync, delete_runs, log_child
 from gptlab.tracking.store import Away, Store, connect, file_of, glance, open_store, said, settle
 from gptlab.tracking.sync import Sync, alone, end_killed
@@ -119,6 +120,7 @@ class Conversation:
                 return self._retry(error)
             self.sync = self._unopened = None
             self._unlock()
+            self._failure = str(error).rstrip(".")
             self.reply({"is": "refused", "message": str(error), "user": True})
         else:
             self._unopened = None
@@ -140,18 +142,22 @@ class Conversation:
         if self._pause == 0.0:
             self._sync_at = 0.0
 
-    def _end(self, status: str = "", reason: str = "") -> None:
-        """The run is over: as its folder says or, where that keeps nothing of it, as the message does."""
+    def _end(self, status: str = "", reason: str = "", note: str = "") -> None:
+        """The run is over: as its folder says or, where that keeps nothing of it, as the message does.
+
+        note: of `left`, where nobody waits for the answer.
+        """
         if self.sync is None and self._unopened is not None:
             self._send()
             if self.sync is None and self._unopened is None:
-                return  # it is refused
+                return self._note_end(note)  # it is refused
         if self.sync is not None:
             self._check_file(self.sync)
         sync, self.sync, self._unopened = self.sync, None, None
         self._sync_at = float("inf")
         if sync is None:
             self._unlock()
+            self._note_end(note)
             self.reply({"is": "ended", "message": self._failure, "registered": ""})
             return
         self.reply({"is": "writing"})
@@ -159,8 +165,13 @@ class Conversation:
         settle(sync.store)
         self._unlock()
         self._report_id(sync)
-        message = "" if error is None else said(error)
-        self.reply({"is": "ended", "message": message, "registered": sync.uploads.registered})
+        self._failure = "" if error is None else said(error)
+        self._note_end(note)
+        self.reply({"is": "ended", "message": self._failure, "registered": sync.uploads.registered})
+
+    def _note_end(self, note: str) -> None:
+        if note:
+            end_note(Path(note), self._failure)
 
     def _sweep(self, store: Message) -> None:
         def work(client: "MlflowClient", place: Store) -> str:

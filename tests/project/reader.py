@@ -12,9 +12,10 @@ import sysconfig
 import venv
 from pathlib import Path
 
+from gptlab.tracking.left import JOBS
 from tests.repository import ROOT, repository_files
 
-SET_UP = ("PYTHON", "MLFLOW_", "VIRTUAL_ENV", "GPTLAB_", "HYDRA_", "XLA_FLAGS", "MAKE", "MFLAGS")
+SET_UP = ("PYTHON", "MLFLOW_", "VIRTUAL_ENV", "GPTLAB_", "HYDRA_", "XLA_FLAGS", "MAKE", "MFLAGS", *JOBS)
 
 # Reads blocks from the line, and answers with what they printed.
 INTERPRETER = r"""

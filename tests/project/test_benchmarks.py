@@ -1,6 +1,7 @@
 """The benchmarks: all implementations train the same thing, and the command measures and reports it."""
 
 import functools
+import importlib
 import json
 import os
 from dataclasses import replace
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import causes, gpu, growth, instrumented, report, scale, speed
+from benchmarks import causes, gpu, growth, instrumented, report, scale, speed, start, timeline
+from benchmarks.commands import CommandFailed
 from benchmarks.gpt2_task import gpt2_task
 from benchmarks.implementations import DOUBLE, EITHER, NAMES, make_trainer, precision
 from benchmarks.products import all_products, matrices_of, operations, product_operations
@@ -316,3 +318,52 @@ def test_the_command_for_a_gpu_prints_its_tables_where_there_is_none(monkeypatch
     ):
         assert begin in printed
     assert "| a tiny GPT-2 | 4 x 16 | gptlab | " in printed
+
+
+def test_a_timelines_rows_fill_the_wall_time_and_what_began_last_has_it():
+    spans = [("import", 1.0, 5.0), ("jax", 2.0, 4.0), ("tracing", 4.5, 4.75), ("steps", 6.0, 12.0)]
+    samples = [(0.0, 0.0), (2.0, 1.0), (4.0, 3.0), (10.0, 3.0)]
+    found = timeline.shares(spans, samples, 0.0, 10.0)
+    walls = {name: wall for name, (wall, _) in found.items()}
+    assert walls == {"import": 1.75, "jax": 2.0, "tracing": 0.25, "steps": 4.0, timeline.REST: 2.0}
+    assert found["jax"] == (2.0, 2.0) and found["steps"][1] == 0.0
+    assert sum(used for _, used in found.values()) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(("module", "path", "row"), timeline.SEAMS, ids=lambda value: str(value))
+def test_each_seam_of_the_timeline_is_there(module, path, row):
+    owner = importlib.import_module(module)
+    for name in path.split("."):
+        owner = getattr(owner, name)
+    assert callable(owner) and row in timeline.ROWS
+
+
+def test_the_table_of_the_start_says_what_is_met():
+    taken = {"wall": 2.4, "processor": 2.0, "first": 1.9}
+    result = {
+        "commands": {"import jax": {**taken, "wall": 0.9}, "with MLflow": taken, "MLflow waited for": taken},
+        "above": {name: {"prompt": 1.5, "first": 1.01} for name in ("with MLflow", "MLflow waited for")},
+        "rows": {"with MLflow": {timeline.JAX: [0.9, 0.8], timeline.TRACING: [1.5, 1.25]}},
+    }
+    table = start.table(result)
+    assert "| import jax | 900 ms | 2 s |  |  |  |" in table
+    assert "| with MLflow | 2.4 s | 2 s | 1.50 s | 1.01 s | **no** |" in table
+    assert "| importing jax | 0.90 s (0.80) |" in table and "| together | 2.40 s (2.05) |" in table
+
+
+@pytest.mark.slow
+def test_a_command_with_clocks_tells_where_its_time_goes(tmp_path):
+    words = ["+experiment=names", "tracking=none", "train.numSteps=3", "hydra.run.dir=run"]
+    found = start.clocked(words, str(tmp_path))
+    rows = {
+        timeline.BEGINNING,
+        timeline.JAX,
+        timeline.HYDRA,
+        timeline.COMPOSING,
+        timeline.TRACING,
+        timeline.LOADING,
+    }
+    assert rows | {timeline.STEPS, timeline.SAMPLES, timeline.FOLDER, timeline.END} <= set(found)
+    assert set(found) <= set(timeline.ROWS) and all(wall > 0 for wall, _ in found.values())
+    with pytest.raises(CommandFailed, match="ended with 2"):
+        start.timed(["-m", "gptlab", "train.numStep=3"], str(tmp_path))

@@ -1,0 +1,109 @@
+"""Runs that MLflow's process sends whole by itself, after the command that trained them: a note of each.
+
+The command notes the run before it ends; MLflow's process takes the note away once the store has all of the run, or
+writes into it why it has not. Whatever is left, the next command tells, once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from gptlab.errors import UserError
+from gptlab.files import read_json, write_json
+
+FOLDER = "sending"
+# Who ends these ends all that they have begun with them, MLflow's process too, or the machine goes away at once.
+JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "KUBERNETES_SERVICE_HOST", "CI")
+WAIT = "GPTLAB_WAIT"
+
+
+def may_be_left() -> bool:
+    """Whether what this process has begun may go on after it, as far as its surroundings tell."""
+    first = own_id() == 1  # of a container, which ends with it
+    return not first and not any(os.environ.get(name) for name in (WAIT, *JOBS))
+
+
+def own_id() -> int:
+    return os.getpid()
+
+
+def notes_folder() -> Path | None:
+    """Where the notes are, in the user's own folder for such things; None for a user without a home."""
+    home = os.environ.get("XDG_STATE_HOME", "")
+    try:
+        folder = Path(home) if os.path.isabs(home) else Path.home() / ".local/state"
+    except RuntimeError:
+        return None
+    return folder / "gptlab" / FOLDER
+
+
+def note(folder: Path, store: str, writer: int) -> Path | None:
+    """Note that the process `writer` sends the run in a folder to a store. None if that cannot be kept."""
+    from gptlab.tracking import orphans
+
+    notes, place = notes_folder(), str(folder.absolute())
+    mark = orphans.process(writer)
+    if notes is None or mark is None:
+        return None
+    path = notes / f"{hashlib.sha256(place.encode(errors='surrogateescape')).hexdigest()[:32]}.json"
+    try:
+        notes.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_json(path, {"folder": place, "store": store, "writer": mark})
+    except (OSError, ValueError):  # ValueError: a name that is no text
+        return None
+    return path
+
+
+def end_note(path: Path, failure: str) -> None:
+    """How it ended, to a note: nothing is left of it, or it tells why the store has not all."""
+    with suppress(OSError, UserError):
+        if not failure:
+            path.unlink(missing_ok=True)
+        elif path.exists():  # or else somebody has told of it meanwhile
+            write_json(path, {**read_json(path), "failure": failure})
+
+
+def failures() -> Iterator[str]:
+    """A line for each run that its process has not sent whole. Of each it is told once."""
+    notes = notes_folder()
+    paths = [] if notes is None or not notes.is_dir() else sorted(notes.glob("*.json"))
+    if not paths:
+        return
+    # Each command asks: what it takes to tell is loaded where there is something.
+    from gptlab.runs.folder import RunFolder
+    from gptlab.tracking import orphans
+
+    for path in paths:
+        with suppress(OSError):
+            told = noted(path)
+            folder = Path(told.get("folder", ""))
+            failure = told.get("failure", "")
+            if told and not failure and not orphans.is_gone(told["writer"]):
+                continue  # it goes on, or nobody here can tell
+            path.unlink(missing_ok=True)
+            # Not of one that is whole by now, or gone with its folder.
+            if told and RunFolder(folder).identity().get("synced") is False:
+                failure = failure or "its process ended before all was sent"
+                place = shlex.quote(os.path.relpath(folder))
+                yield (
+                    f"mlflow: {told['store']}: the run in {place} could not be written whole: {failure}. "
+                    f"To send the rest: python -m gptlab sync {place}"
+                )
+
+
+def noted(path: Path) -> dict[str, Any]:
+    """What a note tells; nothing if it is none."""
+    try:
+        found = read_json(path)
+    except UserError:
+        return {}
+    texts = ("folder", "store", "writer")
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in texts):
+        return {}
+    return found if isinstance(found.get("failure", ""), str) else {}
