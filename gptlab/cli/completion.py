@@ -119,7 +119,7 @@ def of_verb(verb: str, rest: str, registry: Registry) -> tuple[str, list[str]]:
     flags = []
     if verb == "export" and word.startswith("-"):
         from gptlab.cli.verbs.export import FORMAT
-        from gptlab.exchange.exporting import FOLDER, FORMATS
+        from gptlab.exchange.exporting import FOLDERS, FORMATS
 
-        flags = [f"{FORMAT}={name}" for name in (*FORMATS, FOLDER) if f"{FORMAT}={name}".startswith(word)]
+        flags = [f"{FORMAT}={name}" for name in (*FORMATS, *FOLDERS) if f"{FORMAT}={name}".startswith(word)]
     return " ".join([*overrides, word]), flags

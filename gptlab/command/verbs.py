@@ -61,6 +61,7 @@ ROWS = (
     Verb("graph", config.GraphConfig),
     Verb("sync", None, "sync runs/..."),
     Verb("ui", config.UiConfig),
+    Verb("play", config.PlayConfig, "play run=latest"),
     Verb("plugins", None),
     Verb("check", None),
 )

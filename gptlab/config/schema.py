@@ -49,8 +49,8 @@ class GenerateConfig:
 class ExportConfig:
     """The config of `python -m gptlab export`. run: whatever names weights, see exchange.finding.
 
-    format: json, safetensors, gguf, c or huggingface; by default what output ends with, else json. output: the file, or
-    the folder, to write. training: of a C program, whether it trains first.
+    format: json, safetensors, gguf, c, huggingface or transformerlens; by default what output ends with, else json.
+    output: the file, or the folder, to write. training: of a C program, whether it trains first.
     """
 
     run: str = "latest"
@@ -82,11 +82,19 @@ class CompareConfig:
 class InspectConfig:
     """The config of `python -m gptlab inspect`. run: whatever names weights, see exchange.finding.
 
-    to: terminal or html. candidates: tokens shown at each position. output: the page to write.
+    to: terminal or html. candidates: tokens shown at each position. output: the page to write. without: a part, or a
+    list of them, that gives something else: fill says what, zero or mean, source a text of which it is to be. heads: a
+    table of what each part is for, of so many held-out documents, too. steps: a page with a slider over the steps.
     """
 
     run: str = "latest"
-    text: str = MISSING
+    text: str = ""
+    without: str | None = None
+    fill: str = "zero"
+    source: str | None = None
+    heads: bool = False
+    steps: bool = False
+    documents: int = 200
     to: str = "terminal"
     candidates: int = 5
     output: str = "inspect.html"
@@ -141,6 +149,17 @@ class GalleryConfig(Config):
 
     seeds: int | None = None
     again: bool = False
+
+
+@dataclass
+class PlayConfig:
+    """The config of `python -m gptlab play`. run, other: whatever names weights. port: 0 for any that is free."""
+
+    run: str = "latest"
+    other: str | None = None
+    port: int = 0
+    tokenizer: Any = MISSING
+    tracking: Any = MISSING
 
 
 @dataclass

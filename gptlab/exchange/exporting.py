@@ -24,17 +24,16 @@ FORMATS = {
     "gguf": "weights.gguf",
     "c": "model.c",
 }
-FOLDER = "huggingface"  # a format that is a folder
+FOLDERS = ("huggingface", "transformerlens")  # formats that are a folder
 
 
 def output_file(chosen: str | None, output: str | None) -> tuple[str, Path]:
     """The format and the file to write. Raises UserError if the two do not fit."""
-    if chosen == FOLDER:
-        return FOLDER, Path(os.path.expanduser(FOLDER if output is None else output))
+    if chosen in FOLDERS:
+        return chosen, Path(os.path.expanduser(chosen if output is None else output))
     if chosen is not None and chosen not in FORMATS:
-        raise UserError(
-            f"--format must be {', '.join(FORMATS)} or {FOLDER}: got {chosen}. Try --format=json."
-        )
+        names = ", ".join((*FORMATS, *FOLDERS[:-1]))
+        raise UserError(f"--format must be {names} or {FOLDERS[-1]}: got {chosen}. Try --format=json.")
     if output is None:
         return chosen or "json", Path(FORMATS[chosen or "json"])
     path = Path(os.path.expanduser(output))

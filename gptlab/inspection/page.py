@@ -10,12 +10,16 @@ import html
 import json
 import math
 import re
+from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gptlab.inspection.inspection import Inspection
+
+if TYPE_CHECKING:
+    from gptlab.inspection.interventions import HeadEffects, Intervention
 
 STATIC = files("gptlab.inspection") / "static"
 # One script: each file defines functions, the last one calls them.
@@ -25,6 +29,7 @@ SCRIPTS = (
     "pointing.js",
     "plot.js",
     "words.js",
+    "interventions.js",
     "attention.js",
     "attention_map.js",
     "lens.js",
@@ -33,6 +38,8 @@ SCRIPTS = (
     "weights.js",
     "start.js",
 )
+
+STEPS = "steps.js"  # begins the page over steps
 
 CANDIDATES = 10  # shown for each position
 LENS_CANDIDATES = 5  # and for each position and depth of the logit lens
@@ -47,18 +54,55 @@ BINS = 41  # of a histogram: odd, so that one is around 0
 SATURATED = 0.995  # share of the numbers that lie within the range of the colours
 
 
-def page(inspection: Inspection, title: str) -> str:
-    """The HTML of everything that can be seen in the inspection. title: what the page is called, plain text."""
-    # "<" would be read as markup even in a script, and a NaN is no JSON: `numbers` has none.
-    data = json.dumps(numbers(inspection), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+def page(
+    inspection: Inspection,
+    title: str,
+    intervention: Intervention | None = None,
+    effects: HeadEffects | None = None,
+) -> str:
+    """The HTML of everything that can be seen in the inspection. title: what the page is called, plain text.
+
+    intervention: the same text without parts of the model. effects: what each part is for.
+    """
+    return filled(title, numbers(inspection) | touched(intervention, effects))
+
+
+def page_of_steps(series: Sequence[tuple[int, dict[str, Any]]], title: str) -> str:
+    """One page with a slider over steps, each with what `numbers` gave; without weights, or it would be too large."""
+    entries = [{"step": step, "numbers": {**shown, "weights": []}} for step, shown in series]
+    script = f'<script type="application/json" id="series">{in_script(entries)}</script>'
+    return filled(title, {}, series=script)
+
+
+def filled(title: str, shown: dict[str, Any], series: str = "") -> str:
+    """The page's template. series: the element with the numbers of several steps, if it is of these."""
     parts = {
         "title": html.escape(title),
         "style": static("page.css"),
-        "data": data,
+        "data": in_script(shown),
+        "series": series,
         "script": "\n".join(static(name) for name in SCRIPTS),
+        "steps": static(STEPS) if series else "drawPage({});",
     }
     # In one go, so that a text that looks like a placeholder stays a text.
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], static("page.html"))
+
+
+def in_script(shown: Any) -> str:
+    """As JSON: "<" would be read as markup even in a script, and a NaN is no JSON: `numbers` has none."""
+    return json.dumps(shown, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+NUMBERS = re.compile(r'<script type="application/json" id="numbers">(.*?)</script>', re.DOTALL)
+
+
+def numbers_in(page: str) -> dict[str, Any]:
+    """What `numbers` gave for a page that was written. Raises ValueError for what is no such page."""
+    found = NUMBERS.search(page)
+    shown = json.loads(found[1]) if found else None
+    if not isinstance(shown, dict) or not {"tokens", "losses", "attention"} <= shown.keys():
+        raise ValueError("no page of an inspection")
+    return shown
 
 
 def static(name: str) -> str:
@@ -95,6 +139,36 @@ def numbers(inspection: Inspection) -> dict[str, Any]:
         "attributionsSum": number(inspection.attributions.sum()),
         "weights": weight_entries(inspection),
     }
+
+
+def touched(intervention: Intervention | None, effects: HeadEffects | None) -> dict[str, Any]:
+    """What the page shows of interventions; nothing where there are none."""
+    shown: dict[str, Any] = {}
+    if intervention is not None:
+        shown["intervention"] = {
+            "parts": intervention.parts,
+            "filled": intervention.filled,
+            "loss": number(intervention.lossesWithout.mean()),
+            "losses": listed(intervention.lossesWithout),
+            "effects": listed(intervention.effects),
+        }
+    if effects is not None:
+        both = ((effects.text, effects.loss, effects.onText), ("", effects.heldOutLoss, effects.onHeldOut))
+        shown["heads"] = {
+            "parts": effects.parts,
+            "filled": effects.filled,
+            "note": effects.note,
+            "sides": [
+                {
+                    "title": f'"{text}"' if text else f"{effects.documents} held-out documents",
+                    "loss": number(loss),
+                    "effects": listed(gained),
+                }
+                for text, loss, gained in both
+                if loss is not None and gained is not None
+            ],
+        }
+    return shown
 
 
 def lens_entry(depth: np.ndarray, best: np.ndarray, ids: np.ndarray) -> dict[str, Any]:

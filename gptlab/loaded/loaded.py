@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gptlab.data.beginning import first_token_of
-from gptlab.errors import UserError
+from gptlab.errors import UserError, require
 from gptlab.exchange.finding import find_run
 from gptlab.exchange.loading import check_vocabulary, model_of, with_model
 from gptlab.exchange.standard import standard_config
 from gptlab.inspection.inspection import Inspection, inspect
-from gptlab.loaded.views import Attention, Config, Curve, Curves, Page, Weights, curves
+from gptlab.loaded.views import Activations, Attention, Config, Curve, Curves, Page, Weights, curves
 from gptlab.model.model import Model
 from gptlab.plugins.loading import load_plugins
 from gptlab.plugins.registry import Registry
@@ -30,7 +30,10 @@ from gptlab.training.samplers import Sampler
 from gptlab.training.smoothing import LOSS, with_smoothed
 
 if TYPE_CHECKING:
+    from gptlab.data.documents import Documents
     from gptlab.drawing.picture import Picture
+    from gptlab.inspection.interventions import HeadEffects, Intervention, Interventions
+    from gptlab.loaded.next_tokens import NextToken
 
 
 class Loaded:
@@ -60,6 +63,7 @@ class Loaded:
         self._registry = registry
         self._engine = engine
         self._rows = rows
+        self._documents: dict[int, Documents] = {}
 
     @cached_property
     def config(self) -> Config:
@@ -134,10 +138,23 @@ class Loaded:
         how = Sampling(n, temperature, topK, topP, prompt, seed, repetitionPenalty, drawing, length)
         return list(self.growing(how))[-1]
 
+    def next(
+        self, prompt: str = "", temperature: float = 1.0, topK: int = 0, count: int = 20
+    ) -> list[NextToken]:
+        """The likeliest tokens after the prompt, each with its probability: `run.next("the cat")[0].token`.
+
+        share: when drawn at the temperature from the topK; probability: the model's own. A prompt may be longer than
+        blockSize, and is seen from its last tokens then. Raises UserError for a setting out of range, and a prompt that
+        is outside the vocabulary.
+        """
+        from gptlab.loaded.next_tokens import next_tokens
+
+        return next_tokens(self, prompt, temperature, topK, count)
+
     def growing(self, how: Sampling) -> Iterator[list[str]]:
         """The texts of `generate` while they grow, a few tokens at a time; the last ones are those that it gives."""
         session, state, blockSize = self.model.session, self.model.state, self.definition.sizes.blockSize
-        return growing(session, state, self.tokenizer, blockSize, how, self._start)
+        return growing(session, state, self.tokenizer, blockSize, how, self.start)
 
     def inspect(self, text: str) -> Inspection:
         """What the model makes of the text: losses, probabilities, attention, logit lens, attributions, ...
@@ -146,12 +163,73 @@ class Loaded:
         longer than blockSize, or has what is not in the vocabulary.
         """
         model = self._architecture
-        return inspect(model.definition, model.ops, self.source.weights, self.tokenizer, text, self._start)
+        return inspect(model.definition, model.ops, self.source.weights, self.tokenizer, text, self.start)
 
     def attention(self, text: str) -> Attention:
         """Who looks at whom in the text: `.shares` (L, H, T, T) and `.plot()`. Raises UserError as `inspect`."""
         seen = self.inspect(text)
         return Attention(seen.text, seen.tokens, seen.attention, seen.notes)
+
+    def activations(self, text: str) -> Activations:
+        """What the model computes of the text, by name: numpy arrays, `run.activations("the cat")["layers.0.mlp"]`.
+
+        T positions, E nEmbd, H heads, G heads of keys, D headDim, V vocabSize. `embedding` (T, E), what the first layer
+        gets. Of each layer: `layers.0.query` (T, H, D), `key` and `value` (T, G, D), as `context.attend` gets them;
+        `shares` (H, T, T), of attention; `heads` (T, H, D), what each has read; `attention` and `mlp` (T, E), what
+        they add; `output` (T, E), the hidden state after the layer. `logits` (T, V). What a model has not, or computes
+        in a loop, is not there. Raises UserError as `inspect`, and for a name of none the nearest ones.
+        """
+        return Activations(self._interventions(None).activations(text))
+
+    def without(
+        self,
+        parts: str | Sequence[str],
+        text: str,
+        fill: str = "zero",
+        *,
+        source: str | None = None,
+        documents: int = 200,
+    ) -> Intervention:
+        """The text without parts of the model: `run.without("layers.1.head.2", "the cat")`, its `losses` and `effects`.
+
+        parts: `layers.1.head.2`, `layers.0.attention`, `layers.0.mlp`, one or several. fill: what they give instead:
+        zero, or the mean of what they give over the positions of so many held-out documents. source: a text of as many
+        tokens, of which they are to be instead. Raises UserError as `inspect`, for parts that there are not, and for a
+        mean where the data cannot be had again.
+        """
+        held_out = self._held_out(documents) if fill == "mean" else None
+        return self._interventions(held_out).without(parts, text, fill, source)
+
+    def ablate_heads(
+        self, text: str | None = None, fill: str = "zero", *, documents: int = 200
+    ) -> HeadEffects:
+        """What the mean loss gains without each head, each attention and each mlp, one at a time: a table.
+
+        Of the text and of so many held-out documents; where these cannot be had its `note` says why. Raises UserError
+        as `without`, and where there is neither.
+        """
+        held_out, note = None, ""
+        try:
+            held_out = self._held_out(documents)
+        except UserError as error:
+            if text is None or fill != "zero":
+                raise
+            note = f"no held-out documents: {error}"
+        return replace(self._interventions(held_out).effects(text, fill), note=note)
+
+    def _held_out(self, documents: int) -> Documents:
+        require("documents", documents, at_least=1, example=200)
+        if documents not in self._documents:
+            from gptlab.loaded.held_out import held_out_of
+
+            self._documents[documents] = held_out_of(self.source, self._registry, documents)
+        return self._documents[documents]
+
+    def _interventions(self, held_out: Documents | None) -> Interventions:
+        from gptlab.inspection.interventions import Interventions
+
+        model, weights = self._architecture, self.source.weights
+        return Interventions(model.definition, model.ops, weights, self.tokenizer, self.start, held_out)
 
     def page(self, text: str) -> Page:
         """All that can be seen of the text, to hover over: shown in the notebook, or `.save("page.html")`."""
@@ -161,7 +239,7 @@ class Loaded:
         return Page(page(inspection, title_of(inspection, self.name, self.step)))
 
     @property
-    def _start(self) -> int:
+    def start(self) -> int:
         """The token that a text begins after."""
         return first_token_of(self.source.start, self.source.config, self.tokenizer)
 
@@ -181,7 +259,7 @@ class Loaded:
         return run_html(self)
 
 
-def title_of(inspection: Inspection, place: object, step: int | None) -> str:
+def title_of(inspection: Inspection | Intervention, place: object, step: int | None) -> str:
     """One line: the text, and which weights have seen it."""
     text = inspection.text.replace("\n", r"\n")
     return f'"{text}" in {place}' + ("" if step is None else f", step {step:,}")

@@ -57,6 +57,18 @@ class Weights(dict[str, np.ndarray]):
         )
 
 
+class Activations(dict[str, np.ndarray]):
+    """What a model computes of one text, by name, as it comes. Raises UserError for a name that is none."""
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise unknown_name("activation", name, self)
+
+    def __repr__(self) -> str:
+        width = max(map(len, self), default=0)
+        shapes = {name: " x ".join(map(str, array.shape)) for name, array in self.items()}
+        return "\n".join(f"{name:{width}}  {shape}" for name, shape in shapes.items())
+
+
 def plain(value: Any) -> Any:
     """The config as dicts, which YAML knows."""
     return {key: plain(v) for key, v in value.items()} if isinstance(value, Mapping) else value

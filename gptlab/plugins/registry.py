@@ -25,7 +25,7 @@ KINDS = ("op", "metric", *GROUPS, LISTENER, VERB)
 # gptlab's own verbs; a test holds them to the table of verbs, which plugins know nothing of.
 OWN_VERBS = (
     *("train", "generate", "export", "import", "ablate", "ledger", "compare", "inspect", "summary", "graph"),
-    *("gallery", "sync", "ui", "plugins", "check"),
+    *("gallery", "sync", "ui", "play", "plugins", "check"),
 )
 # What the names of numbers begin with that are gptlab's own: no listener's do.
 OWN_NUMBERS = ("train", "val", "parameters", "jobs", "system")

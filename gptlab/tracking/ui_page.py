@@ -7,11 +7,12 @@ where the browser has none yet: what a person chooses stays.
 """
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab import strict_json
-from gptlab.tracking import ui_charts
+from gptlab.tracking import ui_charts, ui_inspect
 from gptlab.tracking.facts import COUNTS
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ SCRIPT += """
     if (localStorage.getItem(name) === null) localStorage.setItem(name, JSON.stringify(value));
 } catch (error) { /* a browser that keeps nothing */ }
 """
-SCRIPT += f"{ui_charts.SCRIPT}\n</script>"
+SCRIPT += f"{ui_charts.SCRIPT}\n{ui_inspect.SCRIPT}\n</script>"
 
 
 def with_settings(page: str) -> str:
@@ -67,4 +68,7 @@ def create_app() -> "FastAPI":
         return PlainTextResponse(os.environ.get(MARK, ""))
 
     app.router.routes.insert(0, Route(f"/{MARK_PAGE}", mark))
+    # Its store is opened when the first page is asked for: the server is to answer soon.
+    client = cache(lambda: mlflow.MlflowClient(os.environ["MLFLOW_BACKEND_STORE_URI"]))
+    app.router.routes[:0] = ui_inspect.routes(client)
     return app

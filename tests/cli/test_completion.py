@@ -61,7 +61,7 @@ def test_keys_of_a_verb(complete: Complete) -> None:
 
 
 def test_export(complete: Complete) -> None:
-    formats = ("json", "safetensors", "gguf", "c", "huggingface")
+    formats = ("json", "safetensors", "gguf", "c", "huggingface", "transformerlens")
     assert sorted(complete("gptlab export latest --form")) == sorted(f"--format={name}" for name in formats)
     assert complete("gptlab export latest --format=json out") == ["output="]
     assert complete("gptlab export over") == ["overwrite="]

@@ -272,7 +272,7 @@ def test_an_unreadable_file(capfd: pytest.CaptureFixture[str], monkeypatch: pyte
         (["generate", "run=w.json", "tokenizer.path=long.txt"], ["vocabSize=4", "gives 6", "w.json"]),
         (
             ["export", "w.json", "--format=xml"],
-            ["--format must be json, safetensors, gguf, c or huggingface", "xml"],
+            ["--format must be json, safetensors, gguf, c, huggingface or transformerlens", "xml"],
         ),
         (["export", "w.json", "--format"], ["--format needs a value"]),
         (["export", "w.json", "output=x.txt"], [".json or .safetensors", "x.txt", "output=x.json"]),

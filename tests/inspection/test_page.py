@@ -14,6 +14,7 @@ from gptlab.inspection.page import (
     LARGEST_MAP,
     PIXELS,
     SCRIPTS,
+    STEPS,
     numbers,
     packed,
     page,
@@ -54,7 +55,7 @@ def test_it_asks_nobody_for_anything():
 
 def test_every_script_is_in_it():
     folder = Path(gptlab.inspection.__file__).parent / "static"
-    assert {path.name for path in folder.glob("*.js")} == set(SCRIPTS)
+    assert {path.name for path in folder.glob("*.js")} == {*SCRIPTS, STEPS}
 
 
 def test_the_numbers_are_those_of_the_inspection():

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gptlab.inspection.interventions import HeadEffects, Intervention
 from gptlab.inspection.page import page
 from tests.browser import MISSING, Browser, running_browser
 from tests.inspection.inspections import made_inspection
@@ -151,3 +152,38 @@ def test_what_is_out_of_the_ordinary_is_drawn(browser: Browser, tmp_path: Path, 
     assert "undefined" not in text and "Infinity" not in text and "[object" not in text
     assert ("nothing to see" in text) == ("notes" in changes)
     assert browser.script("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_parts_are_for_is_shown_where_it_was_asked(browser: Browser, tmp_path: Path) -> None:
+    one, effects = INSPECTION, np.array([0.25, -0.125, 1.5, np.nan])
+    without = one.losses + np.linspace(-0.5, 0.5, 8)
+    changed = Intervention(
+        one.text,
+        ["layers.1.head.0"],
+        "zero",
+        one.tokens,
+        one.targets,
+        one.vocabulary,
+        one.losses,
+        without,
+        one.probabilities,
+        one.probabilities,
+    )
+    parts = ["layers.0.head.0", "layers.0.mlp", "layers.1.head.1", "layers.1.attention"]
+    heads = HeadEffects(parts, "zero", one.text, one.loss, effects, 200, 2.125, effects[::-1])
+    file = tmp_path / "touched.html"
+    file.write_text(page(one, "made up", changed, heads), encoding="utf-8")
+    shown = opened(browser, file)
+    words = "return [...document.querySelectorAll('#without .word small')].map(one => one.innerText)"
+    assert shown.script(words) == [f"{change:+.3f}" for change in np.linspace(-0.5, 0.5, 8)]
+    table = "return [...document.querySelectorAll(arguments[0])].map(one => one.innerText)"
+    assert shown.script(table, "#heads .group:nth-of-type(1) td") == [
+        *("+0.250", "", "", "-0.125"),
+        *("", "+1.500", "nan", ""),
+    ]
+    assert shown.script(table, "#heads h3")[1] == "200 held-out documents: mean loss 2.125 nats"
+    shown.hover("//section[@id='heads']//td[text()='+1.500']")
+    tip(shown, "layers.1.head.1")
+    shown.click("//section[@id='without']//button[3]")
+    shown.wait_for_text("Position 2")
+    assert shown.script("return failures") == []

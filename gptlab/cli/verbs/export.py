@@ -26,6 +26,7 @@ The first word is whatever names weights, as in generate (latest if left out).
              safetensors: any model, with its config and its vocabulary
              huggingface: a folder (config.json, model.safetensors, tokenizer.json) that transformers opens as
              LlamaForCausalLM or GPT2LMHeadModel, where the model is one; else what stands in the way is named
+             transformerlens: a folder (config.json, model.safetensors) of a HookedTransformer, where it knows the parts
              gguf: such a model as llama.cpp reads it, float32, with the vocabulary where it is one of bytes
              c: a program that samples text, any model, with its weights and its vocabulary in one file
 training     training=true: a program that trains as the run did, from its start, and then samples
@@ -41,7 +42,7 @@ def run(arguments: list[str]) -> int:
 
 def export(settings: ExportConfig, line: CommandLine) -> int:
     """Write the file, and print its path."""
-    from gptlab.exchange.exporting import FOLDER, check_free, export_weights, output_file
+    from gptlab.exchange.exporting import FOLDERS, check_free, export_weights, output_file
     from gptlab.exchange.finding import find_run
     from gptlab.exchange.huggingface.writing import check_place, export_folder
     from gptlab.exchange.loading import check_vocabulary, with_corpus, with_model
@@ -50,7 +51,7 @@ def export(settings: ExportConfig, line: CommandLine) -> int:
     chosen, path = output_file(settings.format, settings.output)
     if settings.training and chosen != "c":
         raise UserError(f"training=true is of --format=c: got {chosen}. Leave it out, or type --format=c.")
-    folder = chosen == FOLDER
+    folder = chosen in FOLDERS
     (check_place if folder else check_free)(path, settings.overwrite)
     with find_run(settings.run, settings.tracking) as found:
         saved, architecture = with_model(with_corpus(found, settings.tokenizer, registry), registry)
@@ -62,7 +63,11 @@ def export(settings: ExportConfig, line: CommandLine) -> int:
             steps = steps_of(saved, registry) if settings.training else None
             return c_program(saved, architecture, check_vocabulary(saved, registry), path.name, steps)
 
-        if folder and (note := export_folder(saved, registry, path)):
+        if chosen == "transformerlens":
+            from gptlab.exchange.transformerlens import export_transformerlens
+
+            export_transformerlens(saved, registry, path)
+        elif folder and (note := export_folder(saved, registry, path)):
             show(note, sys.stderr)
         elif not folder:
             export_weights(saved, registry, chosen, path, program)
@@ -82,7 +87,7 @@ def with_format(arguments: list[str]) -> list[str]:
         value = value if equals else next(rest, "")
         if not value or "=" in value:
             raise UserError(
-                f"{FORMAT} needs a value: type {FORMAT}=json, safetensors, gguf, c or huggingface."
+                f"{FORMAT} needs a value: type {FORMAT}=json, safetensors, gguf, c, huggingface or transformerlens."
             )
         result.append(quoted("format", value))
     return result

@@ -52,6 +52,7 @@ function drawAttention() {
     }
   }
   const pick = (layer, head) => {
+    begun.head = [layer, head];
     for (const one of buttons) one.button.classList.toggle("chosen", one.layer === layer && one.head === head);
     large.show(layer, head);
   };
@@ -63,7 +64,8 @@ function drawAttention() {
       (step > 1 ? ` Each cell is ${step} by ${step} positions, and shows the largest share among them.` : ""),
     el("div", { class: "attention" }, el("div", { class: "all" }, pictures, el("p", { class: "note" }, key("shares", "0", "1"))), large.node),
   );
-  pick(...sharpest(layers, heads));
+  const [layer, head] = begun.head ?? [layers, heads];
+  pick(...(layer < layers && head < heads ? [layer, head] : sharpest(layers, heads)));
 }
 
 /** The head that looks most decidedly elsewhere: the one with the most to show. */

@@ -41,7 +41,7 @@ function cellAt(event, node, rowCount, columnCount) {
 
 // The chosen position: where the model stands, with the next token before it. The most surprising one at first.
 const losses = seen.losses.map((loss) => (known(loss) ? loss : Infinity));
-let position = losses.indexOf(Math.max(...losses));
+let position = Math.min(T - 1, begun.position ?? losses.indexOf(Math.max(...losses)));
 const followers = [];
 
 /** Call follow(position) now and whenever another position is chosen. */
@@ -51,17 +51,23 @@ function onPosition(follow) {
 }
 
 function choose(chosen) {
-  position = Math.min(T - 1, Math.max(0, chosen));
+  position = begun.position = Math.min(T - 1, Math.max(0, chosen));
   for (const follow of followers) follow(position);
 }
 
+// What listens to the whole window does so until the page is drawn anew, for another step.
+const life = new AbortController();
+begun.end = () => life.abort();
+const { signal } = life;
+
 addEventListener("keydown", (event) => {
+  if (event.target instanceof HTMLInputElement) return;
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!step || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
   event.preventDefault();
   choose(position + step);
-});
-addEventListener("scroll", hideTip, { passive: true });
+}, { signal });
+addEventListener("scroll", hideTip, { passive: true, signal });
 
 const painters = [];
 const layouts = [];
@@ -85,7 +91,7 @@ function layOut() {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   tables = {};
   for (const draw of painters) draw();
-});
+}, { signal });
 
 let pageWidth = innerWidth;
 let waiting = 0;
@@ -94,4 +100,4 @@ addEventListener("resize", () => {
   pageWidth = innerWidth;
   cancelAnimationFrame(waiting);
   waiting = requestAnimationFrame(layOut);
-});
+}, { signal });

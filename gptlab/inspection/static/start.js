@@ -1,13 +1,15 @@
 // Everything, from the top of the page to its end.
 
-document.getElementById("sections").replaceChildren();
+for (const id of ["facts", "bar", "sections"]) document.getElementById(id).replaceChildren();
 drawFacts();
 drawWords();
+drawIntervention();
+drawHeads();
 drawAttention();
 drawLens();
 drawNorms();
 drawAttributions();
-drawWeights();
+if (seen.weights.length) drawWeights();
 drawStepper();
 for (const note of seen.notes) document.getElementById("sections").append(el("p", { class: "note" }, note));
 layOut();
