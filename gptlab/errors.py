@@ -46,13 +46,7 @@ def require(
     unit: of what it is a number, as `steps`. example: a value to type, or words that begin with one, as "40, or 0".
     Raises ValueError for no bound, or two of one side.
     """
-    if None not in (at_least, above) or None not in (at_most, below):
-        raise ValueError("a value has one lower bound and one upper bound at most")
-    if at_least is not None and at_most is not None:
-        words = f"from {at_least} to {at_most}"
-    else:
-        bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
-        words = " and ".join(f"{name} {bound}" for name, bound in bounds.items() if bound is not None)
+    words = bounds_in_words(at_least=at_least, above=above, at_most=at_most, below=below)
     if not words:
         raise ValueError(f"{key} needs a bound")
     number = isinstance(value, Real) and not isinstance(value, bool)
@@ -68,6 +62,22 @@ def require(
         return
     words = f"a finite number {words}" if within else words
     raise UserError(f"{key} must be {words}{' ' if unit else ''}{unit}: got {value}. Try {key}={example}.")
+
+
+def bounds_in_words(
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+) -> str:
+    """`from 0 to 1`, `at least 0 and below 1`; empty for no bound. Raises ValueError for two of one side."""
+    if None not in (at_least, above) or None not in (at_most, below):
+        raise ValueError("a value has one lower bound and one upper bound at most")
+    if at_least is not None and at_most is not None:
+        return f"from {at_least} to {at_most}"
+    bounds = {"at least": at_least, "above": above, "at most": at_most, "below": below}
+    return " and ".join(f"{name} {bound}" for name, bound in bounds.items() if bound is not None)
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3, cutoff: float = 0.5) -> list[str]:

@@ -81,7 +81,7 @@ def dispatch(arguments: list[str]) -> int:
         return status
     verb, rest = verb_of(arguments)
     if "--help" in rest or "-h" in rest:
-        show(as_called(help_of(verb)))
+        show(as_called(help_asked_for(verb, rest)))
         return 0
     if "--version" in rest:
         from importlib.metadata import version
@@ -101,6 +101,17 @@ def tell_unsent(arguments: list[str]) -> None:
     if {"-sc", "--shell-completion"}.isdisjoint(arguments):
         for failure in failures():
             show(as_called(failure), sys.stderr)
+
+
+def help_asked_for(verb: str, rest: list[str]) -> str:
+    """The text of a verb; of a word behind --help, if there is one: another verb, a key, or what keys begin with."""
+    asked = rest[1 + min(rest.index(flag) for flag in ("--help", "-h") if flag in rest) :]
+    word = next((word for word in asked if not word.startswith("-")), "")
+    if not word or word in VERBS:
+        return help_of(word or verb)
+    from gptlab.cli.key_help import help_of_keys
+
+    return help_of_keys(verb, word)
 
 
 def verb_of(arguments: list[str]) -> tuple[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -16,6 +17,26 @@ from gptlab.config.keys import PLACES, Schema
 from gptlab.plugins.registry import VERB, Registry
 from gptlab.streams import show
 
+MODULE = re.compile(r"^\s*\S*python[0-9.]*\s+-m\s+gptlab\s+")
+HELP = re.compile(r"\s*\S+\s+(?:(?P<verb>[a-z]+)\s+)?(?:--help|-h)\s+(?P<word>\S*)")
+# Bash asks by the first word, and `python` is a word of many: what is no `-m gptlab` goes to whatever was asked before.
+FOR_PYTHON = r"""
+_gptlab_of_python() {
+    if [ "${COMP_WORDS[1]}" = -m ] && [ "${COMP_WORDS[2]}" = gptlab ] && [ "$COMP_CWORD" -gt 2 ]; then
+        local word="${COMP_WORDS[COMP_CWORD]}"
+        COMPREPLY=($(compgen -W "$(COMP_LINE="$COMP_LINE" COMP_POINT="$COMP_POINT" \
+            "${COMP_WORDS[0]}" -m gptlab -sc query=bash)" -- "$word"))
+    elif [ -n "${_gptlab_asked_before[$1]}" ]; then
+        "${_gptlab_asked_before[$1]}" "$@"
+    fi
+}
+declare -gA _gptlab_asked_before
+for _gptlab_name in python python3; do
+    _gptlab_function=$(complete -p "$_gptlab_name" 2>/dev/null | sed -n 's/.* -F \([^ ]*\) .*/\1/p')
+    [ "$_gptlab_function" = _gptlab_of_python ] || _gptlab_asked_before[$_gptlab_name]=$_gptlab_function
+    complete -o nospace -o bashdefault -o default -F _gptlab_of_python "$_gptlab_name"
+done
+unset _gptlab_name _gptlab_function"""
 TAKE_A_WORD = ("export", "import", "compare")  # in front of the overrides
 
 
@@ -25,8 +46,14 @@ def complete(flags: Namespace, registry: Registry) -> int:
 
     if not any(word.startswith("query=") for word in flags.overrides):
         hydra_insides.show("train", flags)
+        if "install=bash" in flags.overrides:
+            show(FOR_PYTHON)
         return 0
-    line = os.environ.get("COMP_LINE", "")
+    line = MODULE.sub("gptlab ", os.environ.get("COMP_LINE", ""))
+    asked = HELP.fullmatch(line)
+    if asked:
+        show("\n".join(of_help(asked["verb"] or "train", asked["word"], registry)))
+        return 0
     verb, rest, choices = understood(line, registry)
     if verb not in VERBS:
         show("\n".join(choices))
@@ -43,6 +70,21 @@ def complete(flags: Namespace, registry: Registry) -> int:
     if choices:
         show("\n".join(choices))
     return 0
+
+
+def of_help(verb: str, begun: str, registry: Registry) -> list[str]:
+    """What can stand behind --help: parts of the keys up to the next dot, and the keys of the part that is named."""
+    root = VERBS[verb].root or verb if verb in VERBS else ""
+    if root not in ROOTS:
+        return []
+    keys = dict.fromkeys(leaf.key for leaf in Schema(ROOTS[root], lambda: registry).leaves())
+    ends = (key.find(".", len(begun)) for key in keys)
+    found = (
+        key[: end + 1] if end >= 0 else key
+        for key, end in zip(keys, ends, strict=True)
+        if key.startswith(begun)
+    )
+    return list(dict.fromkeys(found))
 
 
 def taken(choices: list[str], verb: str, schema: Schema) -> Iterator[str]:

@@ -25,8 +25,12 @@ from gptlab.plugins.registry import GROUPS, LISTENER, Registry
 class GenerateConfig:
     """The config of `python -m gptlab generate`. run: whatever names weights, see exchange.finding.
 
-    length: tokens after the prompt, null to the end of blockSize. promptFile: prompts, one a line, each for n samples.
-    engine: that of the run, unless named here. tokenizer: for a file of weights without a vocabulary.
+    n: how many samples. length: tokens after the prompt, null to the end of blockSize. temperature: what logits are
+    divided by; 0 takes the likeliest token each time. topK: keep the k likeliest tokens; 0 keeps all. topP: of those,
+    the smallest set whose probabilities reach it. prompt: what each sample begins with. promptFile: prompts, one a
+    line, each for n samples. seed: the same draws the same samples. repetitionPenalty: what logits of tokens that are
+    there already are divided by; 1 for none. sampler: what draws. engine: that of the run, unless named here.
+    tokenizer: for a file of weights without a vocabulary. tracking: where runs are looked up that are not here.
     """
 
     run: str = "latest"
@@ -50,7 +54,8 @@ class ExportConfig:
     """The config of `python -m gptlab export`. run: whatever names weights, see exchange.finding.
 
     format: json, safetensors, gguf, c, huggingface or transformerlens; by default what output ends with, else json.
-    output: the file, or the folder, to write. training: of a C program, whether it trains first.
+    output: the file, or the folder, to write. overwrite: whether a file or a folder that is there is replaced.
+    training: of a C program, whether it trains first.
     """
 
     run: str = "latest"
@@ -82,9 +87,10 @@ class CompareConfig:
 class InspectConfig:
     """The config of `python -m gptlab inspect`. run: whatever names weights, see exchange.finding.
 
-    to: terminal or html. candidates: tokens shown at each position. output: the page to write. without: a part, or a
-    list of them, that gives something else: fill says what, zero or mean, source a text of which it is to be. heads: a
-    table of what each part is for, of so many held-out documents, too. steps: a page with a slider over the steps.
+    text: what is looked at. to: terminal or html. candidates: tokens shown at each position. output: the page to write.
+    without: a part, or a list of them, that gives something else. fill: what it gives then, zero or mean. source: a text
+    of which it gives what it gives there. heads: a table of what each part is for, of so many held-out documents, too.
+    steps: a page with a slider over the steps.
     """
 
     run: str = "latest"
@@ -164,7 +170,10 @@ class PlayConfig:
 
 @dataclass
 class UiConfig:
-    """The config of `python -m gptlab ui`."""
+    """The config of `python -m gptlab ui`.
+
+    host: the address that is listened at; other machines see the pages only at another than 127.0.0.1. port: where.
+    """
 
     host: str = "127.0.0.1"
     port: int = 5000

@@ -53,6 +53,24 @@ else:
 
 @dataclass
 class ModelConfig:
+    """The model. Its vocabulary is the tokenizer's.
+
+    nLayer: how many blocks come one after the other. nEmbd: the width of the model, numbers that stand for a position
+    between two blocks. nHead: how many heads an attention has. headDim: the width of a head; null for nEmbd / nHead.
+    blockSize: the context: positions that see each other at most. initStd: the standard deviation that weights start
+    with. bias: whether matrices add a learned vector. embeddingNorm: whether the embeddings are normed before the
+    first block. finalNorm: whether there is a norm in front of the output. tieEmbeddings: whether the output has the
+    token embedding's weights. dropout: the rate at which training sets to 0 what enters the first layer, shares of
+    attention, and what attention and mlp add. softCap: the most that a logit can be, up and down; null for no cap.
+    layers: the parts of each layer by kind, `{attention: none}`, where it has others than the model. pattern:
+    attentions by name, which come again and again over the layers. attention: how positions look at each other. mlp:
+    what each position goes through by itself. norm: what keeps the size of a hidden state in hand. activation: the
+    function between the two products of an mlp. position: how the model learns where in the text a token stands.
+    block: how a layer puts norms, attention and mlp together. adapter: small weights beside frozen ones, for
+    fine-tuning. reparametrization: what weights are made of, where they are not trained themselves. init: how weights
+    start.
+    """
+
     nLayer: int = 1
     nEmbd: int = 16
     nHead: int = 4
@@ -64,11 +82,9 @@ class ModelConfig:
     finalNorm: bool = False
     tieEmbeddings: bool = False
     dropout: float = 0.0
-    softCap: float | None = None  # the most that a logit can be, up and down
-    layers: list[Any] | None = (
-        None  # the parts of each layer by kind, `{attention: none}`, where it has others
-    )
-    pattern: list[str] | None = None  # attentions, which come again and again over the layers
+    softCap: float | None = None
+    layers: list[Any] | None = None
+    pattern: list[str] | None = None
     attention: Component = MISSING
     mlp: Component = MISSING
     norm: Component = MISSING
@@ -82,19 +98,29 @@ class ModelConfig:
 
 @dataclass
 class TrainConfig:
+    """The training.
+
+    numSteps: updates of the weights. batchSize: documents a step; all for all of them. accumulate: parts of a batch
+    that are computed one after the other, in less memory. learningRate: how far a step goes, before the schedule's
+    factor. logEvery: steps between two that are logged; null for at most some 1,000 rows a run. evalEvery: steps
+    between two evaluations on held-out documents; 0 for none on the way. budget: of time, `90s`, `2m`, `1h`, after
+    which a run ends before its last step; null for none. freeze: weights that stay as they are, by name or by a part
+    of it between dots. rates: of weights by name, factors on the learning rate. average: how much of the weights'
+    running mean, which is then evaluated, a step keeps; null for no mean. norms: whether the sizes of each layer's
+    gradient, weights and update are logged.
+    """
+
     numSteps: int = 1000
-    batchSize: int | str = 1  # or ALL
-    accumulate: int = 1  # parts of it that are computed one after the other, in less memory
+    batchSize: int | str = 1
+    accumulate: int = 1
     learningRate: float = 0.01
-    logEvery: int | None = None  # so that a run has at most some 1,000 rows
+    logEvery: int | None = None
     evalEvery: int = 250
-    budget: str | None = None  # of time, `90s`, `2m`, `1h`, after which a run ends before its last step
+    budget: str | None = None
     freeze: list[str] = field(default_factory=list)
-    rates: dict[str, float] = field(default_factory=dict)  # of weights by name: factors on the learning rate
-    average: float | None = (
-        None  # how much of the weights' running mean, which is then evaluated, a step keeps
-    )
-    norms: bool = False  # of each layer's gradient, weights and update
+    rates: dict[str, float] = field(default_factory=dict)
+    average: float | None = None
+    norms: bool = False
 
 
 @dataclass
@@ -114,7 +140,11 @@ SHARED = {"optimizer": OptimizerConfig}  # by kind
 
 @dataclass
 class CheckpointConfig:
-    """Steps between two checkpoints, null for one now and then by time; how many of the newest stay."""
+    """What is kept on the way.
+
+    every: steps between two checkpoints; null for one now and then, by time. keep: how many of the newest stay, and the
+    best besides.
+    """
 
     every: int | None = None
     keep: int = 2
@@ -122,7 +152,13 @@ class CheckpointConfig:
 
 @dataclass
 class SamplesConfig:
-    """The samples drawn at each evaluation, by `sampler`; n=0 for none. length: in tokens, null for blockSize."""
+    """The samples drawn at each evaluation, by `sampler`.
+
+    n: how many; 0 for none. temperature: what logits are divided by; 0 takes the likeliest token each time. topK:
+    keep the k likeliest tokens; 0 keeps all. topP: of those, the smallest set whose probabilities reach it.
+    repetitionPenalty: what logits of tokens that are there already are divided by; 1 for none. length: in tokens;
+    null for blockSize.
+    """
 
     n: int = 5
     temperature: float = 0.8
@@ -134,9 +170,10 @@ class SamplesConfig:
 
 @dataclass
 class InspectingConfig:
-    """When a run looks inside its model. atEnd: null for all runs but those of a sweep. every: steps between two.
+    """When a run looks inside its model.
 
-    text: what is looked at; a held-out document if left out.
+    atEnd: whether it does after its last step; null for all runs but those of a sweep. every: steps between two times;
+    null for never on the way. text: what is looked at; a held-out document if left out.
     """
 
     atEnd: bool | None = None
@@ -146,7 +183,9 @@ class InspectingConfig:
 
 @dataclass
 class SweepConfig:
-    """resume: latest, a sweep's folder or the MLflow id of its parent run: what is not done of it is done.
+    """Of a sweep.
+
+    resume: latest, a sweep's folder, its name or the MLflow id of its parent run: what is not done of it is done.
 
     rank: by which validation loss jobs are ranked and a sweeper learns: the last, or the best of all evaluations, which
     is the lower the more there are.
@@ -161,19 +200,24 @@ class SweepConfig:
 
 @dataclass
 class Config:
-    """The config of a training run; `seed` sets the weights, the order of the data and the samples.
+    """The config of a training run.
 
-    initFrom: a run, a file of weights or hf:FOLDER of transformers to start from; its model, ops and vocabulary are
-    then the config's.
-    resume: latest, an MLflow run id, or a run's folder: go on with that run, whose config is then the config.
-    anyway: go on with a run or a sweep although a plugin of it has changed since; train what may not fit into memory.
-    metrics: what is evaluated besides val/loss, names or names with fields; {name: accuracy, by: length, train: true}
-    slices it by length, position, frequency or a label of the data, and evaluates it on training documents as well;
-    null for those that the data itself names.
-    register: the name in MLflow's model registry that the finished model goes under; registerAlias: its alias there.
-    original: set by initFrom: the run that the weights come from, and its data.
-    listener: the fields of those of the listeners that are registered, `{"early": {"patience": 5, ...}}`.
-    sweep, anyway: of the command, and in no run's own config.
+    seed: sets the weights, the order of the data and the samples. description: a sentence that is kept with the run.
+    progress: auto prints how the run goes, none nothing. listeners: names of those that act; their keys are under
+    listener. objective: what a step makes smaller. optimizer: what makes an update of a gradient. schedule: the
+    learning rate's factor over the steps. sampler: how the next token of a text is drawn. data: the documents.
+    tokenizer: what cuts them into tokens. engine: what computes. tracking: where runs are logged besides their
+    folders. initFrom: a run, a file of weights or hf:FOLDER of transformers to start from; its model, ops and
+    vocabulary are then the config's. resume: latest, a run's folder, its name or its MLflow id: go on with that run,
+    whose config is then the config. anyway: go on with a run or a sweep although a plugin of it has changed since;
+    train what may not fit into memory. metrics: what is evaluated besides val/loss, names or names with fields;
+    {name: accuracy, by: length, train: true} slices it by length, position, frequency or a label of the data, and
+    evaluates it on training documents as well; null for those that the data itself names. register: the name in
+    MLflow's model registry that the finished model goes under; registerAlias: its alias there. original: set by
+    initFrom: the run that the weights come from, and its data. listener: the fields of those of the listeners that
+    are registered, `{"early": {"patience": 5, ...}}`.
+
+    `sweep` and `anyway` are the command's, and in no run's own config.
     """
 
     seed: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from gptlab.config.duration import seconds_in
+from gptlab.config.ranges import BOUNDS
 from gptlab.config.typed import ALL, Config
 from gptlab.errors import UserError, require
 
@@ -19,33 +20,29 @@ def check_values(config: Config) -> None:
         raise UserError(
             f"train.batchSize must be a whole number, or {ALL}: got {train.batchSize}. Try train.batchSize=16."
         )
-    for key, value, least, example in (
-        ("train.numSteps", train.numSteps, 1, 1000),
-        ("train.batchSize", None if train.batchSize == ALL else train.batchSize, 1, f"16, or {ALL}"),
-        ("train.accumulate", train.accumulate, 1, 4),
-        ("train.logEvery", train.logEvery, 1, 10),
-        ("train.evalEvery", train.evalEvery, 0, 250),
-        ("seed", config.seed, 0, 0),
-        ("samples.n", config.samples.n, 0, 5),
-        ("checkpoint.every", saved.every, 1, 1000),
-        ("checkpoint.keep", saved.keep, 1, 2),
-        ("inspect.every", config.inspect.every, 1, 100),
+    for key, value, example in (
+        ("train.numSteps", train.numSteps, 1000),
+        ("train.batchSize", None if train.batchSize == ALL else train.batchSize, f"16, or {ALL}"),
+        ("train.accumulate", train.accumulate, 4),
+        ("train.logEvery", train.logEvery, 10),
+        ("train.evalEvery", train.evalEvery, 250),
+        ("seed", config.seed, 0),
+        ("samples.n", config.samples.n, 5),
+        ("checkpoint.every", saved.every, "1000, or checkpoint.every=null"),
+        ("checkpoint.keep", saved.keep, 2),
+        ("inspect.every", config.inspect.every, "100, or inspect.every=null"),
+        ("train.learningRate", train.learningRate, 0.01),
+        ("train.average", train.average, "0.999, or train.average=null"),
+        ("model.softCap", config.model.softCap, "30.0, or model.softCap=null"),
+        ("model.initStd", config.model.initStd, 0.08),
+        ("sweep.jobs", config.sweep.jobs, 2),
     ):
         if value is not None:
-            or_null = f", or {key}=null" if key in ("checkpoint.every", "inspect.every") else ""
-            require(key, value, at_least=least, example=f"{example}{or_null}")
+            require(key, value, **BOUNDS[key], example=example)
     if train.budget is not None:
         seconds_in("train.budget", train.budget)
-    require("train.learningRate", train.learningRate, above=0, example=0.01)
-    if train.average is not None:
-        require("train.average", train.average, at_least=0, below=1, example="0.999, or train.average=null")
-    if config.model.softCap is not None:
-        require("model.softCap", config.model.softCap, above=0, example="30.0, or model.softCap=null")
-    require("model.initStd", config.model.initStd, at_least=0, example=0.08)
     if config.sweep.rank not in ("last", "best"):
         raise UserError(f"sweep.rank must be last or best: got {config.sweep.rank}. Try sweep.rank=last.")
-    if config.sweep.jobs is not None:
-        require("sweep.jobs", config.sweep.jobs, at_least=1, example=2)
     if config.progress not in ("auto", "none"):
         raise UserError(f"progress must be auto or none: got {config.progress}. Try progress=auto.")
 

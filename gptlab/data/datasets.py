@@ -104,8 +104,8 @@ class Text(Dataset):
     """Any UTF-8 file, or a folder of them.
 
     path: the file or folder; `python:` for what Python says of itself. unit: `line`, a document a line; `window`,
-    running text, a document being blockSize tokens of it. Of JSON Lines (.jsonl) and Parquet files (.parquet) each
-    record is a text, in `field`: a document, or with `window` a text of the running ones.
+    running text, a document being blockSize tokens of it. field: where the text stands in a record of JSON Lines
+    (.jsonl) and Parquet files (.parquet), each of which is a document, or with `window` a text of the running ones.
     """
 
     path: str = "???"

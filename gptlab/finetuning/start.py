@@ -24,6 +24,7 @@ from gptlab.plugins.code import say_changed_plugins
 from gptlab.plugins.registry import COMPONENT_KINDS, GROUPS, Registry, build
 from gptlab.runs.checkpoint.arrays import check_shapes
 from gptlab.runs.checkpoint.folder import Checkpoint
+from gptlab.runs.finding import may_change
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.saved_run import SavedRun, Settings, with_vocabulary
 
@@ -101,7 +102,8 @@ def starting_weights(
     """
     with find_run(reference, config.tracking) as source:
         pass  # in memory by now
-    name = source.name if reference == "latest" else reference
+    # What is told of it must still be it tomorrow.
+    name = source.name if may_change(reference) else reference
     theirs = source.config or standard_config(source.sizes)
     say_changed_plugins(registry, source.plugins, name)
     with known_plugins(registry, source.plugins):

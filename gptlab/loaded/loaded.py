@@ -21,7 +21,7 @@ from gptlab.loaded.views import Activations, Attention, Config, Curve, Curves, P
 from gptlab.model.model import Model
 from gptlab.plugins.loading import load_plugins
 from gptlab.plugins.registry import Registry
-from gptlab.runs.finding import ID
+from gptlab.runs.finding import ID, may_change
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.saved_run import SavedRun
 from gptlab.training.generation import Sampling, growing
@@ -279,8 +279,9 @@ def load(
 ) -> Loaded:
     """A finished run, with its model, its numbers and its losses.
 
-    run: latest (the newest below ./runs), the folder of a run or of a checkpoint, an MLflow run id, runs:/ID,
-    models:/NAME@ALIAS, a file of weights, or hf:FOLDER of transformers. engine: where the model computes, by default
+    run: latest (the newest below ./runs), the folder of a run or of a checkpoint, an MLflow run id, the name of a run
+    or of an experiment (the newest of that name), a sweep (its best run), runs:/ID, models:/NAME@ALIAS, a file of
+    weights, or hf:FOLDER of transformers. engine: where the model computes, by default
     where it was trained; "scalar" makes every number a Value. uri: the MLflow store of a run that is not below
     ./runs. tokenizer_path: the corpus of a file of weights that carries no vocabulary. registry: where names are
     looked up; by default what `load_plugins` finds.
@@ -303,7 +304,11 @@ def load(
 def fetched_metrics(reference: str, uri: str | None) -> Metrics:
     """What the store has of a run that it knows by its id; [] for all else. Raises UserError as the store does."""
     run_id = reference.removeprefix("runs:/").strip("/")
-    if os.path.exists(Path(os.path.expanduser(reference))) or not ID.fullmatch(run_id) or run_id == "latest":
+    if (
+        os.path.exists(Path(os.path.expanduser(reference)))
+        or not ID.fullmatch(run_id)
+        or may_change(reference)
+    ):
         return []
     from gptlab.tracking.download import metrics_in_store
 

@@ -14,7 +14,10 @@ Activation = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class MLP:
-    """output · activation(hidden · x), the hidden layer `expansion` times as wide as the model."""
+    """output · activation(hidden · x).
+
+    expansion: how many times as wide as the model the hidden layer is.
+    """
 
     expansion: int = 4
 

@@ -20,7 +20,10 @@ class Norm:
 
 @dataclass(frozen=True)
 class RMSNorm(Norm):
-    """x · (mean(x²) + eps)^-½ (Zhang, Sennrich 2019); scale: times a learned vector that starts at 1."""
+    """x · (mean(x²) + eps)^-½ (Zhang, Sennrich 2019).
+
+    eps: what is added under the root, so that nothing is divided by 0. scale: times a learned vector that starts at 1.
+    """
 
     eps: float = 1e-5
     scale: bool = False

@@ -17,7 +17,8 @@ def zeros_like(params: NamedArrays) -> NamedArrays:
 class Adam:
     """Adam with bias correction (Kingma, Ba 2015): p - rate · m̂ / (√v̂ + epsAdam).
 
-    beta1, beta2: how much of the running means m of the gradient and v of its square is kept a step.
+    beta1, beta2: how much of the running means m of the gradient and v of its square is kept a step. epsAdam: what is
+    added to the root, so that nothing is divided by 0.
     """
 
     beta1: float = 0.85
@@ -75,7 +76,10 @@ class AdamW(Adam):
 
 @dataclass(frozen=True)
 class SGD:
-    """Gradient descent, with momentum if it is above 0 (Polyak 1964): v = momentum · v + g; p - rate · v."""
+    """Gradient descent, with momentum if it is above 0 (Polyak 1964): v = momentum · v + g; p - rate · v.
+
+    momentum: how much of the velocity v a step keeps.
+    """
 
     momentum: float = 0.0
     elementwise: ClassVar[bool] = True

@@ -49,7 +49,10 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """Half a cosine from 1 to `final` (Loshchilov, Hutter 2017, without restarts)."""
+    """Half a cosine from 1 to `final` (Loshchilov, Hutter 2017, without restarts).
+
+    final: the factor at the end.
+    """
 
     final: float = 0.0
 

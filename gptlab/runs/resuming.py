@@ -30,8 +30,8 @@ from gptlab.runs.checkpoint.folder import (
 from gptlab.runs.checkpoint.newest import newest_whole, put_back
 from gptlab.runs.claiming import status_in
 from gptlab.runs.files import METRICS, SAMPLES, check_leads_nowhere
-from gptlab.runs.finding import RUNS, folder_of, newest_with, path_of
-from gptlab.runs.folder import RunFolder
+from gptlab.runs.finding import LATEST, RUNS, did_you_mean, named_here, newest_with, path_of
+from gptlab.runs.folder import RunFolder, SweepFolder
 from gptlab.runs.run import FINISHED, Run
 from gptlab.runs.saved_run import IMPORTED
 from gptlab.training.smoothing import SmoothedLoss
@@ -59,9 +59,11 @@ def checkpoint_to_resume(folder: Path, reference: str) -> Checkpoint:
 
 
 def folder_to_resume(reference: str) -> Path:
-    """The folder of the run that `latest`, an MLflow run id or a folder names. Raises UserError if there is none."""
-    path = path_of(reference)
-    if reference == "latest":
+    """The folder of the run that `latest`, a folder, an MLflow run id or a name names.
+
+    Raises UserError if there is none.
+    """
+    if reference == LATEST:
         return newest_with(
             SUMS,
             UserError(
@@ -69,15 +71,18 @@ def folder_to_resume(reference: str) -> Path:
                 "Leave resume out to train from the start."
             ),
         )
-    if os.path.isdir(path):
-        return path if step_of(path.absolute()) is None else path.absolute().parent.parent
-    folder = folder_of(reference)
-    if folder is None:
+    found = named_here(reference, having=SUMS)
+    if isinstance(found, SweepFolder):
         raise UserError(
-            f"resume must be latest, a run's folder or the id of a run in it: there is no '{reference}' below "
-            f"{Path(RUNS).absolute()}. Try resume=latest."
+            f"resume goes on with one run, and {os.path.relpath(found.path)} is a sweep. Type the command that began "
+            f"it, with sweep.resume={os.path.relpath(found.path)}"
         )
-    return folder
+    if found is not None:
+        return found.path if step_of(found.path.absolute()) is None else found.path.absolute().parent.parent
+    raise UserError(
+        "resume must be latest, a run's folder, its name (the newest of that name) or the id of a run in it: there is "
+        f"no '{reference}' below {Path(RUNS).absolute()}. {did_you_mean(reference) or 'Try resume=latest.'}"
+    )
 
 
 def newest_of(folder: Path) -> Checkpoint:

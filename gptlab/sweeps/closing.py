@@ -17,6 +17,7 @@ from gptlab.calling import as_called, warn
 from gptlab.engines.xla_compilations import compilations
 from gptlab.runs.claiming import remove_empty
 from gptlab.runs.files import HYDRAS, LOCK, SWEEP
+from gptlab.runs.finding import BEST
 from gptlab.runs.folder import SweepFolder
 from gptlab.streams import show
 from gptlab.sweeps.plan import Plan
@@ -76,6 +77,8 @@ def close_sweep(sweep: OpenSweep, status: str, conclude: Conclude) -> str:
     # Of an ablation all runs may have been there before, so that it had no job.
     there_is = bool(records) or status == FINISHED
     found = concluded(folder, records, sweep.told.name, conclude) if there_is else None
+    if found is not None:  # what run=SWEEP means
+        SweepFolder(folder).update(**{BEST: found.get("best", "")})
     if records and (count := compilations()):
         show(
             f"programs compiled: {count} for {len(records)} jobs, which share them where their shapes are the same"

@@ -13,7 +13,7 @@ from gptlab.errors import UserError
 from gptlab.files import read_json
 from gptlab.runs import claiming
 from gptlab.runs.files import SWEEP, check_leads_nowhere
-from gptlab.runs.finding import RUNS
+from gptlab.runs.finding import LATEST, RUNS, did_you_mean, named_here
 from gptlab.runs.folder import SweepFolder
 from gptlab.sweeps.record import RUNNING, record_files
 
@@ -58,15 +58,8 @@ def read_sweep(folder: Path) -> Sweep:
     return sweep
 
 
-def sweep_with_id(run_id: str) -> Path | None:
-    """The folder below ./runs of the sweep whose parent run has this MLflow id, be it written as runs:/ID or not."""
-    wanted = run_id.removeprefix("runs:/").strip("/")
-    folders = (file.parent for file in Path(RUNS).rglob(SWEEP))
-    return next((folder for folder in folders if wanted and SweepFolder(folder).id == wanted), None)
-
-
 def sweep_folder_of(reference: str) -> Path:
-    """The folder of the sweep that `latest`, its parent's MLflow id or the folder itself names.
+    """The folder of the sweep that `latest`, its parent's MLflow id, its name or the folder itself names.
 
     Raises UserError if there is no such sweep.
     """
@@ -74,15 +67,19 @@ def sweep_folder_of(reference: str) -> Path:
     if os.path.isfile(folder / SWEEP):
         return folder.absolute()
     sweeps = list(Path(RUNS).rglob(SWEEP))
-    if reference == "latest" and sweeps:
+    if reference == LATEST and sweeps:
         return max(sweeps, key=lambda file: file.stat().st_mtime_ns).parent.absolute()
-    with_id = sweep_with_id(reference)
-    if with_id is not None:
-        return with_id.absolute()
-    found = f"there is no '{reference}'" if reference != "latest" else "there is none"
+    named = None if reference == LATEST else named_here(reference)
+    if isinstance(named, SweepFolder):
+        return named.path.absolute()
+    found = f"there is no '{reference}'" if reference != LATEST else "there is none"
+    if named is not None and not os.path.isdir(folder):
+        found = f"'{reference}' is a run, {os.path.relpath(named.path)}"
+    elif close := did_you_mean(reference):
+        found += f". {close.removesuffix('?')}"
     what = f"{folder} has no {SWEEP}" if os.path.isdir(folder) else found
     raise UserError(
-        "sweep.resume must be latest, a sweep's folder, or the MLflow id of its parent run, and the sweep be below "
+        "sweep.resume must be latest, a sweep's folder, its name or the MLflow id of its parent run, and be below "
         f"{Path(RUNS).absolute()}: {what}. Leave sweep.resume out to begin a sweep."
     )
 

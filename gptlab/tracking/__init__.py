@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class MLflowTracking:
     """Each run is an MLflow run, in `mlflow.db` of the current folder unless `uri` says otherwise.
 
+    uri: the store, as sqlite:////path/mlflow.db or http://host:port; null for mlflow.db here, or MLFLOW_TRACKING_URI.
     experimentName: the MLflow experiment that runs go into.
     logModel: at its end a run logs its model as an MLflow model, which mlflow.pyfunc loads.
     wait: the command ends once MLflow has all of the run. Without it MLflow's process sends the rest by itself.

@@ -1,5 +1,9 @@
 """Tab completion as bash asks for it: the line so far in COMP_LINE, the choices on stdout."""
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,3 +127,40 @@ def test_names_and_keys_of_the_gallery(complete: Complete) -> None:
     assert complete("gptlab gallery squ") == ["squaredrelu"]
     assert "seeds=" in complete("gptlab gallery squaredrelu se")
     assert "squaredrelu" not in complete("gptlab gallery squaredrelu s")
+
+
+@pytest.mark.parametrize(
+    ("line", "choice"),
+    [
+        ("python -m gptlab gen", "generate"),
+        ("/opt/env/bin/python3.11 -m gptlab +experiment=tin", "+experiment=tiny"),
+        ("python -m gptlab --help tra", "train."),
+        ("gptlab --help train.num", "train.numSteps"),
+        ("gptlab generate --help prom", "prompt"),
+    ],
+)
+def test_as_a_module_and_behind_help(complete: Complete, line: str, choice: str) -> None:
+    assert choice in complete(line)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_bash_asks_for_a_module_and_leaves_other_uses_of_python_alone(tmp_path: Path) -> None:
+    script = """
+    _old() { COMPREPLY=("old-$2"); }
+    complete -F _old python
+    eval "$(python -m gptlab -sc install=bash)"
+    ask() {
+        COMP_WORDS=($1); COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 )); COMP_LINE="$1"; COMP_POINT=${#1}; COMPREPLY=()
+        _gptlab_of_python "${COMP_WORDS[0]}" "${COMP_WORDS[COMP_CWORD]}"; echo "${COMPREPLY[*]}"
+    }
+    complete -p python gptlab
+    ask "python -m gptlab gen"
+    ask "python script"
+    """
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    of_python, of_gptlab, module, other = done.stdout.splitlines()
+    assert of_python.endswith("-F _gptlab_of_python python") and of_gptlab.endswith("gptlab")
+    assert (module, other) == ("generate", "old-script")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.cli.output_file import output_file, write_output
@@ -26,8 +25,9 @@ Set runs side by side: the config keys that differ, the final numbers, and one p
   python -m gptlab compare latest runs/2026-11-22/19-55-47-000000
   python -m gptlab compare runs/2026-11-22/20-15-01-123456-sweep output=sweep.png
 
-Each word is a run: its folder, its MLflow id, latest (the newest below ./runs), models:/NAME@ALIAS. The folder
-of a sweep, or the MLflow id of its parent run, means all its runs, best first.
+Each word is a run: its folder, its MLflow id, its name or that of an experiment (the newest of that name), latest
+(the newest below ./runs), models:/NAME@ALIAS. A sweep, by its folder, its name or the MLflow id of its parent run,
+means all its runs, best first.
 output        the picture; compare.png if left out, which is replaced
 tracking.uri  another store to look up ids in, e.g. tracking.uri=sqlite:////path/mlflow.db\
 """
@@ -45,7 +45,7 @@ def compare(words: Sequence[str], settings: CompareConfig, line: CommandLine) ->
     if not words:
         raise UserError(
             "compare takes runs, or a sweep: got none. Type python -m gptlab compare RUN RUN, each a run's "
-            "folder, its MLflow id or latest, or python -m gptlab compare SWEEP."
+            "folder, its name, its MLflow id or latest, or python -m gptlab compare SWEEP."
         )
     runs = found_runs(words, settings.tracking)
     from gptlab.sweeps.comparison import comparison, picture
@@ -77,32 +77,16 @@ def found_runs(words: Sequence[str], tracking: dict[str, Any]) -> list[Compared]
 
 def runs_of(word: str, tracking: dict[str, Any]) -> list[Compared]:
     """A run, or the children of a sweep, here or in the store. Raises UserError if there is no such thing."""
-    from gptlab.exchange.finding import find_folder, no_run
-    from gptlab.runs.finding import ID, folder_of, path_of
+    from gptlab.exchange.finding import check_is_elsewhere, find_folder
+    from gptlab.runs.finding import LATEST, named_here
+    from gptlab.runs.folder import SweepFolder
     from gptlab.sweeps.compared import run_in, runs_in_store, sweep_in
 
-    sweep = sweep_folder(word)
-    if sweep is not None:
-        return sweep_in(sweep)
-    run_id = word.removeprefix("runs:/").strip("/")
-    is_reference = word == "latest" or os.path.isdir(path_of(word)) or word.startswith("models:/")
-    if is_reference or folder_of(word) is not None:
+    found = None if word == LATEST else named_here(word)
+    if isinstance(found, SweepFolder):
+        return sweep_in(found.path)
+    if word == LATEST or found is not None or word.startswith("models:/"):
         with find_folder(word, tracking) as folder:
             return [run_in(folder)]
-    if not ID.fullmatch(run_id):
-        raise no_run(word)
-    if tracking["name"] != "mlflow":
-        raise no_run(word, " (nor is it looked for in MLflow, with tracking=none)")
-    return runs_in_store(run_id, tracking["uri"])
-
-
-def sweep_folder(word: str) -> Path | None:
-    """The sweep's folder that a folder, or the MLflow id of a parent run, names; None if it is another thing."""
-    from gptlab.runs.files import SWEEP
-    from gptlab.runs.finding import path_of
-    from gptlab.sweeps.sweep import sweep_with_id
-
-    folder = path_of(word)
-    if os.path.isdir(folder):
-        return folder if os.path.isfile(folder / SWEEP) else None
-    return sweep_with_id(word)
+    check_is_elsewhere(word, tracking)
+    return runs_in_store(word.removeprefix("runs:/").strip("/"), tracking["uri"])

@@ -22,8 +22,9 @@ Sample from a finished run.
   python -m gptlab generate run=latest n=20 temperature=0.8 topK=0 topP=1.0 seed=0 prompt="the cat"
 
 run          latest (the newest below ./runs), the folder of a run or of one of its checkpoints, an MLflow
-             run id, runs:/ID, models:/NAME@ALIAS, a file: FILE.json, FILE.safetensors, or hf:FOLDER, as
-             transformers writes it
+             run id, a name (run=tiny: the newest run of that name or of that experiment), a sweep by its folder, its
+             name or its MLflow id (its best run), runs:/ID, models:/NAME@ALIAS, a file: FILE.json, FILE.safetensors,
+             or hf:FOLDER, as transformers writes it; a folder wins over a name
 n            how many samples: one a line; texts of several lines apart
 length       how many tokens come after the prompt, also beyond the model's blockSize, each then drawn after the last
              blockSize ones; left out, as many as blockSize has room for

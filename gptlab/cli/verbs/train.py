@@ -57,7 +57,9 @@ register=NAME    the finished model into MLflow's model registry: generate run=m
 tracking=none    without MLflow
 progress=none    print nothing
 --hydra-help     Hydra's own flags
-Tab completion for the command `gptlab`, in bash: eval "$(gptlab -sc install=bash)"\
+--help KEY       what a key means, with its type, default and range: --help train.learningRate, --help model.norm,
+                 or of all that begin so: --help model.
+Tab completion for `gptlab` and `python -m gptlab`, in bash: eval "$(python -m gptlab -sc install=bash)"\
 """
 
 
