@@ -65,13 +65,13 @@ def run_speed(options: argparse.Namespace, keep: Callable[[dict[str, Any]], None
     effort = effort_of(options)
     chosen = ("one", "all") if options.threads in (None, "both") else (options.threads,)
     rows: Rows = []
-    about = {"machine": machine.describe(), "rounds": effort.rounds}
+    about: dict[str, Any] = {"machine": machine.describe(), "rounds": effort.rounds}
 
     def done(new: list[speed.Row]) -> None:
         rows.extend(row.as_json() for row in new)
         for row in new:
             print("  ".join(report.speed_cells(row.as_json())), flush=True)
-        keep({**about, "rows": rows, "peers": report.peer_rows(rows)})
+        keep({**about, "rows": rows})
 
     for setting in SETTINGS:
         if setting.name in options.names:
@@ -82,8 +82,6 @@ def run_speed(options: argparse.Namespace, keep: Callable[[dict[str, Any]], None
         if name in options.names:
             done(measure(effort))
     print(f"\n{machine.sentence(about['machine'])}\n\n{report.speed_table(rows)}\n")
-    if peers := report.peer_rows(rows):
-        print(report.peer_table(peers))
     return not any("differ" in row["note"] or "failed" in row["note"] for row in rows)
 
 

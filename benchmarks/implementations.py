@@ -15,7 +15,7 @@ Run = Callable[[int], np.ndarray]
 EITHER = ("xla", "jax_plain")
 DOUBLE = ("scalar", "value_loop", "numpy_manual")
 # torch_nanogpt is of another model: gpt2_task makes its tasks.
-SINGLE = ("torch_eager",)
+SINGLE = ("torch_eager", "simd_c")
 NAMES = (*EITHER, *DOUBLE, *SINGLE)
 # Millions of objects a step: without this it would be the collector that is measured.
 WITHOUT_COLLECTOR = ("value_loop",)
@@ -46,6 +46,10 @@ def make_trainer(name: str, task: Task, definition: GPT, dtype: str = "float32")
         from benchmarks.baselines import numpy_manual
 
         return numpy_manual.trainer(task)
+    if name == "simd_c":
+        from benchmarks.baselines import simd_c
+
+        return simd_c.trainer(task)
     if name == "torch_eager":
         from benchmarks.baselines import torch_eager
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.settings import PEERS, SETTINGS
 from benchmarks.task import ROOT
 from gptlab import strict_json
 
@@ -81,74 +80,6 @@ def speed_table(rows: list[Row]) -> str:
     return lines_of(SPEED_HEADER, [speed_cells(row) for row in rows])
 
 
-def peer_rows(rows: list[Row]) -> list[Row]:
-    """gptlab's microseconds a training document on one core, beside each figure from elsewhere.
-
-    Both machines' speeds are told by hand-written JAX, and the peer's figure is scaled by them. Where JAX was
-    timed in the same setting as gptlab, turn by turn, it is their ratio within the rounds that counts.
-    """
-    found = []
-    for peer in PEERS:
-        own, plain = (
-            document_time(rows, peer.setting, "xla"),
-            document_time(rows, peer.jaxSetting, "jax_plain"),
-        )
-        if own is not None and plain is not None:
-            turn_by_turn = peer.setting == peer.jaxSetting
-            to_plain = ratio_to_plain(rows, peer.setting) if turn_by_turn else own / plain
-            ratio = to_plain * peer.jaxThere / peer.microseconds
-            met = None if peer.atMost is None else ratio <= peer.atMost
-            title = next(s.title for s in SETTINGS if s.name == peer.setting)
-            found.append(
-                {
-                    "setting": title,
-                    "peer": peer.title,
-                    "theirs": peer.microseconds,
-                    "scaled": own / ratio,
-                    "own": own,
-                }
-                | {"ratio": ratio, "atMost": peer.atMost, "met": met}
-            )
-    return found
-
-
-def ratio_to_plain(rows: list[Row], name: str) -> float:
-    """The median within the rounds of gptlab's time over that of hand-written JAX, on one core."""
-    one = [
-        row for row in rows if (row["setting"], row["threads"], row["against"]) == (name, "one", "jax_plain")
-    ]
-    return float(one[0]["ratio"])
-
-
-def document_time(rows: list[Row], name: str, implementation: str) -> float | None:
-    """Median microseconds a training document on one core, if the setting was measured."""
-    batch = next(s.task["batchSize"] for s in SETTINGS if s.name == name)
-    for row in rows:
-        if row["setting"] == name and row["threads"] == "one" and implementation in row["times"]:
-            return statistics.median(row["times"][implementation]) * 1e6 / batch
-    return None
-
-
-def peer_table(peers: list[Row]) -> str:
-    header = [
-        "setting",
-        "peer",
-        "µs a document, given",
-        "scaled to this run",
-        "gptlab",
-        "ratio",
-        "target",
-        "met",
-    ]
-    cells = []
-    for peer in peers:
-        own = [peer["setting"], peer["peer"]]
-        own += [f"{peer['theirs']:g}", f"{peer['scaled']:.3g}", f"{peer['own']:.3g}"]
-        target = "" if peer["atMost"] is None else f"≤ {peer['atMost']:.3g}x"
-        cells.append([*own, times(peer["ratio"]), target, yes_no(peer["met"])])
-    return lines_of(header, cells)
-
-
 def growth_table(cells: list[Row]) -> str:
     header = [
         "axis",
@@ -191,13 +122,7 @@ def section(kind: str, result: dict[str, Any]) -> str:
     command = "python -m benchmarks" + {"speed": "", "documents": ".documents"}.get(kind, f" {kind}")
     made = f"Made by `{command}`: {machine.sentence(result['machine'])}"
     if kind == "speed":
-        peers = peer_table(result["peers"])
-        return (
-            f"### Against the baselines\n\n{made} {result['rounds']} rounds.\n\n{speed_table(result['rows'])}\n\n"
-            "### Against peers\n\nThe peers' figures are constants, measured elsewhere on one core. Hand-written "
-            "JAX was measured there too: they are scaled by how long jax_plain takes in this run.\n\n"
-            f"{peers}\n"
-        )
+        return f"### Against the baselines\n\n{made} {result['rounds']} rounds.\n\n{speed_table(result['rows'])}\n"
     if kind == "scale":
         from benchmarks import scale
 
