@@ -120,6 +120,7 @@ def test_what_a_file_may_set_is_set(folder: Path) -> None:
     (folder / "experiments/mine.yaml").write_text(
         "defaults: [tiny, override /hydra/sweeper: basic, override /engine: scalar]\n"
         'description: "${model.nEmbd} numbers"\n'
+        "model: {nEmbd: 2, nHead: 1, blockSize: 4}\ndata: {valFraction: 0}\n"
         "train: {numSteps: 1}\nsamples: {n: 0}\n"
         'hydra: {run: {dir: "runs/mine-${now:%H}"}, sweep: {dir: runs/all, subdir: "${hydra.job.num}-of-mine"},\n'
         "  launcher: {}, sweeper: {params: {seed: '1,2'}}}\n"

@@ -1,6 +1,7 @@
 """gptlab's modules, and what each imports."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import gptlab
@@ -12,7 +13,8 @@ MODULES = {
 }
 
 
-def imports_of(path: Path) -> set[str]:
+@cache
+def imports_of(path: Path) -> frozenset[str]:
     """Every module that a file imports, at its top or inside a function, but not for type checking only."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped = {
@@ -31,4 +33,4 @@ def imports_of(path: Path) -> set[str]:
             assert node.level == 0, f"{path}: imports are absolute"
             module = node.module or ""
             found |= {f"{module}.{a.name}" for a in node.names} if module == "gptlab" else {module}
-    return found
+    return frozenset(found)
