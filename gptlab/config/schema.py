@@ -88,9 +88,9 @@ class InspectConfig:
     """The config of `python -m gptlab inspect`. run: whatever names weights, see exchange.finding.
 
     text: what is looked at. to: terminal or html. candidates: tokens shown at each position. output: the page to write.
-    without: a part, or a list of them, that gives something else. fill: what it gives then, zero or mean. source: a text
-    of which it gives what it gives there. heads: a table of what each part is for, of so many held-out documents, too.
-    steps: a page with a slider over the steps.
+    without: a part, or a list of them, that gives something else. fill: what it gives then, zero or mean. source: a
+    text of which it gives what it gives there. heads: whether a table says what each part is for. documents: held-out
+    ones that the table asks, too. steps: whether the page has a slider over the steps.
     """
 
     run: str = "latest"
