@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import gc
 import sys
 import threading
 import time
@@ -156,6 +157,7 @@ def main(arguments: list[str]) -> int:
     path, *words = arguments
     recorder = Recorder()
     began = recorder.now()
+    gc.set_threshold(50_000, *gc.get_threshold()[1:])  # as gptlab/__main__.py does
     builtins.__import__ = recorder.importing(builtins.__import__)
     sys.argv = ["gptlab", *words]
     from gptlab.cli import main as command
@@ -166,6 +168,7 @@ def main(arguments: list[str]) -> int:
 
     told = {"began": began, "ended": ended, "spans": recorder.spans, "samples": recorder.samples}
     Path(path).write_text(strict_json.dumps(told), encoding="utf-8")
+    gc.freeze()
     return status
 
 
