@@ -220,18 +220,17 @@ class Interventions:
     def _gains(
         self, documents: Documents, spots: Sequence[Spot], values: Mapping[str, np.ndarray]
     ) -> tuple[float, np.ndarray]:
-        """The mean loss of the documents, and what it gains without each of the spots."""
+        """The mean loss of the documents' tokens, as `val/loss` is, and what it gains without each of the spots."""
         found = self.model.found(documents.width - 1)
         changes = [change_of(some, found, values) for some in ((), *([spot] for spot in spots))]
         totals, count = np.zeros(len(changes)), 0
         for some in batches(documents, self.model.definition):
             there = inside(some)
             counted = there if some.counted is None else there & some.counted
-            shares = counted / np.maximum(counted.sum(-1, keepdims=True), 1)
-            count += int(counted.any(-1).sum())
+            count += int(counted.sum())
             for i, change in enumerate(changes):
                 losses = self.model.losses(some.tokens[:, :-1], some.tokens[:, 1:], change)
-                totals[i] += (np.where(counted, losses, 0) * shares).sum()
+                totals[i] += losses[counted].sum(dtype=np.float64)
         means = totals / max(count, 1)
         return float(means[0]), means[1:] - means[0]
 

@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "texts.txt").write_text("\n".join(TEXTS))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        assert main(["data=text", "data.path=texts.txt", *FEW, *SMALL]) == 0
+        assert main(["data=text", "data.path=texts.txt", "data.valFraction=0.5", *FEW, *SMALL]) == 0
     return place
 
 
