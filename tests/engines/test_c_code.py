@@ -64,6 +64,9 @@ def loss(w: Any, x: Any) -> Any:
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], list[np.ndarray]]] = {
     "products": (lambda x, y: (x @ y, y @ x.T, x @ x.T, jnp.dot(x[0], x[1])), [X, SQUARE]),
+    "products in blocks": (  # of the rows one is left over, of the columns several blocks, one, or a part of one
+        lambda x, y: (x @ y, x[:, :1] @ y[:1, :32], jnp.einsum("kj,lk->lj", y[:, :17], x)), [X, np.tile(SQUARE, (1, 7))]
+    ),
     "products of batches": (lambda x, y: jnp.einsum("hts,shd->thd", x, y), [X[:, None], np.ones((7, 5, 2), "f")]),
     "softmax": (jax.nn.softmax, [X]),
     "reductions": (lambda x: (x.sum(0), x.max(1), x.min(), x.prod(1), (x > 0).all(0), (x > 0).any(1)), [X]),

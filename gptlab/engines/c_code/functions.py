@@ -10,13 +10,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from gptlab.engines.c_code import control, drawing, moving, reducing
+from gptlab.engines.c_code import control, drawing, moving, products, reducing
 from gptlab.engines.c_code.values import Stored, c_type
 from gptlab.engines.c_code.writer import Handler, Writer
 
 HANDLERS: dict[str, Handler] = {
     **moving.HANDLERS,
     **reducing.HANDLERS,
+    **products.HANDLERS,
     **control.HANDLERS,
     **drawing.HANDLERS,
 }

@@ -1,8 +1,7 @@
-"""Primitives of jax that make one element of many: sums, products of matrices, orders."""
+"""Primitives of jax that make one element of many: sums, extremes, orders."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,67 +89,6 @@ def cumulated(writer: Writer, eqn: Any, inputs: list[Value]) -> Sequence[Value]:
     return [result]
 
 
-def are_neighbours(value: Value, axis: int) -> bool:
-    """Whether elements that follow one another on this axis lie beside each other."""
-    place = value.at([f"at{i}" for i in range(len(value.shape))])
-    return re.search(rf"\bat{axis}\b(?! \*| %|\))", place) is not None
-
-
-def dot(writer: Writer, eqn: Any, inputs: list[Value]) -> Sequence[Value]:
-    left, right = inputs
-    return [product(writer, left, right, eqn.params["dimension_numbers"], eqn.outvars[0].aval)]
-
-
-def rows_times_matrix(writer: Writer, eqn: Any, inputs: list[Value]) -> Sequence[Value]:
-    """See xla_rows.py; where numbers have no halves, it is the product of two matrices."""
-    left, right = inputs
-    return [product(writer, left, right, (((1,), (0,)), ((), ())), eqn.outvars[0].aval)]
-
-
-def product(writer: Writer, left: Value, right: Value, axes: Any, of: Any) -> Stored:
-    """axes: which are summed over and which are a batch's, of either operand. of: what has the shape and dtype."""
-    (left_summed, right_summed), (left_batch, right_batch) = axes
-    left, right = writer.cheap(left), writer.cheap(right)
-    result = writer.new(of.shape, of.dtype)
-    left_free = [a for a in range(len(left.shape)) if a not in (*left_summed, *left_batch)]
-    right_free = [a for a in range(len(right.shape)) if a not in (*right_summed, *right_batch)]
-    sizes = [left.shape[axis] for axis in left_summed]
-
-    def operands(index: Sequence[str], inner: Sequence[str]) -> str:
-        batch = index[: len(left_batch)]
-        mine = index[len(left_batch) : len(left_batch) + len(left_free)]
-        theirs = index[len(left_batch) + len(left_free) :]
-        places = []
-        for value, of in (
-            (left, (left_batch, batch, left_free, mine, left_summed)),
-            (right, (right_batch, batch, right_free, theirs, right_summed)),
-        ):
-            place = {**dict(zip(of[0], of[1], strict=True)), **dict(zip(of[2], of[3], strict=True))}
-            place |= dict(zip(of[4], inner, strict=True))
-            places.append(value.at([place[axis] for axis in range(len(value.shape))]))
-        return f"{places[0]} * {places[1]}"
-
-    # Where the results of neighbours are made of neighbours, their sums go side by side; else one after the other.
-    if right_free and result.shape[-1] > 1 and are_neighbours(right, right_free[-1]):
-        with writer.loops(result.shape) as index:
-            writer.put(f"{result.at(index)} = 0;")
-        last = result.shape[-1:]
-        with (
-            writer.loops(result.shape[:-1]) as outer,
-            writer.loops(sizes) as inner,
-            writer.loops(last) as (i,),
-        ):
-            writer.put(f"{result.at([*outer, i])} += {operands([*outer, i], inner)};")
-        return result
-    total = writer.name()
-    with writer.loops(result.shape) as index:
-        writer.put(f"{c_type(result.dtype)} {total} = 0;")
-        with writer.loops(sizes) as inner:
-            writer.put(f"{total} += {operands(index, inner)};")
-        writer.put(f"{result.at(index)} = {total};")
-    return result
-
-
 def sorted_lines(writer: Writer, eqn: Any, inputs: list[Value]) -> Sequence[Value]:
     """By insertion, which keeps the order of equals: lines are short."""
     results = [writer.copied(value) for value in inputs]
@@ -205,8 +143,6 @@ HANDLERS = {
     **dict.fromkeys(CUMULATED, cumulated),
     "argmax": first_extreme,
     "argmin": first_extreme,
-    "dot_general": dot,
-    "rows_times_matrix": rows_times_matrix,
     "sort": sorted_lines,
     "top_k": largest,
 }
