@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
@@ -21,6 +21,7 @@ from gptlab.command.permitted import refuse_code
 
 KEPT = 256  # configs, of 0.15 MB each
 SUBDIR = "${hydra.job.num}"  # the folder of a job in its sweep's, as conf/train.yaml has it
+NO_LOG = {"version": 1, "root": None, "disable_existing_loggers": False}  # hydra/job_logging=none
 PLAIN = re.compile(r"[A-Za-z]\w*(\.\w+)*=(true|false|[-+]?\d+(\.\d*)?([eE][-+]?\d+)?)")
 
 
@@ -90,9 +91,27 @@ class ComposedOnce(ConfigLoaderImpl):
         task = copy.deepcopy(shared)
         return task if self._set(task, plain) else None
 
+    def check_jobs(self, master_config: DictConfig, jobs: Iterable[Sequence[str]]) -> None:
+        """Raises what Hydra raises for the first of these jobs that it cannot compose.
+
+        Whether a plain value is legal depends on what else is not plain, and on no other value: each is tried once.
+        """
+        tried: set[tuple[tuple[str, ...], str]] = set()
+        for overrides in jobs:
+            others = tuple(text for text in overrides if not PLAIN.fullmatch(text))
+            new = {(others, text) for text in overrides} - tried
+            if new:
+                tried |= new
+                if self.plain_job(master_config, overrides) is None:
+                    self.load_sweep_config(master_config, list(overrides))
+
     @staticmethod
     def _task_of(config: DictConfig) -> DictConfig | None:
-        if config.hydra.sweep._get_node("subdir")._value() != SUBDIR or config.hydra.job.env_set:
+        hydra = config.hydra
+        if hydra.sweep._get_node("subdir")._value() != SUBDIR or hydra.job.env_set:
+            return None
+        # What Hydra itself writes into a job's folder: copies of its config, a log.
+        if hydra.output_subdir is not None or hydra.verbose or hydra.job_logging != NO_LOG:
             return None
         with open_dict(config):
             del config["hydra"]

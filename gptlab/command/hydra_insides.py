@@ -7,6 +7,7 @@ hydra._internal.utils     get_args_parser: Hydra's flags; create_config_search_p
 hydra._internal.hydra     Hydra: composes, runs, sweeps, and shows, what it is given
 hydra.core.plugins       Plugins: makes the launcher that a config asks for
 hydra._internal.callbacks what Hydra and its jobs are made with; .config_loader_impl, in composed_once.py
+hydra._internal.core_plugins.basic_sweeper what makes jobs of 1,2,3, by its launcher and validate_batch_is_legal
 hydra.grammar.gen, hydra.core.override_parser.overrides_visitor, create_functions: the grammar of an override
 sys.argv[0], HYDRA_FULL_ERROR: the name that completion is installed for, and that errors are raised, which Hydra
                           takes from there alone
@@ -19,8 +20,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from antlr4 import CommonTokenStream, InputStream, ParserRuleContext
 from hydra import version
@@ -33,12 +35,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import create_functions
 from hydra.core.override_parser.overrides_visitor import HydraErrorListener
 from hydra.core.plugins import Plugins
-from hydra.core.utils import configure_log, run_job
+from hydra.core.utils import JobReturn, configure_log, run_job
 from hydra.errors import HydraException, SearchPathException
 from hydra.grammar.gen.OverrideLexer import OverrideLexer as OverrideLexer
 from hydra.grammar.gen.OverrideParser import OverrideParser
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gptlab.command.composed_once import ComposedOnce
 from gptlab.command.composing import COMPOSING
@@ -96,11 +99,21 @@ def run_one(flags: argparse.Namespace, job: TaskFunction, place: Place = nullcon
     return True
 
 
-def multirun(arguments: list[str], job: TaskFunction) -> None:
-    """Have the sweeper and the launcher that the arguments ask for run the jobs."""
+def multirun(arguments: list[str], job: TaskFunction, beside: Beside | None = None) -> None:
+    """Have the sweeper and the launcher that the arguments ask for run the jobs.
+
+    beside: begins them instead of Hydra's basic launcher, for Hydra's basic sweeper.
+    """
     flags = get_args_parser().parse_args(arguments)
+    name, overrides = flags.config_name or "train", [*flags.overrides, "hydra.mode=MULTIRUN"]
     with hydra_for(flags) as hydra:
-        hydra.multirun(flags.config_name or "train", job, [*flags.overrides, "hydra.mode=MULTIRUN"])
+        if beside is not None:
+            config = hydra.compose_config(name, overrides, RunMode.MULTIRUN)
+            if not config.hydra.callbacks:  # which are told of Hydra's own jobs
+                typed = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+                sweeper_beside(hydra, config, job, beside).sweep(typed)
+                return
+        hydra.multirun(name, job, overrides)
 
 
 class Beside(Protocol):
@@ -117,6 +130,52 @@ class Beside(Protocol):
     def settle(self) -> None:
         """Wait for all that go on."""
         ...
+
+
+class LauncherBeside(Launcher):
+    """Begins jobs as Hydra's basic launcher does, but those that need nothing of Hydra's by itself, beside each other.
+
+    It returns while some of them go on.
+    """
+
+    def __init__(self, beside: Beside, launcher: Launcher, loader: ComposedOnce, config: DictConfig) -> None:
+        self.beside, self.launcher, self.loader, self.config = beside, launcher, loader, config
+
+    def setup(self, **made_with: object) -> None:
+        """Nothing: what it needs it was given."""
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        root = os.path.abspath(self.config.hydra.sweep.dir)
+        waiting = list(enumerate(job_overrides, initial_job_idx))
+        while waiting:
+            number, overrides = waiting.pop(self.beside.choose([job for _, job in waiting]))
+            if (task := self.loader.plain_job(self.config, overrides)) is None:
+                launch_all(self.launcher, [overrides], number)
+                continue
+            folder = Path(root, str(number))
+            folder.mkdir(parents=True, exist_ok=True)
+            self.beside.begin(task, list(overrides), number, folder)
+        self.beside.settle()
+        return []
+
+
+def sweeper_beside(hydra: Hydra, config: DictConfig, job: TaskFunction, beside: Beside) -> Any:
+    """Hydra's basic sweeper, with a `LauncherBeside` in its launcher's place."""
+    context, loader = HydraContext(hydra.config_loader, Callbacks()), hydra.config_loader
+    assert isinstance(loader, ComposedOnce)
+    made: Any = Plugins.instance().instantiate_sweeper(
+        hydra_context=context, task_function=job, config=config
+    )
+    made.launcher = LauncherBeside(beside, made.launcher, loader, config)
+    # Its own composes each job for that.
+    made.validate_batch_is_legal = partial(loader.check_jobs, config)
+    return made
+
+
+def launch_all(launcher: Launcher, jobs: Sequence[Sequence[str]], first: int) -> None:
+    """Have the launcher run them. Raises what a job raised."""
+    for done in launcher.launch([list(overrides) for overrides in jobs], first):
+        done.return_value  # noqa: B018 - raises what the job raised
 
 
 def run_batches(
@@ -139,26 +198,12 @@ def run_batches(
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=job, config=config
         )
-        loader = hydra.config_loader
-        assert isinstance(loader, ComposedOnce)
-
-        def launch(some: Sequence[Sequence[str]], number: int) -> None:
-            for done in launcher.launch([list(overrides) for overrides in some], number):
-                done.return_value  # noqa: B018 - raises what the job raised
-
+        if beside is not None and not config.hydra.callbacks:
+            loader = hydra.config_loader
+            assert isinstance(loader, ComposedOnce)
+            launcher = LauncherBeside(beside, launcher, loader, config)
         for batch in filter(None, batches):
-            if beside is None or config.hydra.callbacks:
-                launch(batch, begun)
-            else:
-                waiting = list(enumerate(batch, begun))
-                while waiting:
-                    number, overrides = waiting.pop(beside.choose([job for _, job in waiting]))
-                    if (task := loader.plain_job(config, overrides)) is None:
-                        launch([overrides], number)
-                        continue
-                    folder = Path(os.path.abspath(config.hydra.sweep.dir), str(number))
-                    folder.mkdir(parents=True, exist_ok=True)
-                    beside.begin(task, list(overrides), number, folder)
+            launch_all(launcher, batch, begun)
             if beside is not None:
                 beside.settle()
             begun += len(batch)

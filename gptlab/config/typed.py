@@ -189,7 +189,8 @@ class SweepConfig:
 
     rank: by which validation loss jobs are ranked and a sweeper learns: the last, or the best of all evaluations, which
     is the lower the more there are.
-    jobs: how many go on at a time in this process; null for one, and in an ablation for one a core, four at most.
+    jobs: how many go on at a time in this process; null for one a core, four at most, where they are small and of the
+    xla engine, else one.
     Launchers that have processes of their own (`+sweep=joblib`) have keys of their own for it.
     """
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -92,11 +93,15 @@ class Names(Dataset):
         return "https://pypi.org/project/names/"
 
     def documents(self) -> list[str]:
-        lists = [
-            files("names").joinpath(f"dist.{kind}.first").read_text("ascii") for kind in ("female", "male")
-        ]
-        rows = [line.split() for text in lists for line in text.splitlines()]
-        return list(dict.fromkeys(row[0].lower() for row in rows if row))
+        return list(first_names())
+
+
+@cache
+def first_names() -> tuple[str, ...]:
+    """Read once: the jobs of a sweep have all the same."""
+    lists = [files("names").joinpath(f"dist.{kind}.first").read_text("ascii") for kind in ("female", "male")]
+    rows = [line.split() for text in lists for line in text.splitlines()]
+    return tuple(dict.fromkeys(row[0].lower() for row in rows if row))
 
 
 @dataclass(frozen=True)

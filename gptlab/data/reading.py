@@ -209,6 +209,9 @@ def in_lists(texts: Iterable[str]) -> Iterator[list[str]]:
     if isinstance(texts, TextLines):
         yield from texts.lists()
         return
+    if isinstance(texts, list) and len(texts) < BLOCK // 16 and sum(map(len, texts)) < BLOCK:
+        yield from [texts] if texts else []
+        return
     together: list[str] = []
     characters = 0
     for text in texts:

@@ -115,9 +115,8 @@ def launch(
     plan, data = experiment.plan, experiment.data
     # Until the run is closed: a signal must not cut off what is being written.
     with ending_between_steps() as signalled, Foothold(folder) as foothold:
-        progress = make_progress(
-            config.progress if job.alone else "none", plan.numSteps, run.resumed_from or 0
-        )
+        beside = "" if job.alone else name
+        progress = make_progress(config.progress, plan.numSteps, run.resumed_from or 0, beside)
         try:
             listeners.run_started(run)
             foothold.note()

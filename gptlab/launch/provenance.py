@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 
 from gptlab.config.typed import Config
@@ -19,9 +20,15 @@ def tags_of(config: Config) -> dict[str, str]:
         "device": device(config.engine.name),
         "python": platform.python_version(),
     }
-    tags |= {f"version.{package}": version(package) for package in VERSIONS}
+    tags |= versions()
     commit = git_commit()
     return tags | ({"gitCommit": commit} if commit else {})
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Of what is installed, read once: the jobs of a sweep have all the same."""
+    return {f"version.{package}": version(package) for package in VERSIONS}
 
 
 def device(engine: str) -> str:

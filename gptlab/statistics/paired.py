@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit  # Student's t, inverted: scipy.stats takes a second to import
 
 from gptlab.statistics.flips import flips
 
@@ -45,7 +45,7 @@ def paired(differences: Sequence[float], with_bootstrap: bool = True) -> Paired:
     if len(values) < 2 or not np.isfinite(values).all():
         raise ValueError(f"two differences at least are needed, all finite: got {differences}")
     mean, deviation = float(values.mean()), deviation_of(values)
-    half = deviation / math.sqrt(len(values)) * float(stats.t.ppf(1 - ALPHA / 2, len(values) - 1))
+    half = deviation / math.sqrt(len(values)) * float(stdtrit(len(values) - 1, 1 - ALPHA / 2))
     drawn = bootstrap(values) if with_bootstrap else None
     p = sign_flip(values) if 2 / 2 ** len(values) <= ALPHA else None
     return Paired(len(values), mean, deviation, Interval(mean - half, mean + half), drawn, p)
@@ -77,6 +77,8 @@ def bootstrap(values: np.ndarray, resamples: int = RESAMPLES) -> Interval | None
     n = len(values)
     if len(np.unique(values)) < 3:
         return None
+    from scipy import stats
+
     beyond = float(stats.norm.sf(stats.t.ppf(1 - ALPHA / 2, n - 1) * math.sqrt(n / (n - 1))))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)

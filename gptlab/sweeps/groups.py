@@ -118,7 +118,7 @@ def difference(first: Group, second: Group) -> Difference | None:
         return None
     mean, p = fmean(differences), None
     if len(differences) >= FEWEST_FOR_P:
-        from gptlab.statistics.paired import sign_flip  # which loads scipy.stats
+        from gptlab.statistics.paired import sign_flip
 
         p = sign_flip(np.array(differences))
     against = sum(difference * mean < 0 for difference in differences)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -104,6 +105,7 @@ def plan_sweep(line: CommandLine, plugins: Plugins) -> Plan:
     folder = Path(os.path.abspath(facts.folder if reference is None else sweep_folder_of(reference)))
     check_folders_of_jobs(line, facts.sweeper, facts.subdir, folder, new=reference is None)
     fixed = [str(o.input_line) for o in line.overrides if o.get_key_element() not in swept]
+    may_be_beside = facts.launcher == BASIC and config.sweep.jobs is None and is_small(config, plugins)
     return Plan(
         folder,
         name_of(fixed, swept),
@@ -115,7 +117,7 @@ def plan_sweep(line: CommandLine, plugins: Plugins) -> Plan:
         reference is not None,
         config.anyway,
         config.sweep.rank,
-        at_once(config, facts),
+        at_once(config, facts, usual=one_a_core() if may_be_beside else 1),
     )
 
 
@@ -139,6 +141,19 @@ def at_once(config: Config, facts: HydraFacts, usual: int = 1) -> int:
 def one_a_core() -> int:
     """As many jobs."""
     return min(cores(), MOST)
+
+
+def is_small(config: Config, plugins: Plugins) -> bool:
+    """Whether jobs of this kind may go on beside each other unasked: another engine than xla has Python compute, and a
+    large model takes all cores and much memory by itself."""
+    from gptlab.launch.experiment import Experiment
+    from gptlab.launch.fitting import is_large
+
+    if config.engine.name != "xla" or config.initFrom is not None:
+        return False
+    with suppress(UserError):  # which the job will say
+        return not is_large(Experiment.of(config, plugins.registry))
+    return False
 
 
 def name_of(fixed: list[str], swept: list[str]) -> str:

@@ -56,7 +56,8 @@ def run_sweep(line: CommandLine, arguments: list[str], plugins: Plugins) -> int:
         from gptlab.command.hydra_insides import multirun
 
         with running_jobs(sweep, choices, plugins) as job:
-            multirun(with_folder(line, arguments, plan.folder), job)
+            beside = job if isinstance(job, SideBySide) else None
+            multirun(with_folder(line, arguments, plan.folder), job, beside)
 
     return carry_out(plan, plugins, arguments, jobs)
 

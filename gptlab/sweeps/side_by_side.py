@@ -87,11 +87,16 @@ class SideBySide:
 
     def choose(self, waiting: Sequence[Sequence[str]]) -> int:
         """Which of the jobs, by their overrides, is to begin next, once a thread is free."""
-        lane, kinds = self._free_lane(), [kind_of(overrides) for overrides in waiting]
-        others = [kind for other in self._lanes if other is not lane for kind in other.known]
-        mine = (i for i, kind in enumerate(kinds) if kind in lane.known)
-        new = (i for i, kind in enumerate(kinds) if kind not in others)
-        return next(mine, next(new, 0))
+        lane = self._free_lane()
+        others = {kind for other in self._lanes if other is not lane for kind in other.known}
+        new: int | None = None
+        for i, overrides in enumerate(waiting):
+            kind = kind_of(overrides)
+            if kind in lane.known:
+                return i
+            if new is None and kind not in others:
+                new = i
+        return new or 0
 
     def begin(self, config: DictConfig, overrides: list[str], number: int, output: Path) -> None:
         """A job of which Hydra itself need know nothing."""
@@ -137,9 +142,13 @@ class SideBySide:
                 lane.close()
 
 
+# What differs from run to run of one compiled program, which takes it as an input.
+INPUTS = ("seed=", "train.learningRate=")
+
+
 def kind_of(overrides: Sequence[str]) -> Hashable:
-    """Equal for jobs that differ in their seed alone, which share what is compiled."""
-    return tuple(text for text in overrides if not text.startswith("seed="))
+    """Equal for jobs that share what is compiled, and so differ in no more than its inputs."""
+    return tuple(text for text in overrides if not text.startswith(INPUTS))
 
 
 def may_go_beside(job: Job, config: DictConfig) -> bool:

@@ -3,9 +3,11 @@
 import copy
 import pickle
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -76,6 +78,9 @@ def test_a_job_without_hydra_s_part_is_the_rest_of_hydra_s_own(
         "hydra.sweep.subdir=${hydra.job.override_dirname}",
         "description=${hydra:job.name}",
         "+hydra.job.env_set={A: b}",
+        "hydra.output_subdir=.hydra",
+        "hydra.verbose=true",
+        "hydra/job_logging=default",
     ],
 )
 def test_what_has_something_of_hydra_s_in_it_is_hydra_s_to_make(override: str) -> None:
@@ -99,6 +104,29 @@ def test_what_is_wrong_is_wrong_as_hydra_says_it(
     with pytest.raises(type(expected.value)) as found:
         once.load_sweep_config(master, list(overrides))
     assert str(found.value) == str(expected.value)
+
+
+def test_each_value_of_the_jobs_of_a_sweep_is_tried_once(
+    loader: tuple[ComposedOnce, DictConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, master = loader
+    tried: list[list[str]] = []
+    plain_job = once.plain_job
+
+    def trying(config: DictConfig, job: list[str]) -> DictConfig | None:
+        tried.append([*job])
+        return plain_job(config, job)
+
+    monkeypatch.setattr(once, "plain_job", trying)
+    rates, seeds = (f"train.learningRate={rate}" for rate in (0.1, 0.2, 0.3)), ("seed=1", "seed=2")
+    once.check_jobs(master, [["+experiment=tiny", rate, seed] for rate, seed in product(rates, seeds)])
+    assert len(tried) == 4 and {text for job in tried for text in job[1:]} == {
+        *("seed=1", "seed=2"),
+        *("train.learningRate=0.1", "train.learningRate=0.2", "train.learningRate=0.3"),
+    }
+    last = ["+experiment=tiny", "train.learningRate=0.3", "seed=true"]
+    with pytest.raises(ConfigCompositionException, match="seed=true"):
+        once.check_jobs(master, [["+experiment=tiny", "seed=1"], last])
 
 
 def test_it_goes_to_the_processes_of_a_launcher(loader: tuple[ComposedOnce, DictConfig]) -> None:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from rich.console import Console
 
-from gptlab.launch.progress import PlainLines, Progress, live, make_progress, plain
+from gptlab.launch.progress import NamedLines, PlainLines, Progress, live, make_progress, plain
 from gptlab.launch.progress.live import LivePanel
 from tests.launch.screens import Screen, Still
 
@@ -379,3 +379,15 @@ def test_a_plain_line_says_the_metric_of_the_latest_evaluation(monkeypatch, caps
     assert lines_of(capsys) == [
         "step 100/400  smoothed loss 2.346  accuracy 0.500  1,234 tokens/s  90 s left"
     ]
+
+
+def test_a_run_beside_others_says_whose_lines_are_its(capsys):
+    lines = make_progress("auto", 100, beside="seed=1")
+    assert isinstance(lines, NamedLines) and not isinstance(make_progress("auto", 100), NamedLines)
+    lines._interval = 0.0
+    lines.note("of which there would be many")
+    lines.update(10, 2.5, 1000.0, 0.1)
+    out = capsys.readouterr().out
+    assert out.startswith("seed=1: step 10/100  smoothed loss 2.5") and out.count("\n") == 1
+    make_progress("none", 100, beside="seed=1").update(10, 2.5, 1000.0, 0.1)
+    assert capsys.readouterr().out == ""

@@ -44,7 +44,7 @@ def sweep_of(folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_four_models_in_one_process(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["-m", *SMALL, "model.nEmbd=8,16", "model.nLayer=1,2"]) == 0
+    assert main(["-m", *SMALL, "sweep.jobs=1", "model.nEmbd=8,16", "model.nLayer=1,2"]) == 0
 
     found = runs(folder)
     assert set(found) == {f"nEmbd={width} nLayer={depth}" for width in (8, 16) for depth in (1, 2)}

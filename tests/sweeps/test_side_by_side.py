@@ -11,6 +11,12 @@ from typing import Any
 import pytest
 
 from gptlab.cli import main
+from gptlab.command.composing import compose, compose_job, prepared
+from gptlab.command.line import read_command_line
+from gptlab.config.schema import plain
+from gptlab.config.typed import Config, typed
+from gptlab.runs.files import HYDRAS
+from gptlab.sweeps import plan
 from gptlab.sweeps.launcher import POLLING_SECONDS
 from gptlab.sweeps.sweep import STOP, read_sweep
 from gptlab.training.loop import Training
@@ -49,7 +55,9 @@ def test_two_at_a_time_leave_what_one_after_another_leaves(
     capsys.readouterr()
     monkeypatch.chdir(folder)
     names = threads_of_trainings(monkeypatch)
-    assert main([*SEEDS, "sweep.jobs=2", "progress=auto"]) == 0
+    monkeypatch.setattr(plan, "cores", lambda: 2)  # by which it is so unasked
+    assert main([*SEEDS, "progress=auto"]) == 0
+    assert (sweep_of(folder) / HYDRAS).is_file(), "as of any sweep of Hydra's"
     assert len(names) == 3 and len(set(names)) == 2 and threading.main_thread().name not in names
     out = capsys.readouterr().out
     assert "3 finished" in out and all(f"seed={seed}" in out for seed in (1, 2, 3))
@@ -60,6 +68,37 @@ def test_two_at_a_time_leave_what_one_after_another_leaves(
         theirs = expected[name]
         assert replace(record, seconds=0.0) == replace(theirs, seconds=0.0)
         assert_same_end(sweep_of(folder) / record.folder, sweep_of(one) / theirs.folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ([], 3),
+        (["engine=scalar"], 1),
+        (["initFrom=latest"], 1),
+        (["model.blockSize=4000", "model.nEmbd=4096"], 1),
+    ],
+    ids=str,
+)
+def test_what_goes_side_by_side_unasked(
+    folder: Path, config: list[str], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "cores", lambda: 3)
+    line = read_command_line([*SWEEP, "seed=1,2", *config], "train")
+    plugins = prepared(line)
+    checked = typed(Config, plain(compose("train", [*SWEEP[1:], *config])))
+    small = plan.is_small(checked, plugins)
+    facts = plan.facts_of(compose_job(line.flags, [*SWEEP[1:], *config]).hydra)
+    assert plan.at_once(checked, facts, plan.one_a_core() if small else 1) == expected
+
+
+def test_of_jobs_of_which_one_cannot_be_composed_none_begins(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "cores", lambda: 2)
+    assert main([*SWEEP, "seed=1,2,x"]) == 2
+    assert "seed" in capfd.readouterr().err
+    assert not list(folder.glob("runs/*/*"))
 
 
 def test_one_that_fails_does_so_by_itself(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

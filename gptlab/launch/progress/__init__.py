@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from gptlab.launch.progress.plain import PlainLines, Progress
+from gptlab.launch.progress.plain import NamedLines, PlainLines, Progress
 
-__all__ = ["PlainLines", "Progress", "make_progress"]
+__all__ = ["NamedLines", "PlainLines", "Progress", "make_progress"]
 
 
-def make_progress(kind: str, total: int, start: int = 0) -> Progress:
-    """`auto` or `none`, as `progress=` says, of `total` steps of which `start` are done."""
+def make_progress(kind: str, total: int, start: int = 0, beside: str = "") -> Progress:
+    """`auto` or `none`, as `progress=` says, of `total` steps of which `start` are done.
+
+    beside: the name of a run that others of this process go on beside.
+    """
     if kind == "none":
         return Progress()
+    if beside:
+        return NamedLines(beside, total, start=start)
     if not sys.stdout.isatty():
         return PlainLines(total, start=start)
     from rich.console import Console

@@ -54,10 +54,27 @@ class PlainLines(Progress):
             shown = f"smoothed loss {loss_text(loss)}"
             words = [f"step {step}/{self._total}", shown, self._metric, rate(tokens_per_second)]
             words += [] if math.isnan(left) else [f"{left:.0f} s left"]
-            show("  ".join(filter(None, words)))
+            self._show("  ".join(filter(None, words)))
 
     def note(self, text: str) -> None:
+        self._show(text)
+
+    def _show(self, text: str) -> None:
         show(text)
+
+
+class NamedLines(PlainLines):
+    """For a run beside others: its name in front of each line, and no notes, which would be many."""
+
+    def __init__(self, name: str, total: int, interval: float = 10.0, start: int = 0):
+        super().__init__(total, interval, start)
+        self._name = name
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def _show(self, text: str) -> None:
+        show(f"{self._name}: {text}")
 
 
 def first_metric(name: str, values: Mapping[str, float]) -> str:
