@@ -39,6 +39,9 @@ ifneq ($(shell $(PY) $(WHICH) 2>/dev/null),$(shell $(PYTHON) $(WHICH) 2>/dev/nul
 endif
 endif
 
+# Tests start hundreds of processes, of which each would compile all of gptlab's own code anew. `make clean` removes it.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup tiny test core slow fuzz ray huggingface check bench outputs notebook lock clean
 
