@@ -24,6 +24,8 @@ READY := $(VENV)/.ready
 RAY := .venv-ray/bin/python
 # So does what gptlab is compared with, transformers on torch: gigabytes that gptlab itself does not need.
 HF := .venv-hf/bin/python
+# And so does what makes the site of the docs, twenty small packages.
+DOCS := .venv-docs/bin/python
 MOVED := $(shell test -x $(PY) && test "$$(cat $(READY) 2>/dev/null)" = "$$(pwd -P)" || echo moved)
 ifneq ($(MOVED),)
 .PHONY: $(READY)
@@ -43,7 +45,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tiny test core slow fuzz ray huggingface check bench outputs notebook lock clean
+.PHONY: help setup tiny test core slow fuzz ray huggingface docs check bench outputs notebook lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -77,6 +79,9 @@ ray: setup .venv-ray/.ready ## the tests of sweeps on Ray, which has an environm
 huggingface: setup .venv-hf/.ready ## the tests beside transformers and torch, which have an environment of their own beside .venv
 	@$(HF) -m pytest -q tests/exchange/test_transformers.py tests/exchange/test_gguf.py
 
+docs: setup .venv-docs/.ready ## README.md, docs/ and the reference as a site in site/, with every asset inside
+	@$(DOCS) -m website
+
 check: setup ## ruff and mypy
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -94,7 +99,7 @@ notebook: setup ## run docs/notebook.ipynb, and keep what it shows in it
 # uv, because pip cannot write hashes for other systems than its own; one numpy for all Pythons,
 # where there is one, so that all see the same numbers. Pins that still fit stay; to renew
 # them all, remove requirements.txt first.
-lock: ## pin in requirements.txt and requirements-ray.txt what pyproject.toml asks for
+lock: ## pin in requirements.txt, requirements-ray.txt and requirements-docs.txt what pyproject.toml asks for
 	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PYTHON) -m venv "$$uv" && \
 	"$$uv/bin/python" -m pip install --quiet --disable-pip-version-check uv && \
 	for of in "dev requirements.txt" "ray requirements-ray.txt"; do set -- $$of; \
@@ -102,11 +107,15 @@ lock: ## pin in requirements.txt and requirements-ray.txt what pyproject.toml as
 	    "$$uv/bin/python" -m uv pip compile pyproject.toml --extra $$1 --output-file $$2 --quiet \
 	        --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
 	        --custom-compile-command "make lock" || exit 1; \
-	done
+	done && \
+	"$$uv/bin/python" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' \
+	    > "$$uv/docs.in" && \
+	"$$uv/bin/python" -m uv pip compile "$$uv/docs.in" --constraint requirements.txt --output-file requirements-docs.txt --quiet \
+	    --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate --custom-compile-command "make lock"
 
 clean: ## remove .venv and the tools' caches; runs and their store stay
-	rm -rf .venv .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find gptlab tests benchmarks plugins -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv .venv-* site build/website .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find gptlab tests benchmarks plugins website -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip would compile on one core. Some packages hold files that are no Python, of which it says nothing either.
 $(LOCKED): requirements.txt
@@ -128,6 +137,12 @@ $(READY): $(LOCKED) pyproject.toml
 	@$(PY) -m venv --clear .venv-ray
 	@cd .venv-ray/lib/python3*/site-packages && echo ../../../../.venv/lib/python3*/site-packages > below.pth
 	@$(RAY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-ray.txt
+	@touch $@
+
+.venv-docs/.ready: requirements-docs.txt $(LOCKED) | $(READY)
+	@$(PY) -m venv --clear .venv-docs
+	@cd .venv-docs/lib/python3*/site-packages && echo ../../../../.venv/lib/python3*/site-packages > below.pth
+	@$(DOCS) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement requirements-docs.txt
 	@touch $@
 
 # Pinned in pyproject.toml, without hashes: of torch each system has another build.

@@ -124,6 +124,16 @@ class Browser:
         command = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}}
         self._call("POST", "/goog/cdp/execute", **command)
 
+    def run_first(self, code: str) -> None:
+        """Run a script in every page that is opened from here on, before any of its own."""
+        command = {"cmd": "Page.addScriptToEvaluateOnNewDocument", "params": {"source": code}}
+        self._call("POST", "/goog/cdp/execute", **command)
+
+    def type(self, text: str) -> None:
+        """Press the keys of a text, wherever the cursor is."""
+        keys = [{"type": kind, "value": sign} for sign in text for kind in ("keyDown", "keyUp")]
+        self._call("POST", "/actions", actions=[{"type": "key", "id": "keyboard", "actions": keys}])
+
     def screenshot(self, path: Path) -> None:
         """What the window shows, as a PNG."""
         path.write_bytes(base64.b64decode(self._call("GET", "/screenshot")))

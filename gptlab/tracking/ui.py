@@ -47,7 +47,7 @@ def serve_ui(
             "python -m gptlab +experiment=tiny. Or name another store with tracking.uri="
         )
     check_store(store)
-    _check_port(host, port)
+    check_port(host, port)
     mark = secrets.token_hex(16)
     with handled(signal.default_int_handler), tempfile.TemporaryFile() as log:
         server = subprocess.Popen(
@@ -75,7 +75,7 @@ def serve_ui(
                 connection.finish()
             address = f"http://{_shown(host)}:{port}/"
             if not _answers(address, server, mark):
-                _check_port(host, port)  # that somebody has taken since
+                check_port(host, port)  # that somebody has taken since
                 return _died(server, log)
             runs = f"experiments/{experiment}/runs" if experiment else "experiments"
             page = f"{address}#/{runs}?{MODE}"
@@ -102,7 +102,7 @@ def _command(store: Store, host: str, port: int) -> list[str]:
     return [*command, "--host", host, "--port", str(port), "--workers", "1"]
 
 
-def _check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int) -> None:
     require("port", port, at_least=1, at_most=65535, example=5000)
     for candidate in range(port, min(port + 100, 65536)):
         try:

@@ -23,7 +23,7 @@ from gptlab.model.gpt import GPT
 from gptlab.optim.optimizers import Adam
 from gptlab.plugins.loading import load_plugins
 from gptlab.plugins.registry import GROUPS, Registry
-from gptlab.tracking.ui import _check_port
+from gptlab.tracking.ui import check_port
 from gptlab.training.generation import Sampling
 
 REGISTRY = load_plugins(discover=False).registry
@@ -153,7 +153,7 @@ def test_what_is_told_of_a_number_is_what_is_refused(key: str) -> None:
             elif key == "optimizer.clip":
                 transformed(Adam(), Chosen(name="adam", clip=value), TrainConfig(), {})
             elif key == "port":
-                _check_port("127.0.0.1", value)
+                check_port("127.0.0.1", value)
             elif key in ("seed", "samples.n") or key.startswith(
                 ("train.", "model.", "checkpoint.", "inspect.", "sweep.")
             ):

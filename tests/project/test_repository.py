@@ -19,6 +19,8 @@ PLACES = re.compile(r"pythonhosted[.]org|/work[/](main|shared)|/opt[/](pypi|whee
 
 # Beside the dependencies each has an extra.
 LOCKS = {"requirements.txt": "dev", "requirements-ray.txt": "ray"}
+# And what lies over requirements.txt in an environment of its own: the extra alone.
+DOCS_LOCK = "requirements-docs.txt"
 
 
 def locked(lock: str = "requirements.txt") -> dict[str, list[tuple[Requirement, list[str]]]]:
@@ -62,7 +64,7 @@ def test_no_python_file_is_longer_than_400_lines() -> None:
     assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, DOCS_LOCK])
 def test_every_requirement_is_pinned_and_hashed_and_none_has_an_address(lock: str) -> None:
     assert "://" not in (ROOT / lock).read_text("utf-8")
     pins = [pin for group in locked(lock).values() for pin in group]
@@ -84,6 +86,21 @@ def test_the_pins_lie_within_the_ranges_of_pyproject(lock: str, requirement: Req
     for pin, _ in pins:
         (specifier,) = pin.specifier
         assert requirement.specifier.contains(specifier.version), f"{pin} is not {requirement}: make lock"
+
+
+def test_what_makes_the_site_is_pinned_and_as_the_rest_has_it() -> None:
+    pinned, below = locked(DOCS_LOCK), locked()
+    for text in PROJECT["optional-dependencies"]["docs"]:
+        requirement = Requirement(text)
+        ((pin, _),) = pinned[canonicalize_name(requirement.name)]
+        (specifier,) = pin.specifier
+        assert requirement.specifier.contains(specifier.version), f"{pin} is not {requirement}: make lock"
+    shared = pinned.keys() & below.keys()
+    assert {"jinja2", "pyyaml"} <= shared
+    for name in shared:
+        assert {str(pin.specifier) for pin, _ in pinned[name]} <= {
+            str(pin.specifier) for pin, _ in below[name]
+        }, name
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])

@@ -121,7 +121,14 @@ def test_each_verb_takes_a_name(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_is_kept_of_a_start_is_the_folder_that_the_name_meant() -> None:
-    data = ["data=questions", "engine=scalar", "train.numSteps=1", "samples.n=0", "progress=none", "tracking=none"]
+    data = [
+        "data=questions",
+        "engine=scalar",
+        "train.numSteps=1",
+        "samples.n=0",
+        "progress=none",
+        "tracking=none",
+    ]
     assert main([*data, "initFrom=pea", "hydra.run.dir=elsewhere"]) == 0
     config = read_config(Path("elsewhere"))
     assert config["original"]["run"].startswith("runs/2/checkpoints/")
