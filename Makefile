@@ -93,7 +93,7 @@ bench: setup ## how fast it is beside plain JAX, numpy and torch: writes docs/pe
 outputs: setup ## follow README.md and docs/*.md from top to bottom, and keep in them what is printed now
 	@$(PY) -m tests.project.pages
 
-notebook: setup ## run docs/notebook.ipynb, and keep what it shows in it
+notebook: setup ## run the notebooks of docs/, and keep what they show in them
 	@$(PY) -m tests.project.notebook
 
 # uv, because pip cannot write hashes for other systems than its own; one numpy for all Pythons,
