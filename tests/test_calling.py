@@ -139,6 +139,7 @@ HANDED_ON = {
     "of_another_verb",
     "command",
     "help_of_brought",
+    "failures",
 }
 
 

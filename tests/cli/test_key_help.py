@@ -60,9 +60,8 @@ def test_a_group_with_what_each_choice_does(capsys: pytest.CaptureFixture[str], 
 
 def test_keys_of_another_verb_and_the_verb_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert "topK=0\n      whole number, at least 0" in told(capsys, "generate", "--help", "top")
-    assert "text=...\n      text; must be given: what is looked at" in told(
-        capsys, "inspect", "--help", "text"
-    )
+    assert "text=\n      text: what is looked at" in told(capsys, "inspect", "--help", "text")
+    assert "file=...\n      text; must be given" in told(capsys, "import", "--help", "file")
     assert told(capsys, "--help", "generate") == told(capsys, "generate", "--help")
 
 
@@ -218,4 +217,10 @@ def test_a_registry_is_not_asked_where_no_component_is() -> None:
     def none() -> Registry:
         raise AssertionError
 
-    assert meanings(Schema(ROOTS["ui"], none), "port")[0].default == "5000"
+    @dataclasses.dataclass
+    class Root:
+        """port: where."""
+
+        port: int = 5000
+
+    assert meanings(Schema(Root, none), "port")[0].default == "5000"

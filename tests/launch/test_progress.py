@@ -381,10 +381,11 @@ def test_a_plain_line_says_the_metric_of_the_latest_evaluation(monkeypatch, caps
     ]
 
 
-def test_a_run_beside_others_says_whose_lines_are_its(capsys):
+def test_a_run_beside_others_says_whose_lines_are_its(monkeypatch, capsys):
+    clock = Clock(monkeypatch)
     lines = make_progress("auto", 100, beside="seed=1")
     assert isinstance(lines, NamedLines) and not isinstance(make_progress("auto", 100), NamedLines)
-    lines._interval = 0.0
+    clock.now += 10
     lines.note("of which there would be many")
     lines.update(10, 2.5, 1000.0, 0.1)
     out = capsys.readouterr().out

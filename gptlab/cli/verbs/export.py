@@ -26,7 +26,7 @@ The first word is whatever names weights, as in generate (latest if left out).
              safetensors: any model, with its config and its vocabulary
              huggingface: a folder (config.json, model.safetensors, tokenizer.json) that transformers opens as
              LlamaForCausalLM or GPT2LMHeadModel, where the model is one; else what stands in the way is named
-             transformerlens: a folder (config.json, model.safetensors) of a HookedTransformer, where it knows the parts
+             transformerlens: a folder (config.json, model.safetensors) of a HookedTransformer
              gguf: such a model as llama.cpp reads it, float32, with the vocabulary where it is one of bytes
              c: a program that samples text, any model, with its weights and its vocabulary in one file
 training     training=true: a program that trains as the run did, from its start, and then samples
