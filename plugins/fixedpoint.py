@@ -10,6 +10,7 @@ Use:    python -m gptlab +experiment=fixedpoint      (or ops.mul=fixedmul8 ops.a
 Sweep:  python -m gptlab --multirun +experiment=book ops.mul=fixedmul16,fixedmul12,fixedmul8
 """
 
+from functools import cache
 from typing import Any
 
 import gptlab
@@ -17,6 +18,7 @@ import gptlab
 BITS = (4, 6, 8, 10, 12, 14, 16)  # what k may be: for each the ops fixedadd{k} and fixedmul{k}
 
 
+@cache  # of so many bits the same two, and so the same compiled program, however often they are registered
 def fixed_ops(bits: int) -> tuple[gptlab.Op, gptlab.Op]:
     """The sum and the product rounded to `bits` bits after the point."""
     scale = 2.0**bits

@@ -1,17 +1,21 @@
 """Fixtures that more than one test file uses."""
 
+import gc
 import os
 import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import absl.logging
 import hypothesis
 import pytest
 
 from gptlab.engines import xla_traced
+from gptlab.plugins import discovery
+from gptlab.plugins.folders import checkout_folder
 from gptlab.tracking import worker
 from tests.compiling import compile_as_users_do, compile_quickly
 from tests.resuming import write_corpus
@@ -29,6 +33,11 @@ os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.enviro
 os.environ["GPTLAB_WAIT"] = "1"
 
 compile_quickly()
+# Hundreds of processes are started, and each would compile all of gptlab's own code anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# All that is imported while tests are collected stays. To walk it again and again for what could be thrown away took
+# a quarter of that time, and jax has itself asked each time as well.
+gc.disable()
 # Beside other work an example may take any time.
 hypothesis.settings.register_profile("any time", deadline=None)
 hypothesis.settings.load_profile("any time")
@@ -50,6 +59,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("first") is None)
 
 
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, as in gptlab's own process (gptlab/__main__.py), among what tests make."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, *gc.get_threshold()[1:])
+    gc.enable()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What has run before is remembered in a folder of the tests, and not in the user's."""
@@ -66,6 +83,30 @@ def traced_anew() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(xla_traced, "own_folder", lambda: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def checkout_plugins_once() -> Iterator[None]:
+    """The checkout's own plugins are run once in this process; a command runs each anew, since it may have changed.
+
+    Their ops, in each command's table of ops, are then the same ones, and so a program that a test has had traced and
+    compiled serves the next that trains the same model.
+    """
+    load, kept = discovery.load_file, {}
+
+    def load_once(name: str, file: Path) -> Any:
+        if checkout_folder() not in file.resolve().parents:
+            return load(name, file)
+        key = name, file.resolve(), file.stat().st_mtime_ns
+        if key not in kept:
+            kept[key] = load(name, file)
+        # A plugin of a test's own may have taken its place.
+        sys.modules[discovery.module_of(name)] = kept[key]
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(discovery, "load_file", load_once)
         yield
 
 
