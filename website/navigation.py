@@ -5,6 +5,10 @@ SECTIONS = [
     {
         "Tutorials": [
             "tutorials/index.md",
+            {"An answer of your own": "tutorials/your-own-question.md"},
+            {"From one number to a GPT": "tutorials/from-one-number-to-a-gpt.md"},
+            {"Your own attention": "tutorials/your-own-attention.md"},
+            {"Watch a circuit form": "tutorials/watch-a-circuit-form.md"},
             {"A finished run in a notebook": "notebook.md"},
             {"The notebook": "notebook-run.md"},
         ]
@@ -14,7 +18,7 @@ SECTIONS = [
             {"What do you want to do?": "howto.md"},
             {"Your own text": "data.md"},
             {"Your own op or component": "plugins.md"},
-            {"Your own attention": "attention.md"},
+            {"Your own attention, in detail": "attention.md"},
             {"Tensor": "tensor.md"},
             {"Sweep": "sweeps.md"},
             {"Ablate": "ablate.md"},
@@ -22,6 +26,7 @@ SECTIONS = [
             {"Fine-tune": "finetuning.md"},
             {"Sample": "sampling.md"},
             {"See inside a model": "inspect.md"},
+            {"Play with a model": "play.md"},
             {"The graph, number by number": "graph.md"},
             {"Optimizers, devices, GPUs": "training.md"},
             {"How weights start": "init.md"},

@@ -20,6 +20,8 @@ WRITTEN = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "docs/notebook.ipynb": "notebook-run.md",
+    "docs/tutorials/README.md": "tutorials/index.md",
+    "docs/tutorials/from-one-number-to-a-gpt.ipynb": "tutorials/from-one-number-to-a-gpt.md",
 }
 LANGUAGES = {".py": "python", ".toml": "toml", ".yaml": "yaml", ".c": "c", ".md": "markdown"}
 SHOWN_AS_FILE = "source"
@@ -29,8 +31,8 @@ IMAGES = (".png", ".svg", ".jpg")
 def pages(root: Path) -> dict[str, bytes]:
     """Each file of the site's sources by its path there. Raises FileNotFoundError for a link to nothing."""
     docs = root / "docs"
-    places = {root / name: place for name, place in WRITTEN.items()}
-    places |= {path: str(path.relative_to(docs)) for path in sorted(docs.rglob("*.md"))}
+    places = {path: str(path.relative_to(docs)) for path in sorted(docs.rglob("*.md"))}
+    places |= {root / name: place for name, place in WRITTEN.items()}
     found: dict[str, bytes] = {}
     shown: dict[str, Path] = {}
     for path, place in places.items():
@@ -48,10 +50,8 @@ def pages(root: Path) -> dict[str, bytes]:
         if path.suffix in IMAGES:
             found[str(path.relative_to(docs))] = path.read_bytes()
     found |= {place: page_of(root, path) for place, path in shown.items()}
-    found.setdefault("tutorials/index.md", tutorials(found))
     found["site.css"] = (Path(__file__).parent / "site.css").read_bytes()
     lost = {place for path, place in places.items() if path.is_relative_to(docs)} - {*navigated()}
-    lost = {place for place in lost if not place.startswith("tutorials/")}
     if lost:
         raise FileNotFoundError(f"pages that website/navigation.py has not: {', '.join(sorted(lost))}")
     return found
@@ -119,15 +119,3 @@ def page_of(root: Path, path: Path) -> bytes:
     text = path.read_text(encoding="utf-8")
     fence = "`" * (max((len(run) for run in re.findall(r"`{3,}", text)), default=2) + 1)
     return f"# {name}\n\n{fence}{LANGUAGES.get(path.suffix, 'text')}\n{text}\n{fence}\n".encode()
-
-
-def tutorials(found: dict[str, bytes]) -> bytes:
-    """The section's first page, while nobody has written one: what there is."""
-    rows = [
-        "- [A finished run in a notebook](../notebook.md), and [the notebook with its outputs](../notebook-run.md)"
-    ]
-    for place in sorted(found):
-        if place.startswith("tutorials/") and place.endswith(".md"):
-            title = found[place].decode("utf-8").partition("\n")[0].lstrip("# ")
-            rows.append(f"- [{title}]({place.removeprefix('tutorials/')})")
-    return "\n".join(["# Tutorials", "", *rows, ""]).encode("utf-8")
