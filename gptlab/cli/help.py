@@ -51,7 +51,7 @@ def names() -> str:
     if verbs := {name: registry.entry(VERB, name).description for name in registry.names(VERB)}:
         said += "\n\nVerbs that plugins bring:\n" + table(verbs)
     if unread := [plugin.source.name for plugin in plugins.found if plugin.failure == UNREAD]:
-        said += f"\nand more, which python -m gptlab plugins tells, of {', '.join(unread)}"
+        said += f"\nand more, of which python -m gptlab plugins tells: {', '.join(unread)}"
     return said
 
 

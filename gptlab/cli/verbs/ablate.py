@@ -21,20 +21,20 @@ Compare arms with a baseline, seed by seed, until each is decided: better, worse
       tune='train.learningRate=log(0.001,0.03,5)'
   python -m gptlab ablate +experiment=tiny arms='[model/position=rope]' sizes='model.nEmbd=16,32,64,128' match=flops
 
-What is not named here describes the baseline, as for training. A run that was trained before is not trained again.
+All other words describe the baseline, as for training. A run that was trained before is not trained again.
 
 arms, plus  what is put in, one at a time: [model/norm=layernorm, [train.batchSize=8, train.numSteps=6000],
-            +experiment=muon]; a list in brackets is one arm; of an experiment's file, what the file itself says
-minus       parts that are taken out, one at a time: [norm, position, mlp]
-stack       true: an arm besides with all that were better at once, since gains need not add
-seeds       the most seeds that an arm gets (12): it begins with fewer, and one that is decided gets no more
+            +experiment=muon]; a list in brackets is one arm; an experiment's file is what that file says
+minus       parts to take out, one at a time: [norm, position, mlp]
+stack       true: one more arm with all winners at once, since gains need not add up
+seeds       at most so many seeds for each arm (12); arms begin with fewer, and stop once they are decided
 tune        values to choose from, for each arm by itself, on seeds of their own: train.learningRate=log(0.001,0.03,5)
 sizes       does it hold? the same at each of these: model.nEmbd=16,32,64,128
 match       what arms share with the baseline: steps (if left out), params, flops, seconds
 epsilon     the difference, in nats a token, that counts as none (0.01)
-budget      of time: 90s, 2m, 1h
-again       true: train also what has been trained before
---json      one JSON object on standard output, and what else is said on the other
+budget      a limit of time: 90s, 2m, 1h
+again       true: train again what has been trained before
+--json      one JSON object on standard output; everything else goes to standard error
 sweep.resume=latest  go on with one that was stopped\
 """
 

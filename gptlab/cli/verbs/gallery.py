@@ -28,8 +28,8 @@ and ends with 0 for reproduced or 1 for not reproduced. Keys of a run stand in f
 trained before is not trained again.
 
 seeds  how many, from seed on; by default the entry's own
-again  true: train also what has been trained before
---json one JSON object on standard output, and what else is said on the other
+again  true: train again what has been trained before
+--json one JSON object on standard output; everything else goes to standard error
 sweep.resume=latest  go on with one that was stopped
 
 An entry is a file: experiments/gallery/NAME.yaml, gptlab's own or of this folder. docs/gallery.md shows each.\

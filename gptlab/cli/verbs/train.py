@@ -36,8 +36,8 @@ gptlab: take a GPT apart, change any piece, see what that does to learning.
   python -m gptlab +experiment=tiny ops.mul=maximum       change what "multiply" means
   python -m gptlab -m +experiment=tiny model.nEmbd=16,32  a sweep, a run for each value
   python -m gptlab ablate +experiment=tiny minus='[norm]' what is a part worth? over seeds, with a verdict
-  python -m gptlab resume=latest                          go on with a run that was stopped, or killed
-  python -m gptlab +experiment=questions initFrom=latest  begin another from the newest run's weights
+  python -m gptlab resume=latest                          go on with a run that was stopped or killed
+  python -m gptlab +experiment=questions initFrom=latest  start from the newest run's weights
   python -m gptlab generate prompt="the cat"              sample from the newest run
   python -m gptlab compare RUN RUN                        what sets runs apart, side by side
   python -m gptlab summary +experiment=tiny               its parts, shapes and costs, without training
@@ -50,10 +50,10 @@ VERBS
 
 --cfg job        print the whole config and train nothing (--info defaults: what it is made of)
 -m               a sweep over values given as 1,2,3; sweep.resume=latest goes on with one that was stopped
-train.logEvery   steps between two that are logged; left out, so many that a run has at most 1,000 rows
-train.budget=2m  end well after so long (90s, 2m, 1h); listeners=[early] where it gets no better
-checkpoint.every steps between checkpoints, by time if left out; checkpoint.keep of them stay, and the best
-register=NAME    the finished model into MLflow's model registry: generate run=models:/NAME@newest
+train.logEvery   steps between logged rows; if left out, as many as keep a run to 1,000 rows
+train.budget=2m  stop cleanly after this long (90s, 2m, 1h); listeners=[early]: once it gets no better
+checkpoint.every steps between checkpoints (by time if left out); the last checkpoint.keep stay, and the best
+register=NAME    put the finished model into MLflow's model registry: generate run=models:/NAME@newest
 tracking=none    without MLflow
 progress=none    print nothing
 --hydra-help     Hydra's own flags
