@@ -136,7 +136,9 @@ def test_configs_that_are_not_selected_are_not_made(folder: Path, monkeypatch: p
 def test_what_needs_more_of_hydra_is_left_to_it(
     folder: Path, overrides: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (folder / "experiments/sweep.yaml").write_text("hydra: {mode: MULTIRUN}\n")
+    # Small models of the xla engine go side by side, without Hydra's sweeper.
+    text = "# @package _global_\ndefaults: [{override /engine: scalar}]\nhydra: {mode: MULTIRUN}\n"
+    (folder / "experiments/sweep.yaml").write_text(text)
     prepared()
     flags, swept = read_command_line(overrides).flags, "+experiment=sweep" in overrides
     asked: list[list[str]] = []
