@@ -171,7 +171,7 @@ REFUSED = {
     "no data": (["data=text", "data.path=nosuch", "seed=1,2"], "nosuch"),
     "no such parent": (
         ["seed=1,2", "sweep.resume=nosuch"],
-        "sweep.resume must be latest, a sweep's folder, or",
+        "sweep.resume must be latest, a sweep's folder, its name or",
     ),
     "no parent at all": (["seed=1,2", "sweep.resume=latest"], "there is none"),
     "a run's resume": (
