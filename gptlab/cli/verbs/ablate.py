@@ -19,7 +19,8 @@ Compare arms with a baseline, seed by seed, until each is decided: better, worse
   python -m gptlab ablate +experiment=tiny arms='[model/norm=layernorm, model/activation=gelu]' seeds=12
   python -m gptlab ablate +experiment=book minus='[norm, position, mlp]' plus='[+experiment=muon]' \\
       tune='train.learningRate=log(0.001,0.03,5)'
-  python -m gptlab ablate +experiment=tiny arms='[model/position=rope]' sizes='model.nEmbd=16,32,64,128' match=flops
+  python -m gptlab ablate +experiment=tiny arms='[model/position=rope]' \\
+      sizes='model.nEmbd=16,32,64,128' match=flops
 
 All other words describe the baseline, as for training. A run that was trained before is not trained again.
 
@@ -28,7 +29,8 @@ arms, plus  what is put in, one at a time: [model/norm=layernorm, [train.batchSi
 minus       parts to take out, one at a time: [norm, position, mlp]
 stack       true: one more arm with all winners at once, since gains need not add up
 seeds       at most so many seeds for each arm (12); arms begin with fewer, and stop once they are decided
-tune        values to choose from, for each arm by itself, on seeds of their own: train.learningRate=log(0.001,0.03,5)
+tune        values to choose from, for each arm by itself, on seeds of their own:
+            train.learningRate=log(0.001,0.03,5)
 sizes       does it hold? the same at each of these: model.nEmbd=16,32,64,128
 match       what arms share with the baseline: steps (if left out), params, flops, seconds
 epsilon     the difference, in nats a token, that counts as none (0.01)

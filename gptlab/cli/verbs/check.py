@@ -4,11 +4,15 @@ from gptlab.errors import UserError
 from gptlab.streams import show
 
 HELP = """\
-Try what is registered: gradients against central differences on both engines, that the engines agree; that what
-a position sees is the same alone, in a row that documents share and with the cache of generation, and nothing of
-later tokens; that training twice comes to the same bits; that optimizers are pure, repeatable and converge; that
-listeners, where named, hear a run to its end; that names and fields are described. A line a name, as it is found;
-exit status 1 on a failure.
+Check what is registered, one line per name as it is done. The exit status is 1 if a check fails.
+
+  gradients    they match central differences on both engines, and the engines agree
+  positions    each sees the same alone, in a row that documents share, and with the cache of generation; none
+               sees later tokens
+  training     twice gives the same bits
+  optimizers   they are pure and repeatable, and converge
+  listeners    if you name them: they hear a run to its end
+  words        names and fields are described
 
   python -m gptlab check                 everything
   python -m gptlab check halfmul muon    these ops, components, listeners or plugins\

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 PNG = b"\x89PNG\r\n\x1a\n"
 
 HELP = """\
-Set runs side by side: the config keys that differ, the final numbers, and one picture of the curves.
+Compare runs: the config keys that differ, the final numbers, and one picture of the curves.
 
   python -m gptlab compare latest runs/2026-11-22/19-55-47-000000
   python -m gptlab compare runs/2026-11-22/20-15-01-123456-sweep output=sweep.png
 
-Each word is a run: its folder, its MLflow id, its name or that of an experiment (the newest of that name), latest
-(the newest below ./runs), models:/NAME@ALIAS. A sweep, by its folder, its name or the MLflow id of its parent run,
-means all its runs, best first.
-output        the picture; compare.png if left out, which is replaced
+Each word names a run: its folder, its MLflow id, its name or its experiment's (the newest of that name), latest
+(the newest below ./runs), or models:/NAME@ALIAS. A sweep (its folder, its name or the MLflow id of its parent
+run) means all its runs, best first.
+output        the picture; if left out, compare.png, which is replaced
 tracking.uri  another store to look up ids in, e.g. tracking.uri=sqlite:////path/mlflow.db\
 """
 

@@ -20,19 +20,19 @@ Write the weights of a run to one file, or to a folder that transformers opens, 
   python -m gptlab export latest --format=huggingface output=FOLDER
   python -m gptlab export latest --format=c && cc -O2 model.c -lm && ./a.out "the cat"
 
-The first word is whatever names weights, as in generate (latest if left out).
+The first word is anything that names weights, as in generate (latest if left out).
 --format     json: {"config": {nLayer, nEmbd, blockSize, nHead, headDim, vocabSize}, "weights": [every number]},
-             for the standard model; each number with all its digits, matrix by matrix, row by row
+             only for the standard model; each number with all its digits, matrix by matrix, row by row
              safetensors: any model, with its config and its vocabulary
              huggingface: a folder (config.json, model.safetensors, tokenizer.json) that transformers opens as
-             LlamaForCausalLM or GPT2LMHeadModel, where the model is one; else what stands in the way is named
-             transformerlens: a folder (config.json, model.safetensors) of a HookedTransformer
-             gguf: such a model as llama.cpp reads it, float32, with the vocabulary where it is one of bytes
-             c: a program that samples text, any model, with its weights and its vocabulary in one file
+             LlamaForCausalLM or GPT2LMHeadModel, if the model is one; if not, it says what stands in the way
+             transformerlens: a folder (config.json, model.safetensors) for a HookedTransformer
+             gguf: such a model as llama.cpp reads it, float32, with the vocabulary if its tokens are bytes
+             c: a program that samples text; any model, with its weights and its vocabulary in one file
 training     training=true: a program that trains as the run did, from its start, and then samples
 output       the file or the folder to write; weights.json, weights.gguf ..., model.c or huggingface if left out
-overwrite    overwrite=true replaces a file that is there already
-tokenizer    tokenizer.path=corpus.txt gives a file of weights that has no vocabulary one\
+overwrite    overwrite=true replaces an existing file
+tokenizer    tokenizer.path=corpus.txt gives a vocabulary to a file of weights that has none\
 """
 
 

@@ -16,23 +16,23 @@ from gptlab.streams import show
 JSON = "--json"
 
 HELP = """\
-Published findings, each with the smallest runs that show it: what is claimed, what came out, and whether that is where
-it is expected.
+Rerun published findings, each with the smallest runs that show it: what is claimed, what came out, and whether
+it is as expected.
 
   python -m gptlab gallery
   python -m gptlab gallery squaredrelu
   python -m gptlab gallery squaredrelu seeds=12 seed=100 train.numSteps=500
 
-Without a name it lists them. With one it trains its runs, prints the numbers with what is expected, draws the picture,
-and ends with 0 for reproduced or 1 for not reproduced. Keys of a run stand in for the entry's own; a run that was
-trained before is not trained again.
+Without a name it lists the findings. With a name it trains the runs, prints the numbers beside what is
+expected, draws the picture, and exits with 0 for reproduced or 1 for not reproduced. Keys that you type replace
+the entry's own; a run that was trained before is not trained again.
 
 seeds  how many, from seed on; by default the entry's own
 again  true: train again what has been trained before
 --json one JSON object on standard output; everything else goes to standard error
 sweep.resume=latest  go on with one that was stopped
 
-An entry is a file: experiments/gallery/NAME.yaml, gptlab's own or of this folder. docs/gallery.md shows each.\
+An entry is a file: experiments/gallery/NAME.yaml, gptlab's own or in this folder. docs/gallery.md shows each.\
 """
 
 

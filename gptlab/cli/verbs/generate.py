@@ -22,25 +22,25 @@ Sample from a finished run.
   python -m gptlab generate run=latest n=20 temperature=0.8 topK=0 topP=1.0 seed=0 prompt="the cat"
 
 run          latest (the newest below ./runs), the folder of a run or of one of its checkpoints, an MLflow
-             run id, a name (run=tiny: the newest run of that name or of that experiment), a sweep by its folder, its
-             name or its MLflow id (its best run), runs:/ID, models:/NAME@ALIAS, a file: FILE.json, FILE.safetensors,
-             or hf:FOLDER, as transformers writes it; a folder wins over a name
-n            how many samples: one a line; texts of several lines apart
-length       how many tokens come after the prompt, also beyond the model's blockSize, each then drawn after the last
-             blockSize ones; left out, as many as blockSize has room for
-temperature  what logits are divided by; 0 takes the likeliest token each time
+             run id, a name (run=tiny: the newest run of that name or of that experiment), a sweep (its folder,
+             name or MLflow id: its best run), runs:/ID, models:/NAME@ALIAS, a file: FILE.json,
+             FILE.safetensors, or hf:FOLDER, as transformers writes it; a folder wins over a name
+n            how many samples: one per line; texts of several lines stand apart
+length       how many tokens to draw after the prompt; beyond the model's blockSize each sees only the last
+             blockSize ones; if left out, as many as blockSize has room for
+temperature  divides the logits; 0 takes the likeliest token each time
 topK         keep the k likeliest tokens; 0 keeps all
-topP         of those, the smallest set whose probabilities reach p
-sampler      what draws: standard (the three keys above), minp (tokens at least sampler.share=0.1 times as likely as
-             the likeliest), or a plugin's
+topP         of those, keep the smallest set whose probabilities reach p
+sampler      how to draw: standard (the three keys above), minp (only tokens at least sampler.share=0.1 times as
+             likely as the likeliest), or a plugin's
 repetitionPenalty
-             logits of tokens that are there already are divided by it, those below 0 multiplied; 1 for none
+             divides the logits of tokens that the text has already (multiplies those below 0); 1 for none
 prompt       what each sample begins with, in tokens of the run's vocabulary; \\n stands for a line end
-promptFile   a file of prompts, one a line, each for n samples
+promptFile   a file of prompts, one per line; n samples for each
 seed         the same seed draws the same samples
 engine       engine=scalar or engine=xla; the run's own if left out
 
-A file made by another program carries no vocabulary; it is built from the text that the model was trained on:
+A file from another program has no vocabulary. Build it from the text that the model was trained on:
 
   python -m gptlab generate run=weights.json tokenizer.path=corpus.txt     (tokenizer=char for characters)\
 """

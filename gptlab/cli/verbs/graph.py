@@ -15,23 +15,24 @@ PICTURE = "graph.svg"
 MOST_VALUES = 400  # that a picture shows
 
 HELP = """\
-The graph of Values: of an expression as a picture, of one training step as numbers.
+Draw the graph of Values of an expression, or describe that of one training step in numbers.
 
   python -m gptlab graph expr="relu(a*b + c)" a=2 b=-3 c=10
   python -m gptlab graph expr="d = a*b; tanh(d)*d + 1" a=0.5 b=-3 output=shared.svg
   python -m gptlab graph +experiment=book
   python -m gptlab graph +experiment=book param=layers.0.attention.query[3,5]
 
-expr          + - * / **, ops by their names, plugins' too (python -m gptlab plugins lists them), and names: each
-              gets its number behind the expression, or a part of it before, up to a semicolon. The picture has
-              data and grad of each Value and the local gradient on each edge; ops.mul=halfmul swaps as in training
-output        the picture, an SVG; graph.svg if left out, which is replaced
+expr          + - * / **, ops by name, also those of plugins (python -m gptlab plugins lists them), and names.
+              Give each name its number after the expression, or a part of the expression before, up to a ";".
+              The picture has data and grad of each Value and the local gradient on each edge; ops.mul=halfmul
+              swaps the op as in training
+output        the picture, an SVG; if left out, graph.svg, which is replaced
 
-Without expr it is the first step of the training run that the other arguments describe: how many nodes of each
-op in each part, how deep, how large, fused and with a node for each addition and product.
-param         one number of a weight, counted from 0: where it goes, its gradient, and that by a difference
-text          a document to take instead of the run's first ones: text="the cat eats"
-initFrom      a run whose weights to take: initFrom=latest\
+Without expr it takes the first step of the training run that the other arguments describe: how many nodes of
+each op in each part, how deep, how large, both fused and with a node for each addition and product.
+param         one number of a weight, counted from 0: where it goes, its gradient, also by a difference
+text          a document to use instead of the run's first ones: text="the cat eats"
+initFrom      a run whose weights to use: initFrom=latest\
 """
 
 

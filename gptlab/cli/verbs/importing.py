@@ -12,13 +12,13 @@ from gptlab.config.schema import ImportConfig, plain
 from gptlab.streams import show
 
 HELP = """\
-Make a run below ./runs of a file of weights, so that generate, initFrom and export know it; print its folder.
+Turn a file of weights into a run below ./runs that generate, initFrom and export know, and print its folder.
 
   python -m gptlab import weights.json tokenizer.path=corpus.txt
 
-The first word is a file as export writes it, by gptlab or by another program, or hf:FOLDER of transformers.
-tokenizer    tokenizer.path: the text that the model was trained on, of which the vocabulary is built; only for
-             a file that carries none. tokenizer=word (the default) or tokenizer=char\
+The first word is a file as export writes it, from gptlab or another program, or hf:FOLDER of transformers.
+tokenizer    tokenizer.path: the text that the model was trained on, to build the vocabulary from; only for a
+             file that has none. tokenizer=word (the default) or tokenizer=char\
 """
 
 

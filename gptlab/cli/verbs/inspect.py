@@ -15,33 +15,33 @@ FORMS = ("terminal", "html")
 JSON = "--json"
 
 HELP = """\
-What a model makes of a text: at each position the likeliest tokens, and the loss of the one that really came.
+Show what a model makes of a text: at each position the likeliest tokens, and the loss of the one that came.
 
   python -m gptlab inspect run=latest text="the cat eats"
   python -m gptlab inspect text="the cat eats" to=html
   python -m gptlab inspect text="the cat eats" without=layers.1.head.2
   python -m gptlab inspect text="the cat eats" heads=true
 
-run           whatever names weights, as in generate, hf:FOLDER included (latest if left out)
-text          in tokens of the run's vocabulary, at most blockSize of them
+run           anything that names weights, as in generate, hf:FOLDER included (latest if left out)
+text          tokens of the run's vocabulary, at most blockSize of them
 to=html       one page that opens from disk: tokens, attention of each layer and head, what each layer would
               predict, norms of hidden states and gradients, every weight matrix, where the loss comes from
-output        the page; inspect.html if left out, which is replaced
-without       a part of the model, or [several,parts], that gives something else: layers.1.head.2, layers.0.attention,
-              layers.0.mlp; what that does to the loss of each token
-with          what it gives instead: zero (if left out), or mean, that over the positions of held-out documents
-from          a text of as many tokens, of which the part is to be instead: from="the dog eats"
-heads         heads=true: what the mean loss gains without each head, attention and mlp, one at a time, of the text and
-              of held-out documents
-steps         steps=true: one page with a slider over the run's checkpoints; without text=, over the inspections that
-              inspect.every=100 has kept
+output        the page; if left out, inspect.html, which is replaced
+without       a part of the model, or [several,parts], whose output to replace: layers.1.head.2,
+              layers.0.attention, layers.0.mlp; shows what that does to the loss of each token
+with          what to put there: zero (if left out), or mean, its mean over the positions of held-out documents
+from          a text with as many tokens, to take the part's output from: from="the dog eats"
+heads         heads=true: how much the mean loss rises without each head, attention and mlp, one at a time, on
+              the text and on held-out documents
+steps         steps=true: one page with a slider over the run's checkpoints; without text=, over the
+              inspections that inspect.every=100 has kept
 documents     how many held-out documents; 200 if left out
 --json        one JSON object instead of a table
-candidates    how many tokens are shown at each position; 5 if left out
-tokenizer     tokenizer.path=corpus.txt for a file of weights that carries no vocabulary
+candidates    how many tokens to show at each position; 5 if left out
+tokenizer     tokenizer.path=corpus.txt for a file of weights that has no vocabulary
 
 A training run logs such a page to MLflow at its end: inspect.atEnd=false for none, inspect.every=100 for one
-every 100 steps as well, inspect.text="the cat eats" for another text than a document that is held out.\
+every 100 steps as well, inspect.text="the cat eats" for this text instead of a held-out document.\
 """
 # Typed as one says it; a field of a dataclass cannot be called like a word of Python's.
 SPOKEN = {"with=": "fill=", "from=": "source="}

@@ -9,12 +9,13 @@ from gptlab.errors import UserError
 from gptlab.streams import show
 
 HELP = """\
-List every comparison that `ablate` made below ./runs, oldest first: question, verdicts, effects, how to repeat it.
+List every comparison that `ablate` made below ./runs, oldest first: question, verdicts, effects, how to repeat
+it.
 
   python -m gptlab ledger
 
-Those without a difference are in it, too: who tries twenty arms finds one of them better by luck alone.
---json       one JSON object a line instead\
+It includes those without a difference: if you try twenty arms, one of them is better by luck alone.
+--json       one JSON object per line instead\
 """
 
 

@@ -11,16 +11,17 @@ from gptlab.errors import UserError, require
 from gptlab.streams import show
 
 HELP = """\
-A page on this machine to type text in: what a run expects next, word by word, and what another one does.
+Open a page to type text in: it shows what a run expects next, word by word, and what another one does.
 
   python -m gptlab play
   python -m gptlab play run=latest other=runs/2026-11-22/19-55-47-000000-tiny
 
-run, other    whatever names weights, as in generate (run: latest if left out); the page lists the runs below ./runs
-port          where to listen, on 127.0.0.1 alone; any free port if left out
-tokenizer     tokenizer.path=corpus.txt for a file of weights that carries no vocabulary
+run, other    anything that names weights, as in generate (run: latest if left out); the page lists the runs
+              below ./runs
+port          where to listen, only on 127.0.0.1; any free port if left out
+tokenizer     tokenizer.path=corpus.txt for a file of weights that has no vocabulary
 
-The address has a token in it: whoever has not got it sees nothing. Ctrl-C ends it.\
+The address contains a token: without it, nobody sees anything. Ctrl-C ends it.\
 """
 
 

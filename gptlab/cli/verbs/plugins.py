@@ -13,12 +13,12 @@ from gptlab.plugins.registry import OWN, Registry
 from gptlab.streams import show
 
 HELP = """\
-List the plugins that were found: where, their versions, the names that each registers, and why one was left out.
+List the plugins that gptlab found: their place, version and registered names, and why one was left out.
 
   python -m gptlab plugins
 
-They are looked for in plugins/ of gptlab's checkout, ./plugins, the folders in GPTLAB_PLUGINS (separated
-by :), and installed packages with an entry point in the group gptlab. GPTLAB_PLUGINS=off runs none of a folder.
+gptlab looks in plugins/ of its checkout, ./plugins, the folders in GPTLAB_PLUGINS (separated by :), and
+installed packages with an entry point in the group gptlab. GPTLAB_PLUGINS=off runs no plugin from a folder.
 docs/plugins.md says how to write one.\
 """
 

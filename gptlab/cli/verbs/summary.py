@@ -24,15 +24,15 @@ Describe the model of a config without training it: each matrix, what each part 
   python -m gptlab summary +experiment=book versus='model.nEmbd=64 model.nLayer=4'
   python -m gptlab summary +experiment=book versus='+experiment=tiny model.nEmbd=64'
 
-It takes what training takes, and reads the data for the vocabulary alone.
-versus       what changes in a second model: overrides in quotes, behind the first's; with an experiment among
-             them they are a config of their own
+It takes the words that training takes, and reads the data only for the vocabulary.
+versus       what changes in a second model: overrides in quotes, added to the first model's; with an experiment
+             among them, they are a config of their own
 
 parameters   how many numbers, and their share of all
-forward      floating-point operations a token, at blockSize positions, as engine=xla computes them; a sum, a
-training     product or another function of a number is one, a multiply-add two. Training: with loss and gradient
+forward      floating-point operations per token, at blockSize positions, as engine=xla computes them; a sum, a
+training     product or another function of a number is one, a multiply-add two. Training adds loss and gradient
 kept         bytes of activations that the backward pass needs, for batchSize documents of blockSize positions
-peak         the most memory that the training's process will hold, as its compiled program says\
+peak         the most memory that the training process will hold, according to its compiled program\
 """
 
 

@@ -10,13 +10,13 @@ from gptlab.errors import UserError
 from gptlab.streams import show
 
 HELP = """\
-Write to MLflow what a run could not: its server was away, or the disk was full.
+Send to MLflow what a run could not, because its server was away or the disk was full.
 
   python -m gptlab sync runs/2026-11-22/19-55-47-000000-tiny
 
-The run's last line says so where it is needed. It goes to the store that the run was logged to; what is there
-already is not written twice.
-tracking.uri  that store, where it has moved, or is none that you have named before\
+If you need it, the run's last line says so. It goes to the store that the run was logged to, and writes nothing
+twice.
+tracking.uri  that store, if it has moved, or if you have not named it before\
 """
 
 

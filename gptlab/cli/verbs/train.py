@@ -34,16 +34,16 @@ gptlab: take a GPT apart, change any piece, see what that does to learning.
   python -m gptlab +experiment=tiny model.nEmbd=32        change a number
   python -m gptlab +experiment=tiny model/norm=layernorm  change a component
   python -m gptlab +experiment=tiny ops.mul=maximum       change what "multiply" means
-  python -m gptlab -m +experiment=tiny model.nEmbd=16,32  a sweep, a run for each value
+  python -m gptlab -m +experiment=tiny model.nEmbd=16,32  a sweep, one run per value
   python -m gptlab ablate +experiment=tiny minus='[norm]' what is a part worth? over seeds, with a verdict
   python -m gptlab resume=latest                          go on with a run that was stopped or killed
   python -m gptlab +experiment=questions initFrom=latest  start from the newest run's weights
   python -m gptlab generate prompt="the cat"              sample from the newest run
-  python -m gptlab compare RUN RUN                        what sets runs apart, side by side
+  python -m gptlab compare RUN RUN                        how runs differ, side by side
   python -m gptlab summary +experiment=tiny               its parts, shapes and costs, without training
   python -m gptlab inspect text="the cat eats" to=html    what the newest run makes of a text, as a page
   python -m gptlab graph expr="relu(a*b)" a=2 b=3         draw the graph of Values of an expression
-  python -m gptlab export latest --format=json            its weights to a file for other programs
+  python -m gptlab export latest --format=json            write its weights to a file for other programs
   python -m gptlab ui                                     browse the runs in MLflow
 
 VERBS
@@ -57,8 +57,8 @@ register=NAME    put the finished model into MLflow's model registry: generate r
 tracking=none    without MLflow
 progress=none    print nothing
 --hydra-help     Hydra's own flags
---help KEY       what a key means, with its type, default and range: --help train.learningRate, --help model.norm,
-                 or of all that begin so: --help model.
+--help KEY       a key's meaning, type, default and range: --help train.learningRate, --help model.norm,
+                 or those of all keys that begin so: --help model.
 Tab completion for `gptlab` and `python -m gptlab`, in bash: eval "$(python -m gptlab -sc install=bash)"\
 """
 
