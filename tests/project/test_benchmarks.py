@@ -70,6 +70,9 @@ def test_the_c_has_the_same_losses_at_all_numbers_of_vectors(batchSize):
     lengths = task.lengths[task.rows(0, STEPS)]
     assert lengths.min() < 8 < lengths.max()
     np.testing.assert_allclose(found, reference, rtol=1e-5)
+    assert np.float64(5e-324) * 1.0 > 0, (
+        "what is compiled fast must not have the process round small numbers to 0"
+    )
 
 
 def test_the_c_is_left_out_with_a_note_where_there_is_no_compiler(monkeypatch):
