@@ -60,9 +60,10 @@ def timed(words: list[str], folder: str) -> Timing:
         )
         assert process.stdout is not None
         first = 0.0
-        for line in process.stdout:
-            if not first and line.startswith("step"):
-                first = time.time() - began
+        with process.stdout:
+            for line in process.stdout:
+                if not first and line.startswith("step"):
+                    first = time.time() - began
         _, status, used = os.wait4(process.pid, 0)
         ended = time.time()
         process.returncode = os.waitstatus_to_exitcode(status)
