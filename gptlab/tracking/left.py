@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -51,7 +52,7 @@ def note(folder: Path, store: str, writer: int) -> Path | None:
     mark = orphans.process(writer)
     if notes is None or mark is None:
         return None
-    path = notes / f"{hashlib.sha256(place.encode(errors='surrogateescape')).hexdigest()[:32]}.json"
+    path = note_of(notes, folder)
     try:
         notes.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_json(path, {"folder": place, "store": store, "writer": mark})
@@ -95,6 +96,26 @@ def failures() -> Iterator[str]:
                     f"mlflow: {told['store']}: the run in {place} could not be written whole: {failure}. "
                     f"To send the rest: python -m gptlab sync {place}"
                 )
+
+
+def wait_until_sent(folder: Path, seconds: float = 60.0) -> None:
+    """Wait until the run's process has ended well or badly, for what it still makes of the run; no longer than this."""
+    from gptlab.tracking import orphans
+
+    notes, until = notes_folder(), time.monotonic() + seconds
+    if notes is None:
+        return
+    path = note_of(notes, folder)
+    while path.exists() and time.monotonic() < until:
+        told = noted(path)
+        if not told or told.get("failure") or orphans.is_gone(told["writer"]):
+            return
+        time.sleep(0.1)
+
+
+def note_of(notes: Path, folder: Path) -> Path:
+    place = str(folder.absolute()).encode(errors="surrogateescape")
+    return notes / f"{hashlib.sha256(place).hexdigest()[:32]}.json"
 
 
 def noted(path: Path) -> dict[str, Any]:

@@ -203,7 +203,8 @@ def followed(name: str, folder: Path) -> tuple[str, Done]:
 def renew(names: list[str]) -> None:
     """Write what comes out now into the pages; where only ids and dates are others, all stays as it is."""
     for name in names:
-        with TemporaryDirectory() as folder:
+        # What MLflow's process still sends, it writes there.
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             page, done = followed(name, Path(folder))
         renewed = done.renewed(page)
         print(

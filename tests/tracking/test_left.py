@@ -2,12 +2,14 @@
 
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from gptlab.cli import main
-from gptlab.files import read_json
+from gptlab.files import read_json, write_json
 from gptlab.runs.folder import RunFolder
 from gptlab.tracking import MLflowTracking, left, orphans
 from gptlab.tracking.connection import connections
@@ -174,6 +176,23 @@ def test_the_process_ends_the_note(away, unwaited, flaky, mlflow_folder):
             "mlflow: sqlite:///mlflow.db: the run in run could not be written whole: the store is away. "
             "To send the rest: python -m gptlab sync run"
         )
+
+
+def test_what_needs_the_rest_of_a_run_waits_for_it_and_not_in_vain(unwaited, tmp_path):
+    for own in (os.getpid(), None):
+        note = left.note(tmp_path, "store", os.getpid())
+        if own is None:
+            write_json(note, {**read_json(note), "writer": GONE})
+        else:
+            threading.Timer(0.3, left.end_note, (note, "")).start()
+        began = time.monotonic()
+        left.wait_until_sent(tmp_path, 30.0)
+        took = time.monotonic() - began
+        assert note.exists() is (own is None) and (took < 0.3 if own is None else 0.2 < took < 20)
+    left.end_note(note, "the disk is full")
+    left.wait_until_sent(tmp_path, 30.0)
+    left.wait_until_sent(tmp_path / "another", 30.0)
+    assert time.monotonic() - began < 20
 
 
 def test_the_next_command_tells_what_was_not_sent_and_only_that(unwaited, mlflow_folder, capsys):

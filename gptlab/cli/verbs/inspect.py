@@ -80,8 +80,11 @@ def inspect(settings: InspectConfig, line: CommandLine, as_json: bool) -> int:
     if settings.steps:
         from gptlab.inspection.page import page_of_steps
         from gptlab.loaded.over_steps import series_of
+        from gptlab.tracking.left import wait_until_sent
 
         assert output is not None
+        if not text and run.folder is not None:
+            wait_until_sent(run.folder)  # MLflow's process makes the pages that are kept
         series = series_of(run, line.plugins.registry, text)
         shown = series[-1][1]["text"].replace("\n", r"\n")
         write_output(output, page_of_steps(series, f'"{shown}" in {run.folder}, step by step').encode())
