@@ -49,7 +49,7 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-SLOW_SECONDS = 600  # that a slow test may take; pyproject.toml has how many a quick one
+SLOW_SECONDS = 900  # that a slow test may take; pyproject.toml has how many a quick one
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
