@@ -16,6 +16,16 @@ from gptlab import strict_json
 from gptlab.errors import UserError
 
 
+def state_folder() -> Path | None:
+    """Where gptlab keeps what it remembers for this user, by the XDG specification; None for a user without a home."""
+    home = os.environ.get("XDG_STATE_HOME", "")
+    try:
+        folder = Path(home) if os.path.isabs(home) else Path.home() / ".local/state"
+    except RuntimeError:
+        return None
+    return folder / "gptlab"
+
+
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file beside `path`, then put it in its place in one step."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")

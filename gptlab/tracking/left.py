@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gptlab.errors import UserError
-from gptlab.files import read_json, write_json
+from gptlab.files import read_json, state_folder, write_json
 
 FOLDER = "sending"
 # Who ends these ends all that they have begun with them, MLflow's process too, or the machine goes away at once.
@@ -35,13 +35,9 @@ def own_id() -> int:
 
 
 def notes_folder() -> Path | None:
-    """Where the notes are, in the user's own folder for such things; None for a user without a home."""
-    home = os.environ.get("XDG_STATE_HOME", "")
-    try:
-        folder = Path(home) if os.path.isabs(home) else Path.home() / ".local/state"
-    except RuntimeError:
-        return None
-    return folder / "gptlab" / FOLDER
+    """Where the notes are; None for a user without a home."""
+    folder = state_folder()
+    return None if folder is None else folder / FOLDER
 
 
 def note(folder: Path, store: str, writer: int) -> Path | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from gptlab.calling import typed
 from gptlab.config.addresses import KEY, split_address
 from gptlab.errors import UserError
-from gptlab.files import append_whole, read_regular
+from gptlab.files import append_whole, read_regular, state_folder
 from gptlab.tracking.store import Store, find_store
 
 TYPED = (
@@ -24,12 +24,8 @@ TYPED = (
 
 def stores_file() -> Path | None:
     """Where they are kept, a line each; None for a user without a home."""
-    home = os.environ.get("XDG_STATE_HOME", "")
-    try:
-        folder = Path(home) if os.path.isabs(home) else Path.home() / ".local/state"
-    except RuntimeError:
-        return None
-    return folder / "gptlab/stores"
+    folder = state_folder()
+    return None if folder is None else folder / "stores"
 
 
 def name_store(uri: str) -> None:
