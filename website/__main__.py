@@ -92,7 +92,7 @@ def settings() -> dict[str, object]:
             "attr_list",
             "md_in_html",
             "tables",
-            {"toc": {"permalink": True}},
+            {"toc": {"permalink": True, "toc_depth": 4}},
             "pymdownx.superfences",
             {"pymdownx.highlight": {"anchor_linenums": False}},
         ],

@@ -63,7 +63,7 @@ def of_root(verb: str, rows: list[Meaning], groups: list[Place]) -> Iterator[str
     for part, own in parts.items():
         if part:
             yield from ["", f"### {part}. {{ #{verb}-{part.replace('.', '-')} }}", ""]
-        yield from table(own)
+        yield from each(verb, own)
     for group in groups:
         name = GROUPS[PLACES[group.key]]
         yield from [
@@ -76,17 +76,24 @@ def of_root(verb: str, rows: list[Meaning], groups: list[Place]) -> Iterator[str
         yield from ["| name | what it is |", "|---|---|"]
         yield from (f"| `{choice}` | {cell(text)} |" for choice, text in group.choices.items())
         if own := [one for one in rows if place_of(one) == group.key]:
-            yield ""
-            yield from table(own)
+            yield from each(verb, own)
 
 
-def table(rows: list[Meaning]) -> Iterator[str]:
-    yield from ["", "| key | default | value | what it means |", "|---|---|---|---|"]
+def each(verb: str, rows: list[Meaning]) -> Iterator[str]:
+    """Each key under a heading of its own, for the search to find it and for links to lead to it."""
+    seen: set[str] = set()
     for one in rows:
-        of = f"<br>of {', '.join(f'`{name}`' for name in one.of)}" if one.of else ""
-        value = ", ".join(filter(None, [one.kind, one.range]))
+        anchor = one.key if verb == "train" else f"{verb}-{one.key}"
+        yield from [
+            "",
+            f"#### {one.key} {{ #{'-'.join([anchor, *one.of]) if one.key in seen else anchor} }}",
+            "",
+        ]
+        seen.add(one.key)
+        of = f"Of {', '.join(f'`{name}`' for name in one.of)}. " if one.of else ""
         default = "must be given" if one.default == "???" else f"`{one.default}`" if one.default else "empty"
-        yield f"| `{one.key}`{of} | {cell(default)} | {value} | {cell(sentence(one.meaning))} |"
+        value = ", ".join(filter(None, [one.kind, one.range]))
+        yield f"{of}{one.meaning}".replace("<", "&lt;") + f"\n\n{value} · default: {default}\n{{ .values }}"
 
 
 def place_of(meaning: Meaning) -> str:

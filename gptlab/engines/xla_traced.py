@@ -52,7 +52,7 @@ def kept(
     except Foreign:
         return None
     try:
-        return jitted(read(path, arguments).call)
+        return jitted(named(read(path, arguments)))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         pass  # there is none yet, it is damaged, or another jax knows it otherwise
     try:
@@ -63,7 +63,17 @@ def kept(
     tend(folder)
     with suppress(OSError):  # a full disk: the next run traces it again
         write_bytes(path, content)
-    return jitted(exported.call)
+    return jitted(named(exported))
+
+
+def named(exported: export.Exported) -> Callable[..., Any]:
+    """Its call, by the name that the function had: profiles and the files of compiled programs tell it."""
+
+    def call(*arguments: Any) -> Any:
+        return exported.call(*arguments)
+
+    call.__name__ = exported.fun_name
+    return call
 
 
 def shape_of(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -81,11 +81,12 @@ class Folder:
         return self.losses(self.start(*arguments))
 
     def kept(self) -> dict[str, tuple[int, int]]:
-        """The programs kept: name to size and time of writing.
+        """The programs kept, compiled and traced: name to size and time of writing.
 
         gptlab's own are all called run; what jax compiles for itself is kept only where it takes long.
         """
-        files = {file.name: file.stat() for file in self.cache.glob("jit_run-*-cache")}
+        found = [*self.cache.glob("jit_run-*-cache"), *self.cache.glob(f"*{xla_cache.KEPT_TRACED}")]
+        files = {file.name: file.stat() for file in found}
         return {name: (status.st_size, status.st_mtime_ns) for name, status in files.items()}
 
 
@@ -126,14 +127,15 @@ def test_a_changed_plugin_never_gets_an_old_program(folder: Folder) -> None:
 def test_broken_files_are_replaced(folder: Folder) -> None:
     first = folder.run()
     kept = folder.kept()
-    for i, name in enumerate(kept):
-        os.truncate(folder.cache / name, (0, 1000)[i % 2])
+    assert {name.rpartition("-")[2] for name in kept} == {"cache", "traced"}, "else this shows nothing"
+    broken = {name: (0, 1000)[i % 2] for i, name in enumerate(kept)}
+    for name, size in broken.items():
+        os.truncate(folder.cache / name, size)
     assert folder.run() == first
-    assert {name: size for name, (size, _) in folder.kept().items()} != {
-        name: (0, 1000)[i % 2] for i, name in enumerate(kept)
-    }
     kept = folder.kept()
-    assert all(not xla_cache.is_broken((folder.cache / name).read_bytes()) for name in kept)
+    assert all(size > broken[name] for name, (size, _) in kept.items() if name in broken)
+    compiled = [folder.cache / name for name in kept if name.endswith("-cache")]
+    assert not any(xla_cache.is_broken(file.read_bytes()) for file in compiled)
     assert folder.run() == first
     assert folder.kept() == kept
 

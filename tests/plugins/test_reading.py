@@ -98,4 +98,4 @@ def test_what_cannot_be_read_is_left_to_who_runs_it(folder: Path, capfd, text: s
     (folder / "plugins/odd.py").write_text(text)
     assert main(["--help"]) == 0
     said = capfd.readouterr()
-    assert "plugins tells, of fixedpoint, odd" in said.out and said.err == ""
+    assert "plugins tells: fixedpoint, odd" in said.out and said.err == ""
