@@ -95,7 +95,7 @@ def closing(run: Run, in_sweep: bool) -> str:
         lines += results(run)
     lines.append(f"run folder: {shown(run.folder)}")
     if run.sent_later:
-        lines.append("MLflow run: still being sent")
+        lines += [] if in_sweep else ["MLflow run: still being sent"]
     elif run.id:
         lines.append(f"MLflow run: {run.id}")
     return "\n".join(lines)

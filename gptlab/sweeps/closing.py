@@ -76,6 +76,10 @@ def close_sweep(sweep: OpenSweep, status: str, conclude: Conclude) -> str:
     records = [replace(record, rank=sweep.plan.rank) for record in read_records(folder)]
     # Of an ablation all runs may have been there before, so that it had no job.
     there_is = bool(records) or status == FINISHED
+    plain = conclude is summed_up
+    if sweep.parent is not None and not plain:  # which shows each job's run in MLflow
+        sweep.parent.settle()
+        records = [replace(record, rank=sweep.plan.rank) for record in read_records(folder)]
     found = concluded(folder, records, sweep.told.name, conclude) if there_is else None
     if found is not None:  # what run=SWEEP means
         SweepFolder(folder).update(**{BEST: found.get("best", "")})
@@ -87,10 +91,11 @@ def close_sweep(sweep: OpenSweep, status: str, conclude: Conclude) -> str:
     if sweep.parent is None:
         return status
     SweepFolder(folder).update(shown=with_counts(records, found or {}))
-    if refusal := sweep.parent.close():
-        later = as_called(f"python -m gptlab sync {shlex.quote(os.path.relpath(folder))}")
-        told = f"mlflow: the summary is not on the parent run: {refusal} To have it there later: {later}"
-        show(told, sys.stderr)
+    later = as_called(f"python -m gptlab sync {shlex.quote(os.path.relpath(folder))}")
+    if plain and status == FINISHED and sweep.parent.leave():
+        show(f"MLflow parent run: {sweep.parent.id}, still being sent; to wait for it: {later}")
+    elif lacks := sweep.parent.close():
+        show(f"mlflow: {lacks.rstrip('.')}. To have it there later: {later}", sys.stderr)
     else:
         show(f"MLflow parent run: {sweep.parent.id}")
     return status

@@ -18,6 +18,7 @@ from gptlab.errors import UserError
 from gptlab.files import read_json, write_json
 from gptlab.runs.checkpoint.folder import CHECKPOINTS
 from gptlab.runs.files import INSPECTIONS, SWEEP
+from gptlab.runs.folder import RunFolder
 from gptlab.training.metric_rows import Metrics
 from gptlab.training.named_metrics import further_sets, metrics_in, told
 from gptlab.training.smoothing import LOSS, SMOOTHED, smoothed_points, with_smoothed
@@ -126,6 +127,8 @@ def read_records(sweep_folder: Path, running: bool = False) -> list[JobRecord]:
         with suppress(UserError):
             # Where it was found, whatever it says of that: a sweep reads and writes in its own folder only.
             record = replace(read_record(file), folder=os.path.relpath(file.parent, sweep_folder))
+            if not record.runId:  # MLflow had it only after its end, or has it not at all
+                record = replace(record, runId=RunFolder(file.parent).id)
             if running or record.status != RUNNING:
                 found.append(record)
     return sorted(found, key=lambda record: record.number)

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from gptlab import strict_json
@@ -114,12 +115,27 @@ class Connections:
 
     def __init__(self) -> None:
         self._idle: list[Connection] = []
+        self.of_sweep: Connection | None = None  # that has its parent run open, and is sent its short jobs
         self._lock, self._turn = threading.Lock(), threading.Lock()
         self._ends: list[threading.Thread] | None = None  # None: ends are waited for
 
     def warm_up(self) -> None:
-        """Start an MLflow process, which begins to load MLflow, unless one is idle."""
-        self.keep(self.take())
+        """Start an MLflow process, which begins to load MLflow, unless one is idle or a sweep has one."""
+        if not self.has_sweep:
+            self.keep(self.take())
+
+    @property
+    def has_sweep(self) -> bool:
+        """Whether a process of MLflow's has a sweep of this process's open."""
+        return self.of_sweep is not None and self.of_sweep.is_usable
+
+    def send_job(self, store: Message, folder: Path, fresh: bool) -> bool:
+        """Have a sweep's job that is over sent by the process that has the sweep; False if there is none."""
+        connection = self.of_sweep
+        if connection is None or not connection.is_usable:
+            return False
+        connection.send(do="send_job", store=store, folder=str(folder), fresh=fresh)
+        return True
 
     def take(self) -> Connection:
         """The idle one if there is one, or else a new one."""
@@ -137,6 +153,9 @@ class Connections:
     def close(self) -> None:
         """End the idle MLflow process, if any."""
         with self._lock:
+            if self.of_sweep is not None:
+                self._idle.append(self.of_sweep)
+                self.of_sweep = None
             while self._idle:
                 if (connection := self._idle.pop()).is_usable:
                     connection.close()

@@ -1,4 +1,4 @@
-"""Runs that MLflow's process sends whole by itself, after the command that trained them: a note of each.
+"""Runs and sweeps that MLflow's process sends whole by itself, after the command that trained them: a note of each.
 
 The command notes the run before it ends; MLflow's process takes the note away once the store has all of the run, or
 writes into it why it has not. Whatever is left, the next command tells, once.
@@ -19,6 +19,7 @@ from gptlab.errors import UserError
 from gptlab.files import read_json, state_folder, write_json
 
 FOLDER = "sending"
+DEEPEST = 4  # folders from a run's up to its sweep's
 # Who ends these ends all that they have begun with them, MLflow's process too, or the machine goes away at once.
 JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "KUBERNETES_SERVICE_HOST", "CI")
 WAIT = "GPTLAB_WAIT"
@@ -41,7 +42,7 @@ def notes_folder() -> Path | None:
 
 
 def note(folder: Path, store: str, writer: int) -> Path | None:
-    """Note that the process `writer` sends the run in a folder to a store. None if that cannot be kept."""
+    """Note that the process `writer` sends what is in a folder to a store. None if that cannot be kept."""
     from gptlab.tracking import orphans
 
     notes, place = notes_folder(), str(folder.absolute())
@@ -67,13 +68,13 @@ def end_note(path: Path, failure: str) -> None:
 
 
 def failures() -> Iterator[str]:
-    """A line for each run that its process has not sent whole. Of each it is told once."""
+    """A line for each run, and each sweep, that its process has not sent whole. Of each it is told once."""
     notes = notes_folder()
     paths = [] if notes is None or not notes.is_dir() else sorted(notes.glob("*.json"))
     if not paths:
         return
     # Each command asks: what it takes to tell is loaded where there is something.
-    from gptlab.runs.folder import RunFolder
+    from gptlab.runs.files import SWEEP
     from gptlab.tracking import orphans
 
     for path in paths:
@@ -84,25 +85,37 @@ def failures() -> Iterator[str]:
             if told and not failure and not orphans.is_gone(told["writer"]):
                 continue  # it goes on, or nobody here can tell
             path.unlink(missing_ok=True)
-            # Not of one that is whole by now, or gone with its folder.
-            if told and RunFolder(folder).identity().get("synced") is False:
-                failure = failure or "its process ended before all was sent"
+            # Not of what is whole by now, or gone with its folder.
+            if told and not is_whole(folder):
+                failure = (failure or "its process ended before all was sent").rstrip(".")
                 place = shlex.quote(os.path.relpath(folder))
+                kind = "sweep" if (folder / SWEEP).is_file() else "run"
                 yield (
-                    f"mlflow: {told['store']}: the run in {place} could not be written whole: {failure}. "
+                    f"mlflow: {told['store']}: the {kind} in {place} could not be written whole: {failure}. "
                     f"To send the rest: python -m gptlab sync {place}"
                 )
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether the store is known to have all of a run, or of a sweep and its runs; of what is gone, too."""
+    from gptlab.runs.files import RUN
+    from gptlab.runs.folder import RunFolder, SweepFolder
+
+    runs = [RunFolder(file.parent) for file in folder.rglob(RUN)]
+    return all(each.identity().get("synced") is not False for each in [SweepFolder(folder), *runs])
+
+
 def wait_until_sent(folder: Path, seconds: float = 60.0) -> None:
-    """Wait until the run's process has ended well or badly, for what it still makes of the run; no longer than this."""
+    """Wait, no longer than this, until the process that sends the run or its sweep has ended, well or badly: it still
+    makes something of it."""
     from gptlab.tracking import orphans
 
     notes, until = notes_folder(), time.monotonic() + seconds
     if notes is None:
         return
-    path = note_of(notes, folder)
-    while path.exists() and time.monotonic() < until:
+    above = [folder.absolute(), *folder.absolute().parents][:DEEPEST]
+    path = next((path for path in (note_of(notes, each) for each in above) if path.exists()), None)
+    while path is not None and path.exists() and time.monotonic() < until:
         told = noted(path)
         if not told or told.get("failure") or orphans.is_gone(told["writer"]):
             return

@@ -17,7 +17,8 @@ from gptlab.runs.files import is_of_sweep
 from gptlab.runs.folder import OVER, RunFolder, SweepFolder
 from gptlab.runs.run import FAILED
 from gptlab.streams import show
-from gptlab.tracking.connection import connections
+from gptlab.tracking import left
+from gptlab.tracking.connection import Message, connections
 from gptlab.tracking.facts import (
     METRICS_A_BATCH,
     TAG_LENGTH,
@@ -39,6 +40,7 @@ PARENT = "mlflow.parentRunId"
 TABLE = "summary.json"
 ASKING_SECONDS = 60.0
 CLOSING_SECONDS = 120.0
+ANSWERS = ("done", "refused", "gone")  # that end what was asked
 Settings = dict[str, Any]
 
 
@@ -49,15 +51,42 @@ class ParentRun:
     store: Store
     folder: Path
     id: str
+    waits: bool = False  # whether the command waits until MLflow has all
+
+    def settle(self) -> None:
+        """Wait until MLflow has those of the jobs that are over, as far as it takes them."""
+        _ask(self.store, CLOSING_SECONDS, do="settle")
 
     def close(self) -> str:
-        """Have MLflow know what the sweep's folder tells of its end; what went wrong, if anything."""
-        return _ask(self.store, CLOSING_SECONDS, do="end_sweep", folder=str(self.folder))[1]
+        """Have MLflow know what the sweep's folder tells of its end; what is not there then, if anything."""
+        reply, error = _answer(
+            self.store, CLOSING_SECONDS, do="end_sweep", folder=str(self.folder.absolute())
+        )
+        _let_go()
+        return f"the summary is not on the parent run: {error}" if error else str(reply.get("left", ""))
+
+    def leave(self) -> bool:
+        """Leave that to MLflow's process, which outlives this command; False where it is to be waited for."""
+        connection = connections.of_sweep
+        if self.waits or not left.may_be_left() or connection is None or not connection.is_usable:
+            return False
+        note = left.note(self.folder, self.store.shown, connection.pid)
+        if note is None:
+            return False
+        folder = str(self.folder.absolute())
+        connection.send(do="end_sweep", store=asdict(self.store), folder=folder, note=str(note))
+        connections.of_sweep = None
+        if not connection.leave():
+            left.end_note(note, "")
+            return False
+        return True
 
     def delete(self, children: list[str]) -> str:
         """Take it back, for a sweep that no job of began; what went wrong, if anything."""
         ids = [*children, self.id]
-        return _ask(self.store, ASKING_SECONDS, do="delete_runs", run_ids=ids)[1]
+        error = _ask(self.store, ASKING_SECONDS, do="delete_runs", run_ids=ids)[1]
+        _let_go()
+        return error
 
 
 def open_parent(tracking: Settings, description: str, folder: SweepFolder) -> ParentRun:
@@ -73,7 +102,16 @@ def open_parent(tracking: Settings, description: str, folder: SweepFolder) -> Pa
     found, error = _ask(store, ASKING_SECONDS, do="open_sweep", folder=str(folder.path.absolute()))
     if error:
         raise UserError(error)
-    return ParentRun(store, folder.path, found)
+    if not connections.has_sweep:
+        connections.of_sweep = connections.take()
+    return ParentRun(store, folder.path, found, bool(tracking["wait"]))
+
+
+def _let_go() -> None:
+    """Let other runs have the process that had a sweep."""
+    connection, connections.of_sweep = connections.of_sweep, None
+    if connection is not None and connection.is_usable:
+        connections.keep(connection)
 
 
 def note_child(
@@ -108,21 +146,29 @@ def note_child(
 
 def _ask(store: Store, timeout: float, **message: Any) -> tuple[str, str]:
     """What MLflow's process answers: a run's id, and what went wrong; one of them is empty."""
+    reply, error = _answer(store, timeout, **message)
+    return ("", error) if error else (str(reply["id"]), "")
+
+
+def _answer(store: Store, timeout: float, **message: Any) -> tuple[Message, str]:
+    """The answer of MLflow's process, of the sweep's if it has one, and what went wrong; one of them is empty."""
     for _ in range(2):
-        connection = connections.take()
+        of_sweep = connections.of_sweep if connections.has_sweep else None
+        connection = of_sweep or connections.take()
         connection.send(store=asdict(store), **message)
-        reply = connection.receive(timeout)
+        # Others are of what it does meanwhile: jobs may be many.
+        while (reply := connection.receive(timeout)) is not None and reply["is"] not in ANSWERS:
+            pass
         if reply is None or reply["is"] != "gone" or not reply["killed"]:
             break  # else another process can be asked
     if reply is None or reply["is"] == "gone":
         connection.close(0.0)
         late = f"does not answer within {timeout:g} s"
         reason = late if reply is None else f"cannot be asked: {reply['message']}"
-        return "", f"the MLflow store {store.shown} {reason}. {WITHOUT}"
-    connections.keep(connection)
-    if reply["is"] == "refused":
-        return "", refusal_of(store, reply)
-    return str(reply["id"]), ""
+        return {}, f"the MLflow store {store.shown} {reason}. {WITHOUT}"
+    if of_sweep is None:
+        connections.keep(connection)
+    return ({}, refusal_of(store, reply)) if reply["is"] == "refused" else (reply, "")
 
 
 class ParentSync:

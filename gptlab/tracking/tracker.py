@@ -35,6 +35,7 @@ from gptlab.tracking.store import WITHOUT, check_store, find_store, refusal_of
 
 STARTING_SECONDS = 20.0  # the longest that a run waits to exist, only to be closed
 CLOSING_SECONDS = 120.0  # the longest that a finished run waits for the next thing to be written
+LONG = 2.0  # seconds of a sweep's job, from which on MLflow follows it while it goes on
 RESTARTS = 2  # of MLflow's process within a run: what ends it each time would do so for ever
 
 
@@ -42,7 +43,8 @@ class Tracker:
     """Has one run followed in MLflow. Order: `prepare`, `gptlab_run_started`, `wait_until_ready`, steps, end.
 
     What MLflow is to have stands in the run's folder: here its process is only told that there is something.
-    None of the methods waits for MLflow but `wait_until_ready` and `gptlab_run_ended`.
+    None of the methods waits for MLflow but `wait_until_ready` and `gptlab_run_ended`. A job of a sweep that is over
+    soon is sent whole once it is, by the process of MLflow's that has the sweep open.
     """
 
     def __init__(self, config: MLflowTracking) -> None:
@@ -54,6 +56,9 @@ class Tracker:
         self._reported = False
         self._refusal = ""  # why nothing more of the run is written
         self._restarts = 0
+        self._short_since: float | None = (
+            None  # since when a sweep's job goes on of which MLflow does not know yet
+        )
         self._end: dict[str, str] | None = None  # the message that ended the run, once it is over
 
     def prepare(self) -> None:
@@ -87,10 +92,14 @@ class Tracker:
         told = begun_facts({} if fresh else known)
         folder.update(**told, store=store.address, experiment=self.config.experimentName, synced=False)
         self._fresh = fresh
-        if self._server is None:
+        # That a model is registered is told as its run ends.
+        if PARENT in run.tags and connections.has_sweep and not run.config.get("register"):
+            self._short_since = time.monotonic()
+        elif self._server is None:
             self._follow(fresh)
 
     def _follow(self, fresh: bool) -> None:
+        self._short_since = None
         self._connection = connections.take()
         self._tell(fresh)
 
@@ -128,6 +137,8 @@ class Tracker:
     @hookimpl
     def gptlab_step_ended(self, run: Run, step: int, metrics: dict[str, float]) -> None:
         """Of a run that MLflow refuses after all the folder keeps everything: training goes on."""
+        if self._short_since is not None and time.monotonic() - self._short_since > LONG:
+            self._follow(self._fresh)
         if self._connection is None:
             return
         if _is_last(run, step):
@@ -146,7 +157,7 @@ class Tracker:
     @hookimpl
     def gptlab_inspected(self, run: Run, step: int, inspection: Inspection) -> None:
         """Keep an inspection for MLflow's process, which draws it while training goes on."""
-        if self._connection is None:
+        if self._connection is None and self._short_since is None:
             return
         path = f"{INSPECTIONS}/step-{step:06d}.npz"
         try:
@@ -161,6 +172,12 @@ class Tracker:
         Within `connections.in_background` that is waited for only at its end, and of a run that has ended well by
         itself it is not: its folder is whole, and MLflow's process makes the store so, see `left`.
         """
+        if self._short_since is not None:
+            # Of a run that took no step the folder is gone in a moment.
+            if run.metrics and connections.send_job(asdict(self._store), run.folder.absolute(), self._fresh):
+                run.sent_later = True
+                return
+            self._follow(self._fresh)
         if self._connection is None and not self._refusal:
             return
         if error is None and self._leave(run):

@@ -5,7 +5,8 @@ process, whose Python runs one thread at a time (measured: 3-4 s a run); here it
 It outlives its parent for a moment, so that a run whose process is killed is closed as well.
 
 What comes in: `follow` (a run's folder), `now`, `end`, `sweep` (close what others have left open), each with its
-fields, and of a sweep of jobs `open_sweep`, `end_sweep`, `note_child`, `delete_runs`; what goes out: `started`,
+fields, and of a sweep of jobs `open_sweep`, `send_job` (one that is over), `settle` (answer once all before it is
+done), `end_sweep`, `note_child`, `delete_runs`; what goes out: `started`,
 `refused`, `failed`, `writing` (the end takes its time), `ended`, `done`.
 See `Conversation`.
 """
@@ -33,6 +34,7 @@ from gptlab.tracking.connection import Message
 from gptlab.tracking.left import end_note
 from gptlab.tracking.parent import ParentSync, delete_runs, log_child
 from gptlab.tracking.store import Away, Store, connect, file_of, glance, open_store, said, settle
+from gptlab.tracking.sweep_jobs import send_job, send_jobs
 from gptlab.tracking.sync import Sync, alone, end_killed
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class Conversation:
         self._file: tuple[int, int] | None = None  # that the store is, see store.file_of
         self._looked: set[Path] = set()  # folders below which runs that are over were looked for
         self.parent: ParentSync | None = None  # of a sweep that goes on
+        self._away_until = 0.0  # no job of it is sent before: the store has not answered
 
     def hold(self) -> None:
         """Answer every message; return when the parent is gone."""
@@ -152,7 +155,7 @@ class Conversation:
             if self.sync is None and self._unopened is None:
                 return self._note_end(note)  # it is refused
         if self.sync is not None:
-            self._check_file(self.sync)
+            self._check_file(self.sync.store, self.sync)
         sync, self.sync, self._unopened = self.sync, None, None
         self._sync_at = float("inf")
         if sync is None:
@@ -174,48 +177,76 @@ class Conversation:
             end_note(Path(note), self._failure)
 
     def _sweep(self, store: Message) -> None:
-        def work(client: "MlflowClient", place: Store) -> str:
+        def work(client: "MlflowClient", place: Store) -> Message:
             ids = [experiment.experiment_id for experiment in client.search_experiments()]
-            return " ".join(close_abandoned(client, place, ids))
+            return {"id": " ".join(close_abandoned(client, place, ids))}
 
         self._do(store, work)
 
     def _open_sweep(self, store: Message, folder: str) -> None:
         """Have the parent run of a sweep, which is this process's until `end_sweep`."""
 
-        def work(client: "MlflowClient", place: Store) -> str:
+        def work(client: "MlflowClient", place: Store) -> Message:
+            self._file = file_of(place)
             self.parent = ParentSync(client, place, SweepFolder(Path(folder)))
-            return self.parent.open()
+            return {"id": self.parent.open()}
 
         self._do(store, work)
 
-    def _end_sweep(self, store: Message, folder: str) -> None:
+    def _send_job(self, store: Message, folder: str, fresh: bool) -> None:
+        """Send a job that is over. What fails is tried again at the end of the sweep, which tells of it."""
+        place = Store(**store)
+        self._check_file(place)
+        if time.monotonic() >= self._away_until:
+            try:
+                send_job(connect(place), place, RunFolder(Path(folder)), fresh)
+            except Exception:
+                self._away_until = time.monotonic() + LONGEST_PAUSE
+        self._still()
+
+    def _settle(self, store: Message) -> None:
+        """Say when all is sent that was to be before."""
+        self._do(store, lambda client, place: {"id": ""})
+
+    def _end_sweep(self, store: Message, folder: str, note: str = "") -> None:
+        """note: as of `_end`."""
         self.parent = None
+        path = Path(folder)
 
-        def work(client: "MlflowClient", place: Store) -> str:
-            sync = ParentSync(client, place, SweepFolder(Path(folder)))
-            # Jobs whose processes were killed, that of MLflow with them: a launcher may do so as it gives up.
-            close_abandoned(client, place, [client.get_run(sync.open()).info.experiment_id])
-            if error := sync.end():
-                raise error
-            return sync.folder.id
+        def work(client: "MlflowClient", place: Store) -> Message:
+            with alone(path):
+                left = send_jobs(client, place, path, self._still)
+                sync = ParentSync(client, place, SweepFolder(path))
+                # Jobs whose processes were killed, that of MLflow with them: a launcher may do so as it gives up.
+                close_abandoned(client, place, [client.get_run(sync.open()).info.experiment_id])
+                if error := sync.end():
+                    raise error
+                settle(place)
+            return {"id": sync.folder.id, "left": left}
 
-        self._do(store, work)
+        self._failure = self._do(store, work)
+        self._note_end(note)
+
+    def _still(self) -> None:
+        self.reply({"is": "writing"})
 
     def _note_child(self, store: Message, told: Message) -> None:
-        self._do(store, lambda client, place: log_child(client, place, told))
+        self._do(store, lambda client, place: {"id": log_child(client, place, told)})
 
     def _delete_runs(self, store: Message, run_ids: list[str]) -> None:
         self.parent = None
-        self._do(store, lambda client, place: delete_runs(client, run_ids))
+        self._do(store, lambda client, place: {"id": delete_runs(client, run_ids)})
 
-    def _do(self, store: Message, work: Callable[["MlflowClient", Store], str]) -> None:
-        """Do it in a store and tell of which run it was, or why it could not be done."""
+    def _do(self, store: Message, work: Callable[["MlflowClient", Store], Message]) -> str:
+        """Do it in a store and tell of which run it was, or why it could not be done; what went wrong, if anything."""
         try:
             place = Store(**store)
-            self.reply({"is": "done", "id": work(open_store(place), place)})
+            done = work(open_store(place), place)
         except Exception as error:
             self.reply({"is": "refused", "message": said(error), "user": isinstance(error, UserError)})
+            return said(error)
+        self.reply({"is": "done", **done})
+        return str(done.get("left", ""))
 
     def _send(self) -> None:
         self._sync_at = float("inf")
@@ -223,7 +254,7 @@ class Conversation:
             self._open(*self._unopened)
         if self.sync is None or self._unopened is not None:
             return
-        self._check_file(self.sync)
+        self._check_file(self.sync.store, self.sync)
         try:
             self.sync.send()
             self._pause, self._sync_at = 0.0, time.monotonic() + SYNC_SECONDS
@@ -231,14 +262,15 @@ class Conversation:
             self._retry(error)
         self._report_id(self.sync)
 
-    def _check_file(self, sync: Sync) -> None:
+    def _check_file(self, store: Store, sync: Sync | None = None) -> None:
         """End this process if the file of the store was removed or replaced: it would write to what nobody can open.
 
         The next one makes the run again, in the store that has that name by then; its folder has all of it.
         """
-        if file_of(sync.store) != self._file:
-            with suppress(OSError):
-                sync.folder.update_if({"process": sync.process}, id="")
+        if file_of(store) != self._file:
+            if sync is not None:
+                with suppress(OSError):
+                    sync.folder.update_if({"process": sync.process}, id="")
             self.reply(
                 {"is": "failed", "message": "the store was removed or replaced while it was written to"}
             )

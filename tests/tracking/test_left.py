@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from gptlab.tracking.parent import PARENT
 from tests.processes import start_python, wait_until
 from tests.resuming import TINY, write_corpus
 from tests.statuses import stored_runs
-from tests.tracked import followed, log, make_run
+from tests.tracked import followed, log, make_run, make_store
 from tests.tracking.conversing import converse, over, row
 from tests.tracking.killing import different_rows
 
@@ -62,9 +64,12 @@ def test_the_prompt_comes_back_and_the_store_is_whole_soon_after(unwaited, mlflo
 @pytest.mark.slow
 def test_of_a_process_that_was_killed_the_next_command_tells_and_sync_makes_it_right(unwaited, mlflow_folder):
     write_corpus(mlflow_folder)
-    command(mlflow_folder, *RUN)
-    (note,) = unwaited.glob("*.json")
-    os.kill(int(read_json(note)["writer"].partition(" ")[0]), signal.SIGKILL)
+    make_store(mlflow_folder)
+    with closing(sqlite3.connect(mlflow_folder / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # until then nothing is sent
+        command(mlflow_folder, *RUN)
+        (note,) = unwaited.glob("*.json")
+        os.kill(int(read_json(note)["writer"].partition(" ")[0]), signal.SIGKILL)
     told = RunFolder(mlflow_folder / "run")
     assert told.identity()["synced"] is False
     _, error = command(mlflow_folder, "plugins")
