@@ -76,7 +76,7 @@ def settings_of(verb: str, line: CommandLine, plugins: Plugins) -> dict[str, Any
     """The checked config of a verb that is no Hydra job."""
     flags, root = line.flags, VERBS[verb].root or verb
     if line.sweeps:
-        raise UserError(f"only training sweeps: {verb} takes no --multirun.")
+        raise UserError(f"only training can sweep: leave --multirun out of {verb}.")
     if flags.config_name or flags.config_path or flags.config_dir:
         raise UserError(f"{verb} takes no --config-name, --config-path or --config-dir.")
     known = [field.name for field in dataclasses.fields(ROOTS[root])]
@@ -133,7 +133,7 @@ def explained(
     except (UserError, OSError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             name = Path(str(error.filename)).name
-            raise UserError(f"no config has a name so long: {name}") from None
+            raise UserError(f"no config has a name this long: {name}") from None
         raise
     except Exception as error:
         if runs_jobs:
@@ -148,8 +148,8 @@ def stay_in(folder: str) -> None:
     """Leave the folder of the run that `hydra.job.chdir` has gone to: what is typed is meant from here."""
     os.chdir(folder)
     warn(
-        "hydra.job.chdir=true changes nothing: paths, and the MLflow store, are those of the folder that the "
-        "command is typed in. A run's own files are in its own folder anyway."
+        "hydra.job.chdir=true has no effect: paths and the MLflow store stay relative to the folder in which you "
+        "type the command. A run's own files are in its own folder anyway."
     )
 
 

@@ -74,7 +74,7 @@ def explain_value(
     key = error.full_key or ""
     place = origin(key, getattr(error, "value", None), overrides)
     if isinstance(error, (InterpolationResolutionError, UnsupportedInterpolationType)):
-        return UserError(f"{key}{place} refers to what does not exist: {first_lines(error)}.")
+        return UserError(f"{key}{place} refers to something that does not exist: {first_lines(error)}.")
     if isinstance(error, (ConfigKeyError, ConfigAttributeError)) and error.parent_node is not None:
         if key.startswith("hydra."):
             known = [
@@ -97,7 +97,7 @@ def explain_value(
             )
     for file in selected_files(overrides):
         check_choices(typing.cast("DictConfig", OmegaConf.load(file)))
-    return UserError(f"{key or 'the config'}{place} cannot be set so: {first_lines(error)}.")
+    return UserError(f"{key or 'the config'}{place} cannot be set like this: {first_lines(error)}.")
 
 
 def wanted_type(error: OmegaConfBaseException) -> Any:

@@ -50,11 +50,11 @@ def read_experiment(file: Path, schema: Schema) -> dict[str, Any]:
     reader = Reader(file, schema)
     if node is None or node.tag == NULL:
         raise UserError(
-            f"{shown(file)} is empty, and must say what it changes. Write, for example, {EXAMPLE}"
+            f"{shown(file)} is empty: an experiment must say what it changes. Write, for example, {EXAMPLE}"
         )
     if not isinstance(node, yaml.MappingNode):
         what = "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
-        raise reader.wrong(node, f"it must hold keys, and holds {what}. Write, for example, {EXAMPLE}")
+        raise reader.wrong(node, f"it must hold keys: got {what}. Write, for example, {EXAMPLE}")
     reader.there = set(parts_in(node))
     reader.check(node, "")
     return constructed(file, node, loader)
@@ -115,7 +115,7 @@ class Reader:
             name, line = key_node.value, key_node.start_mark.line + 1
             if name in lines:
                 raise self.wrong(
-                    key_node, f"'{name}' is there twice, first in line {lines[name]}. Leave one."
+                    key_node, f"'{name}' appears twice, first in line {lines[name]}. Remove one."
                 )
             lines[name] = line
             key_node.tag = TEXT  # `on` as a key is no truth value either
@@ -135,11 +135,11 @@ class Reader:
         place = key.replace("/", ".").removesuffix(".name")
         if place in PLACES and (place != key or not isinstance(value, yaml.MappingNode)):
             selects = chosen_so(GROUPS[PLACES[place]], given or "NAME", self.there)
-            raise self.wrong(node, f"got {key}: {given}, and a component is chosen under defaults. {selects}")
+            raise self.wrong(node, f"a component is chosen under defaults: got {key}: {given}. {selects}")
         if typing.get_origin(bare(self.schema.hint(part))) is dict:
             return
         if name == "defaults":
-            raise self.wrong(node, f"defaults stands at the top of the file, and not in {part}.")
+            raise self.wrong(node, f"defaults belongs at the top of the file, not in {part}.")
         if "/" in name:
             raise unknown_group(key, given, self.schema, self.place(node))
         if self.schema.knows(key):
@@ -176,8 +176,9 @@ class Reader:
         if not OF_FILES.fullmatch(key) or last == "_target_" or of_hydra or not plain:
             raise self.wrong(
                 node,
-                f"{key} is not a file's to set: of Hydra's keys it sets where runs go, and plain values of launchers "
-                "and sweepers that gptlab knows (docs/security.md). What you want besides is typed in the command.",
+                f"an experiment's file cannot set {key}: of Hydra's keys it can set where runs go, and plain "
+                "values of the launchers and sweepers that gptlab knows (docs/security.md). Type any other in the "
+                "command.",
             )
 
     def example(self, key: str) -> str:
@@ -188,7 +189,7 @@ class Reader:
         """Marks texts as such, and goes into what has keys."""
         self.visited += 1
         if self.visited > MOST_NODES:
-            raise self.wrong(node, f"it holds more than {MOST_NODES} values, those that it repeats included.")
+            raise self.wrong(node, f"it holds more than {MOST_NODES} values, counting those that it repeats.")
         if self.checks and isinstance(node, yaml.ScalarNode):
             refuse_resolvers(node.value, f"{node.value}{self.place(node)}")
         if isinstance(node, yaml.MappingNode):
@@ -219,7 +220,7 @@ class Reader:
             if isinstance(item, yaml.MappingNode):
                 if len(item.value) != 1:
                     raise self.wrong(
-                        item, "defaults is a list, with one choice an entry: each begins with a dash."
+                        item, "defaults is a list with one choice per entry: begin each with a dash."
                     )
                 self.check_choice(*item.value[0])
             elif isinstance(item, yaml.ScalarNode):
@@ -233,7 +234,8 @@ class Reader:
         if read is not None and read[3].startswith("hydra/"):
             if read[3] not in GROUPS_OF_FILES:
                 raise self.wrong(
-                    key_node, f"{read[3]} is not a file's to choose: it chooses {', '.join(GROUPS_OF_FILES)}."
+                    key_node,
+                    f"an experiment's file cannot choose {read[3]}: it can choose {', '.join(GROUPS_OF_FILES)}.",
                 )
             return
         if read is None:
@@ -241,7 +243,8 @@ class Reader:
         overrides, slash, group = read.groups()
         if group == "experiment":
             raise self.wrong(
-                key_node, f"another experiment is named alone: got experiment: {given}. Write {given}"
+                key_node,
+                f"another experiment is listed by its name alone: got experiment: {given}. Write {given}",
             )
         if group not in GROUPS.values():
             if group.replace(".", "/") in GROUPS.values():
@@ -277,7 +280,7 @@ class Reader:
             "experiment",
             name,
             experiment_files(),
-            "defaults names experiments, and components so: override /model/norm: layernorm",
+            "defaults lists experiments by name, and components like this: override /model/norm: layernorm",
         )
         raise self.wrong(node, str(error))
 

@@ -91,36 +91,36 @@ GROUPS = {
 # What is not here, and what there is in its place.
 ABSENT = {
     "vocab_size n_vocab": (
-        "the vocabulary comes from the tokenizer and its data. For one of characters type tokenizer=char"
+        "the vocabulary comes from the tokenizer and its data. For characters, type tokenizer=char"
     ),
     "epoch epochs n_epochs num_epochs max_epochs num_train_epochs": (
         "training is counted in steps, of train.batchSize documents each. Type train.numSteps=1000"
     ),
     "device devices cuda gpu gpus accelerator use_cuda use_gpu no_cuda n_gpu": (
-        "the engine computes on a GPU if JAX finds one; JAX_PLATFORMS=cuda in front of the command insists on it, "
-        "and JAX_PLATFORMS=cpu takes the processor."
+        "the engine uses a GPU if JAX finds one; JAX_PLATFORMS=cuda in front of the command insists on it, and "
+        "JAX_PLATFORMS=cpu keeps to the CPU."
     ),
     "gradient_checkpointing activation_checkpointing": (
-        "no activation is computed twice; fewer documents at once need less memory. Type train.batchSize=1"
+        "activations are never recomputed; fewer documents at once need less memory. Type train.batchSize=1"
     ),
     "eval_iters eval_batches limit_val_batches": (
-        "all that is held out is evaluated; how much that is, is set. Type data.valFraction=0.1"
+        "every held-out document is evaluated; set the share that is held out. Type data.valFraction=0.1"
     ),
     "early_stopping early_stopping_patience patience": (
-        "training goes on to its last step, and the best checkpoint is kept beside the newest, by the loss on what is "
-        "held out. Type train.evalEvery=100"
+        "training goes on to its last step, and the checkpoint with the lowest held-out loss is kept beside the "
+        "newest. Type train.evalEvery=100"
     ),
-    "wandb wandb_log tensorboard": "runs are logged to MLflow, or to their folder alone. Type tracking=none",
+    "wandb wandb_log tensorboard": "runs are logged to MLflow, or to their own folder only. Type tracking=none",
     "min_lr lr_decay_iters decay_lr": (
-        "what becomes of the rate is the schedule's. Type schedule=cosine schedule.final=0.1"
+        "the schedule sets how the rate changes. Type schedule=cosine schedule.final=0.1"
     ),
     "betas": "each beta has its key. Type optimizer.beta1=0.9 optimizer.beta2=0.95",
     "intermediate_size n_inner d_ff d_mlp ffn_dim dim_feedforward": (
-        "an mlp is so many times as wide as the model. Type model.mlp.expansion=4"
+        "the width of an mlp is a multiple of the model's. Type model.mlp.expansion=4"
     ),
     "compile torch_compile jit": "engine=xla always compiles; engine=scalar never does.",
     "num_workers dataloader_num_workers": "data is read in the same process.",
-    "do_sample greedy": "the likeliest token is taken each time at the temperature 0: generate temperature=0",
+    "do_sample greedy": "at temperature 0 the likeliest token is taken each time: generate temperature=0",
     "fp16 bf16 amp mixed_precision": "matrix products can be bfloat16. Type engine.dtype=bfloat16",
 }
 
@@ -143,16 +143,18 @@ VALUES = {
     "engine.dtype": Values(
         "float32|float64|bfloat16",
         "float32",
-        "numbers are float32, float64, or in matrix products bfloat16",
+        "numbers are float32 or float64; matrix products can be bfloat16",
         MappingProxyType(
             dict.fromkeys(("64", "fp64", "f64", "double", "64true"), "float64")
             | dict.fromkeys(("bf16",), "bfloat16")
         ),
     ),
     "initFrom": Values(
-        RUN, "latest", "initFrom names a run of gptlab's, a file of its weights, or hf:FOLDER of transformers"
+        RUN,
+        "latest",
+        "initFrom names a gptlab run, a file of its weights, or hf:FOLDER, as transformers writes it",
     ),
-    "resume": Values(RUN, "latest", "resume names a run of gptlab's"),
+    "resume": Values(RUN, "latest", "resume names a gptlab run"),
     "train.freeze": Values(r"\[.+\]", "[layers]", "train.freeze names the weights that stay as they are"),
 }
 
@@ -168,9 +170,9 @@ CHOICES = {
 
 # What is to be known of a group's choices.
 OF_GROUPS = {
-    "engine": "engine=xla computes on a GPU if JAX finds one; JAX_PLATFORMS=cuda in front of the command insists on it",
-    "tracking": "runs are logged to MLflow, or to their folder alone",
-    "data": "a text of your own is trained on so: data=text data.path=FILE",
+    "engine": "engine=xla uses a GPU if JAX finds one; JAX_PLATFORMS=cuda in front of the command insists on it",
+    "tracking": "runs are logged to MLflow, or to their own folder only",
+    "data": "to train on a text of your own: data=text data.path=FILE",
 }
 
 # What is typed for a verb, and the whole command that does it.

@@ -151,19 +151,17 @@ def read_flags(arguments: list[str], verb: VerbKeys) -> argparse.Namespace:
     parser.allow_abbrev = False  # `--experiment` would be --experimental-rerun
 
     def refuse(message: str) -> NoReturn:
-        raise UserError(f"{message}. The flags are shown by --help and --hydra-help.")
+        raise UserError(f"{message}. See --help and --hydra-help for the flags.")
 
     parser.error = refuse  # type: ignore[method-assign]
     flags = parser.parse_args(arguments)
     if flags.experimental_rerun is not None:
-        raise UserError(
-            "--experimental-rerun reads a pickle file, which can run any code: gptlab reads none."
-        )
+        raise UserError("--experimental-rerun reads a pickle file, which can run any code: leave it out.")
     chosen = [bool(flags.run), bool(flags.cfg), bool(flags.multirun), flags.info is not None]
     if sum(chosen) > 1:
         raise UserError("only one of --run, --multirun, --cfg and --info can be given.")
     if flags.resolve and not flags.cfg:
-        raise UserError("--resolve says how --cfg shows the config: type --cfg job --resolve.")
+        raise UserError("--resolve needs --cfg, which shows the config: type --cfg job --resolve.")
     return flags
 
 
@@ -199,12 +197,12 @@ def parsed(text: str) -> Override:
         without = ",".join(filter(None, value.split(",")))
         if without != value and not set(value) & set("[]{}()'\""):
             raise UserError(
-                f"between commas there must be values: got '{text}', where one is empty. Type "
+                f"there must be a value on each side of a comma: got '{text}', where one is empty. Type "
                 f"{key}={without or '1,2'}; if the comma is part of one value: {shlex.quote(quoted(key, value))}"
             ) from None
         raise UserError(
-            f"an override must read key=value, in Hydra's grammar: got '{text}'. Put a value with spaces or signs "
-            f"into quotes that the shell leaves alone: {shlex.quote(quoted(key, value))}"
+            f"an override must read key=value, in Hydra's grammar: got '{text}'. Quote a value with spaces or "
+            f"signs so that the shell keeps the quotes: {shlex.quote(quoted(key, value))}"
         ) from None
 
 
@@ -219,11 +217,11 @@ def check_override(override: Override, line: CommandLine) -> None:
     groups = [*GROUPS.values(), EXPERIMENT]
     if override.is_delete():
         what = f"choose another with {key}=..." if key in groups else f"set it with {key}=..."
-        raise UserError(f"no part of the config can be left out: got '{text}'. Leave ~{key} away, or {what}")
+        raise UserError(f"no part of the config can be removed: got '{text}'. Leave out ~{key}, or {what}")
     if override.is_sweep_override() and line.verb.single:
         name = line.verb.name
-        only = "" if name == "train" else "only training sweeps: "  # as a call, it makes one run, too
-        raise UserError(f"{only}{name} takes one value for each key, and got '{text}'.")
+        only = "" if name == "train" else "only training can sweep: "  # as a call, it makes one run, too
+        raise UserError(f"{only}{name} takes one value for each key: got '{text}'.")
     if override.is_sweep_override() and not line.sweeps:
         raise UserError(
             f"several values for one key make a sweep, which needs -m: got '{text}'. Type python -m gptlab -m "
@@ -242,12 +240,10 @@ def check_override(override: Override, line: CommandLine) -> None:
             raise UserError(f"a way to sweep is added with a plus: got '{text}'. Type +{text}.")
         if not line.sweeps and not line.verb.launches:
             raise UserError(
-                f"{text} says how the runs of a sweep are made, which needs -m. Type python -m gptlab -m ..."
+                f"{text} says how a sweep makes its runs, and a sweep needs -m. Type python -m gptlab -m ..."
             )
     if key in GROUPS.values() and (override.is_add() or override.is_force_add()):
-        raise UserError(
-            f"{key} always has a choice, which is changed without a plus: type {text.lstrip('+')}."
-        )
+        raise UserError(f"{key} always has a choice; change it without a plus: type {text.lstrip('+')}.")
     refuse_empty(key, text)
     if key != SWEEP:  # which is a group as well
         refuse_part(key, value, line.verb)
@@ -258,7 +254,9 @@ def check_override(override: Override, line: CommandLine) -> None:
     owner, _, last = key.rpartition(".")
     if last == "name" and owner.replace(".", "/") in GROUPS.values():
         group = owner.replace(".", "/")
-        raise UserError(f"{group} is selected by itself, not by its name: got {text}. Type {group}={value}.")
+        raise UserError(
+            f"{group} is selected directly, not by setting its name: got {text}. Type {group}={value}."
+        )
 
 
 def check_typed_keys(line: CommandLine, root: type) -> None:

@@ -52,8 +52,8 @@ def refuse_resolvers(text: str, shown: str) -> None:
     """Raises UserError for a value that looks into the environment, or calls anything else. shown: `key=value`."""
     if found := resolver_in(text):
         raise UserError(
-            f"a value may refer to another key, ${{model.nEmbd}}, and to the time, ${{now:%H-%M}}: got {shown}, with "
-            f"{found}... Write what it stands for."
+            f"a value may refer only to another key, ${{model.nEmbd}}, or to the time, ${{now:%H-%M}}: got {shown}, "
+            f"with {found}... Write out what it stands for."
         )
 
 
@@ -61,7 +61,7 @@ def refuse_code_typed(text: str) -> None:
     """Raises UserError for an override of Hydra's own keys that has a class or a function made or called."""
     if any(sign in text for sign in CODE):
         raise UserError(
-            f"a command names no code for Hydra to run: got '{text}'. What gptlab is to do besides is a plugin's: see "
+            f"a command must not name code for Hydra to run: got '{text}'. Put code of your own into a plugin: see "
             "docs/plugins.md"
         )
 
@@ -74,7 +74,9 @@ def refuse_code(hydra: DictConfig) -> None:
         if ".job_logging." in path or ".hydra_logging." in path:
             code |= (last == "class" and value not in HANDLERS) or STREAMS.match(str(value)) is not None
         if code or path.startswith("hydra.callbacks."):
-            raise UserError(f"no config names code for Hydra to run: got {path}: {value}. Leave it out.")
+            raise UserError(
+                f"a config must not name code for Hydra to run: got {path}: {value}. Leave it out."
+            )
 
 
 def leaves(part: DictConfig | ListConfig, path: str) -> Iterator[tuple[str, Any]]:
@@ -96,7 +98,7 @@ def leaves(part: DictConfig | ListConfig, path: str) -> Iterator[tuple[str, Any]
             yield place, value
         elif refers:
             raise UserError(
-                f"of Hydra's keys none may stand for a part of the config: got {place}. Write it out."
+                f"none of Hydra's keys may refer to a whole part of the config: got {place}. Write the part out."
             )
         else:
             yield from leaves(value, place)

@@ -109,8 +109,7 @@ def refuse_experiment(arguments: list[str], verb: str) -> None:
     for word in [] if VERBS[verb].describes_a_run else arguments:
         if re.match(r"(?:\+|--)experiment\b|experiment=", word):
             raise UserError(
-                f"an experiment is what is trained, and {verb} takes none: got '{word}'. "
-                f"Type {PYTHON} {VERBS[verb].usage or verb}"
+                f"{verb} takes no experiment: got '{word}'. Type {PYTHON} {VERBS[verb].usage or verb}"
             )
 
 
@@ -122,8 +121,8 @@ def refuse_experiments(overrides: list[str]) -> None:
         names = [name.strip() for name in names[0][1:-1].split(",")]
     if len(names) > 1:
         raise UserError(
-            f"one experiment is chosen: got {' '.join(typed)}. Another can be built on it: write "
-            f"defaults: [{names[0]}] into the file of {names[1]}, and type +{EXPERIMENT}={names[1]}"
+            f"only one experiment can be chosen: got {' '.join(typed)}. To build one on another, write defaults: "
+            f"[{names[0]}] in the file of {names[1]}, and type +{EXPERIMENT}={names[1]}"
         )
     for text, name in zip(typed, names, strict=True):
         path = re.sub(r"\.ya?ml$", "", name.removeprefix("./").removeprefix("experiments/"))
@@ -148,7 +147,9 @@ def refuse_empty(key: str, text: str) -> None:
 def refuse_bare_sweep(flags: Namespace) -> None:
     """Raises UserError for -m alone."""
     if flags.multirun and not (flags.overrides or flags.config_name or flags.config_path or flags.config_dir):
-        raise UserError(f"a sweep goes through values: got -m alone. Type {said_of('sweep', COMMANDS)}")
+        raise UserError(
+            f"a sweep needs values to go through: got -m alone. Type {said_of('sweep', COMMANDS)}"
+        )
 
 
 def refuse_bare_word(overrides: list[str], verb: VerbKeys) -> None:
@@ -156,7 +157,7 @@ def refuse_bare_word(overrides: list[str], verb: VerbKeys) -> None:
     for i, word in enumerate(overrides):
         if "=" in word.strip("=") or word.startswith("~") or (word.endswith("=") and word != "="):
             if word.endswith("=") and i + 1 < len(overrides) and "=" not in overrides[i + 1]:
-                raise UserError(f"there is no space around =: type {override(word[:-1], overrides[i + 1])}")
+                raise UserError(f"put no space around =: type {override(word[:-1], overrides[i + 1])}")
             continue
         raise UserError(bare_word(i, overrides, verb))
 
@@ -169,10 +170,10 @@ def bare_word(i: int, overrides: list[str], verb: VerbKeys) -> str:
     if word.startswith("="):
         value = word[1:] or after
         if before and "=" not in before and value:
-            return f"there is no space around =: type {override(before, value)}"
+            return f"put no space around =: type {override(before, value)}"
         return f"an override must read key=value: got '{word}', which has no key."
     if after.startswith("=") and (value := after[1:] or "".join(overrides[i + 2 : i + 3])):
-        return f"there is no space around =: type {override(word, value)}"
+        return f"put no space around =: type {override(word, value)}"
     owner = before.partition("=")[0].lstrip("+") if i else ""
     if plain in VERBS and owner not in (*PROSE, "prompt"):
         return f"the verb comes first: type {PYTHON} {plain} ..."
@@ -231,7 +232,7 @@ def refuse_dots(key: str, value: str, verb: VerbKeys) -> None:
         hint = bare(verb.schema.hint(part))
         if typing.get_origin(hint) is dict and typing.get_args(hint)[1] in (int, float, str, bool):
             inner = shlex.quote(f"{{{name}: {value}}}")
-            raise UserError(f"a name with dots stands in braces: got {key}={value}. Type {part}={inner}")
+            raise UserError(f"put a name with dots in braces: got {key}={value}. Type {part}={inner}")
 
 
 def on_text(path: str) -> str:

@@ -108,7 +108,7 @@ def experiment_nodes(registry: Registry, say: Callable[[str], None]) -> dict[str
     def load(name: str, file: Path) -> Any:
         if name not in told and shadowed(name) is not None:
             told.add(name)
-            say(f"+{GROUP}={name} is {shown(file)} here, and not gptlab's own experiment of that name")
+            say(f"+{GROUP}={name} is {shown(file)} here, not gptlab's own experiment of that name")
         return read_experiment(file, schema)
 
     return {

@@ -43,8 +43,8 @@ def with_ready_sweeper(arguments: list[str]) -> list[str]:
     """
     if "hydra/sweeper/sampler=grid" in arguments:
         raise UserError(
-            "a grid is what -m makes by itself: leave out hydra/sweeper/sampler=grid and Optuna, and name the values, "
-            "e.g. model.nEmbd=16,32"
+            "-m makes a grid by itself: leave out hydra/sweeper/sampler=grid and Optuna, and name the values, e.g. "
+            "model.nEmbd=16,32"
         )
     if TYPED not in arguments:
         return arguments
@@ -86,8 +86,8 @@ def check_sweeper(sweeper: DictConfig, overrides: list[Override], swept: list[st
     if intervals and sweeper._target_ == BASIC:
         key = intervals[0].get_key_element()
         raise UserError(
-            f"values in an interval must be chosen by somebody: got {intervals[0].input_line}. Have Optuna do it: "
-            f"+sweep=optuna; or name the values: {key}=1,2"
+            f"an interval needs a sampler that chooses values from it: got {intervals[0].input_line}. Let Optuna "
+            f"choose, with +sweep=optuna, or name the values: {key}=1,2"
         )
     if sweeper._target_ != OPTUNA:
         return
@@ -97,8 +97,8 @@ def check_sweeper(sweeper: DictConfig, overrides: list[Override], swept: list[st
     package = NEEDED.get(sampler)
     if package is not None and find_spec(package) is None:
         raise UserError(
-            f"Optuna's {sampler} needs the package {package}, which is not installed. Type pip install {package}, or "
-            "take the sampler that needs none: hydra/sweeper/sampler=tpe"
+            f"Optuna's {sampler} needs the package {package}, which is not installed. Type pip install {package}, "
+            "or use the sampler that needs no other package: hydra/sweeper/sampler=tpe"
         )
     if not swept:
         raise UserError(
@@ -113,15 +113,16 @@ def not_installed(group: str, name: str) -> UserError | None:
     if extra is None:
         return None
     what = group.rpartition("/")[2]
-    return UserError(f"the {what} '{name}' must be installed, and is not. Type pip install 'gptlab[{extra}]'")
+    return UserError(f"the {what} '{name}' is not installed. Type pip install 'gptlab[{extra}]'")
 
 
 def check_launcher(target: str) -> None:
     """Raises UserError if the launcher, by the name of its class, could not launch anything here."""
     if target.endswith(".SlurmLauncher") and shutil.which("srun") is None:
         raise UserError(
-            "jobs go to SLURM from a machine that has its commands: there is no srun here. Type "
-            "+sweep=submitit_local to try the same without SLURM, or +sweep=joblib for processes of this machine."
+            "jobs are sent to SLURM from a machine that has its commands: there is no srun here. Type "
+            "+sweep=submitit_local to try the same without SLURM, or +sweep=joblib to use processes on this "
+            "machine."
         )
     if ".hydra_ray_launcher." in target:
         for name, value in RAY.items():

@@ -35,7 +35,7 @@ def with_fields(name: str, cls: type, words: Sequence[str], registry: Registry) 
             raise unknown_name(f"key of {name}", key, known)
         override = parsed(as_typed(word, schema, single=True))
         if override.is_sweep_override():
-            raise UserError(f"only training sweeps: {name} takes one value for each key, and got {word}.")
+            raise UserError(f"only training can sweep: {name} takes one value for each key: got {word}.")
         try:
             OmegaConf.update(config, key, override.value())
         except OmegaConfBaseException:

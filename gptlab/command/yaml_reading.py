@@ -59,7 +59,7 @@ def constructed(file: Path, node: yaml.Node, loader: Loader) -> Any:
 def text_of(file: Path) -> str:
     """Raises UserError for what is no file that can be read, or no UTF-8."""
     if not file.exists():
-        goal = f" a link to {file.readlink()}, which is not there" if file.is_symlink() else " not there"
+        goal = f" a link to {file.readlink()}, which does not exist" if file.is_symlink() else " not there"
         raise UserError(f"an experiment must be a file: {shown(file)} is{goal}.")
     if not file.is_file():
         what = "a folder" if file.is_dir() else "no regular file"
@@ -92,7 +92,7 @@ def as_in_a_file(key: str, value: str) -> str:
     group = key.replace(".", "/")
     is_group = group in GROUPS.values()
     written = f"defaults: [override /{group}: {value}]" if is_group else nested(key, value)
-    return f"a file has colons: got {key}={value}. Write {written}"
+    return f"a file uses colons: got {key}={value}. Write {written}"
 
 
 def not_yaml(file: Path, error: Exception, text: str) -> UserError:
@@ -104,8 +104,8 @@ def not_yaml(file: Path, error: Exception, text: str) -> UserError:
             return UserError(f"{begins}{line}a tab, where YAML wants spaces.")
         if mark and (above := indented_otherwise(text, mark, str(error.problem))):
             return UserError(
-                f"{begins}{line}it is indented otherwise than line {above}. "
-                "Write the keys of a part one below the other."
+                f"{begins}{line}its indentation differs from that of line {above}. Write the keys of a part one "
+                "below the other."
             )
         if "mapping values" in str(error.problem):
             return UserError(f"{begins}{line}a colon within a value. Put the value into quotes.")

@@ -298,8 +298,8 @@ def unused_listeners(config: DictConfig) -> list[str]:
         schema = OmegaConf.get_type(node._get_node(name))
         if dataclasses.is_dataclass(schema) and node._get_node(name) != OmegaConf.structured(schema):
             raise UserError(
-                f"{LISTENER}.{name} is of a listener, which listeners must name: got listeners="
-                f"[{','.join(map(str, named))}]. Add listeners=[{','.join([*map(str, named), name])}]"
+                f"{LISTENER}.{name} belongs to a listener that is not on: got "
+                f"listeners=[{','.join(map(str, named))}]. Add listeners=[{','.join([*map(str, named), name])}]"
             )
     return unused
 
@@ -317,7 +317,7 @@ def check_keys(config: DictConfig, prefix: str = "", left_out: Sequence[str] = (
         if OmegaConf.is_missing(config, key):
             group = name.replace(".", "/")
             if group in GROUPS.values():
-                raise UserError(f"{group} must be chosen: there is none. Add {group}=NAME to the command.")
+                raise UserError(f"no {group} is chosen. Add {group}=NAME to the command.")
             raise UserError(f"{name} must be given: it has no default. Add {name}=... to the command.")
         node = config._get_node(key)
         if isinstance(node, DictConfig) and not node._is_none():
@@ -349,9 +349,8 @@ def check_choices(config: DictConfig) -> None:
         selected = next(f.default for f in dataclasses.fields(schema) if f.name == "name")
         if node["name"] != selected:
             raise UserError(
-                f"{dotted}.name must stay what {group} selects, {selected}: got {node['name']}. Type "
-                f"{group}={node['name']}, or in an experiment's file under defaults: "
-                f"override /{group}: {node['name']}"
+                f"{dotted}.name must match {group}={selected}: got {node['name']}. Type {group}={node['name']}, or "
+                f"in an experiment's file under defaults: override /{group}: {node['name']}"
             )
 
 
@@ -360,7 +359,7 @@ class UnknownKey(UserError):
 
     def __init__(self, key: str, known: Iterable[str]):
         self.key = key
-        super().__init__(f"the config has no key '{key}'. Known there: {', '.join(known)}.")
+        super().__init__(f"the config has no key '{key}'. The keys there are {', '.join(known)}.")
 
 
 @dataclass(frozen=True)

@@ -55,15 +55,15 @@ def check_registering(config: Config) -> None:
     if config.tracking.name != "mlflow":
         raise UserError(f"register={name} needs tracking=mlflow: got tracking={config.tracking.name}.")
     if not config.tracking.get("logModel", True):
-        raise UserError(f"register={name} needs the model that tracking.logModel=true logs: got false.")
+        raise UserError(f"register={name} needs tracking.logModel=true: got false.")
     fitting = re.sub(r"[/:\s]+", "-", name).strip("-.") or "sentences"
     if not name.strip() or re.search(r"[/:\x00-\x1f]", name) or name in (".", "..") or len(name) > LONGEST:
         raise UserError(
-            f"register must be a name of at most {LONGEST} characters without / and : got {name[:300]!r}. "
-            f"Try register={fitting[:LONGEST]}."
+            f"register must be a name of at most {LONGEST} characters, without slashes and colons: got "
+            f"{name[:300]!r}. Try register={fitting[:LONGEST]}."
         )
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,255}", alias) or re.fullmatch(r"(?i)latest|v\d+", alias):
         raise UserError(
-            "registerAlias must be letters, digits, - and _, and neither latest nor v1, v2 ... (which are MLflow's "
-            f"own): got {alias[:300]!r}. Try registerAlias={Config.registerAlias}."
+            "registerAlias must consist of letters, digits, - and _, and be neither latest nor v1, v2 ... "
+            f"(MLflow's own): got {alias[:300]!r}. Try registerAlias={Config.registerAlias}."
         )

@@ -26,7 +26,7 @@ def test_train_gives_what_load_gives(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["seed=1,2"], "train takes one value for each key, and got 'seed=1,2'"),
+        (["seed=1,2"], "train takes one value for each key: got 'seed=1,2'"),
         (["hydra.mode=MULTIRUN"], "one run"),
         (["-m"], "takes overrides, each a text of its own: got -m"),
         (["--cfg", "job"], "takes overrides"),

@@ -131,7 +131,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "no number": (["optimizer.beta1=abc"], ["optimizer.beta1 must be a number", "abc"]),
     "no truth value": (["model.finalNorm=maybe"], ["model.finalNorm must be true or false", "maybe"]),
     "no list": (["listeners=one"], ["listeners must be a list", "listeners=[one]"]),
-    "a name with dots": (["train.rates.layers.0=2"], ["stands in braces", "train.rates='{layers.0: 2}'"]),
+    "a name with dots": (["train.rates.layers.0=2"], ["put a name with dots in braces", "train.rates='{layers.0: 2}'"]),
     "a weight misspelt": (["train.rates.ouput=2"], ["train.rates", "'ouput'", "Did you mean output?"]),
     "a value for a part": (["train=3"], ["train has keys of its own", "train.numSteps"]),
     "open bracket": (["train.numSteps=[1,2"], ["must read key=value", "train.numSteps=[1,2"]),
@@ -184,7 +184,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "generate, topP": (["generate", "topP=0"], ["topP must be", "0"]),
     "generate, topK": (["generate", "topK=-1"], ["topK must be", "-1"]),
     "generate, a part of training": (["generate", "optimizer=sgd"], ["'optimizer' of generate"]),
-    "generate, a sweep": (["generate", "-m", "n=1,2"], ["only training sweeps"]),
+    "generate, a sweep": (["generate", "-m", "n=1,2"], ["only training can sweep"]),
     "ui without runs": (["ui"], ["mlflow.db", "python -m gptlab +experiment=tiny"]),
     "ui, no port": (["ui", "port=abc"], ["port must be a whole number", "abc"]),
 }  # fmt: skip

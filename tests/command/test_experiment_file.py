@@ -43,8 +43,8 @@ def read(folder: Path, schema: Schema) -> Read:
 
 OVERRIDE = "Write defaults: [override /"
 MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
-    "a key twice": ("train:\n  numSteps: 3\n  numSteps: 4\n", ["line 3", "'numSteps' is there twice", "line 2"]),
-    "a part twice": ("train: {numSteps: 3}\nseed: 1\ntrain: {}\n", ["line 3", "'train' is there twice", "line 1"]),
+    "a key twice": ("train:\n  numSteps: 3\n  numSteps: 4\n", ["line 3", "'numSteps' appears twice", "line 2"]),
+    "a part twice": ("train: {numSteps: 3}\nseed: 1\ntrain: {}\n", ["line 3", "'train' appears twice", "line 1"]),
     "a group as a key": ("seed: 1\nmodel/norm: layernorm\n", ["line 2", OVERRIDE + "model/norm: layernorm]"]),
     "a group with dots": ("model.norm: layernorm\n", ["line 1", OVERRIDE + "model/norm: layernorm]"]),
     "a group in its part": ("model:\n  norm: layernorm\n", ["line 2", OVERRIDE + "model/norm: layernorm]"]),
@@ -72,9 +72,9 @@ MISTAKES: dict[str, tuple[str | bytes, list[str]]] = {
     "a text of nothing": ("description:\n", ["line 1", "description must be text"]),
     "a tab": ("train:\n\tnumSteps: 3\n", ["line 2", "a tab"]),
     "a colon in a value": ("description: a: b\n", ["line 1", "quotes"]),
-    "a line too far in": ("model:\n  nEmbd: 32\n   nLayer: 2\n", ["line 3", "indented otherwise than line 2"]),
-    "a line not far enough in": ("model:\n   nEmbd: 32\n  nLayer: 2\n", ["line 3", "indented otherwise than line 2"]),
-    "a first line too far in": ("  seed: 1\nmodel:\n  nEmbd: 3\n", ["line 2", "indented otherwise than line 1"]),
+    "a line too far in": ("model:\n  nEmbd: 32\n   nLayer: 2\n", ["line 3", "differs from that of line 2"]),
+    "a line not far enough in": ("model:\n   nEmbd: 32\n  nLayer: 2\n", ["line 3", "differs from that of line 2"]),
+    "a first line too far in": ("  seed: 1\nmodel:\n  nEmbd: 3\n", ["line 2", "differs from that of line 1"]),
     "a colon in a value, in a part": ("model: {}\nsamples:\n  n: a: b\n", ["line 3", "quotes"]),
     "a line of a command": ("model.nEmbd=32\n", ["line 1", "colons", "Write model: {nEmbd: 32}"]),
     "lines of a command": ("train.numSteps=3\nseed=1\n", ["line 1", "Write train: {numSteps: 3}"]),
@@ -153,7 +153,7 @@ def test_what_is_no_file(folder: Path, schema: Schema) -> None:
     os.mkfifo(folder / "pipe.yaml")
     for name, word in {
         "folder": "a folder",
-        "link": "nowhere, which is not there",
+        "link": "nowhere, which does not exist",
         "pipe": "no regular file",
     }.items():
         with pytest.raises(UserError, match=f"{name}.yaml is .*{word}"):

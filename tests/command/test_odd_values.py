@@ -90,4 +90,4 @@ def test_what_a_file_says_is_laid_to_it(folder: Path, capsys: pytest.CaptureFixt
 
 def test_a_name_longer_than_any_file_s(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary", f"data={'a' * 10000}"]) == 2
-    assert capsys.readouterr().err.startswith("gptlab: no config has a name so long: aaa")
+    assert capsys.readouterr().err.startswith("gptlab: no config has a name this long: aaa")

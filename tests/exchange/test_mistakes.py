@@ -285,7 +285,7 @@ def test_an_unreadable_file(capfd: pytest.CaptureFixture[str], monkeypatch: pyte
         (["export", "a" * 300], ["'" + "a" * 300]),
         (["export"], ["run=latest"]),
         (["export", "w.json", "outptu=x.json"], ["'outptu'", "output"]),
-        (["export", "-m", "w.json"], ["only training sweeps"]),
+        (["export", "-m", "w.json"], ["only training can sweep"]),
         (["generate", "run=models:/a@b"], ["models:/a@b"]),
         (["generate", "run=runs:/0123"], ["0123"]),
     ],

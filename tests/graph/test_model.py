@@ -297,7 +297,7 @@ def test_the_command_counts_and_follows(tmp_path: Path, monkeypatch, capsys) -> 
         (["text=" + "the " * 17], "at most blockSize=16"),
         (["resume=latest"], "leave out resume="),
         (["initFrom=latest"], "there is none"),
-        (["seed=1,2", "-m"], "only training sweeps"),
+        (["seed=1,2", "-m"], "only training can sweep"),
         (["model.nEmbd=1024"], "at most 2,000,000 parameters"),
         (["model.nEmbd=300", "model.nHead=2", "ops.mul=maximum"], "at most 4,000,000 nodes"),
         (["model.nEmbd=9", "model.nHead=2"], "nHead must divide nEmbd"),

@@ -180,7 +180,7 @@ def test_mistakes_are_told(folder: Path, compare: Callable[..., Said]) -> None:
         ("a", "b", "output=no/x.png"): "no is none",
         ("a", "b", "output=notes.png"): "notes.png is none",
         ("a", "b", "colour=red"): "the config has no key 'colour'",
-        ("a", "b", "-m"): "compare takes no --multirun",
+        ("a", "b", "-m"): "leave --multirun out of compare",
     }.items():
         said = compare(*arguments)
         assert (said.status, said.out) == (2, ""), arguments

@@ -159,7 +159,7 @@ def test_a_config_of_ones_own_can_be_swept(folder: Path) -> None:
 
 
 REFUSED = {
-    "empty value": (["seed=1,"], "between commas there must be values: got 'seed=1,'"),
+    "empty value": (["seed=1,"], "there must be a value on each side of a comma: got 'seed=1,'"),
     "no value": (["seed=range(0,0)"], "at least one value for each key: seed=range(0,0) gives none"),
     "unknown key": (["sed=1,2"], "the config has no key 'sed'"),
     "wrong type": (["seed=1,two"], "seed must be a whole number: got two"),

@@ -136,7 +136,7 @@ def test_a_job_that_fails_is_told_as_the_worst(folder: Path) -> None:
         ([*OPTUNA, "train.learningRate=tag(log,interval(0,1))"], "must begin above 0"),
         ([*OPTUNA, "train.learningRat=interval(0,1)"], "Did you mean train.learningRate?"),
         ([*OPTUNA, "model.nEmbd=interval(8,16)"], "model.nEmbd must be a whole number: got 8.0."),
-        ([*OPTUNA, RATE, "hydra/sweeper/sampler=grid"], "a grid is what -m makes by itself"),
+        ([*OPTUNA, RATE, "hydra/sweeper/sampler=grid"], "-m makes a grid by itself"),
         (OPTUNA, "Optuna needs a key to choose values for"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -169,7 +169,7 @@ def test_what_to_install(
     monkeypatch.delitem(ConfigStore.instance().repo["hydra"]["sweeper"], "optuna.yaml")
     assert main(["-m", *SMALL, *OPTUNA, RATE]) == 2
     assert capfd.readouterr().err == (
-        "gptlab: the sweeper 'optuna' must be installed, and is not. Type pip install 'gptlab[optuna]'\n"
+        "gptlab: the sweeper 'optuna' is not installed. Type pip install 'gptlab[optuna]'\n"
     )
 
 

@@ -222,7 +222,7 @@ MLFLOW = {"tracking": {"name": "mlflow"}}
         ({"register": "a/b"}, "Try register=a-b"),
         ({"register": "a:b"}, "Try register=a-b"),
         ({"register": ""}, "Try register=sentences"),
-        ({"register": ".."}, "without / and :"),
+        ({"register": ".."}, "without slashes and colons"),
         ({"register": "x" * 256}, "at most 255"),
         ({"register": "a", "registerAlias": "latest"}, "Try registerAlias=newest"),
         ({"register": "a", "registerAlias": "v3"}, "Try registerAlias=newest"),
