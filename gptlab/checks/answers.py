@@ -58,7 +58,7 @@ def check_draws(dataset: EndlessProblems, findings: Findings) -> list[Example]:
         if not all(isinstance(example, Example) for example in some):
             fails(f"draw(random) must give an Example, got {type(some[0]).__name__}")
         elif drawn(dataset, 1) != some:
-            fails("the same random numbers give other problems the second time")
+            fails("the same random numbers give different problems the second time")
         elif len({tuple(example.parts) for example in some}) == 1:
             fails(f"{DRAWS} draws give one problem: {shown(some[0])}")
     return some if findings.checks[-1].passed else []
@@ -84,7 +84,7 @@ def unfit(example: Example) -> str:
     if isinstance(example.parts, str) or not all(isinstance(part, str) for part in example.parts):
         return 'parts must be texts, prompt and answer in turn: ("1 + 2 =", "3")'
     if not any(counts and part.strip() for part, counts in example.pieces()):
-        return "it has no answer, so that nothing counts"
+        return "it has no answer, so nothing counts"
     if not all(isinstance(value, int | str) for value in example.labels.values()):
         return f"labels must be whole numbers or names, got {dict(example.labels)}"
     if example.nats is not None and not (math.isfinite(example.nats) and example.nats >= 0):
@@ -120,9 +120,9 @@ def uncovered(dataset: EndlessProblems, examples: Iterable[Example]) -> str:
             hint = (
                 ""
                 if dataset.characters
-                else ", or `characters` must be True of a data set that is written in them"
+                else ", or `characters` must be True for a data set that is written in them"
             )
-            return f"alphabet() must hold all that is drawn{hint}: {said}, in '{text}'"
+            return f"alphabet() must hold every piece that is drawn{hint}: {said}, in '{text}'"
     return ""
 
 

@@ -58,7 +58,7 @@ def check_an_objective(registry: Registry, objective: Any, findings: Findings) -
         weights = moved_weights(definition)
         documents = [random_rows(definition, weights, seed, length) for seed, length in enumerate(LENGTHS)]
         if hash(bound) != hash(for_tokens(objective, tokenizer)):
-            fails("two of the same fields must have one hash: compiled programs are known by it")
+            fails("two with the same fields must have the same hash: compiled programs are looked up by it")
     if not findings.checks[-1].passed:
         return
     ids = counted_document(definition, ops)
@@ -128,11 +128,12 @@ def of_counts(
         if not (np.isfinite(counts).all() and (counts >= 0).all()):
             yield f"counts must be numbers of at least 0: got {counts.tolist()}"
         if not np.isfinite(losses[counts > 0]).all():
-            yield "the losses of positions that count have entries that are no finite numbers"
+            yield "the losses of positions that count must be finite, and some are not"
         other = Rows(*({n: 2 * a for n, a in rows.weights.items()}, 2 * rows.hidden, -rows.logits), *rows[3:])
         if problem := difference(counts, asked(definition, ops, other, engines[0])[1], 0.0):
             yield (
-                f"counts depend on what the model computes {problem}: they say which tokens are judged, val/loss too"
+                f"counts depend on what the model computes {problem}: they must not, as they select the tokens "
+                "that are judged, in val/loss too"
             )
         if len(found) == 2:
             for what, one, another in zip(("losses", "counts"), *found.values(), strict=True):
@@ -150,8 +151,8 @@ def of_later_positions(definition: GPT, ops: OpTable, rows: Rows, engine: str) -
             moved = rows._replace(**{what: np.where(later, 1.5 * array + 0.5, array)})
             if problem := difference(whole[:cut], asked(definition, ops, moved, engine)[0][:cut], SAME):
                 yield (
-                    f"losses depend on the {what} of later positions, which have seen the targets: with others from "
-                    f"position {cut} on {problem}"
+                    f"losses depend on the {what} of later positions, which have seen the targets: with other "
+                    f"tokens from position {cut} on {problem}"
                 )
 
 
@@ -172,8 +173,8 @@ def of_shared_rows(definition: GPT, ops: OpTable, documents: list[Rows]) -> Iter
         for what, one, other in zip(("losses", "counts"), shared, alone, strict=True):
             if problem := difference(one[where], other, SAME):
                 yield (
-                    f"document {number} of {len(documents)} in a row has other {what} than alone {problem}. What is "
-                    "before a position is for context.mask, context.positions and context.behind to say"
+                    f"document {number} of {len(documents)} in a row has other {what} than alone {problem}. Use "
+                    "context.mask, context.positions and context.behind to find what is before a position"
                 )
 
 
@@ -193,7 +194,7 @@ def check_a_metric(registry: Registry, metric: Any, findings: Findings) -> None:
     with findings.trying("says what it is") as fails:
         metric = for_tokens(metric, tokenizer)
         if hash(metric) != hash(for_tokens(metric, tokenizer)):
-            fails("two of the same fields must have one hash: compiled programs are known by it")
+            fails("two with the same fields must have the same hash: compiled programs are looked up by it")
         if (kind := kind_of(metric)) not in ("", DOCUMENT, RATIO):
             fails(f'`of` must be "{DOCUMENT}" or "{RATIO}", or left out: got {kind!r}')
         slices_of(type(metric).__name__, metric, getattr(metric, "slicedBy", ()))

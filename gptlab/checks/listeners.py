@@ -92,7 +92,7 @@ def check_a_listener(plugins: Plugins, name: str, findings: Findings) -> None:
         first = [repr(found) for found in told[WELL].found]  # nan is nan
         for one, other in zip_longest(first, map(repr, again.found)):
             if one != other:
-                fails(f"(step, numbers, stop) of the same run are {one} at first and then {other}")
+                fails(f"(step, numbers, stop) of the same run are first {one} and then {other}")
 
 
 def told_of(plugins: Plugins, name: str, make: Make, overrides: list[str]) -> Told:

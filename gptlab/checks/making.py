@@ -26,7 +26,7 @@ def check_a_reparametrization(registry: Registry, reparametrization: Any, findin
             own = moved_weights(small_model(registry))
             begun = reparametrization.begun(own)
             if list(begun) != list(own) or any(begun[name] is not own[name] for name in own):
-                fails("what is trained are other arrays than the model's")
+                fails("the arrays that are trained are not the model's")
         return
     engines = tried_on(reparametrization)
     if not engines:

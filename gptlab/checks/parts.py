@@ -107,7 +107,7 @@ def check_gradients(
             gradients[trial.engine] = found = trial.gradient(weights, tokens)
             for name in weights:
                 if not np.isfinite(found[name]).all():
-                    fails(f"the gradient by {name} has entries that are no finite numbers")
+                    fails(f"the gradient by {name} must be finite, and some entries are not")
             measured = central_differences(trials[0], weights, tokens) if measured is None else measured
             for problem in against(measured, found):
                 fails(problem)

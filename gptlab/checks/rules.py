@@ -82,7 +82,7 @@ def check_an_optimizer(optimizer: Any, findings: Findings) -> None:
             left = min((descend(optimizer, jnp, rate, STEPS)[1], rate) for rate in RATES)
             if not left[0] < 0.01:
                 fails(
-                    f"{left[0]:.1%} of the start's loss is left after {STEPS} steps, at the best rate {left[1]}"
+                    f"{left[0]:.1%} of the initial loss is left after {STEPS} steps, at the best rate {left[1]}"
                 )
         if on_numpy:
             with findings.trying("engines agree") as fails:
@@ -132,8 +132,8 @@ def check_looking_back(schedule: LookingBack, findings: Findings) -> None:
                         fails(f"after {count} evaluations that {what} the factor is {factor}")
                     if seen.setdefault((what, count), factor) != factor:
                         fails(
-                            f"after {count} evaluations that {what} the factor is {seen[what, count]}, then {factor}: "
-                            "a run that is resumed would not go on as it was"
+                            f"after {count} evaluations that {what} the factor is {seen[what, count]}, then "
+                            f"{factor}: a resumed run would not go on as before"
                         )
 
 
@@ -146,7 +146,7 @@ def check_a_tokenizer(factory: Any, findings: Findings) -> None:
             if tokenizer.decode(ids) != text:
                 fails(f"'{text}' comes back as '{tokenizer.decode(ids)}'")
             if restored.encode(text) != ids or restored.vocabSize != tokenizer.vocabSize:
-                fails(f"'{text}' is encoded otherwise after state() and restore()")
+                fails(f"'{text}' is encoded differently after state() and restore()")
             if not all(0 <= i < tokenizer.vocabSize and i != tokenizer.bos for i in ids):
                 fails(f"'{text}' has ids outside 0..{tokenizer.vocabSize - 1}, or BOS: {ids}")
         if not 0 <= tokenizer.bos < tokenizer.vocabSize:
@@ -160,7 +160,7 @@ def check_a_dataset(dataset: Any, findings: Findings) -> None:
     with findings.trying("the same documents every time") as fails:
         one, other = list(dataset.documents()), list(dataset.documents())
         if not one or not all(isinstance(text, str) and text for text in one):
-            fails("documents() must be a list of texts that are not empty")
+            fails("documents() must be a list of non-empty texts")
         if one != other:
             fails("documents() differs from call to call")
 
@@ -170,7 +170,7 @@ def check_a_tracking(tracking: Any, findings: Findings) -> None:
     with findings.trying("can be started") as fails:
         if not callable(getattr(tracking, "start", None)):
             fails(
-                "it must have start(), which gives an object with prepare(), wait_until_reachable() and hooks"
+                "it must have start(), which returns an object with prepare(), wait_until_reachable() and hooks"
             )
 
 
@@ -178,7 +178,7 @@ def check_a_listener(settings: Any, findings: Findings) -> None:
     """Nothing is begun, which may write files or send mails."""
     with findings.trying("has begin(run)") as fails:
         if not callable(getattr(settings, "begin", None)):
-            fails("it must have begin(run), which gives an object with hooks for that run")
+            fails("it must have begin(run), which returns an object with hooks for that run")
 
 
 def check_a_verb(verb: Any, findings: Findings) -> None:

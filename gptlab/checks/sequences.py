@@ -54,8 +54,8 @@ def check_sequences(
             for t, (one, other) in enumerate(pairs):
                 if problem := difference(one, other, SAME):
                     fails(
-                        f"position {t} of {len(document)} ({trial.engine} engine): by itself, after what context.past "
-                        f"keeps, it has other logits than all at once {problem}"
+                        f"position {t} of {len(document)} ({trial.engine} engine): computed alone, after what "
+                        f"context.past keeps, it has other logits than computed all at once {problem}"
                     )
 
 
@@ -66,7 +66,7 @@ def of_later_tokens(trial: Trial, weights: NamedArrays, tokens: np.ndarray) -> I
     for cut in range(1, length) if short else CUTS:
         changed = np.concatenate([tokens[:cut], np.roll(tokens, -1)[cut:]])
         if problem := difference(whole[:cut], trial.logits(weights, changed)[:cut], EXACT):
-            yield f"logits depend on later tokens: with others from position {cut} of {length} on {problem}"
+            yield f"logits depend on later tokens: with other tokens from position {cut} of {length} on {problem}"
         if short and (problem := difference(whole[:cut], trial.logits(weights, tokens[:cut]), EXACT)):
             yield f"logits depend on later tokens: with and without those from position {cut} on {problem}"
     for some in range(2, length + 1) if short else (length,):
@@ -89,9 +89,9 @@ def of_the_neighbours(
         trial = reference if len(document) == SHORT else xla
         if problem := difference(logits, trial.logits(weights, document), SAME):
             yield (
-                f"document {number} of {len(documents)} in a row has other logits than alone {problem}. What is before "
-                "a position is for context.mask, context.positions and context.behind to say, not for its place in "
-                "the row"
+                f"document {number} of {len(documents)} in a row has other logits than alone {problem}. Use "
+                "context.mask, context.positions and context.behind to find what is before a position, not its "
+                "place in the row"
             )
     of = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
     for t, s in places(reached(reach) & (of[:, None] != of)):
@@ -116,8 +116,9 @@ def check_repeatable(
             evaluated = trial.evaluated(weights, tokens, 0)
             if trial.trained(weights, tokens) != trial.trained(weights, tokens):
                 fails(
-                    f"training twice from the same state comes to different bits ({trial.engine} engine): what a "
-                    "component computes must depend on its inputs alone, not on numpy's generators or on what it keeps"
+                    f"training twice from the same state gives different bits ({trial.engine} engine): what a "
+                    "component computes must depend only on its inputs, not on numpy's generators or on what it "
+                    "keeps"
                 )
             if evaluated != trial.evaluated(weights, tokens, 7):
                 fails(f"evaluating twice, after steps 0 and 7, gives different bits ({trial.engine} engine)")

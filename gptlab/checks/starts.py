@@ -42,7 +42,8 @@ def check_an_init(registry: Registry, init: Any, findings: Findings) -> None:
         again = definition.initial_weights(0)
         if differing := unlike(weights, again):
             fails(
-                f"started again, {differing[0]} is another: draw from the generator that is given, and keep nothing"
+                f"a second start gives a different {differing[0]}: draw from the generator that is given, and keep "
+                "no state"
             )
         if not unlike(weights, definition.initial_weights(1)):
             fails("another seed gives the same weights")
@@ -51,11 +52,11 @@ def check_an_init(registry: Registry, init: Any, findings: Findings) -> None:
         other = shared.initial_weights(0)
         common = {name: array for name, array in weights.items() if name in other}
         if differing := unlike(common, other):
-            fails(f"{differing[0]} starts otherwise where the model has other weights beside it")
+            fails(f"{differing[0]} starts differently when the model has other weights beside it")
     with findings.trying("rates of weights that there are") as fails:
         rates = init.rates(definition.shapes)
         if unknown := [name for name in rates if name not in weights]:
-            fails(f"rates() names {unknown[0]}, which is no weight")
+            fails(f"rates() names {unknown[0]}, which is not a weight")
         if bad := [name for name, rate in rates.items() if not (np.isfinite(rate) and rate > 0)]:
             fails(f"rates() must give positive numbers: got {rates[bad[0]]} for {bad[0]}")
 
@@ -93,7 +94,7 @@ def check_a_sampler(sampler: Any, findings: Findings) -> None:
             fails(f"what jax and numpy draw differs {problem}")
     with findings.trying("the same twice") as fails:
         if [int(choose(np, *case, **settings)) for case in cases] != drawn:
-            fails("the same number draws another token: draw by `uniform` alone, and keep nothing")
+            fails("the same number draws a different token: draw by `uniform` alone, and keep no state")
 
 
 def drawing_cases(with_seen: bool) -> Iterator[tuple[Any, ...]]:

@@ -114,4 +114,4 @@ def sense_of(place: str) -> Iterator[None]:
         yield
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, MemoryError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"{place} must be as gptlab wrote it, and is not ({reason}).") from None
+        raise UserError(f"{place} is not as gptlab wrote it: {reason}.") from None

@@ -145,7 +145,7 @@ class Experiment:
         train, engine = self.config.train, self.config.engine.name
         if train.norms and NORMS not in takes:
             raise UserError(
-                f"train.norms needs an engine that measures: engine={engine} does not. Leave train.norms out."
+                f"train.norms needs an engine that measures norms: engine={engine} does not. Leave train.norms out."
             )
         if train.accumulate > 1 and ACCUMULATE not in takes:
             raise UserError(
@@ -221,8 +221,8 @@ class Experiment:
             return int(self.config.train.batchSize)
         if self.data.endless is not None:
             raise UserError(
-                f"train.batchSize={ALL} takes all there are: data={self.config.data.name} has no end. Type "
-                f"data.numExamples=1000, or train.batchSize=64."
+                f"train.batchSize={ALL} takes all documents: data={self.config.data.name} has no end. Type "
+                "data.numExamples=1000, or train.batchSize=64."
             )
         return len(self.data.train)
 
@@ -241,7 +241,7 @@ class Experiment:
         if not isinstance(self.definition, Adapted):
             return self.data.notes
         adapter = f"model/adapter={self.config.model.adapter.name}"
-        return (f"{adapter} on weights as they are drawn: initFrom=RUN names better ones", *self.data.notes)
+        return (f"{adapter} adapts random weights: initFrom=RUN starts from trained ones", *self.data.notes)
 
     def weights(self) -> dict[str, np.ndarray]:
         """The weights before step 1. Raises UserError for those of another model."""
@@ -287,8 +287,8 @@ class Experiment:
         ):
             raise UserError(
                 f"objective={self.config.objective.name} must count some tokens: none counts in "
-                f"{min(TRIED, len(data.held_out))} documents that were held out. Look at its fields: "
-                "python -m gptlab --cfg job shows them."
+                f"{min(TRIED, len(data.held_out))} held-out documents. Check its fields: python -m gptlab --cfg "
+                "job shows them."
             )
         if self.metrics and not isinstance(self.session, MeasuresEach):
             raise UserError(
@@ -380,5 +380,5 @@ class Experiment:
         except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise UserError(f"{must} ({type(error).__name__}: {error}).") from None
         if not agrees:
-            raise UserError(f"{must}: it is another one then.")
+            raise UserError(f"{must}: it comes back as a different one.")
         return state

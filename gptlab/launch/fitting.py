@@ -92,8 +92,8 @@ def check_fits(experiment: Experiment) -> None:
     assert peak.there is not None
     whose = "the device has" if peak.device else "there are"
     raise UserError(
-        f"a training must fit into memory: this one takes {gib(peak.bytes)}, {gib(peak.step)} of it for a step, and "
-        f"{whose} {gib(peak.there)}. {advice(experiment, peak)} anyway=true begins it all the same."
+        f"a run must fit into memory: this one takes {gib(peak.bytes)}, {gib(peak.step)} of it for a step, and "
+        f"{whose} {gib(peak.there)}. {advice(experiment, peak)} anyway=true starts it all the same."
     )
 
 
@@ -119,6 +119,6 @@ def gib(count: int) -> str:
 
 def told(peak: Peak) -> str:
     """A line for `summary`."""
-    there = "" if peak.there is None else f", of {gib(peak.there)} that there are"
+    there = "" if peak.there is None else f", of {gib(peak.there)} available"
     parts = f"weights and optimizer {gib(peak.state)}, a step {gib(peak.step)} besides"
     return f"peak of a training: {gib(peak.bytes)} ({parts}){there}"

@@ -78,7 +78,7 @@ def launch(
             return launch(config, plugins, folder, name, checkpoint, requested, job, held=True)
     if job is not None and config.engine.get("hosts") is not None:
         raise UserError(
-            "engine.hosts is of a single run: got a sweep. Leave engine.hosts out, or the sweep (-m)."
+            "engine.hosts is for a single run: got a sweep. Leave engine.hosts out, or the sweep (-m)."
         )
     in_sweep, job = job is not None, job or JobContext()
     listeners = Listeners()
@@ -106,7 +106,7 @@ def launch(
         listeners.add(name_of, listener)
     if joined().number > 1 and config.engine.get("mesh") and listeners.hear("gptlab_evaluated"):
         raise UserError(
-            "weights that lie in parts on several hosts are no listener's to evaluate: got engine.hosts, engine.mesh "
+            "a listener cannot evaluate weights that are split over several hosts: got engine.hosts, engine.mesh "
             f"and listeners=[{','.join(config.listeners)}]. Leave one of them out."
         )
     budget = Budget(run, config.train.budget, 0.0 if checkpoint is None else resuming.seconds_of(checkpoint))
@@ -173,8 +173,9 @@ def evaluations_of(run: Run, plan: Plan) -> Rows:
         lost = [s for s in range(plan.evalEvery, run.resumed_from + 1, plan.evalEvery) if s not in rows]
         if lost:
             raise UserError(
-                f"a schedule that looks back needs each evaluation of the run: {shown(run.folder / METRICS)} lacks "
-                f"that of step {lost[0]}. To begin another run from its weights: initFrom={shown(run.folder)}"
+                f"a schedule that looks back needs every evaluation of the run: {shown(run.folder / METRICS)} "
+                f"lacks the one at step {lost[0]}. To begin another run from its weights: "
+                f"initFrom={shown(run.folder)}"
             )
     return list(rows.items())
 
@@ -297,7 +298,7 @@ def save_stopped(saver: Saver, training: Training, reason: BaseException) -> Non
             raise TrainingStopped(f"{reason} Besides, {saver.failure(state.step, failed)}") from None
         told = f"{at}; {saver.failure(state.step, failed)}"
     except KeyboardInterrupt as again:  # a second signal, which ends at once
-        told = f"{at}; {saver.failure(state.step, Exception('it was stopped once more'))}"
+        told = f"{at}; {saver.failure(state.step, Exception('it was stopped again'))}"
         again.told = [told]  # type: ignore[attr-defined]
         raise
     finally:

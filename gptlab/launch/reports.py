@@ -34,7 +34,7 @@ def opening(run: Run, vocabSize: int) -> str:
 def resumed(step: int, numSteps: int) -> str:
     """Where a run goes on."""
     if step >= numSteps:
-        return f"its {numSteps:,} steps are done: what is missing after them is done now"
+        return f"its {numSteps:,} steps are done: finishing what comes after them"
     return f"resumed at step {step:,}"
 
 

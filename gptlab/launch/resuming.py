@@ -85,8 +85,8 @@ def check_saved(checkpoint: Checkpoint, registry: Registry) -> Settings:
             continue
         if not isinstance(part, dict) or not isinstance(part.get("name"), str):
             raise UserError(
-                f"{checkpoint.folder / STATE} must hold a config that this gptlab knows: {group} must be a {kind} with "
-                f"its name, and is {str(part)[:60]!r}."
+                f"{checkpoint.folder / STATE} must hold a config that this gptlab knows: {group} must be a {kind} "
+                f"with its name: got {str(part)[:60]!r}."
             )
         registry.get(kind, part["name"])  # an unknown name has its own words
         choices.append(f"{group}={part['name']}")

@@ -22,7 +22,7 @@ def steps_of(saved: SavedRun, registry: Registry) -> Steps:
     """
     if saved.config is None:
         raise UserError(
-            f"training=true is of a run, whose config says how it is trained: {saved.name} has none. Leave it out."
+            f"training=true needs a run, whose config says how it is trained: {saved.name} has none. Leave it out."
         )
     experiment = Experiment.of(typed(Config, saved.config), registry)
     definition, optimizer, count = experiment.definition, experiment.optimizer, experiment.plan.numSteps
@@ -36,14 +36,14 @@ def steps_of(saved: SavedRun, registry: Registry) -> Steps:
             else f"optimizer={experiment.config.optimizer.name}"
         )
         raise UserError(
-            f"training=true needs the weights that are trained to be those that are sampled from: with {by} they are "
-            "others. Leave training=true out: the file samples from what the run ended with."
+            f"training=true needs a run that samples from the weights it trains: with {by} they differ. Leave "
+            "training=true out: the file then samples from the run's final weights."
         )
     width = experiment.data.train.width * experiment.batchSize
     if width * count > MOST:
         raise UserError(
-            f"a C program holds the documents of its steps: {width * count:,} tokens are more than {MOST:,}. Export a "
-            f"run of fewer steps, e.g. train.numSteps={max(1, MOST // width)}"
+            f"a C program that trains holds the documents of its steps: {width * count:,} tokens are more than "
+            f"{MOST:,}. Export a run with fewer steps, e.g. train.numSteps={max(1, MOST // width)}"
         )
     batches = experiment.epochs.chunk(0, count)
     return Steps(

@@ -116,7 +116,7 @@ class RunFolder(ToldFolder):
         try:
             dataset = DatasetFacts(**told["dataset"])
         except TypeError as error:
-            raise UserError(f"{self.path / RUN} must be as gptlab wrote it, and is not ({error}).") from None
+            raise UserError(f"{self.path / RUN} is not as gptlab wrote it: {error}.") from None
         check_kinds(vars(dataset), DATASET_KINDS, self.path / RUN)
         return Run(
             told["name"], told["description"], self.path, config, [], dataset, told["tags"], id=self.id
@@ -151,7 +151,7 @@ def check_kinds(told: dict[str, Any], kinds: Mapping[str, type], path: Path) -> 
         texts = [*value, *value.values()] if key == "tags" and isinstance(value, dict) else []
         if not isinstance(value, kind) or not all(isinstance(text, str) for text in texts):
             raise UserError(
-                f"{path} must be as gptlab wrote it, and is not: {key} must be {NAMED[kind]}: got {str(value)[:60]!r}."
+                f"{path} is not as gptlab wrote it: {key} must be {NAMED[kind]}: got {str(value)[:60]!r}."
             )
 
 

@@ -61,8 +61,8 @@ class Batches:
             del config._content["hydra"]  # type: ignore[union-attr]
         if sweeper != sweepers.BASIC:
             raise UserError(
-                f"{self.what} chooses its runs by itself, and takes no sweeper of Hydra's: got "
-                f"{sweeper.rpartition('.')[2]}. Leave it out{self.instead}."
+                f"{self.what} chooses its own runs and takes no Hydra sweeper: got {sweeper.rpartition('.')[2]}. "
+                f"Leave it out{self.instead}."
             )
         checked: Config = config_of_job(config, self.plugins, overrides)
         check_trainable(checked, self.plugins)

@@ -116,21 +116,20 @@ def law_sentence(
         return ""
     if others:
         return (
-            f"No power law: the jobs differ in {', '.join(others)}, not in their sizes alone, and one line through "
-            "different models is no law. Sweep sizes (model.nEmbd, model.nLayer), and what is tuned for each."
+            f"No power law: the jobs differ in {', '.join(others)}, not only in their sizes, and one line through "
+            "different models is no law. Sweep sizes (model.nEmbd, model.nLayer), and what you tune for each size."
         )
     rate = ""
     if rates < TUNED:
-        had = "At one learning rate" if rates < 2 else "Of two learning rates only"
+        had = "At one learning rate" if rates < 2 else "At only two learning rates"
         rate = (
-            f" {had}, which may not be the best of each size: that bends the line. Tune it for each with "
-            f"{as_called('python -m gptlab ablate')} ... tune='train.learningRate=log(0.001,0.03,5)', or sweep it, too."
+            f" {had}, which may not be the best for each size: that bends the line. Tune it for each size with "
+            f"{as_called('python -m gptlab ablate')} ... tune='train.learningRate=log(0.001,0.03,5)', or sweep it, "
+            "too."
         )
     if law is None:
         return f"No power law: over these {len(best)} sizes the loss does not fall with the parameters.{rate}"
-    fitted = (
-        f"Power law: {law.formula}, fitted to the best of each of {law.sizes} sizes (b ± {law.errors[0]:.2g}"
-    )
+    fitted = f"Power law: {law.formula}, fitted to the best run at each of {law.sizes} sizes (b ± {law.errors[0]:.2g}"
     if law.c:
         return f"{fitted}, c ± {law.errors[1]:.2g}).{rate}"
     why = "these sizes do not tell one from zero"

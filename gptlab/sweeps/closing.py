@@ -68,7 +68,7 @@ def close_sweep(sweep: OpenSweep, status: str, conclude: Conclude) -> str:
     if not SweepFolder(folder).identity():
         folder.mkdir(parents=True, exist_ok=True)
         SweepFolder(folder).update(**sweep.identity)
-        again = f"{os.path.relpath(folder)} was removed or moved while the sweep went on"
+        again = f"{os.path.relpath(folder)} was removed or moved while the sweep ran"
         warn(f"{again}: jobs that had ended there are not in its summary.")
         status = FAILED if status == FINISHED else status
     SweepFolder(folder).update(status=status, reason="", ended=int(time.time() * 1000))
@@ -84,9 +84,7 @@ def close_sweep(sweep: OpenSweep, status: str, conclude: Conclude) -> str:
     if found is not None:  # what run=SWEEP means
         SweepFolder(folder).update(**{BEST: found.get("best", "")})
     if records and (count := compilations()):
-        show(
-            f"programs compiled: {count} for {len(records)} jobs, which share them where their shapes are the same"
-        )
+        show(f"programs compiled: {count} for {len(records)} jobs; jobs of the same shapes share one")
     show(f"sweep folder: {os.path.relpath(folder)}")
     if sweep.parent is None:
         return status
@@ -162,7 +160,7 @@ def take_back_sweep(sweep: OpenSweep) -> None:
     records = read_records(folder, running=True)
     runs = [record.runId for record in records if record.runId]
     if sweep.parent is not None and (error := sweep.parent.delete(runs)):
-        show(f"mlflow: the run of the sweep stays there: {error}", sys.stderr)
+        show(f"mlflow: the sweep's run could not be removed: {error}", sys.stderr)
     for record in records:
         place = folder / record.folder
         (place / RECORD).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ def other_data(swept: Iterable[str]) -> str:
     found = [key for key in swept if group_of(key) in DATA]
     if not found:
         return ""
-    return f"Swept: {', '.join(found)}. Losses in nats a token compare only between the same data and tokens."
+    return f"Swept: {', '.join(found)}. Losses in nats a token can be compared only for the same data and tokens."
 
 
 def other_counts(differing: Iterable[str]) -> str:
@@ -26,7 +26,9 @@ def other_counts(differing: Iterable[str]) -> str:
     ]
     if not found:
         return ""
-    return f"Not all have one objective: {', '.join(found)}. Losses compare only where the same tokens count."
+    return (
+        f"The objectives differ: {', '.join(found)}. Losses can be compared only where the same tokens count."
+    )
 
 
 def group_of(key: str) -> str:

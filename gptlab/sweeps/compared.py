@@ -79,7 +79,7 @@ def run_in(folder: Path) -> Compared:
         return Compared(up_to_now(read_record(folder / RECORD), folder), config)
     identity = read_json(folder / RUN) if (folder / RUN).is_file() else {}
     if not isinstance(identity, dict):
-        raise UserError(f"{folder / RUN} must tell what the run is, and does not.")
+        raise UserError(f"{folder / RUN} does not say what the run is.")
     record = JobRecord(
         number=0,
         name=str(identity.get("name") or folder.name),

@@ -135,7 +135,7 @@ def verdict(groups: Sequence[Group]) -> str:
         names = [group.name for group in (first, second) if len(group.losses) < 2]
         have = f"{' and '.join(names)} {'have' if len(names) > 1 else 'has'} one seed only"
         apart = f"{first.name} and {second.name} have fewer than two seeds in common: give both the same"
-        return f"Which is the best cannot be told apart from luck: {have if names else apart}."
+        return f"The best cannot be told from luck: {have if names else apart}."
     counts = sorted({len(first.losses), len(second.losses)})
     of = "" if counts == [between.seeds] else f" of {' and '.join(map(str, counts))}"
     seeds = f"seed by seed over the {between.seeds} seeds{of} that both have"
@@ -149,9 +149,9 @@ def verdict(groups: Sequence[Group]) -> str:
             abs(fmean(d)) <= margin_of(d) for d in (behind(g, first) for g in groups[2:]) if len(d) > 1
         )
         others = f" The same holds for {alike:,} more, by their intervals." if alike else ""
-        return f"{apart}: no more than seeds alone would do, it may be chance.{others}"
+        return f"{apart}: no more than seeds alone would, so it may be chance.{others}"
     turned = f", and in {between.against} of them it is the other way round" if between.against else ""
-    return f"{apart}: more than seeds alone would do{turned}."
+    return f"{apart}: more than seeds alone would{turned}."
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class Best:
             return f"best: {self.run.name}, {measure} {shown_loss(self.run.score)}"
         count = len(self.group.losses)
         seeds = f"{count} seeds" if count > 1 else "one seed"
-        lost = f", with {self.group.lost} more it failed or diverged" if self.group.lost else ""
+        lost = f", and it failed or diverged on {self.group.lost} more" if self.group.lost else ""
         return (
             f"best over seeds: {self.group.name}, mean {measure} {shown_loss(self.group.mean)} over {seeds}{lost}; "
             f"the run nearest to that mean: {self.run.name}, {shown_loss(self.run.score)}"

@@ -343,7 +343,7 @@ class Job:
             record.write(self.folder if self.run is None else self.run.folder)  # which may have been moved
         except OSError as error:
             self._say(
-                f"its record could not be written ({error.strerror}): the sweep does not know of its end."
+                f"its record could not be written ({error.strerror}): the sweep does not know that it ended."
             )
             return replace(record, status=FAILED, reason=f"its record could not be written: {error.strerror}")
         return record

@@ -62,7 +62,7 @@ class Launcher:
                 return lock(folder, POLLING_SECONDS)
             except Busy:
                 if not told:
-                    show(f"{name}: another process still trains it; waiting for its end")
+                    show(f"{name}: another process is still training it; waiting for it to end")
                 told = True
                 self.poll()
             except OSError as error:

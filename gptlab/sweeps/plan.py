@@ -131,8 +131,8 @@ def at_once(config: Config, facts: HydraFacts, usual: int = 1) -> int:
         if asked not in (None, 1):
             other = "launcher" if facts.launcher != BASIC else "sweeper"
             raise UserError(
-                f"sweep.jobs is for Hydra's basic launcher and sweeper: the {other} chosen has n_jobs of its own. "
-                f"Try hydra.{other}.n_jobs={asked}"
+                f"sweep.jobs is for Hydra's basic launcher and sweeper: the chosen {other} has its own n_jobs. Try "
+                f"hydra.{other}.n_jobs={asked}"
             )
         return 1
     return max(usual, config.engine.get("together", 1)) if asked is None else asked

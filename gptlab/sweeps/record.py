@@ -98,7 +98,7 @@ def read_record(file: Path) -> JobRecord:
             raise ValueError(f"of another kind: {', '.join(wrong)}")
         return JobRecord(**{**known, "curves": curves})
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
-        raise UserError(f"{file} must be as gptlab wrote it, and is not ({error}).") from None
+        raise UserError(f"{file} is not as gptlab wrote it: {error}.") from None
 
 
 def is_of_kind(value: object, kind: str) -> bool:

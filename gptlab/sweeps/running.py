@@ -104,7 +104,7 @@ def carry_out(
                 raise
             again = command_to_go_on(arguments, sweep.told, plan.folder)
             raise TrainingStopped(
-                f"the launcher has given up ({type(error).__name__}: {error}). Go on with: {again}"
+                f"the launcher gave up ({type(error).__name__}: {error}). Go on with: {again}"
             ) from None
         records = mark_unfinished(plan.folder)
         if records and all(record.refused for record in records) and not plan.resume:
@@ -222,7 +222,7 @@ def stopping(plan: Plan) -> Iterator[None]:
         if len(received) > 1:
             raise stopped
         (plan.folder / STOP).touch()
-        warn("the jobs end after their step; once more to end at once")
+        warn("the jobs stop after the current step; stop once more to end at once")
 
     with handled(ask):
         try:

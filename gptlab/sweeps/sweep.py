@@ -52,9 +52,9 @@ def read_sweep(folder: Path) -> Sweep:
         sweep = Sweep(**{key: value for key, value in told.items() if key in known})
         texts = [sweep.name, sweep.id, sweep.status, *sweep.command, *sweep.swept]
         if not all(isinstance(text, str) for text in texts):
-            raise ValueError("it holds what is no text")
+            raise ValueError("it holds something that is not text")
     except (LookupError, TypeError, ValueError) as error:
-        raise UserError(f"{path} must be as gptlab wrote it, and is not ({error}).") from None
+        raise UserError(f"{path} is not as gptlab wrote it: {error}.") from None
     return sweep
 
 
@@ -90,8 +90,8 @@ def hold_sweep(folder: Path, new: bool = False) -> AbstractContextManager[object
     Raises UserError if another process runs the sweep of this folder, it is not free for a new one, or leads elsewhere.
     """
     refusal = (
-        f"a sweep must be run by one process at a time: another one runs that of {os.path.relpath(folder)}. "
-        "Wait until it ends, stop it with Ctrl-C, or choose another folder with hydra.sweep.dir="
+        f"a sweep must be run by one process at a time: another one is running {os.path.relpath(folder)}. Wait "
+        "until it ends, stop it with Ctrl-C, or choose another folder with hydra.sweep.dir="
     )
     if new:
         return claiming.claimed(folder, claiming.check_free_for_sweep, refusal)
@@ -124,7 +124,7 @@ def refuse_other_command(sweep: Sweep, overrides: list[str], folder: Path) -> No
             differing.append(f"{has[key]} was {had[key]}")
     if differing:
         raise UserError(
-            f"{RESUME} goes on with a sweep by the same command: {'; '.join(differing)}. The sweep of "
+            f"{RESUME} needs the command that began the sweep: {'; '.join(differing)}. The sweep in "
             f"{os.path.relpath(folder)} was begun with {shlex.join(sweep.command)}"
         )
 

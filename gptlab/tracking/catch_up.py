@@ -228,4 +228,4 @@ def facts_in(path: Path) -> dict[str, Any]:
             "synced": False,
         }
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path} must be as gptlab wrote it, and is not ({error}). Move it away.") from None
+        raise UserError(f"{path} is not as gptlab wrote it: {error}. Move it away.") from None

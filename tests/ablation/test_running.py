@@ -177,7 +177,7 @@ def test_as_long_as_the_baseline_takes(folder: Path) -> None:
         (["arms=[optimizer=sgd]", "tune=optimizer.beta2=0.9,0.99"], "the arm 'optimizer=sgd' must be"),
         ([ARM, "sizes=model.nEmbd=4,5"], "model.nHead"),
         ([ARM, "arm=[a=1]"], "arm"),
-        ([ARM, "+sweep=optuna"], "takes no sweeper of Hydra's: got OptunaSweeper"),
+        ([ARM, "+sweep=optuna"], "takes no Hydra sweeper: got OptunaSweeper"),
         ([], "compares arms with the baseline"),
     ],
     ids=str,

@@ -197,7 +197,7 @@ def test_what_is_right_passes(dataset: type[Problems]) -> None:
 @pytest.mark.parametrize(
     ("dataset", "what", "says"),
     [
-        (Remembering, "draws by its random numbers alone", "give other problems the second time"),
+        (Remembering, "draws by its random numbers alone", "give different problems the second time"),
         (Constant, "draws by its random numbers alone", "500 draws give one problem: 'a b c = | c'"),
         (Bare, "draws by its random numbers alone", "draw(random) must give an Example, got str"),
         (OneText, "answers that count", "parts must be texts, prompt and answer in turn"),
@@ -205,10 +205,10 @@ def test_what_is_right_passes(dataset: type[Problems]) -> None:
         (
             Unspaced,
             "the alphabet covers",
-            "or `characters` must be True of a data set that is written in them: ",
+            "or `characters` must be True for a data set that is written in them: ",
         ),
         (Doubtful, "certain where nats=0", "nats=0 says that an answer is certain: got 'a"),
-        (Unanswered, "answers that count", "it has no answer, so that nothing counts"),
+        (Unanswered, "answers that count", "it has no answer, so nothing counts"),
         (Measured, "answers that count", "labels must be whole numbers or names, got {'weight': 0."),
         (Labelled, "answers that count", "the same labels: got () and ('first',)"),
         (Negative, "answers that count", "nats must be a finite number, 0 or more, or None: got -0.1"),

@@ -134,7 +134,7 @@ def test_an_optimizer_that_changes_its_inputs_is_found():
 
 
 def test_an_optimizer_that_climbs_is_found():
-    assert "of the start's loss is left" in problems("optimizer", Ascent)["converges on a quadratic"]
+    assert "of the initial loss is left" in problems("optimizer", Ascent)["converges on a quadratic"]
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Backwards(SGD):
 
 def test_what_an_optimizer_makes_of_another_place_is_tried_as_it_is_compiled():
     assert "TracerBoolConversionError" in problems("optimizer", Doubting)["converges on a quadratic"]
-    assert "of the start's loss is left" in problems("optimizer", Backwards)["converges on a quadratic"]
+    assert "of the initial loss is left" in problems("optimizer", Backwards)["converges on a quadratic"]
 
 
 def test_the_verb_prints_a_table_and_its_status_says_how_it_went(tmp_path, monkeypatch, capsys):

@@ -88,7 +88,7 @@ def test_good_ones_pass(good):
         (PeekingAhead(), "position by position", "losses depend on the hidden of later positions"),
         (Neighbouring(), "documents share a row", "document 1 of 3 in a row has other losses than alone"),
         (Negative(), "counts", "counts must be numbers of at least 0"),
-        (Drawing(), "repeatable", "comes to different bits"),
+        (Drawing(), "repeatable", "gives different bits"),
         (Detached(), "gradient, scalar engine", "central differences say"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Wrong) else "",

@@ -33,12 +33,12 @@ def test_a_convolution_by_shifted_rows_reads_its_neighbours_and_has_no_cache(fai
     found = failures(wrong_parts.SHORT_CONVOLUTION, "convolving")
     assert set(found) == {"documents share a row", "cached"}
     assert "document 1 of 3 in a row has other logits than alone at (0, " in found["documents share a row"]
-    assert "position 1 of 6 (scalar engine): by itself" in found["cached"]
+    assert "position 1 of 6 (scalar engine): computed alone" in found["cached"]
 
 
 def test_a_prefix_that_sees_itself_trains_on_its_own_targets(failures):
     found = failures(wrong_parts.PREFIX, "prefix")
-    assert "logits depend on later tokens: with others from position 1 of 6 on" in found["causal"]
+    assert "logits depend on later tokens: with other tokens from position 1 of 6 on" in found["causal"]
     assert found["causal"].count(";") == 3 and found["causal"].endswith(" more")
 
 
@@ -51,9 +51,9 @@ def test_what_is_drawn_or_kept_outside_of_a_runs_state_does_not_repeat(failures,
     found = failures(text, name)
     assert set(found) == {"repeatable"}
     scalar, evaluated, xla, more = found["repeatable"].split("; ")
-    assert "training twice from the same state comes to different bits (scalar engine)" in scalar
+    assert "training twice from the same state gives different bits (scalar engine)" in scalar
     assert "evaluating twice, after steps 0 and 7, gives different bits (scalar engine)" in evaluated
-    assert "training twice from the same state comes to different bits (xla engine)" in xla
+    assert "training twice from the same state gives different bits (xla engine)" in xla
     assert more == "and 1 more"
 
 

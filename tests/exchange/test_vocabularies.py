@@ -96,5 +96,5 @@ def test_no_file_is_left_that_cannot_be_read(folder: Path, capsys: pytest.Captur
     write_plugin(folder, '"codes": self.codes', 'state["pieces"]')
     capsys.readouterr()
     assert main(["export", "run", "--format=safetensors"]) == 2
-    assert "must be as gptlab wrote it" in capsys.readouterr().err
+    assert "is not as gptlab wrote it" in capsys.readouterr().err
     assert not list(folder.glob("weights*"))

@@ -244,7 +244,7 @@ def test_an_adapted_run_leaves_merged_weights_that_need_no_adapter(place, capfd)
 
 def test_an_adapter_on_weights_as_they_are_drawn_is_noted(place, capfd):
     tuned("model/adapter=lora", *SMALL, steps=1)
-    assert "initFrom=RUN names better ones" in capfd.readouterr().out
+    assert "initFrom=RUN starts from trained ones" in capfd.readouterr().out
 
 
 def test_a_run_says_what_it_came_from_and_what_it_trains(place, monkeypatch):

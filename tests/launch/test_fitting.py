@@ -36,7 +36,7 @@ def test_what_cannot_fit_is_refused_with_what_to_type(needing):
     needing(bytes=9 * GIB, there=5 * GIB, state=GIB, step=7 * GIB)
     words = (
         r"takes 9.0 GiB, 7.0 GiB of it for a step, and there are 5.0 GiB. "
-        r"Try train.accumulate=4, or engine.remat=true, or train.batchSize=4. anyway=true begins it"
+        r"Try train.accumulate=4, or engine.remat=true, or train.batchSize=4. anyway=true starts it"
     )
     with pytest.raises(UserError, match=words):
         check_fits(experiment("train.batchSize=8"))

@@ -58,7 +58,7 @@ def test_a_run_of_which_an_evaluation_is_lost_is_not_gone_on_with(
     kept = [line if json.loads(line)["step"] != 4 else line.replace("{", " ", 1) for line in lines]
     (copy / "metrics.jsonl").write_text("".join(kept))
     assert main(["resume=copy"]) == 2
-    assert "lacks that of step 4" in capsys.readouterr().err
+    assert "lacks the one at step 4" in capsys.readouterr().err
 
 
 def test_without_evaluations_there_is_nothing_to_see(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,4 +93,4 @@ def test_check_finds_a_schedule_that_remembers(tmp_path: Path, monkeypatch: pyte
     stand_beside(tmp_path, monkeypatch, remembering=REMEMBERING)
     failed = [c for c in check_names(load_plugins(quiet=True), ["remembering"]) if not c.passed]
     assert [check.what for check in failed] == ["looks back at losses alone"]
-    assert "a run that is resumed would not go on as it was" in failed[0].problem
+    assert "a resumed run would not go on as before" in failed[0].problem

@@ -43,7 +43,7 @@ def test_a_full_batch_has_all_that_is_trained_on():
     [
         (
             [*DIGITS, "train.batchSize=all"],
-            "train.batchSize=all takes all there are: data=addition has no end",
+            "train.batchSize=all takes all documents: data=addition has no end",
         ),
         ([*SUMS, "train.batchSize=al"], "train.batchSize must be a whole number, or all: got al"),
         ([*SUMS, "train.batchSize=0"], "train.batchSize must be at least 1: got 0"),

@@ -167,7 +167,7 @@ def test_while_one_trains_there(folder: Path, capfd: pytest.CaptureFixture[str])
         assert "another one is training same" in refused(capfd, *TINY, *own)
         verbose = ["hydra.verbose=[nosuchlogger]"]  # what Hydra itself runs
         assert "another one is training same" in refused(capfd, *TINY, *own, *verbose)
-        assert "another one runs that of same" in refused(
+        assert "another one is running same" in refused(
             capfd, "-m", *TINY, "seed=1,2", "hydra.sweep.dir=same"
         )
 

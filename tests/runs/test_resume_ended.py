@@ -64,7 +64,7 @@ def test_resume_and_sync_end_it(folder: Path, verb: str, capfd: pytest.CaptureFi
     assert main(resume if verb == "resume" else ["sync", "run"]) == 0
     out, error = capfd.readouterr()
     assert error == ""
-    assert ("its 7 steps are done: what is missing after them is done now" in out) == (verb == "resume")
+    assert ("its 7 steps are done: finishing what comes after them" in out) == (verb == "resume")
     assert status_of(run) == "FINISHED"
     assert_same_end(run, Path("whole"))
     kept = (

@@ -105,7 +105,10 @@ def test_a_job_that_another_process_still_trains_is_waited_for_and_taken_as_it_e
     while_waiting(monkeypatch, end)
     assert main([*command, "sweep.resume=latest"]) == 0
     out, error = capfd.readouterr()
-    assert error == "" and out.count("seed=2: another process still trains it; waiting for its end\n") == 1
+    assert (
+        error == ""
+        and out.count("seed=2: another process is still training it; waiting for it to end\n") == 1
+    )
     assert ("seed=2: finished before" in out) == (ends == "FINISHED")
     found = record_in(folder, "1")
     assert (found.status, found.reason) == (FINISHED, "mine" if ends == "FINISHED" else "")

@@ -75,7 +75,7 @@ def test_jobs_in_other_processes_stop_after_their_step(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert process.returncode == 130, error
-    assert error.startswith("gptlab: the jobs end after their step; once more to end at once\n")
+    assert error.startswith("gptlab: the jobs stop after the current step; stop once more to end at once\n")
     assert "stopped by Ctrl-C with 0 jobs finished; go on with: python -m gptlab -m" in error
     assert "2 killed" in out
     records = records_of(tmp_path)

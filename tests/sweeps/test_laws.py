@@ -49,7 +49,7 @@ def law_of(jobs: list[JobRecord]) -> str:
 )
 def test_no_law_is_drawn_through_different_models(key: str, values: list[str]) -> None:
     said = law_of(sizes_and(key, values))
-    assert said.startswith(f"No power law: the jobs differ in {labels([key])[key]}, not in their sizes alone")
+    assert said.startswith(f"No power law: the jobs differ in {labels([key])[key]}, not only in their sizes")
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,14 @@ def test_no_law_is_drawn_through_different_models(key: str, values: list[str]) -
         ("seed", ["0", "1"], "At one learning rate"),
         ("model.nLayer", ["1", "2"], "At one learning rate"),
         ("optimizer.beta2", ["0.9", "0.99"], "At one learning rate"),
-        ("train.learningRate", ["0.01", "0.02"], "Of two learning rates only"),
+        ("train.learningRate", ["0.01", "0.02"], "At only two learning rates"),
         ("train.learningRate", ["0.003", "0.01", "0.03"], ""),
     ],
 )
 def test_a_law_of_sizes_says_whether_the_rate_was_tuned(key: str, values: list[str], rates: str) -> None:
     said = law_of(sizes_and(key, values))
     assert said.startswith("Power law: L")
-    assert ("which may not be the best of each size" in said) == bool(rates) and rates in said
+    assert ("which may not be the best for each size" in said) == bool(rates) and rates in said
 
 
 def test_the_summary_refuses_a_law_across_models(tmp_path: Path) -> None:

@@ -220,5 +220,5 @@ def test_a_folder_has_one_sweep(folder: Path, capfd: pytest.CaptureFixture[str])
     assert "go on with that one: sweep.resume=mine" in capfd.readouterr().err
     with hold_sweep(folder / "mine"):
         assert main([*command, "sweep.resume=mine"]) == 2
-    assert "one process at a time: another one runs that of mine" in capfd.readouterr().err
+    assert "one process at a time: another one is running mine" in capfd.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before

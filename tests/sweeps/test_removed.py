@@ -24,7 +24,7 @@ def test_a_sweep_whose_folder_is_removed_while_it_goes_on_has_not_finished(
     out, error = capfd.readouterr()
     assert "seed=2: a run's folder must stay where it is" in error
     assert error.endswith(
-        "gptlab: mine was removed or moved while the sweep went on: jobs that had ended there are not in its summary.\n"
+        "gptlab: mine was removed or moved while the sweep ran: jobs that had ended there are not in its summary.\n"
     )
     assert "1 finished, 1 failed" in out
     assert json.loads(Path("mine/sweep.json").read_text())["status"] == "FAILED"
@@ -46,6 +46,6 @@ def test_a_job_whose_record_cannot_be_written_has_failed(
     assert main(["-m", *QUICK, "tracking=none", "hydra.sweep.dir=mine", "seed=1,2"]) == 1
     error = capfd.readouterr().err
     assert error == (
-        "gptlab: seed=1: its record could not be written (No space left on device): "
-        "the sweep does not know of its end.\n"
+        "gptlab: seed=1: its record could not be written (No space left on device): the sweep does not know that "
+        "it ended.\n"
     )

@@ -149,7 +149,7 @@ def test_another_command_is_refused(
     rest = [word for word in COMMAND if not word.startswith("seed=")]
     assert main([*rest, *given, f"sweep.resume={sweep_of(whole)}"]) == 2
     error = capfd.readouterr().err
-    assert "goes on with a sweep by the same command" in error and message in error
+    assert "needs the command that began the sweep" in error and message in error
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
 
 

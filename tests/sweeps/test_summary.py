@@ -157,19 +157,19 @@ def test_swept_values_are_in_order() -> None:
 
 def test_other_data_are_not_compared_without_a_word(tmp_path: Path) -> None:
     jobs = [record(i, {"data": name}, 2.0) for i, name in enumerate(("names", "sentences"))]
-    assert "compare only between the same data" in summarize(tmp_path, jobs).text
-    assert "compare only" not in summarize(tmp_path, rates_and_seeds()).text
+    assert "can be compared only for the same data" in summarize(tmp_path, jobs).text
+    assert "compared only" not in summarize(tmp_path, rates_and_seeds()).text
 
 
 def test_objectives_are_not_compared_without_a_word(tmp_path: Path) -> None:
     jobs = [record(i, {"objective.after": what}, 2.0) for i, what in enumerate(("the", "cat"))]
     text = summarize(tmp_path, jobs).text
     assert (
-        "Not all have one objective: objective.after. Losses compare only where the same tokens count."
+        "The objectives differ: objective.after. Losses can be compared only where the same tokens count."
         in text
     )
     jobs = [record(i, {"objective.zLoss": what}, 2.0) for i, what in enumerate(("0", "1e-4"))]
-    assert "Not all have one objective" not in summarize(tmp_path, jobs).text
+    assert "The objectives differ" not in summarize(tmp_path, jobs).text
 
 
 def test_seeds_are_taken_together(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_seeds_are_taken_together(tmp_path: Path) -> None:
     row = next(line for line in text.partition("over seeds:")[2].splitlines() if line.startswith("1 "))
     assert row.split() == ["1", "0.01", "2.2000", "0.0158", "2.1800", "2.2200", "5", "-", "-", "0"]
     assert "differ by 0.2000 seed by seed over the 5 seeds that both have" in text
-    assert "more than seeds alone would do." in text
+    assert "more than seeds alone would." in text
 
 
 def test_equal_runs_are_one_sample_however_often_and_however_they_are_written(tmp_path: Path) -> None:
@@ -295,11 +295,11 @@ def test_only_seeds_that_both_have_are_compared() -> None:
 @pytest.mark.parametrize(
     ("losses", "said"),
     [
-        ([[2.00, 2.02, 2.04], [2.01, 2.03, 2.02]], ["no more than seeds alone would do, it may be chance"]),
+        ([[2.00, 2.02, 2.04], [2.01, 2.03, 2.02]], ["no more than seeds alone would, so it may be chance"]),
         # Far less than the spread, and the same in each seed.
         (
             [[2.00, 2.20, 2.40], [2.01, 2.212, 2.411]],
-            ["more than seeds alone would do.", "fewer than 6 seeds reach no p"],
+            ["more than seeds alone would.", "fewer than 6 seeds reach no p"],
         ),
         (
             [[2.0, 2.2, 2.4] * 4, [2.1, 2.15, 2.6] * 4],
@@ -307,8 +307,8 @@ def test_only_seeds_that_both_have_are_compared() -> None:
         ),
         ([[2.0, 2.2, 2.4, 2.1, 2.3], [2.1, 2.0, 2.5, 2.2, 2.2]], ["it may be chance"]),
         ([[2.0], [2.1, 2.2]], ["norm=a has one seed only"]),
-        ([[2.0, 2.0], [2.0, 2.0]], ["no more than seeds alone would do, it may be chance"]),
-        ([[2.0, 2.0], [2.1, 2.1]], ["more than seeds alone would do."]),
+        ([[2.0, 2.0], [2.0, 2.0]], ["no more than seeds alone would, so it may be chance"]),
+        ([[2.0, 2.0], [2.1, 2.1]], ["more than seeds alone would."]),
         ([[2.0, 2.1]], []),
     ],
 )

@@ -247,7 +247,7 @@ def test_a_file_that_gptlab_did_not_write_is_a_mistake(mlflow_folder: Path, cont
     run = make_run(mlflow_folder)
     (run.folder / "run.json").write_text('{"id": "", "name": "n"}')
     (run.folder / UNSENT).write_text(content)
-    with pytest.raises(UserError, match=f"{UNSENT} must be as gptlab wrote it"):
+    with pytest.raises(UserError, match=f"{UNSENT} is not as gptlab wrote it"):
         sync_folder(run.folder)
     assert (run.folder / UNSENT).read_text() == content
 

@@ -113,8 +113,8 @@ def read_ablation(folder: Path) -> Ablation:
     except OSError as error:
         raise UserError(f"{file} must be JSON: {error}.") from None
     if len(content) > LARGEST:
-        raise UserError(f"{file} must be as gptlab wrote it, and is larger than {LARGEST:,} bytes.")
+        raise UserError(f"{file} is not as gptlab wrote it: it is larger than {LARGEST:,} bytes.")
     try:
         return from_json(parsed(content, file))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{file} must be as gptlab wrote it, and is not ({error}).") from None
+        raise UserError(f"{file} is not as gptlab wrote it: {error}.") from None

@@ -201,7 +201,7 @@ def check_state(state: Any, path: Path) -> dict[str, Any]:
     }
     wrong = [key for key, good in holds.items() if not good]
     if wrong:
-        raise UserError(f"{path} must be as gptlab wrote it, and is not: {', '.join(wrong)}.")
+        raise UserError(f"{path} is not as gptlab wrote it: {', '.join(wrong)}.")
     return state
 
 
