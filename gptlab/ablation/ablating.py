@@ -216,7 +216,7 @@ class Ablating:
             if not self._fits(len(missing)):
                 self.notes.append(
                     f"the budget of {self.question.budget:g} s ended it before {seen} seeds; what is undecided may "
-                    "only need more of them"
+                    "just need more seeds"
                 )
                 for table in tables:
                     self._judge(table, ended=True)

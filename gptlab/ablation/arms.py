@@ -45,14 +45,14 @@ def elements(text: str, key: str) -> list[str]:
             opened.append(CLOSING[OPENING.index(sign)])
         elif sign in CLOSING and (not opened or opened.pop() != sign):
             raise UserError(
-                f"{key} must have a bracket for each bracket: got {text}, with one '{sign}' too many."
+                f"the brackets and quotes of {key} must match: got {text}, with one '{sign}' too many."
             )
         elif sign == "," and not opened and is_bracketed(text):
             found.append(inner[last:at])
             last = at + 1
     if opened or quote:
         raise UserError(
-            f"{key} must have a bracket for each bracket: got {text}, where '{quote or opened[-1]}' is missing."
+            f"the brackets and quotes of {key} must match: got {text}, where '{quote or opened[-1]}' is missing."
         )
     found = [one.strip() for one in [*found, inner[last:]]]
     if not all(found):
@@ -129,7 +129,7 @@ def expanded(word: str) -> list[str]:
     found = changes_in(content_of(files[name]) or {})
     if not found:
         raise UserError(
-            f"the experiment '{name}' changes nothing: its file says no more than what it is built on."
+            f"the experiment '{name}' changes nothing: its file adds nothing to what it is built on."
         )
     return found
 
@@ -166,9 +166,7 @@ def without(text: str, registry: Registry) -> list[Arm]:
         if kind not in GROUPS:
             raise unknown_name("part of a model that minus takes out", part, can)
         if kind not in can:
-            raise UserError(
-                f"minus takes a part out, one of {', '.join(can)}: for {kind} there is nothing that does nothing."
-            )
+            raise UserError(f"minus can take out {', '.join(can)}: there is no {kind} that does nothing.")
         found.append(Arm(f"without {kind}", (f"{GROUPS[kind]}={NONE}",)))
     return found
 

@@ -193,8 +193,8 @@ class Cells:
         at = f"{WIDTH}={best.config.model.nEmbd}, which has {abs(apart):.0%} {'more' if apart > 0 else 'fewer'}"
         if abs(apart) > FAR:
             raise UserError(
-                f"no width has nearly the baseline's {wanted:,} parameters: the nearest is {at}. Take match=flops, or "
-                "a larger baseline"
+                f"no width comes close to the baseline's {wanted:,} parameters: the nearest is {at}. Use "
+                "match=flops, or a larger baseline"
             )
         if abs(apart) > CLOSE:
             note = f"{cell.name}: the width whose parameters are nearest to the baseline's is {at}"

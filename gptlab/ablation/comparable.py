@@ -61,12 +61,12 @@ def check_comparable(mine: Judged, its: Judged) -> None:
         )
     if mine.counted != its.counted:
         raise UserError(
-            "its objective counts other held-out tokens than the baseline's, and losses compare on the same tokens "
-            "only. Let both have an objective that counts the same ones"
+            "its objective counts other held-out tokens than the baseline's, and losses can be compared only on "
+            "the same tokens. Give both an objective that counts the same ones"
         )
     if (mine.data, mine.split) != (its.data, its.split):
         raise UserError(
-            "its data, or what of it is held out, is not the baseline's: losses compare on the same texts only"
+            "its data, or the part held out, is not the baseline's: losses can be compared only on the same texts"
             + (f". With other tokens type data.{BY}=word for the baseline, too" if others else "")
         )
 
@@ -75,8 +75,8 @@ def check_whole(mine: Judged, its: Judged) -> None:
     """Raises UserError where other tokens are not all of a text: they are then of more of it, or of less."""
     if mine.longest is None or its.longest is None:
         raise UserError(
-            "its tokens are not the baseline's, and running text is cut into windows of tokens: losses of other tokens "
-            "compare on whole documents only. Type data.unit=line"
+            "its tokens are not the baseline's, and running text is cut into windows of tokens: losses of "
+            "different tokens can be compared only on whole documents. Type data.unit=line"
         )
     for whose, side in (("its", mine), ("the baseline's", its)):
         if side.longest is not None and side.longest > side.blockSize:

@@ -98,8 +98,8 @@ def token_notes(ablating: Ablating, arms: list[ArmResult], baseline: Setting) ->
         if (loss := mean_loss(setting)) is not None
     ]
     return [
-        f"{arm.name}: its tokens are not the baseline's; its losses on the same held-out texts are in nats a token of "
-        "the baseline's"
+        f"{arm.name}: its tokens are not the baseline's; its losses on the same held-out texts are given in nats a "
+        "token of the baseline"
         for arm in others
     ] + [f"bits per byte: {', '.join(bits)}"]
 

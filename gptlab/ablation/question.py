@@ -72,8 +72,8 @@ def question_of(settings: AblateConfig, overrides: Sequence[str], registry: Regi
         raise UserError(f"each arm must be named once: got '{twice}' twice.")
     if not 2 <= settings.seeds <= MOST_SEEDS:
         raise UserError(
-            f"seeds must be 2 to {MOST_SEEDS:,}, and 6 at least to tell a difference from luck: got {settings.seeds}. "
-            "Try seeds=12."
+            f"seeds must be 2 to {MOST_SEEDS:,}, and at least 6 to tell a difference from luck: got "
+            f"{settings.seeds}. Try seeds=12."
         )
     if settings.match not in MATCHES:
         raise UserError(f"match must be one of {', '.join(MATCHES)}: got {settings.match}.")
@@ -117,7 +117,7 @@ def settings_in(text: str) -> tuple[tuple[str, ...], ...]:
     found = tuple(product(*choices))
     if len(found) > MOST_SETTINGS:
         raise UserError(
-            f"tune tries each value with each: got {len(found):,} settings, at most {MOST_SETTINGS} can be."
+            f"tune tries all combinations of values: got {len(found):,} settings, at most {MOST_SETTINGS} are possible."
         )
     return found
 

@@ -62,10 +62,10 @@ def data_and_sides(
     notes = [original.note] if original.note else []
     if parts.kept and config.original is not None:
         known = f"{parts.kept:,} documents are known to {config.original.run}"
-        notes.append(f"{known}: each stays trained on, or held out, as it was there")
+        notes.append(f"{known}: each is trained on, or held out, as it was there")
     if parts.lack:
         more = short_text(tokenized, blockSize) if dataset.window and len(documents) == 1 else ""
-        notes.append(f"no validation: nothing of the data can be held out, since {parts.lack}{more}")
+        notes.append(f"no validation: none of the data can be held out, since {parts.lack}{more}")
     notes += unused_notes(config, dataset, tokenized, tokenizer.origin if fixed else "")
     facts = {"unigramEntropy": tokenized.unigram_entropy(blockSize, dataset.window)}
     entropy = dataset.entropy_per_word()
@@ -122,8 +122,8 @@ def keys_of(config: Config, dataset: Dataset, tokenized: Tokenized, registry: Re
     before = None if origin is None or origin.data is None else (origin.data.get("splitTokenizer"),)
     if before not in (None, (name,)):
         raise UserError(
-            "data.splitTokenizer must be that of the run that the weights come from, or what they were trained on is "
-            f"not known again: got {name}. Type data.splitTokenizer={before[0] or 'null'}."
+            "data.splitTokenizer must match the run that the weights come from, or their training documents "
+            f"cannot be recognised: got {name}. Type data.splitTokenizer={before[0] or 'null'}."
         )
     if name is None or name == config.tokenizer.name:
         return tokenized.keys(config.model.blockSize, dataset.window)
@@ -172,18 +172,18 @@ def original_of(config: Config, vocabulary: FixedVocabulary | None, registry: Re
         earlier = replace(config, seed=origin.seed, data=chosen, original=origin_of(origin.original))
         data, sides = data_and_sides(earlier, build(registry, "dataset", chosen), vocabulary, registry)
     except (UserError, LookupError, TypeError, AttributeError) as error:
-        return unknown(f"the data that the weights were trained on cannot be had again: {error}")
+        return unknown(f"the data that the weights were trained on cannot be loaded again: {error}")
     if origin.digest != data.facts.digest:
         return unknown("the data that the weights were trained on has changed since")
     if origin.split not in (None, data.split):
-        return unknown("which of their data the weights were trained on cannot be told any more")
+        return unknown("which of their data the weights were trained on can no longer be told")
     if not len(data.held_out):
         return Original(
             None, sides, "no val/originalLoss: the run that the weights come from held out nothing"
         )
     rows = np.flatnonzero(among(data.keys, sides.held_out))
     if not len(rows):
-        return Original(None, sides, "no val/originalLoss: what was held out then was trained on as well")
+        return Original(None, sides, "no val/originalLoss: what was held out then has been trained on since")
     return Original(data.held_out[rows], sides)
 
 

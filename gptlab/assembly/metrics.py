@@ -83,8 +83,9 @@ def check_answers(some: Sequence[Asked], answers: Callable[[], bool], data: str)
     for one in some:
         if getattr(one.metric, "ofAnswers", False) and not answers():
             raise UserError(
-                f"{one.name} must be asked of data with answers, or with an objective that counts some tokens: of "
-                f"data={data} each token counts. Try {METRICS}=[accuracy], or objective=answers objective.after='='."
+                f"{one.name} needs data with answers, or an objective that counts only some tokens: with "
+                f"data={data} each token counts. Try {METRICS}=[accuracy], or objective=answers "
+                "objective.after='='."
             )
 
 

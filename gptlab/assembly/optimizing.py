@@ -108,7 +108,7 @@ def decayed(optimizer: Any, share: float, shapes: Mapping[str, Shape]) -> Any:
     if share and (vectors or not own):
         why = f"its weightDecay is for matrices, and not {vectors[0]}" if own else "it has no weightDecay"
         raise UserError(
-            f"{DECAY} must be what the optimizer can heed: {type(optimizer).__name__} keeps weights in its state, and "
-            f"{why}: got {share}. Try {DECAY}={{}}, or optimizer=adamw."
+            f"{DECAY} must be something that the optimizer can apply: {type(optimizer).__name__} keeps weights in "
+            f"its state, and {why}: got {share}. Try {DECAY}={{}}, or optimizer=adamw."
         )
     return dataclasses.replace(optimizer, weightDecay=share) if own else optimizer

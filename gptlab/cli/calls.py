@@ -49,7 +49,7 @@ def ablate(*overrides: str) -> Ablation:
     asked = Ablate(settings, line, plugins, list(overrides), show)
     asked.run()
     if asked.found is None:
-        raise UserError("the ablation has ended, and what it found could not be told: see its folder")
+        raise UserError("the ablation has ended, but its result could not be shown: see its folder")
     return asked.found
 
 
@@ -57,5 +57,5 @@ def line_of(verb: str, overrides: tuple[str, ...]) -> CommandLine:
     """Raises UserError for a flag, which only a command has."""
     flags = [text for text in overrides if text.startswith("-")]
     if flags:
-        raise UserError(f"{verb} takes overrides, each a text of its own: got {' '.join(flags)}.")
+        raise UserError(f"{verb} takes overrides, each as a string of its own: got {' '.join(flags)}.")
     return read_command_line(list(overrides), verb, single=True)

@@ -24,7 +24,7 @@ def help_of_keys(verb: str, word: str) -> str:
     """
     root = VERBS[verb].root or verb
     if root not in ROOTS:
-        raise UserError(f"{verb} takes words, and no keys. Type python -m gptlab {verb} --help")
+        raise UserError(f"{verb} takes words, not keys. Type python -m gptlab {verb} --help")
     key = word.lstrip("+~").partition("=")[0]
     told = ToldKeys(root, key.replace("/", "."))
     lines = list(told.lines())

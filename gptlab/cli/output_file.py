@@ -32,7 +32,7 @@ def output_file(output: str, example: str, what: str, is_one: Callable[[bytes], 
     if path.suffix.lower() != suffix:
         raise UserError(f"output must be a file that ends in {suffix}: got '{output}'. Try output={example}.")
     if not os.path.isdir(path.parent):
-        raise UserError(f"output must be in a folder that is there: {path.parent} is none.")
+        raise UserError(f"output must be in a folder that exists: {path.parent} is not one.")
     if os.path.lexists(path) and not os.path.isfile(path):
         found = "a folder" if os.path.isdir(path) else "a link to nowhere, a pipe or a device"
         raise UserError(f"output must be a file: {path} is {found}. Try output={example}.")
@@ -43,5 +43,7 @@ def output_file(output: str, example: str, what: str, is_one: Callable[[bytes], 
     except OSError as error:
         raise UserError(f"output must be a file that can be written: {path}: {error.strerror}.") from None
     if start and not is_one(start):
-        raise UserError(f"output is replaced if it is {what}, and {path} is none. Choose another name.")
+        raise UserError(
+            f"output replaces a file only if it is {what}, and {path} is not. Choose another name."
+        )
     return path

@@ -102,7 +102,7 @@ class BytePairs(Bytes):
         ids = {sign: i for i, sign in enumerate(sorted(SIGNS))}
         for first, second in merges:
             if first not in ids or second not in ids:
-                raise ValueError(f"a merge must be of two pieces that are there: {first!r} and {second!r}")
+                raise ValueError(f"a merge must join two pieces that exist: {first!r} and {second!r}")
             ids.setdefault(first + second, len(ids))
         self.merges = list(merges)
         self.ids = ids

@@ -133,9 +133,9 @@ def problems(
                 break
         else:
             raise UserError(
-                f"there must be a problem to train on, or to hold out, that is not taken: {len(taken):,} are, and "
-                f"{TRIES:,} draws gave no other than such as '{text_of(example)}'. Half of all "
-                "may be held out. Try a smaller data.numHeldOut (and data.numExamples), or harder problems."
+                f"there must be problems left to train on or to hold out: {len(taken):,} are taken, and {TRIES:,} "
+                f"draws gave no new one, only such as '{text_of(example)}'. At most half of all can be held out. "
+                "Try a smaller data.numHeldOut (and data.numExamples), or harder problems."
             )
         if distinct:
             taken.add(key)

@@ -83,7 +83,8 @@ class FileVocabulary:
                 check_covered(text, one.offsets)
             if self.bos in one.ids:
                 raise UserError(
-                    f"the mark between documents must not be in one: a text has '{self.mark}'. Take it out of the data."
+                    f"the mark between documents must not be inside one: a text has '{self.mark}'. Take it out of "
+                    "the data."
                 )
         return [one.ids for one in found]
 
@@ -193,7 +194,7 @@ class FileTokenizer:
             return vocabulary_of(content, mark_of(content, library_of(content), self.bos, path))
         except ValueError as error:
             raise UserError(
-                f"tokenizer.path must be a tokenizer.json of use: {path} is none: {error}."
+                f"tokenizer.path must be a tokenizer.json that can be used: {path} is not: {error}."
             ) from None
 
     def restore(self, state: dict[str, Any]) -> FileVocabulary:

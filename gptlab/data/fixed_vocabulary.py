@@ -55,8 +55,8 @@ def check_known(documents: Iterable[str], vocabulary: Vocabulary, origin: str) -
     is_not = f"{count:,} {unit}s are not" if count > 1 else f"1 {unit} is not"
     raise UserError(
         f"every {unit} of the data must be in the vocabulary of {origin}, {len(vocabulary.pieces):,} {unit}s: "
-        f"{is_not}. With where each comes first: {listed}{more}. Take them out of the data, "
-        "or train without initFrom, on a vocabulary of its own."
+        f"{is_not}. Each, with the first document that has it: {listed}{more}. Take them out of the data, or train "
+        "without initFrom, on a vocabulary of its own."
     )
 
 

@@ -66,8 +66,8 @@ class EndlessProblems(Problems):
         require("data.numHeldOut", self.numHeldOut, at_least=0, example=500)
         if self.valFraction is not None:
             raise UserError(
-                f"data.valFraction is a share of all there are, and these are drawn: got {self.valFraction}. "
-                "Type data.numHeldOut=500."
+                "data.valFraction is a share of a fixed number of problems, and these are drawn without end: got "
+                f"{self.valFraction}. Type data.numHeldOut=500."
             )
 
     def draw(self, random: Random) -> Example:

@@ -33,8 +33,8 @@ def manual() -> tuple[str, ...]:
     texts = [text for module in modules if (text := "\n\n".join(docstrings_of(module)))]
     if not texts:
         raise UserError(
-            f"the text {MANUAL} is in the source of Python's library, of which there is none in {folder}. Use a text "
-            "of your own: data=text data.path=corpus.txt"
+            f"the text {MANUAL} is in the source of Python's library, and {folder} has none of it. Use a text of "
+            "your own: data=text data.path=corpus.txt"
         )
     return (reference, *texts)
 

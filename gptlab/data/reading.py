@@ -289,8 +289,8 @@ def text_files(path: Path, key: str) -> list[Path]:
             files = [path]
         else:
             raise UserError(
-                f"{key} must be a file or a folder of files, which can be read more than once: {path} is a pipe or a "
-                "device. Write what comes from it to a file first."
+                f"{key} must be a file or a folder of files, which can be read more than once: {path} is a pipe or "
+                "a device. Save its output to a file first."
             )
     except OSError as error:
         where = error.filename or path

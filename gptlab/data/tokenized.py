@@ -132,7 +132,7 @@ def tokenize(texts: Iterable[str], factory: Any, settings: dict[str, Any], watch
         try:
             found = opened(folder / key, factory)
         except (OSError, ValueError) as error:
-            raise UserError(f"what has just been kept in {folder / key} must be readable: {error}.") from None
+            raise UserError(f"the tokens just written to {folder / key} must be readable: {error}.") from None
         store.clean(folder)
         return found
 
@@ -206,7 +206,7 @@ def write_stream(
             if not 0 <= int(ids.min(initial=0)) <= int(ids.max(initial=0)) < tokenizer.vocabSize:
                 raise UserError(
                     f"a tokenizer's ids must be 0 ... {tokenizer.vocabSize - 1} (vocabSize - 1): it gave "
-                    f"{int(ids.min())} ... {int(ids.max())}. Mend its encode, or its vocabSize."
+                    f"{int(ids.min())} ... {int(ids.max())}. Fix its encode, or its vocabSize."
                 )
             bounds = np.concatenate([[last], begins + base])
             longest, last = max(longest, int(np.diff(bounds).max(initial=0))), int(bounds[-1])
@@ -241,7 +241,7 @@ def kept(entry: Path, factory: Any, watch: Watch) -> Tokenized | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        watch.note(f"data: the tokens kept in {entry} are made again: {error}")
+        watch.note(f"data: tokenizing again, the tokens kept in {entry} cannot be used: {error}")
         return None
 
 
@@ -254,7 +254,7 @@ def opened(entry: Path, factory: Any) -> Tokenized:
         [int(i) for i in tokenizer.encode(text)] != ids for text, ids in header["probe"]
     ):
         raise ValueError(
-            "the tokenizer gives other ids after state() and restore() (python -m gptlab check NAME shows it)"
+            "the tokenizer gives different ids after state() and restore() (python -m gptlab check NAME shows it)"
         )
     tokens, starts = open_array(entry / TOKENS, header["dtype"]), open_array(entry / STARTS, "<i8")
     stream = TokenStream(tokens, starts, header["longest"], tokenizer.bos)

@@ -40,14 +40,14 @@ def read_tokenizer_file(path: Path) -> Content:
     except UnicodeDecodeError:
         raise no_tokenizer(
             path,
-            "it is no text. SentencePiece's own tokenizer.model must be converted first, by transformers",
+            "it is not text. Convert SentencePiece's own tokenizer.model first, with transformers",
         ) from None
     except OSError as error:
         raise UserError(f"tokenizer.path must be readable: {path}: {error.strerror or error}.") from None
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise no_tokenizer(path, f"it is no JSON ({error})") from None
+        raise no_tokenizer(path, f"it is not JSON ({error})") from None
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise no_tokenizer(path, 'it has no "model"')
     try:
@@ -59,7 +59,7 @@ def read_tokenizer_file(path: Path) -> Content:
 
 def no_tokenizer(path: Path, why: str) -> UserError:
     return UserError(
-        f"tokenizer.path must be a tokenizer.json, as Hugging Face's libraries write it: {path} is none: {why}."
+        f"tokenizer.path must be a tokenizer.json, as Hugging Face's libraries write it: {path} is not one: {why}."
     )
 
 
@@ -118,8 +118,8 @@ def mark_of(content: Content, library: Any, wanted: str | None, path: Path) -> i
             return int(vocabulary[name])
     has = f"has {', '.join(special[:SHOWN])}" if special else "has none"
     raise UserError(
-        f"the special token that stands between documents must be known, and {path} does not say which it is: it "
-        f"{has}. {TYPE_ONE}."
+        f"the special token between documents must be known, and {path} does not say which it is: it {has}. "
+        f"{TYPE_ONE}."
     )
 
 

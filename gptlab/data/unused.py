@@ -56,8 +56,8 @@ def cutting_note(stream: TokenStream, blockSize: int, has_unit: bool) -> str:
     documents = f"{found.documents:,} document{'' if found.documents == 1 else 's'}"
     are = "is" if found.cut == 1 else "are"
     return (
-        f"cut: {found.cut:,} of {documents} {are} longer than model.blockSize={blockSize}, and {found.share} of the "
-        f"tokens are used. To use all of them: {' or '.join(keys)}"
+        f"cut: {found.cut:,} of {documents} {are} longer than model.blockSize={blockSize}, and only {found.share} "
+        f"of the tokens are used. To use all of them: {' or '.join(keys)}"
     )
 
 

@@ -22,7 +22,7 @@ def read_file(path: Path) -> SavedRun:
         if not path.exists():
             raise UserError(f"the file of weights must exist: there is no {path}.")
         if not path.is_file():
-            raise UserError(f"the weights must be in a file: {path} is none.")
+            raise UserError(f"the weights must be in a file: {path} is not one.")
         if path.suffix.lower() not in FILES:
             raise UserError(f"a file of weights must end in {' or '.join(FILES)}: got {path}.")
         return FILES[path.suffix.lower()](path)

@@ -42,8 +42,8 @@ def output_file(chosen: str | None, output: str | None) -> tuple[str, Path]:
         wanted = [chosen] if chosen else list(FORMATS)
         endings = " or ".join(f".{name}" for name in wanted)
         raise UserError(
-            f"output must end in {endings}, by which it is told when it is read: got {output}. "
-            f"Try output={path.with_suffix(f'.{wanted[0]}')}"
+            f"output must end in {endings}, which tells the format when it is read: got {output}. Try "
+            f"output={path.with_suffix(f'.{wanted[0]}')}"
         )
     return ending, path
 
@@ -51,11 +51,11 @@ def output_file(chosen: str | None, output: str | None) -> tuple[str, Path]:
 def check_free(path: Path, overwrite: bool) -> None:
     """Raises UserError for a file that is there already, and for a place where none can be."""
     if os.path.exists(path) and not os.path.isfile(path):
-        raise UserError(f"output must be a file: {path} is none. Try output=weights.json.")
+        raise UserError(f"output must be a file: {path} is not one. Try output=weights.json.")
     if os.path.exists(path) and not overwrite:
         raise UserError(
-            f"export overwrites nothing unasked: {path} is there already. "
-            "Choose another with output=FILE, or add overwrite=true."
+            f"export does not overwrite unless asked: {path} already exists. Choose another with output=FILE, or "
+            "add overwrite=true."
         )
     if not os.path.isdir(path.parent):
         raise UserError(f"output must lie in a folder that exists: there is no {path.parent}. Make it first.")
@@ -74,7 +74,7 @@ def export_weights(
         found = differences(saved.config, saved.sizes, registry)
         if found:
             raise UserError(
-                f"a JSON file of weights can tell only the standard model: {saved.name} has {', '.join(found)}. "
+                f"a JSON file of weights can hold only the standard model: {saved.name} has {', '.join(found)}. "
                 "Type --format=safetensors, which keeps the config."
             )
 

@@ -111,7 +111,7 @@ def check_is_elsewhere(run: str, tracking: Settings) -> None:
     if not ID.fullmatch(run.removeprefix("runs:/").strip("/")) and not run.startswith(ADDRESSES):
         raise no_run(run)
     if tracking["name"] != "mlflow":
-        raise no_run(run, " (nor is it looked for in MLflow, with tracking=none)")
+        raise no_run(run, " (MLflow is not searched, with tracking=none)")
 
 
 def names_file(reference: str, path: Path) -> bool:

@@ -44,7 +44,7 @@ def gguf_family(saved: SavedRun, registry: Registry) -> Family:
     has, wanted = config["model"]["activation"]["name"], COMPUTES[family.model_type]
     if has != wanted:
         raise UserError(
-            f"a GGUF file of a {family.architecture} must be one of model/activation={wanted}: {saved.name} has "
+            f"a GGUF file of a {family.architecture} needs model/activation={wanted}: {saved.name} has "
             f"model/activation={has}. --format=huggingface takes it."
         )
     return family
@@ -71,7 +71,7 @@ def write_gguf(path: Path, saved: SavedRun, registry: Registry) -> None:
     writer.close()
     again = {tensor.name: tensor.data for tensor in gguf.GGUFReader(str(path)).tensors}
     if again.keys() != arrays.keys() or not all(np.array_equal(again[name], arrays[name]) for name in arrays):
-        raise RuntimeError("the GGUF file reads back otherwise")
+        raise RuntimeError("the GGUF file reads back differently")
 
 
 def facts(family: Family, model: Any, sizes: Any) -> dict[str, int | float]:

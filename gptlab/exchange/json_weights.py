@@ -52,7 +52,7 @@ def read_json_weights(path: Path) -> SavedRun:
     numbers = finite_numbers(root["weights"], path)
     if constants:  # and not among the weights
         raise UserError(
-            f"the weights must be a whole JSON file: {path} has {constants[0]}, which JSON has not."
+            f"the weights must be a whole JSON file: {path} has {constants[0]}, which JSON does not allow."
         )
     sizes = checked_sizes(root["config"], str(path))
     check_heads(sizes, str(path))
@@ -77,8 +77,8 @@ def read_json(path: Path, constants: list[Constant]) -> Any:
         return json.loads(text, object_pairs_hook=Members, parse_int=whole_number, parse_constant=constant)
     except UnicodeDecodeError as error:
         raise UserError(
-            f"a JSON file must be UTF-8: {path} has the byte 0x{error.object[error.start]:02x}, "
-            "which is none. Write it as UTF-8."
+            f"a JSON file must be UTF-8: {path} has the byte 0x{error.object[error.start]:02x}, which is not valid "
+            "UTF-8. Write it as UTF-8."
         ) from None
     except json.JSONDecodeError as error:
         here = error.doc[error.pos : error.pos + 20]
@@ -88,7 +88,7 @@ def read_json(path: Path, constants: list[Constant]) -> Any:
         ) from None
     except RecursionError:
         raise UserError(
-            f"{path} must be a file of weights: it has too many lists and objects inside each other."
+            f"{path} must be a file of weights: its lists and objects are nested too deep."
         ) from None
 
 
@@ -99,7 +99,7 @@ def whole_number(text: str) -> int | float:
 
 def check_keys(members: Members, path: Path) -> None:
     if members.twice is not None:
-        raise UserError(f"each key must be there once: {path} has {shown(members.twice)} twice.")
+        raise UserError(f"each key must appear once: {path} has {shown(members.twice)} twice.")
 
 
 def misread(path: Path, what: str) -> UserError:
@@ -145,9 +145,7 @@ def no_number(value: Any, place: str, path: Path) -> UserError:
 
 
 def infinite(what: str, place: str, path: Path) -> UserError:
-    return UserError(
-        f"weights must be finite numbers, and such as float64 can hold: {path} has {what} {place}."
-    )
+    return UserError(f"weights must be finite numbers that float64 can hold: {path} has {what} {place}.")
 
 
 def matrices(numbers: np.ndarray, sizes: dict[str, int]) -> dict[str, np.ndarray]:

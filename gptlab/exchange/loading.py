@@ -78,8 +78,8 @@ def check_vocabulary(saved: SavedRun, registry: Registry) -> Tokenizer:
         found, wanted = tokenizer.vocabSize, saved.sizes["vocabSize"]
     if found != wanted:
         raise UserError(
-            f"the vocabulary must be that of the weights: {saved.name} has {found} ids in the one, and "
-            f"{wanted} in the others."
+            f"the vocabulary must match the weights: {saved.name} has {found} ids in its vocabulary, and {wanted} "
+            "in its weights."
         )
     return tokenizer
 
@@ -97,7 +97,7 @@ def known_plugins(registry: Registry, brought: dict[str, str]) -> Iterator[None]
 
     def hint(kind: str, name: str) -> str:
         plugin = brought.get(f"{kind} {name}")
-        said = [f"The run had it from the plugin '{plugin}'."] if plugin else []
+        said = [f"The run took it from the plugin '{plugin}'."] if plugin else []
         return " ".join([*said, *filter(None, [earlier(kind, name)])])
 
     registry.hint = hint

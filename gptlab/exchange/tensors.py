@@ -52,7 +52,7 @@ def read_safetensors(path: Path) -> SavedRun:
             )
         check_shapes(weights, shapes_of(sizes), path)
     elif sizes != sizes_of(known["config"], weights, str(path)):
-        raise UserError(f"the sizes that {path} says must be those of its config: they are not.")
+        raise UserError(f"the sizes that {path} states must match its config: they do not.")
     return SavedRun(str(path), weights=weights, **known)
 
 
@@ -65,7 +65,7 @@ def metadata_of(content: bytes, path: Path) -> dict[str, Any]:
         folder = path.absolute().parent
         there = f" Give its folder: {folder}" if (folder / STATE).is_file() else ""
         raise UserError(
-            f"a safetensors file must say what model it is of, as python -m gptlab export writes it: {path} has "
+            f"a safetensors file must say which model it holds, as python -m gptlab export writes it: {path} has "
             f"no '{OURS}' in its metadata.{there}"
         )
     try:
@@ -77,10 +77,8 @@ def metadata_of(content: bytes, path: Path) -> dict[str, Any]:
         known = {key: strict_json.loads(texts[key] if key in texts else LATER[key]) for key in KINDS}
     except (LookupError, ValueError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(
-            f"the metadata of {path} must be as gptlab wrote them, and are not ({reason})."
-        ) from None
+        raise UserError(f"the metadata of {path} is not as gptlab wrote it: {reason}.") from None
     for key, kinds in KINDS.items():
         if not isinstance(known[key], kinds):
-            raise UserError(f"the metadata of {path} must be as gptlab wrote them: {key} is not.")
+            raise UserError(f"the metadata of {path} must be as gptlab wrote it: {key} is not.")
     return known

@@ -148,8 +148,8 @@ def check_known(saved: SavedRun, registry: Registry) -> None:
     found = obstacles(saved, registry)
     if found:
         raise UserError(
-            f"TransformerLens has no model such as {saved.name}: {', '.join(found)} "
-            f"{'stands' if len(found) == 1 else 'stand'} in its way. --format=safetensors takes any model."
+            f"TransformerLens cannot hold a model like {saved.name}: {', '.join(found)} "
+            f"{'stands' if len(found) == 1 else 'stand'} in the way. --format=safetensors takes any model."
         )
 
 

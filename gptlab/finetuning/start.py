@@ -60,9 +60,9 @@ class Start:
         table = found.get("tokenEmbedding")
         if table is not None and table.shape[0] != base.sizes.vocabSize:
             raise UserError(
-                f"the vocabulary must be that of the weights: {self.name} has vocabSize={table.shape[0]}, and "
-                f"the data gives {base.sizes.vocabSize} (the document mark counts). {self.name} carries no "
-                "vocabulary: add tokenizer.path=CORPUS, the text that it was trained on."
+                f"the vocabulary must match the weights: {self.name} has vocabSize={table.shape[0]}, and the data "
+                f"gives {base.sizes.vocabSize} (the document mark counts). {self.name} carries no vocabulary: add "
+                "tokenizer.path=CORPUS, the text that it was trained on."
             )
         check_shapes(found, shapes, Path(self.name))
         # The source's own objective was another one, or is begun anew.
@@ -128,7 +128,7 @@ def starting_weights(
     )
     at = "" if source.step is None else f", step {source.step}"
     run = {} if source.folder is None else RunFolder(source.folder).identity()
-    lost = "; that run had diverged, and its weights are no use" if run.get("diverged") else ""
+    lost = "; that run had diverged, and its weights are of no use" if run.get("diverged") else ""
     return Start(taken, vocabulary, name, source, tried, (f"starts from {name}{at}{lost}", *notes))
 
 
@@ -165,7 +165,7 @@ def vocabulary_of(
             source, tokenizer.name, build(registry, "tokenizer", tokenizer).build([])
         ).tokenizer
     if state is None:
-        note = "carries no vocabulary: that of the data is taken (tokenizer.path=CORPUS builds it of another text)"
+        note = "carries no vocabulary: that of the data is used (tokenizer.path=CORPUS builds it from another text)"
         return None, (f"{name} {note}",)
     restored(state, registry)
     return FixedVocabulary(state, registry.get("tokenizer", state["name"])(), name), ()

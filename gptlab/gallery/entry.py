@@ -101,7 +101,7 @@ def entry_of(name: str, content: Any) -> Entry:
         for arm, words in mapping(given["arms"], "arms").items()
     }
     if not arms:
-        raise UserError("an entry needs an arm at least: arms has none.")
+        raise UserError("an entry needs at least one arm: arms has none.")
     measures: dict[str, Measure] = {}
     for one, spec in mapping(given["measures"], "measures").items():
         measures[one] = measure_of(one, mapping(spec, f"measures.{one}"), measures)
@@ -111,7 +111,7 @@ def entry_of(name: str, content: Any) -> Entry:
         for spec in sequence(given["claims"], "claims")
     )
     if not claims:
-        raise UserError("an entry needs a claim at least: claims has none.")
+        raise UserError("an entry needs at least one claim: claims has none.")
     picture = tuple(
         panel_of(mapping(spec, "a panel"), measures, grid is not None)
         for spec in sequence(given["picture"], "picture")
@@ -139,7 +139,7 @@ def grid_of(content: Any, measures: Mapping[str, Measure]) -> Grid:
     if by and by not in measures:
         raise unknown_name("measure", str(by), measures)
     if len(given) != 1:
-        raise UserError(f"a grid is of one key: got {', '.join(given) or 'none'}.")
+        raise UserError(f"a grid has one key: got {', '.join(given) or 'none'}.")
     ((key, values),) = given.items()
     numbers = sequence(values, f"grid.{key}")
     for value in numbers:

@@ -185,7 +185,7 @@ def ids_of(tokenizer: Tokenizer, text: str, blockSize: int, start: int | None = 
     else:
         before, ids = [tokenizer.bos], tokenizer.encode(text)
     if not ids:
-        raise UserError('text must have something to look at: it is empty. Try text="the cat eats".')
+        raise UserError('text must not be empty. Try text="the cat eats".')
     if len(ids) > blockSize:
         raise UserError(
             f"text must have at most blockSize={blockSize} tokens: it has {len(ids)}. "

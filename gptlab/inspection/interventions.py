@@ -240,7 +240,7 @@ class Interventions:
     def _documents(self) -> Documents:
         if self.documents is None or not len(self.documents):
             raise UserError(
-                "a mean is over held-out documents of the run's data: there are none. Put zero, or another text, in."
+                "a mean needs held-out documents of the run's data: there are none. Use zero, or another text, instead."
             )
         return self.documents
 
@@ -251,11 +251,13 @@ class Interventions:
         of, too: whatever is taken out, the program is the same, and is compiled once.
         """
         if fill not in FILLS:
-            raise UserError(f"what is put in must be {' or '.join(FILLS)}: got {fill}. Try {ZERO}.")
+            raise UserError(f"what replaces a part must be {' or '.join(FILLS)}: got {fill}. Try {ZERO}.")
         places = {spot.place for spot in all_spots(self.model.definition, found)}
         if source is not None:
             if fill != ZERO:
-                raise UserError(f"{fill} and another text are two things to put in: got both. Leave one out.")
+                raise UserError(
+                    f"{fill} and another text are two ways to replace a part: got both. Leave one out."
+                )
             ids = self._ids(source)
             if len(ids) != width:
                 raise UserError(
@@ -268,7 +270,9 @@ class Interventions:
             means = self.means()
             lacking = sorted({spot.place for spot in spots} - means.keys())
             if lacking:
-                raise UserError(f"{lacking[0]} has no mean: it is not of the text's positions. Put zero in.")
+                raise UserError(
+                    f"{lacking[0]} has no mean: it is not of the text's positions. Use zero instead."
+                )
             count = len(self._documents())
             known = places & means.keys()
             return {place: means[place] for place in known}, f"mean of {count} held-out documents"

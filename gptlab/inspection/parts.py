@@ -17,7 +17,7 @@ HEAD, ATTENTION, MLP = "head", "attention", "mlp"
 HEADS = "heads"  # where they are computed
 NAME = re.compile(rf"layers\.(\d+)\.(?:({ATTENTION}|{MLP})|{HEAD}\.(\d+))")
 ASKS = {
-    HEAD: "asks for no context.attend, so that there are no heads to tell apart",
+    HEAD: "asks for no context.attend, so there are no heads to tell apart",
     ATTENTION: "asks for no attention",
     MLP: "asks for no mlp",
 }

@@ -21,7 +21,7 @@ def held_out_of(saved: SavedRun, registry: Registry, most: int) -> Documents:
     held out nothing.
     """
     if saved.config is None or saved.tokenizer is None:
-        raise UserError(f"which data {saved.name} was trained on is not known: it is no run of gptlab's.")
+        raise UserError(f"which data {saved.name} was trained on is not known: it is not a gptlab run.")
     with known_plugins(registry, saved.plugins), sense_of(saved.name):
         config = replace(typed(Config, saved.config), progress="none")
         component = registry.get("tokenizer", saved.tokenizer["name"])()
@@ -29,7 +29,7 @@ def held_out_of(saved: SavedRun, registry: Registry, most: int) -> Documents:
         data = data_of(config, build(registry, "dataset", config.data), vocabulary, registry)
     if saved.dataset.get("digest") not in (None, data.facts.digest):
         raise UserError(
-            f"the data of {saved.name} has changed since: what was held out from it is not known again."
+            f"the data of {saved.name} has changed since: what was held out from it can no longer be told."
         )
     if not len(data.held_out):
         raise UserError(f"{saved.name} has held out no documents.")

@@ -94,7 +94,7 @@ class Loaded:
         """
         if LOSS not in self.metrics:
             raise UserError(
-                f"losses are those that a run logged: none are known of {self.name}. "
+                f"losses are those that a run logged: {self.name} has none. "
                 'Load a run by its folder or its MLflow id: gptlab.load("latest").'
             )
         return self.metrics[LOSS].values

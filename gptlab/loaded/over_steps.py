@@ -26,7 +26,7 @@ def series_of(run: Loaded, registry: Registry, text: str | None) -> Series:
     """
     if run.folder is None:
         raise UserError(
-            f"steps=true is of a run's folder: {run.name} is none here. Type run=FOLDER, or leave steps out."
+            f"steps=true needs a run's folder: {run.name} is not one here. Type run=FOLDER, or leave steps out."
         )
     found = kept_pages(run.folder) if text is None else of_checkpoints(run.folder, registry, text)
     if len(found) < 2:

@@ -71,9 +71,7 @@ class Answers:
         """Raises UserError for one that is not in the list."""
         name = asked.get("run")
         if not isinstance(name, str) or not name:
-            raise UserError(
-                "a run must be chosen: there is none. Train one: python -m gptlab +experiment=tiny"
-            )
+            raise UserError("there is no run to choose. Train one: python -m gptlab +experiment=tiny")
         if name not in self._loaded:
             known = [run["id"] for run in self.runs()["runs"]]
             if name not in known:

@@ -128,13 +128,15 @@ class Handler(BaseHTTPRequestHandler):
         if route is None:
             raise Refused(HTTPStatus.NOT_FOUND, "There is nothing here.")
         if self._body is None:
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A question has at most {LARGEST} bytes.")
+            raise Refused(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A request must have at most {LARGEST} bytes."
+            )
         try:
             asked = json.loads(self._body)
         except (ValueError, RecursionError):
             asked = None
         if not isinstance(asked, dict):
-            raise Refused(HTTPStatus.BAD_REQUEST, "A question is one JSON object.")
+            raise Refused(HTTPStatus.BAD_REQUEST, "A request must be one JSON object.")
         return as_json(route(asked)), "application/json"
 
     def log_message(self, *arguments: Any) -> None:

@@ -123,14 +123,14 @@ def changed_plugins(registry: Registry, brought: Mapping[str, Any]) -> list[str]
         kind, _, name = key.partition(" ")
         if name in registry.names(kind) and (owner := registry.owner(kind, name)) != kept:
             place = "gptlab itself" if owner == OWN else f"the plugin '{owner}'"
-            phrases.append(f"{kind} {name}, of the plugin '{kept}', is now of {place},")
+            phrases.append(f"{kind} {name}, of the plugin '{kept}', now comes from {place},")
     return phrases
 
 
 def say_changed_plugins(registry: Registry, brought: Mapping[str, Any], place: str) -> None:
     """One line on stderr if a plugin is not what it was."""
     if changes := changed_plugins(registry, brought):
-        warn(f"{' and '.join(changes)} since {place} was trained: the model may do something else now.")
+        warn(f"{' and '.join(changes)} since {place} was trained: the model may now do something else.")
 
 
 def refuse_changed_plugins(registry: Registry, brought: Mapping[str, Any], place: str, anyway: bool) -> None:
@@ -139,6 +139,6 @@ def refuse_changed_plugins(registry: Registry, brought: Mapping[str, Any], place
         say_changed_plugins(registry, brought, place)
     elif changes := changed_plugins(registry, brought):
         raise UserError(
-            f"what goes on must be computed as it began: {' and '.join(changes)} since {place} was trained. "
-            "Put back what it was, or add anyway=true to go on with what it is now."
+            f"a run must go on as it began: {' and '.join(changes)} since {place} was trained. Put the old code "
+            "back, or add anyway=true to go on with the new."
         )

@@ -81,5 +81,5 @@ class Watching:
             return {"reached": float(step)}
         if self.patience is not None and self.without >= self.patience:
             best = self.sign * self.best
-            run.stop(f"{settings.metric} is no better for {self.without} evaluations than {best:.4g}")
+            run.stop(f"{settings.metric} has not improved on {best:.4g} for {self.without} evaluations")
         return {}

@@ -42,7 +42,7 @@ def line_of(folder: str, now: Digests, before: Digests | None) -> str:
     added = listed(name for name in now if name not in before)
     said = [f"changed: {changed}" if changed else "", f"new: {added}" if added else ""]
     words = ", ".join(filter(None, said))
-    return f"running the plugins of {folder}, not all as they were: {words}" if words else ""
+    return f"running the plugins of {folder}, not all unchanged: {words}" if words else ""
 
 
 def listed(names: Iterable[str]) -> str:

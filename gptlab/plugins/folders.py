@@ -66,7 +66,7 @@ class PluginFolder:
         # Who can write to gptlab itself needs no plugin to run code.
         if not said or (self.own and ownership.stranger_at(package_folder(), self._owners)):
             return ""
-        return f"{said}, or, to let them in as they are, export {VARIABLE}={shlex.quote(str(self.path.resolve()))}"
+        return f"{said}, or, to accept them as they are, export {VARIABLE}={shlex.quote(str(self.path.resolve()))}"
 
 
 def plugin_folders() -> list[PluginFolder]:

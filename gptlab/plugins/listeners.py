@@ -35,7 +35,7 @@ def maker_of(plugins: Plugins, name: str, fields: Mapping[str, Any]) -> Make:
         begin = getattr(settings, "begin", None)
         if not callable(begin):
             raise UserError(
-                f"the listener '{name}' must have begin(run), which gives what listens to one run: "
+                f"the listener '{name}' must have begin(run), which returns what listens to one run: "
                 f"{type(settings).__name__} has none."
             )
         return partial(begin)
@@ -73,8 +73,8 @@ class Listeners:
             return
         if not any(getattr(self._hooks[name], hook).get_hookimpls() for hook in HEARD):
             raise UserError(
-                f"the begin(run) of the listener '{name}' must give an object with hooks: got {listener!r}. "
-                "Is @gptlab.hookimpl missing above one of its methods?"
+                f"the begin(run) of the listener '{name}' must return an object with hooks: got {listener!r}. Is "
+                "@gptlab.hookimpl missing above one of its methods?"
             )
 
     def run_started(self, run: Run) -> None:
@@ -145,7 +145,7 @@ def numbers_of(listener: str, results: list[Any]) -> dict[str, float]:
             raise TypeError(f"it must return {{name: number}}, or None: got {given!r}")
         if listener in OWN_NUMBERS:
             raise TypeError(
-                f"numbers that begin with {listener}/ are gptlab's own: call the listener otherwise"
+                f"numbers that begin with {listener}/ are gptlab's own: give the listener another name"
             )
         for name, value in given.items():
             if not isinstance(name, str) or not NUMBER.fullmatch(name):

@@ -218,7 +218,7 @@ def hook_error(error: pluggy.PluginValidationError) -> str:
     if found := re.search(r"unknown hook '([^']+)'", text):
         close = nearest(found[1], HOOKS)
         guess = f" Did you mean {close[0]}?" if close else f" Known: {', '.join(HOOKS)}."
-        return f"it has a hook '{found[1]}', which there is not.{guess}"
+        return f"there is no hook '{found[1]}'.{guess}"
     if found := re.search(r"hook '(\w+)'.*Argument\(s\) (\{.*?\}) are declared in the hookimpl", text):
         spec = getattr(hookspecs, found[1])
         known = ", ".join(spec.__code__.co_varnames[: spec.__code__.co_argcount])

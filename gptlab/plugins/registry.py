@@ -87,7 +87,7 @@ class Registry:
 
         if kind == VERB and (not re.fullmatch(r"[a-zA-Z][\w-]*", name) or name in OWN_VERBS):
             raise UserError(
-                f"a verb of a plugin is a word of letters, digits, - and _, and none of gptlab's own "
+                "a verb of a plugin must be a word of letters, digits, - and _, and not one of gptlab's own "
                 f"({', '.join(OWN_VERBS)}): got '{name}' of {owner}."
             )
         if kind == LISTENER and (not name.isidentifier() or name in OWN_NUMBERS):

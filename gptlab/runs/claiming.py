@@ -50,8 +50,8 @@ def check_free_for_run(folder: Path, key: str = RUN_DIR) -> None:
         )
     if found:
         raise UserError(
-            f"a new run must not replace files of yours: {shown(folder)} has {listed(found)}. "
-            f"Choose another folder with {key}"
+            f"a new run must not replace your files: {shown(folder)} has {listed(found)}. Choose another folder "
+            f"with {key}"
         )
 
 
@@ -69,8 +69,8 @@ def check_free_for_sweep(folder: Path) -> None:
     found += sorted(file.name for file in folder.glob(PICTURES))
     if found:
         raise UserError(
-            f"a new sweep must not replace files of yours: {shown(folder)} has {listed(found)}. "
-            f"Choose another folder with {SWEEP_DIR}"
+            f"a new sweep must not replace your files: {shown(folder)} has {listed(found)}. Choose another folder "
+            f"with {SWEEP_DIR}"
         )
 
 

@@ -28,7 +28,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path} must be YAML: {str(error).splitlines()[0]}.") from None
     if not isinstance(config, dict):
-        raise UserError(f"{path} must hold a config's keys, and does not.")
+        raise UserError(f"{path} does not hold the keys of a config.")
     return config
 
 

@@ -104,8 +104,8 @@ def best_run_of(sweep: SweepFolder) -> Path:
     shown = os.path.relpath(sweep.path)
     if not isinstance(best, str) or not best:
         raise UserError(
-            f"a sweep's best run is known once it is closed, and one has finished: {shown} tells none. "
-            f"See what it has: python -m gptlab compare {shown}"
+            f"a sweep's best run is known once the sweep has ended and a run of it has finished: {shown} names "
+            f"none. See what it has: python -m gptlab compare {shown}"
         )
     folder = Path(os.path.normpath(sweep.path / best))
     if (

@@ -102,14 +102,14 @@ class GrowingFile:
         try:
             if size_of(path) < self._size:
                 write_text(path, whole())
-                warn(f"{os.path.relpath(path)} was removed or cut while the run went on: it is written anew.")
+                warn(f"{os.path.relpath(path)} was removed or truncated during the run: it is written again.")
             else:
                 append_whole(path, self._waiting)
             self._size = size_of(path)
         except OSError as error:
             if not self._failed:
                 message = f"{os.path.relpath(path)} could not be written ({error.strerror})"
-                warn(f"{message}; tried again with each line.")
+                warn(f"{message}; gptlab tries again with each line.")
             self._failed = True
         else:
             self._waiting, self._failed = b"", False

@@ -52,7 +52,7 @@ def checkpoint_to_resume(folder: Path, reference: str) -> Checkpoint:
     if step is not None and step < checkpoint.step:
         raise UserError(
             f"resume goes on from a run's newest whole checkpoint, and {os.path.relpath(checkpoint.folder)} is "
-            f"newer than {path}: the steps between would only be taken again. Type "
+            f"newer than {path}: the steps between would only be repeated. Type "
             f"{command_with(resume=checkpoint.run_folder)}"
         )
     return checkpoint
@@ -141,14 +141,14 @@ def check_same_data(checkpoint: Checkpoint, data: Data) -> None:
             f"they depend on the data of {run}, which must be as it was. Put it back" if run else "Restore it"
         )
         raise UserError(
-            f"resume needs the held-out documents that the run began with, and these are others now: {reason}, "
-            f"or begin another run from the weights: {begin}"
+            f"resume needs the held-out documents that the run began with, and they have changed: {reason}, or "
+            f"begin another run from the weights: {begin}"
         )
     state = {key: value for key, value in checkpoint.state["tokenizer"].items() if key != "name"}
     if state != strict_json.loads(strict_json.dumps(data.tokenizer.state())):
         raise UserError(
-            f"resume needs the vocabulary that the run began with: {checkpoint.folder} has another than "
-            "tokenizer and data give now. Put the old corpus back."
+            f"resume needs the vocabulary that the run began with: {checkpoint.folder} has a different one from "
+            "what tokenizer and data give now. Put the old corpus back."
         )
 
 
@@ -220,7 +220,7 @@ def cut_back(checkpoint: Checkpoint, run: Run) -> None:
             ) from None
         if len(whole) < wanted or (name == METRICS and whole.count(b"\n") > len(folder.rows())):
             warn(
-                f"{os.path.relpath(path)} is damaged: what it told of the first {checkpoint.step} steps is not whole"
+                f"{os.path.relpath(path)} is damaged: its record of the first {checkpoint.step} steps is incomplete"
             )
     run.metrics += folder.rows()
     run.samples += folder.samples()

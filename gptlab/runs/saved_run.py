@@ -116,9 +116,9 @@ def with_vocabulary(saved: SavedRun, name: str, tokenizer: Tokenizer) -> SavedRu
     wanted = saved.sizes["vocabSize"]
     if tokenizer.vocabSize != wanted:
         raise UserError(
-            f"the vocabulary must be that of the weights: {saved.name} has vocabSize={wanted}, and the corpus "
-            f"of tokenizer.path gives {tokenizer.vocabSize} (tokenizer={name}; the document mark counts). "
-            "Give the text that it was trained on, with tokenizer=word or tokenizer=char."
+            f"the vocabulary must match the weights: {saved.name} has vocabSize={wanted}, and the corpus of "
+            f"tokenizer.path gives {tokenizer.vocabSize} (tokenizer={name}; the document mark counts). Give the "
+            "text that it was trained on, with tokenizer=word or tokenizer=char."
         )
     return replace(saved, tokenizer={"name": name, **tokenizer.state()})
 
@@ -133,7 +133,7 @@ def sizes_of(config: Settings, weights: Mapping[str, np.ndarray], place: str) ->
         sizes["vocabSize"] = int(weights["tokenEmbedding"].shape[0])
     except (LookupError, TypeError, ZeroDivisionError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"{place} must hold a run's config and weights, and does not ({reason}).") from None
+        raise UserError(f"{place} does not hold a run's config and weights: {reason}.") from None
     if is_size(sizes["nLayer"]) and sizes["nLayer"] > max(len(weights), FEW_LAYERS):
         raise UserError(
             f"{place} must have weights for nLayer={sizes['nLayer']}: it has {len(weights)} matrices."

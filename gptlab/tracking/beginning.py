@@ -30,12 +30,12 @@ def check_place(store: Store, place: str) -> None:
         return
     if store.is_server:
         raise UserError(
-            f"the MLflow server at {store.shown} must take a run's files itself, and wants them put into {folder} of "
+            f"the MLflow server at {store.shown} must take a run's files itself, and asks for them in {folder} on "
             f"this machine. Start it with --serve-artifacts; if it shares that folder, set {SHARED}={folder}"
         )
     raise UserError(
-        f"the files of an experiment must lie beside the MLflow store: {store.shown} wants them put into {folder}, as "
-        "where it was moved, or is somebody else's. Name another experiment with tracking.experimentName=; if that "
+        f"the files of an experiment must lie beside the MLflow store: {store.shown} asks for them in {folder}, so "
+        "it was moved or is somebody else's. Name another experiment with tracking.experimentName=; if that "
         f"folder is yours, set {SHARED}={folder}"
     )
 
@@ -52,8 +52,8 @@ def check_experiment(name: str, number: object, stage: object) -> None:
     """Raises UserError for an experiment that is deleted."""
     if stage != "active":
         raise UserError(
-            f"the MLflow experiment '{name}' must not be deleted, and is. Restore it (mlflow experiments "
-            f"restore -x {number}) or name another with tracking.experimentName="
+            f"the MLflow experiment '{name}' is deleted. Restore it (mlflow experiments restore -x {number}) or "
+            "name another with tracking.experimentName="
         )
 
 
@@ -61,13 +61,13 @@ def check_run(store: Store, run_id: str, stage: object) -> None:
     """Raises UserError for a run that is deleted, or that the store has not: then it has no stage."""
     if stage is None:
         raise UserError(
-            f"the MLflow run {run_id} must be in {store.shown} to be continued, and is not. Give the store "
-            "that it was logged to with tracking.uri=, or go on without: tracking=none"
+            f"the MLflow run {run_id} is not in {store.shown}, so it cannot be continued. Give the store that it "
+            "was logged to with tracking.uri=, or go on without MLflow: tracking=none"
         )
     if stage != "active":
         raise UserError(
-            f"the MLflow run {run_id} must not be deleted to be continued, and is. Restore it: "
-            f"mlflow runs restore --run-id {run_id}"
+            f"the MLflow run {run_id} is deleted, so it cannot be continued. Restore it: mlflow runs restore "
+            f"--run-id {run_id}"
         )
 
 

@@ -64,7 +64,7 @@ def sync_told(folder: RunFolder | SweepFolder, uri: str) -> str:
         told = folder.identity()
         process = str(told.get("process", ""))
         if told.get("status") not in OVER and (orphans.lives(process) or is_held(path)):
-            raise UserError(f"{os.path.relpath(path)} is being trained: MLflow has it once it ends.")
+            raise UserError(f"{os.path.relpath(path)} is being trained: MLflow gets it when it ends.")
         if told.get("synced", True) or "store" not in told:
             if isinstance(folder, RunFolder):
                 refuse_unknown(folder)
@@ -85,13 +85,13 @@ def sync_told(folder: RunFolder | SweepFolder, uri: str) -> str:
             sync, error = in_thread(send).result(SENDING_SECONDS)
         except TimeoutError:
             raise UserError(
-                f"{store.shown} must take all within {SENDING_SECONDS:g} s, and did not. The rest stays in {path}: "
-                "type the same again later."
+                f"{store.shown} did not take everything within {SENDING_SECONDS:g} s. The rest stays in {path}: "
+                "type the same command again later."
             ) from None
         if error:
             raise UserError(
-                f"{store.shown} must take all that is sent, and did not ({said(error)}). The rest stays in {path}: "
-                "type the same again later."
+                f"{store.shown} did not take everything that was sent ({said(error)}). The rest stays in {path}: "
+                "type the same command again later."
             )
         (path / UNSENT).unlink(missing_ok=True)
         if uri:
@@ -115,8 +115,8 @@ def refuse_unknown(folder: RunFolder) -> None:
     if is_tracked(folder.path) and told.get("status") and not told.get("id"):
         place = os.path.relpath(folder.path)
         raise UserError(
-            f"{place} has no run in MLflow: its process was killed before the store had made one, and nothing was kept "
-            f"to be sent. Its numbers are in {place}/{METRICS}."
+            f"{place} has no run in MLflow: its process was killed before the store had made one, and nothing was "
+            f"kept to send. Its numbers are in {place}/{METRICS}."
         )
 
 
@@ -205,7 +205,7 @@ def facts_in(path: Path) -> dict[str, Any]:
     try:
         first, *rest = [strict_json.loads(line) for line in lines_of(path)]
         if first["format"] != FORMAT:
-            raise ValueError("its format is another")
+            raise ValueError("its format is a different one")
         run, store = first["run"], first["store"]
         counts: dict[str, int] = {"total": 0, "trainable": 0}
         for matrix in run["matrices"]:

@@ -51,8 +51,8 @@ def open_to_read(uri: str | None, sought: str) -> tuple[Store, MlflowClient]:
     store = find_store(uri)
     if store.database is not None and not store.database.exists():
         raise UserError(
-            f"'{sought}' is looked for in an MLflow store, and there is none at {store.database}. Run in the "
-            "folder that it was made in, or name it with tracking.uri="
+            f"there is no MLflow store at {store.database} to look for '{sought}' in. Run in the folder that it "
+            "was made in, or name another store with tracking.uri="
         )
     return store, open_here(store)
 
@@ -66,7 +66,7 @@ def metrics_in_store(run_id: str, uri: str | None) -> Metrics:
         run = client.get_run(run_id)
         return with_smoothed(history_of(client, run, run.data.metrics))
     except MlflowException as error:
-        raise UserError(f"the metrics of {run_id} in {store.shown} must be readable: {said(error)}") from None
+        raise UserError(f"the metrics of {run_id} in {store.shown} cannot be read: {said(error)}") from None
 
 
 def family_in_store(
@@ -87,7 +87,7 @@ def family_in_store(
         return [(run, history_of(client, run, names) if i < most else None) for i, run in enumerate(found)]
     except MlflowException as error:
         if error.error_code not in NOT_THERE:
-            raise UserError(f"the run {run_id} of {store.shown} must be readable: {said(error)}") from None
+            raise UserError(f"the run {run_id} of {store.shown} cannot be read: {said(error)}") from None
         raise UserError(
             f"there is no run '{run_id}' below ./runs, nor in the MLflow store {store.shown}. Try latest, a "
             "run's or a sweep's folder, or an id that python -m gptlab ui shows."
@@ -145,8 +145,8 @@ def _run(client: MlflowClient, shown: str, reference: re.Match[str], destination
         step = _newest_step(client, run_id)
         if step is None:
             raise UserError(
-                f"the run {run_id} of {shown} must have logged a checkpoint, and has none (it is "
-                f"{found.info.status}). Try a run that has ended, or a run's folder."
+                f"the run {run_id} of {shown} has logged no checkpoint (it is {found.info.status}). Try a run that "
+                "has ended, or a run's folder."
             )
         there = {step, *(file.path for file in client.list_artifacts(run_id))}
         for path in (CONFIG, TOKENIZER, PLUGINS, step):
@@ -184,8 +184,8 @@ def _model(client: MlflowClient, shown: str, reference: re.Match[str], destinati
         raise _unreadable(f"version {found.version} of the model '{name}'", shown, error) from None
     if not (place / CONFIG).is_file():
         raise UserError(
-            f"version {found.version} of the model '{name}' in {shown} must be one that gptlab logged, and has "
-            f"no {RUN_ARTIFACT}/{CONFIG}. Try a run: runs:/ID"
+            f"version {found.version} of the model '{name}' in {shown} was not logged by gptlab: it has no "
+            f"{RUN_ARTIFACT}/{CONFIG}. Try a run: runs:/ID"
         )
     return place
 
@@ -233,4 +233,4 @@ def _fetch(client: MlflowClient, uri: str, place: Path) -> None:
 
 
 def _unreadable(what: str, shown: str, error: Exception) -> UserError:
-    return UserError(f"{what} of {shown} must be readable, and is not ({said(error)}).")
+    return UserError(f"{what} of {shown} cannot be read: {said(error)}.")

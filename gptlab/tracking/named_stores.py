@@ -66,8 +66,9 @@ def check_named(store: Store) -> None:
     line = line_of(store)
     if line not in (*os.environ.get(TYPED, "").split("\n"), *remembered()) and line != here():
         raise UserError(
-            f"an MLflow store must be named by you before it is written to: only the run, or the experiment's file, "
-            f"names {store.shown}. If it is yours, add {typed(KEY, store.address)} to the command, this once"
+            "you must name an MLflow store yourself before gptlab writes to it: only the run, or the experiment's "
+            f"file, names {store.shown}. If it is yours, add {typed(KEY, store.address)} to the command, just this "
+            "once"
         )
     remember(store)
 

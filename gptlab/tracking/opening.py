@@ -49,9 +49,7 @@ def make_run(client: "MlflowClient", store: Store, folder: Path, told: dict[str,
     experiment, tags = experiment_id(client, store, told["experiment"]), tags_of(folder, told)
     made = client.create_run(experiment, start_time=told["began"], run_name=told["name"], tags=tags)
     if not made.info.run_id:
-        raise Away(
-            f"{store.shown} must tell of the run that it has made, and does not: it is no MLflow server"
-        )
+        raise Away(f"{store.shown} does not describe the run that it has made: it is not an MLflow server")
     check_place(store, made.info.artifact_uri)
     return str(made.info.run_id)
 
@@ -77,7 +75,7 @@ def find_run(client: "MlflowClient", store: Store, run_id: str) -> "MlflowRun | 
         return None
     if found.info.run_id != run_id:
         raise Away(
-            f"{store.shown} must tell of the run {run_id}, and tells of another: it is no MLflow server"
+            f"{store.shown} was asked for the run {run_id} and describes another: it is not an MLflow server"
         )
     check_run(store, run_id, found.info.lifecycle_stage)
     check_place(store, found.info.artifact_uri)
@@ -128,9 +126,7 @@ def experiment_id(client: "MlflowClient", store: Store, name: str) -> str:
             if experiment is None:
                 raise
     if experiment.name != name:
-        raise Away(
-            f"{store.shown} must tell of the experiment '{name}', and does not: it is no MLflow server"
-        )
+        raise Away(f"{store.shown} does not describe the experiment '{name}': it is not an MLflow server")
     check_experiment(name, experiment.experiment_id, experiment.lifecycle_stage)
     if experiment.artifact_location.startswith("mlflow-artifacts:") and store.artifacts:
         raise UserError(
@@ -172,4 +168,4 @@ def end_run(
     client.set_terminated(run_id, status, end_time=ended)
     now = client.get_run(run_id).info
     if (now.run_id, now.status) != (run_id, status):
-        raise Away(f"it has not kept that the run is {status}: what answers is no MLflow server")
+        raise Away(f"it has not kept the run's status, {status}: what answers is not an MLflow server")

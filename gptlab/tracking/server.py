@@ -86,7 +86,7 @@ def _ask(store: Store, what: str, timeout: float) -> Answer | None:
         # A server may send a byte now and then, for ever.
         return in_thread(lambda: _answer(store, what, timeout)).result(timeout + 0.5)
     except TimeoutError:
-        raise _silent(store, timeout, "its answer does not come to an end") from None
+        raise _silent(store, timeout, "its answer never ends") from None
 
 
 def _answer(store: Store, what: str, timeout: float) -> Answer | None:
@@ -141,23 +141,23 @@ def _refusal(store: Store, error: urllib.error.HTTPError, given: str) -> Answer 
     reason = f"{status}: {message}" if message else status
     if error.code == 403 or (told.get("error_code") and error.code < 500):
         raise UserError(
-            f"the MLflow server at {store.shown} must take what a run sends, and refuses ({reason.rstrip('.')}). Use "
-            f"other credentials, or another experiment with tracking.experimentName=. {WITHOUT}"
+            f"the MLflow server at {store.shown} refuses what a run sends ({reason.rstrip('.')}). Use other "
+            f"credentials, or another experiment with tracking.experimentName=. {WITHOUT}"
         )
     raise _foreign(store, reason)
 
 
 def _silent(store: Store, timeout: float, reason: str) -> Away:
     return Away(
-        f"the MLflow server at {store.shown} must answer within {timeout:g} s, and does not ({reason}). "
-        f"Start it, or give another address with {KEY}=. {WITHOUT}"
+        f"the MLflow server at {store.shown} does not answer within {timeout:g} s ({reason}). Start it, or give "
+        f"another address with {KEY}=. {WITHOUT}"
     )
 
 
 def _foreign(store: Store, answer: str) -> Away:
     return Away(
-        f"an MLflow server must answer at {store.shown}, and what does is none, or is in trouble: it answers "
-        f"{answer.rstrip('.')}. Give another address with {KEY}=, or log in where a page wants you to. {WITHOUT}"
+        f"what answers at {store.shown} is not an MLflow server, or is in trouble: it answers "
+        f"{answer.rstrip('.')}. Give another address with {KEY}=, or log in if a page asks you to. {WITHOUT}"
     )
 
 
@@ -178,7 +178,7 @@ def _check_credentials(store: Store, given: str) -> None:
     if not given and get_netrc_auth(store.uri):  # as MLflow's own client does
         return
     scheme, _, host = store.uri.partition("://")
-    was = "refuses those that were given" if given else "was given none"
+    was = "refuses the ones that it was given" if given else "was given none"
     raise UserError(
         f"the MLflow server at {store.shown} wants a user and a password, and {was}. Set MLFLOW_TRACKING_USERNAME "
         f"and MLFLOW_TRACKING_PASSWORD, or type {KEY}={scheme}://USER:PASSWORD@{host}. {WITHOUT}"

@@ -118,7 +118,7 @@ def find_store(uri: str | None = None, folder: Path | None = None) -> Store:
     prefix, _, name = uri.partition(":///")
     if not name or name == ":memory:" or "?" in name:
         raise UserError(
-            f"an SQLite store must be a file, and a '?' in its path be typed %3F: got '{uri}'. Try {KEY}={default}"
+            f"an SQLite store must be a file, with a '?' in its path typed as %3F: got '{uri}'. Try {KEY}={default}"
         )
     database = Path(os.path.normpath(folder / sqlite_path(name)))
     return Store(sqlite_address(prefix, str(database)), (database.parent / "mlartifacts").as_uri())
@@ -146,8 +146,8 @@ def check_store(store: Store) -> None:
         raise UserError(f"the folder of the MLflow store must exist: there is no {folder}. {WITHOUT}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(
-            f"the MLflow store {database} needs a folder that can be written to, and {folder} cannot. "
-            f"Run in another folder, or name another file with tracking.uri=sqlite:////... {WITHOUT}"
+            f"the MLflow store {database} needs a folder that can be written to, and {folder} cannot be. Run in "
+            f"another folder, or name another file with tracking.uri=sqlite:////... {WITHOUT}"
         )
     if not os.path.lexists(database):
         return
@@ -187,8 +187,8 @@ def _schema_version(database: Path) -> str:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise Away(
-                f"the MLflow store {database} must be free within {LOCKED_SECONDS:g} s, and another program holds it. "
-                f"End that one. {WITHOUT}"
+                f"the MLflow store {database} has been locked by another program for {LOCKED_SECONDS:g} s. End "
+                f"that program. {WITHOUT}"
             ) from None
         reason = str(error)
     else:
@@ -196,9 +196,8 @@ def _schema_version(database: Path) -> str:
             return str(rows[0][0])
         reason = "it has no schema version"
     raise UserError(
-        f"{database} must be a store made by MLflow, and is not ({reason}). The file is unchanged. "
-        "Move it away, run in another folder, or name another file with "
-        f"{KEY}={sqlite_address(SQLITE, str(database.with_name('gptlab.db')))}"
+        f"{database} is not a store made by MLflow ({reason}). The file is unchanged. Move it away, run in another "
+        f"folder, or name another file with {KEY}={sqlite_address(SQLITE, str(database.with_name('gptlab.db')))}"
     )
 
 
@@ -219,7 +218,9 @@ def schema_revisions() -> tuple[frozenset[str], str]:
             (revisions if name == "revision" else replaced).update(re.findall(r"[\"'](\w+)[\"']", value))
     newest = revisions - replaced
     if len(newest) != 1:
-        raise UserError(f"MLflow {_mlflow_version()} is not one gptlab knows: it has {len(newest)} schemas.")
+        raise UserError(
+            f"MLflow {_mlflow_version()} is not one that gptlab knows: it has {len(newest)} schemas."
+        )
     return frozenset(revisions), newest.pop()
 
 

@@ -234,7 +234,7 @@ class Sync:
             part()
         self.uploads.results(status, self._newest())
         if self._lost_points() or self._forget_lost():
-            raise Away("it has not kept all that it has taken")
+            raise Away("it has not kept everything that it took")
 
     def _lost_points(self) -> list[Point]:
         """What is in the rows of the folder and not in the store."""
@@ -244,7 +244,9 @@ class Sync:
             if key not in there:
                 there[key] = {metric.step for metric in self.client.get_metric_history(self.run.id, key)}
                 if max(there[key], default=None) != latest.get(key):  # one of the two was not MLflow's
-                    raise Away("it tells now this and now that of the run: not all that answers is MLflow")
+                    raise Away(
+                        "its answers about the run contradict each other: not everything that answers is MLflow"
+                    )
                 self.on_written()
             return step in there[key]
 
@@ -254,7 +256,7 @@ class Sync:
         """What MLflow knows of the run. Raises Away if it is not MLflow that answers."""
         found = find_run(self.client, self.store, self.run.id)
         if found is None:
-            raise Away("it does not know the run any more")
+            raise Away("it no longer knows the run")
         return found
 
     def _forget_lost(self) -> bool:

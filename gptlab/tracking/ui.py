@@ -118,8 +118,8 @@ def check_port(host: str, port: int) -> None:
         if candidate == port:
             return
         raise UserError(
-            f"port {port} of {host} must be free, and is not ({reason}): is another `gptlab ui` running? "
-            f"Type python -m gptlab ui port={candidate}"
+            f"port {port} of {host} is not free ({reason}): is another `gptlab ui` running? Type python -m gptlab "
+            f"ui port={candidate}"
         )
     raise UserError(f"{host} has no free port from {port} on ({reason}). Try another host= or port=")
 

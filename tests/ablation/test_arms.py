@@ -171,8 +171,8 @@ def test_minus_takes_out_a_part_by_its_kind_or_group(registry: Registry) -> None
     [
         ("nrom", "Did you mean norm"),
         ("model/norm=none", "no part of a model that minus takes out"),
-        ("optimizer", "for optimizer there is nothing that does nothing"),
-        ("data", "for dataset there is nothing"),
+        ("optimizer", "there is no optimizer that does nothing"),
+        ("data", "there is no dataset that does nothing"),
     ],
 )
 def test_minus_of_what_cannot_be_left_out_names_what_can(registry: Registry, part: str, said: str) -> None:

@@ -101,12 +101,12 @@ def test_a_setting_is_over_an_arm_and_an_arm_over_a_size(cells: Cells) -> None:
         (
             ["tokenizer=char", "model.blockSize=40", "data.splitTokenizer=char"],
             {},
-            "what of it is held out, is not the baseline's",
+            "the part held out, is not the baseline's",
         ),
-        (["tokenizer=char", "data.path=other.txt", "model.blockSize=40"], {}, "its data, or what of it"),
-        (["data.path=other.txt"], {}, "its data, or what of it is held out, is not the baseline's"),
-        (["data.valFraction=0.5"], {}, "what of it is held out"),
-        (["data.splitSeed=1"], {}, "what of it is held out"),
+        (["tokenizer=char", "data.path=other.txt", "model.blockSize=40"], {}, "its data, or the part"),
+        (["data.path=other.txt"], {}, "its data, or the part held out, is not the baseline's"),
+        (["data.valFraction=0.5"], {}, "the part held out"),
+        (["data.splitSeed=1"], {}, "the part held out"),
         (["data.valFraction=0"], {}, "data.valFraction must be above 0"),
     ],
     ids=str,
@@ -173,7 +173,7 @@ def test_with_match_params_an_arm_has_the_width_that_has_as_many(plugins: Plugin
 @pytest.mark.slow
 def test_where_no_width_has_nearly_as_many_parameters_it_is_refused(plugins: Plugins, folder: Path) -> None:
     cells = cells_of(plugins, "model.nEmbd=2", match="params")
-    with pytest.raises(UserError, match="no width has nearly the baseline's"):
+    with pytest.raises(UserError, match="no width comes close to the baseline's"):
         only(cells, "model.nLayer=6")
 
 

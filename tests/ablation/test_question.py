@@ -55,7 +55,7 @@ def test_arms_come_from_arms_minus_and_plus_in_this_order(registry: Registry) ->
         ({"arms": ""}, "compares arms with the baseline: got none"),
         ({"arms": "[a=1, b=2, a=1]"}, "each arm must be named once: got 'a=1' twice"),
         ({"minus": "[norm, model/norm]"}, "got 'without norm' twice"),
-        ({"seeds": 1}, "seeds must be 2 to 1,000, and 6 at least to tell a difference from luck: got 1"),
+        ({"seeds": 1}, "seeds must be 2 to 1,000, and at least 6 to tell a difference from luck: got 1"),
         ({"seeds": 1001}, "seeds must be 2 to 1,000"),
         ({"seeds": -1}, "Try seeds=12"),
         (

@@ -231,10 +231,10 @@ def test_each_size_has_its_difference() -> None:
 
 
 def test_one_that_was_stopped_says_so() -> None:
-    assert "killed: what is below is of the runs that there are." in terminal(
+    assert "killed: what follows covers only the runs that there are." in terminal(
         replace(plain(), status="KILLED")
     )
-    assert "of the runs that there are" not in terminal(plain())
+    assert "only the runs that there are" not in terminal(plain())
 
 
 @pytest.mark.parametrize("width", WIDTHS)

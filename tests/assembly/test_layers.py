@@ -83,7 +83,7 @@ def test_a_run_of_layers_with_parts_of_their_own_is_read_again(
     assert main(["generate", "run=one.safetensors", "n=1"]) == 0
     capsys.readouterr()
     assert main(["export", "runs/one", "--format=json"]) == 2
-    assert "can tell only the standard model" in (said := last_line(capsys)) and "model.layers=" in said
+    assert "can hold only the standard model" in (said := last_line(capsys)) and "model.layers=" in said
 
     assert main([*RUN, "initFrom=runs/one", "hydra.run.dir=runs/two"]) == 0
     assert repr(gptlab.load("runs/two").definition.layers) == repr(run.definition.layers)

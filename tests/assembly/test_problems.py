@@ -121,9 +121,11 @@ def test_endless_problems_are_new_ones_and_the_same_whatever_the_chunks():
 
 
 def test_endless_problems_need_room_for_new_ones():
-    with pytest.raises(UserError, match=r"that is not taken: .* Half of all may be held out"):
+    with pytest.raises(
+        UserError, match=r"left to train on or to hold out: .* At most half of all can be held out"
+    ):
         made(Digits(most=40, numHeldOut=39))
-    with pytest.raises(UserError, match="that is not taken: 40 are"):
+    with pytest.raises(UserError, match="left to train on or to hold out: 40 are taken"):
         made(Digits(most=40, numHeldOut=8, numExamples=33))
     assert len(made(Digits(most=40, numHeldOut=8, numExamples=32)).train) == 32
     assert len(made(Digits(most=40, numHeldOut=8)).endless.chunk(0, 3, 1).tokens) == 3

@@ -128,7 +128,7 @@ def test_one_whose_name_cannot_be_read_is_run_all_the_same(place: Path, capsys) 
 def test_no_verb_has_the_name_of_one_of_ours_or_what_is_no_word(place: Path, capsys, name: str) -> None:
     Path("plugins/greeting.py").write_text(GREETING.replace('"greet"', repr(name)))
     assert main(["plugins"]) == 2
-    assert "none of gptlab's own (train, generate, " in capsys.readouterr().err
+    assert "not one of gptlab's own (train, generate, " in capsys.readouterr().err
 
 
 def test_the_list_of_gptlab_s_own_is_the_table() -> None:

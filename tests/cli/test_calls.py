@@ -28,7 +28,7 @@ def test_train_gives_what_load_gives(folder: Path) -> None:
     [
         (["seed=1,2"], "train takes one value for each key: got 'seed=1,2'"),
         (["hydra.mode=MULTIRUN"], "one run"),
-        (["-m"], "takes overrides, each a text of its own: got -m"),
+        (["-m"], "takes overrides, each as a string of its own: got -m"),
         (["--cfg", "job"], "takes overrides"),
         (["model.nEmb=4"], "model.nEmbd"),
     ],

@@ -90,7 +90,7 @@ def test_a_component_of_a_plugin_is_read_and_its_code_is_not_run(
         ),
         (["--help", "lr"], "Did you mean train.learningRate?"),
         (["--help", "qqqq"], "no key begins with 'qqqq'. Known: seed,"),
-        (["check", "--help", "model."], "check takes words, and no keys."),
+        (["check", "--help", "model."], "check takes words, not keys."),
     ],
 )
 def test_what_no_key_begins_with(capsys: pytest.CaptureFixture[str], arguments: list[str], says: str) -> None:

@@ -158,7 +158,7 @@ def test_a_server_is_asked_with_the_password_and_refuses_another(monkeypatch: py
     with guarded("me", "p@ss/w%rd") as (port, asked):
         check_server(find_store(f"http://me:p@ss/w%25rd@127.0.0.1:{port}"))
         assert asked == ["/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"]
-        with pytest.raises(UserError, match="refuses those that were given") as refused:
+        with pytest.raises(UserError, match="refuses the ones that it was given") as refused:
             check_server(find_store(f"http://me:secret@127.0.0.1:{port}"))
         assert "secret" not in str(refused.value)
         with pytest.raises(
@@ -263,5 +263,5 @@ def test_sqlalchemy_opens_the_file_of_the_folder_whatever_signs_its_path_has(
 
 def test_an_address_of_a_file_is_read_as_mlflow_reads_it(tmp_path: Path) -> None:
     assert find_store("sqlite:///a%20b%3F/m.db", tmp_path).database == tmp_path / "a b?/m.db"
-    with pytest.raises(UserError, match=r"be typed %3F"):
+    with pytest.raises(UserError, match=r"typed as %3F"):
         find_store("sqlite:///a?b/m.db", tmp_path)

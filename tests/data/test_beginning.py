@@ -123,7 +123,7 @@ def test_running_text_is_inspected_from_a_line_end_and_has_no_end():
     assert len(ids_of(LETTERS, "ab" * 4, 8, nl)) == 9
     with pytest.raises(UserError, match="at most blockSize=8 tokens: it has 9"):
         ids_of(LETTERS, "ab" * 4 + "a", 8, nl)
-    with pytest.raises(UserError, match="it is empty"):
+    with pytest.raises(UserError, match="text must not be empty"):
         ids_of(LETTERS, "", 8, nl)
 
 

@@ -104,7 +104,9 @@ def test_a_mark_that_a_text_can_hold_is_refused(tmp_path):
     content |= {"normalizer": None, "post_processor": None, "added_tokens": [], "decoder": None}
     own = vocabulary_of(content, 1)
     assert own.encode("a") == [0]
-    with pytest.raises(UserError, match="the mark between documents must not be in one: a text has 'end'"):
+    with pytest.raises(
+        UserError, match="the mark between documents must not be inside one: a text has 'end'"
+    ):
         own.encode("a end")
 
 
@@ -214,9 +216,9 @@ def test_a_character_that_the_file_does_not_know_is_not_passed_over():
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"\xff\xfe\x00", "it is no text. SentencePiece"),
-        (b"{", "it is no JSON"),
-        (b"[" * 100_000, "it is no JSON"),
+        (b"\xff\xfe\x00", "it is not text. Convert SentencePiece"),
+        (b"{", "it is not JSON"),
+        (b"[" * 100_000, "it is not JSON"),
         (b"[]", 'it has no "model"'),
         (b'{"model": "BPE"}', 'it has no "model"'),
         (b'{"name": "bpe", "merges": []}', 'it has no "model"'),

@@ -86,7 +86,7 @@ def test_of_one_window_nothing_is_held_out_and_the_blockSize_that_makes_two_is_t
     (tmp_path / "one.txt").write_text("a cat sees a dog\n")
     found = data(tmp_path / "one.txt", "data.unit=window")
     assert found.notes == (
-        "no validation: nothing of the data can be held out, since it has one document of model.blockSize=16 tokens. "
+        "no validation: none of the data can be held out, since it has one document of model.blockSize=16 tokens. "
         "For two of them: model.blockSize=3",
     )
     again = data(tmp_path / "one.txt", "data.unit=window", "model.blockSize=3")

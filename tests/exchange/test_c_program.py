@@ -105,7 +105,7 @@ def test_the_file_says_what_it_needs_and_the_program_what_is_wrong(capfd):
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["--format=json", "training=true"], "training=true is of --format=c"),
+        (["--format=json", "training=true"], "training=true is for --format=c"),
         (["--format=c", "output=model.txt"], "must end in .c"),
         (["output=model.c", "training=maybe"], "training"),
     ],

@@ -208,7 +208,7 @@ def test_where_a_folder_can_be_written(
         )
     }
     for output, more, says in (
-        ("huggingface", [], "export overwrites nothing unasked"),
+        ("huggingface", [], "export does not overwrite unless asked"),
         ("corpus.txt", ["overwrite=true"], "output must be a folder"),
         (".", ["overwrite=true"], "must be a folder of its own: . has corpus.txt, golden"),
         ("none/out", [], "there is no none"),

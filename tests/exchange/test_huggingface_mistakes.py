@@ -131,7 +131,7 @@ def test_weights_that_are_not_whole(golden: Path) -> None:
 def test_weights_that_are_others_than_the_model_s(golden: Path) -> None:
     tensors = load_file(golden / "model.safetensors")
     save_file({**tensors, "transformer.h.0.adapter": np.ones(3, "float32")}, golden / "model.safetensors")
-    refused("hf:golden", "transformer.h.0.adapter: the file has it, the config none")
+    refused("hf:golden", "transformer.h.0.adapter: the file has it, the config does not")
     save_file({**tensors, "transformer.ln_f.bias": np.ones(8, "int32")}, golden / "model.safetensors")
     refused(
         "hf:golden",
@@ -140,7 +140,8 @@ def test_weights_that_are_others_than_the_model_s(golden: Path) -> None:
     tensors["transformer.ln_f.bias"][3] = np.nan
     save_file(tensors, golden / "model.safetensors")
     refused(
-        "hf:golden", "weights must be finite: golden/model.safetensors has others at transformer.ln_f.bias"
+        "hf:golden",
+        "weights must be finite: golden/model.safetensors has some that are not, at transformer.ln_f.bias",
     )
 
 

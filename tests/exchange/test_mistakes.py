@@ -85,8 +85,8 @@ FILES: dict[str, tuple[str | bytes, list[str]]] = {
     "a size of 5,000 digits": (with_size().replace("3", "3" * 5000, 1), ["blockSize", "positive whole number"]),
     "a size of a billion": (with_size(nLayer=10**9), ["1", "numbers", f"it has {COUNT}"]),
     "heads that do not fit": (with_size(nHead=3), ["nHead times headDim", "nHead=3", "headDim=2", "nEmbd=4"]),
-    "deep lists": ('{"x": ' + "[" * 10**6, ["too many lists and objects inside each other"]),
-    "deep objects": ('{"x": ' + '{"a":' * 10**5, ["too many lists and objects inside each other"]),
+    "deep lists": ('{"x": ' + "[" * 10**6, ["lists and objects are nested too deep"]),
+    "deep objects": ('{"x": ' + '{"a":' * 10**5, ["lists and objects are nested too deep"]),
     "deep lists in weights": (with_first("[" * 500 + "]" * 500), ["one flat list"]),
     "a comment": ("// weights\n" + VALID, ["'// weights", "Expecting value"]),
     "an endless text": ('{"' + "x" * 10**6, ["Unterminated string"]),
@@ -151,7 +151,7 @@ RIGHT += ["-0.0E-0", '{"a": 1, "a": 2}']
 @pytest.mark.parametrize("text", WRONG)
 def test_what_is_passed_over_must_be_json_too(text: str) -> None:
     Path("w.json").write_text(f'{{"x": {text}, {VALID[1:]}')
-    says = "NaN, which JSON has not" if text == "NaN" else r"at character \d+, .*: .*"
+    says = "NaN, which JSON does not allow" if text == "NaN" else r"at character \d+, .*: .*"
     with pytest.raises(UserError, match=rf"whole JSON file: w\.json has,? {says}\.$"):
         read_file(Path("w.json"))
 
@@ -235,7 +235,7 @@ def test_safetensors_that_do_not_say_what_they_are_of(capfd: pytest.CaptureFixtu
     from safetensors.numpy import save_file
 
     save_file({"tokenEmbedding": np.zeros((2, 2))}, "w.safetensors")
-    assert "must say what model it is of" in refused(capfd, "generate", "run=w.safetensors")
+    assert "must say which model it holds" in refused(capfd, "generate", "run=w.safetensors")
 
 
 def test_an_unreadable_file(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

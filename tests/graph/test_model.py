@@ -292,7 +292,7 @@ def test_the_command_counts_and_follows(tmp_path: Path, monkeypatch, capsys) -> 
         (["parm=3"], "Did you mean param"),
         (["param=outptu[1,2]"], "Try output"),
         (["param=output[1,2]", "output=way.png"], "ends in .svg"),
-        (["text="], "it is empty"),
+        (["text="], "text must not be empty"),
         (["text=the unicorn"], "'unicorn' is not in the vocabulary"),
         (["text=" + "the " * 17], "at most blockSize=16"),
         (["resume=latest"], "leave out resume="),

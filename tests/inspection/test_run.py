@@ -112,7 +112,7 @@ def test_what_cannot_be_inspected_costs_no_run(
     ("argument", "said"),
     [
         ("inspect.text=the kat", "in inspect: the word 'kat' is not in the vocabulary"),
-        ("inspect.text=''", "in inspect: text must have something to look at"),
+        ("inspect.text=''", "in inspect: text must not be empty"),
         ("inspect.every=0", "inspect.every must be at least 1: got 0"),
         ("inspect.atend=true", "Type inspect.atEnd=true"),
     ],

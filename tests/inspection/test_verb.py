@@ -74,7 +74,7 @@ def test_texts_as_they_are_typed(inspect: Inspect, typed: str, text: str) -> Non
     ("arguments", "said"),
     [
         ([], "text must be given"),
-        (["text="], "text must have something to look at: it is empty"),
+        (["text="], "text must not be empty"),
         (["text=the cat eats the dog sees a cat"], "at most blockSize=6 tokens: it has 8"),
         (["text=the kat"], "the word 'kat' is not in the vocabulary of 8 words. Near it: cat"),
         (["text=a,b"], "the word 'a,b' is not in the vocabulary"),
@@ -83,7 +83,7 @@ def test_texts_as_they_are_typed(inspect: Inspect, typed: str, text: str) -> Non
         (["text=a cat", "to=pdf"], "to must be terminal or html: got pdf"),
         (["text=a cat", "candidates=0"], "candidates must be at least 1"),
         (["text=a cat", "to=html", "output=page.txt"], "output must be a file that ends in .html"),
-        (["text=a cat", "to=html", "output=no/page.html"], "must be in a folder that is there"),
+        (["text=a cat", "to=html", "output=no/page.html"], "must be in a folder that exists"),
         (["text=a cat", "candidate=3"], "Did you mean candidates?"),
     ],
 )
@@ -110,7 +110,7 @@ def test_the_page_is_written_and_only_a_page_is_replaced(inspect: Inspect) -> No
     Path("notes.html").write_text("my notes")
     status, _, err = inspect("text=a cat", "to=html", "output=notes.html")
     assert status == 2
-    assert "is replaced if it is a page" in err
+    assert "replaces a file only if it is a page" in err
     assert Path("notes.html").read_text() == "my notes"
 
 

@@ -99,7 +99,7 @@ def test_slices_bits_and_training_documents_are_logged_and_a_resumed_run_is_the_
 
 def test_a_metric_of_answers_is_not_asked_of_data_without_any(folder: Path, capsys) -> None:
     assert main([*TINY, *SOME, "engine=scalar", "metrics=[exactMatch]"]) == 2
-    assert "exactMatch must be asked of data with answers" in capsys.readouterr().err
+    assert "exactMatch needs data with answers" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

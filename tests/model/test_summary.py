@@ -283,7 +283,7 @@ def test_a_second_config_with_an_experiment_is_one_of_its_own():
         (["model.nEmb=7"], ["model.nEmbd"]),
         (["versus="], ["versus must name overrides"]),
         (["versus=model.nLayer=2", "versus=model.nLayer=3"], ["versus can be given once"]),
-        (["versus='model.nLayer=2"], ["versus must be overrides as they are typed"]),
+        (["versus='model.nLayer=2"], ["versus must be overrides as you would type them"]),
         (["versus=model.nEmbd=7"], ["nHead must divide nEmbd"]),
         (["versus=model.nLayer"], ["model.nLayer"]),
         (["-m"], ["one config", "sweep"]),

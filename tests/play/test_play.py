@@ -239,7 +239,7 @@ def test_a_port_that_is_taken_is_said(
 ) -> None:
     monkeypatch.chdir(place)
     assert main(["play", "tracking=none", f"port={empty.server_port}"]) == 2
-    assert f"port {empty.server_port} of 127.0.0.1 must be free" in capsys.readouterr().err
+    assert f"port {empty.server_port} of 127.0.0.1 is not free" in capsys.readouterr().err
 
 
 def test_the_page_asks_nobody_but_its_server() -> None:

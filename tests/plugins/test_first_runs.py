@@ -46,7 +46,7 @@ def test_it_is_said_once_and_again_of_what_has_changed(state: Path, capsys) -> N
     Path("plugins/half.py").write_text(f"{HALF}# edited\n")
     Path("plugins/scaled").mkdir()
     Path("plugins/scaled/__init__.py").write_text(SCALED)
-    again = f"gptlab: running the plugins of {plugins}, not all as they were: changed: half.py, new: scaled; "
+    again = f"gptlab: running the plugins of {plugins}, not all unchanged: changed: half.py, new: scaled; "
     assert said(capsys) == f"{again}GPTLAB_PLUGINS=off for none\n"
     assert said(capsys) == ""
     Path("plugins/half.py").unlink()

@@ -127,7 +127,7 @@ def test_a_swapped_op_trains_and_the_run_remembers_whose_it_was(folder, capsys):
     (folder / "plugins/half.py").unlink()
     assert main(["generate", "run=one", "n=1"]) == 2
     assert "no op is named 'halfmul'" in (said := capsys.readouterr().err)
-    assert "The run had it from the plugin 'half'" in said
+    assert "The run took it from the plugin 'half'" in said
 
 
 def test_what_is_installed_never_changes_a_run(folder):

@@ -87,7 +87,7 @@ def test_it_is_left_out_with_one_line_that_says_what_to_type(
     assert (
         "Type chmod o-w /" in line or "Type sudo chown" in line or "Move them to a folder of your own" in line
     )
-    assert line.endswith(f", or, to let them in as they are, export GPTLAB_PLUGINS={folder / 'plugins'}") or (
+    assert line.endswith(f", or, to accept them as they are, export GPTLAB_PLUGINS={folder / 'plugins'}") or (
         act is by_a_link and place == "plugins"
     )
     # What it says to type.

@@ -135,7 +135,7 @@ def variant(old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("text", "status", "said"),
     [
-        (variant("return Counting(self)", "return None"), 2, "must give an object with hooks: got None"),
+        (variant("return Counting(self)", "return None"), 2, "must return an object with hooks: got None"),
         (variant("def gptlab_evaluated", "def gptlab_evaluate"), 2, "Did you mean gptlab_evaluated?"),
         (variant("def begin", "def start"), 2, "must have begin(run)"),
         (

@@ -122,7 +122,7 @@ def test_a_run_of_a_plugin_that_has_gone_names_it(
     run = train(1, "ops.mul=halfmul", "tracking=none")
     shutil.rmtree(folder / "plugins")
     assert main(["generate", f"run={run}", "tracking=none"]) == 2
-    assert "The run had it from the plugin 'mine'." in capfd.readouterr().err
+    assert "The run took it from the plugin 'mine'." in capfd.readouterr().err
 
 
 def test_a_broken_note_of_another_run_is_no_hindrance(

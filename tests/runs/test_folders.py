@@ -52,7 +52,7 @@ def test_the_names_are_those_that_the_rooms_write() -> None:
 @pytest.mark.parametrize("name", RUN_FILES)
 def test_a_file_of_one_s_own_is_not_replaced(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
-    said = "job of a sweep" if name == RECORD else f"must not replace files of yours: .* has {name}. Choose"
+    said = "job of a sweep" if name == RECORD else f"must not replace your files: .* has {name}. Choose"
     with pytest.raises(UserError, match=f"{said}.* with hydra.run.dir="), claimed(tmp_path):
         pytest.fail("it was claimed")
     assert (tmp_path / name).read_text() == "mine"
@@ -61,7 +61,7 @@ def test_a_file_of_one_s_own_is_not_replaced(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", [*SWEEP_FILES, "by-seed.png"])
 def test_nor_by_a_sweep(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
-    said = "has one" if name == "sweep.json" else f"must not replace files of yours: .* has {name}. Choose"
+    said = "has one" if name == "sweep.json" else f"must not replace your files: .* has {name}. Choose"
     with pytest.raises(UserError, match=f"{said}.*hydra.sweep.dir="), claimed(tmp_path, check_free_for_sweep):
         pytest.fail("it was claimed")
     assert (tmp_path / name).read_text() == "mine"
@@ -247,7 +247,7 @@ def test_a_folder_in_whose_way_a_file_is(folder: Path, capfd: pytest.CaptureFixt
 
 def test_a_damaged_run_json_is_still_somebody_s(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (start_of(folder / "same", "STARTING") / RUN).write_text('{"id": ')
-    assert "must not replace files of yours" in refused(capfd, *TINY, "hydra.run.dir=same")
+    assert "must not replace your files" in refused(capfd, *TINY, "hydra.run.dir=same")
 
 
 def test_a_folder_that_is_named_to_a_run_that_goes_on_is_left_as_it_was(folder: Path) -> None:

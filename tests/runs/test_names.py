@@ -182,7 +182,7 @@ def test_a_sweep_that_has_no_best_run_says_so() -> None:
     sweep = SweepFolder(Path("runs/sweep"))
     known = sweep.identity()["best"]
     try:
-        for best, says in (("", "tells none"), (7, "tells none"), ("../0", "is not in its folder")):
+        for best, says in (("", "names none"), (7, "names none"), ("../0", "is not in its folder")):
             sweep.update(best=best)
             with pytest.raises(UserError, match=says):
                 found("runs/sweep")

@@ -113,7 +113,7 @@ def test_its_numbers_alone(folder: Path, whole: Path, capfd: pytest.CaptureFixtu
     with pytest.MonkeyPatch.context() as patch:
         at_step(patch, job=1, step=7, act=harm)
         assert main([*COMMAND, "hydra.run.dir=some/run"]) == 0
-    said = "gptlab: some/run/metrics.jsonl was removed or cut while the run went on: it is written anew.\n"
+    said = "gptlab: some/run/metrics.jsonl was removed or truncated during the run: it is written again.\n"
     assert capfd.readouterr().err == said
     assert_same_end(Path("some/run"), whole)
 

@@ -94,7 +94,7 @@ def test_in_a_sweep(killed: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_an_older_checkpoint(killed: Path, capfd: pytest.CaptureFixture[str]) -> None:
     error = refused(capfd, f"resume={killed}/checkpoints/step-000003")
-    assert "the steps between would only be taken again" in error and error.endswith(f"resume={killed}\n")
+    assert "the steps between would only be repeated" in error and error.endswith(f"resume={killed}\n")
 
 
 def test_no_whole_checkpoint(killed: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -132,7 +132,7 @@ def test_ctrl_c_closes_the_parent_and_what_goes_on_is_the_same_family(
 
     client().delete_run(parent.info.run_id)
     assert main(again) == 2
-    assert "must not be deleted to be continued" in capfd.readouterr().err
+    assert "is deleted, so it cannot be continued" in capfd.readouterr().err
 
 
 @pytest.mark.slow

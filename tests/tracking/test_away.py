@@ -162,7 +162,7 @@ def test_what_a_server_has_taken_and_not_kept_is_sent_again(
     real.real.set_terminated = lambda *rest, **more: None
     RunFolder(run.folder).update(synced=False, status="FAILED")
     replies = converse(real, run, over(run, "FAILED"), END, fresh=False, store=store)
-    assert "has not kept that the run is FAILED" in replies[-1]["message"]
+    assert "has not kept the run's status, FAILED" in replies[-1]["message"]
     assert RunFolder(run.folder).identity()["synced"] is False
     real.real.set_terminated = ended
     converse(real, run, over(run, "FAILED"), END, fresh=False, store=store)

@@ -296,7 +296,7 @@ def test_what_is_not_in_the_store_is_said(there: Path, tmp_path: Path, reference
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="there is none at"):
+    with pytest.raises(UserError, match="there is no MLflow store at"):
         download_reference("models:/a/1", None, tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -308,7 +308,7 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pyte
 def test_a_run_without_a_checkpoint_and_a_model_of_others_are_said(mlflow_folder: Path) -> None:
     client = open_store(find_store())
     run_id = client.create_run(client.create_experiment("e")).info.run_id
-    with pytest.raises(UserError, match=r"must have logged a checkpoint, and has none \(it is RUNNING\)"):
+    with pytest.raises(UserError, match=r"has logged no checkpoint \(it is RUNNING\)"):
         download_reference(run_id, None, mlflow_folder / "x")
     client.create_registered_model("foreign")
     (mlflow_folder / "foreign").mkdir()

@@ -108,7 +108,7 @@ def test_a_server_that_only_a_folder_or_a_file_names_is_asked_for(
 ) -> None:
     assert main(command) == 2
     told = capsys.readouterr().err
-    assert f"add 'tracking.uri=\"{server.address}\"' to the command, this once" in told
+    assert f"add 'tracking.uri=\"{server.address}\"' to the command, just this once" in told
     assert told.count("\n") == 1
     assert server.asked == []
 
@@ -129,7 +129,7 @@ def test_a_job_of_somebody_else_s_sweep_goes_to_no_server_of_theirs(
 @pytest.mark.slow
 def test_what_is_typed_is_the_consent_and_remembered(gift: Path, server: Server) -> None:
     """And then it is the address of the user's own runs, also of those that an earlier shell began."""
-    assert main(["sync", "runs/gift", f"tracking.uri={server.address}"]) == 2, "it is no MLflow"
+    assert main(["sync", "runs/gift", f"tracking.uri={server.address}"]) == 2, "it is not MLflow"
     assert set(server.asked) == {f"Bearer {TOKEN}"}
     server.asked.clear()
     assert main(["sync", "runs/gift"]) == 2
@@ -156,7 +156,7 @@ OTHERS += ["databricks", "databricks://theirs", "postgresql://u:p@h/db", "sqlite
 def test_every_other_store_needs_it(gift: Path, address: str) -> None:
     name_store("https://me:secret@mine.example")
     check_named(find_store("https://mine.example"))
-    with pytest.raises(UserError, match="must be named by you") as refusal:
+    with pytest.raises(UserError, match="you must name an MLflow store yourself") as refusal:
         check_named(find_store(address))
     assert ":p@" not in str(refusal.value)
     stores = stores_file()

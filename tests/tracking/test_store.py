@@ -130,7 +130,7 @@ def test_a_file_that_is_no_store_is_refused_and_left_alone(content, tmp_path):
     else:
         database.write_bytes(content)
     before = database.read_bytes()
-    with pytest.raises(UserError, match="must be a store made by MLflow"):
+    with pytest.raises(UserError, match="is not a store made by MLflow"):
         check_store(find_store(None, tmp_path))
     assert database.read_bytes() == before
     assert list(tmp_path.iterdir()) == [database]
@@ -138,7 +138,7 @@ def test_a_file_that_is_no_store_is_refused_and_left_alone(content, tmp_path):
 
 def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path):
     (tmp_path / "mlflow.db").mkdir()
-    with pytest.raises(UserError, match="must be a store made by MLflow"):
+    with pytest.raises(UserError, match="is not a store made by MLflow"):
         check_store(find_store(None, tmp_path))
 
 

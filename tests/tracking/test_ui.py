@@ -37,7 +37,7 @@ def test_a_server_is_named_and_not_served_again(capsys):
 def test_a_taken_port_is_refused_with_a_free_one(mlflow_folder):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=rf"port {port} .* must be free.*gptlab ui port=\d+"):
+        with pytest.raises(UserError, match=rf"port {port} .* is not free.*gptlab ui port=\d+"):
             serve_ui(port=port)
 
 
@@ -81,7 +81,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         yield port
 
 
-REFUSAL = r"port \d+ .* must be free.*gptlab ui port=\d+"
+REFUSAL = r"port \d+ .* is not free.*gptlab ui port=\d+"
 
 
 def test_the_answer_of_another_server_is_not_taken_for_ones_own(mlflow_folder, monkeypatch, taken, capsys):
@@ -114,7 +114,7 @@ def test_every_address_of_a_name_must_be_free(mlflow_folder, monkeypatch):
             ]
 
         monkeypatch.setattr(socket, "getaddrinfo", both)
-        with pytest.raises(UserError, match=f"port {port} of localhost must be free"):
+        with pytest.raises(UserError, match=f"port {port} of localhost is not free"):
             serve_ui(host="localhost", port=port)
 
 

@@ -58,7 +58,7 @@ def state(ablation: Ablation) -> str:
     """Empty for one that went to its end."""
     if ablation.status == "FINISHED":
         return ""
-    return f"{one_line(ablation.status.lower())}: what is below is of the runs that there are."
+    return f"{one_line(ablation.status.lower())}: what follows covers only the runs that there are."
 
 
 def main(ablation: Ablation, width: int) -> str:

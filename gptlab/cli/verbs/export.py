@@ -50,7 +50,7 @@ def export(settings: ExportConfig, line: CommandLine) -> int:
     registry = line.plugins.registry
     chosen, path = output_file(settings.format, settings.output)
     if settings.training and chosen != "c":
-        raise UserError(f"training=true is of --format=c: got {chosen}. Leave it out, or type --format=c.")
+        raise UserError(f"training=true is for --format=c: got {chosen}. Leave it out, or type --format=c.")
     folder = chosen in FOLDERS
     (check_place if folder else check_free)(path, settings.overwrite)
     with find_run(settings.run, settings.tracking) as found:

@@ -112,7 +112,7 @@ def numbers_of(given: dict[str, str], names: list[str]) -> dict[str, float]:
 def model(config: GraphConfig, line: CommandLine) -> int:
     if config.resume is not None:
         raise UserError(
-            "graph looks at the first step of a run: leave out resume=, or use initFrom= for its weights."
+            "graph shows the first step of a run: leave out resume=, or use initFrom= for its weights."
         )
     from gptlab.drawing.table import console_here
     from gptlab.graph.census import counted_step

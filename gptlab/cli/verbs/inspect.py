@@ -149,9 +149,13 @@ def check(settings: InspectConfig, text: str | None, as_json: bool) -> None:
     if as_json and settings.to != "terminal":
         raise UserError(f"{JSON} and to={settings.to} are two ways to show it: got both. Leave one out.")
     if settings.source is not None and settings.without is None:
-        raise UserError("from= says what a part gives instead, and without= which part: got from= alone.")
+        raise UserError(
+            "from= says what replaces a part's output, and without= says which part: got from= alone."
+        )
     if settings.fill != "zero" and settings.without is None and not settings.heads:
-        raise UserError("with= says what a part gives instead, and without= which part: got with= alone.")
+        raise UserError(
+            "with= says what replaces a part's output, and without= says which part: got with= alone."
+        )
 
 
 def parts_in(typed: str) -> list[str]:

@@ -38,5 +38,5 @@ def run(arguments: list[str]) -> int:
             show(as_called(("\n" if count else "") + entry(found)))
         count += 1
     if not count and rest == arguments:
-        show(as_called("no comparison was made here yet. Try python -m gptlab ablate --help"))
+        show(as_called("no comparison has been made here yet. Try python -m gptlab ablate --help"))
     return 0

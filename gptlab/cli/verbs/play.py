@@ -50,8 +50,7 @@ def play(settings: PlayConfig, line: CommandLine) -> int:
         server = PlayServer(Answers(load, named), settings.port)
     except OSError as error:
         raise UserError(
-            f"port {settings.port} of {HOST} must be free, and is not ({error.strerror}). Leave port out for any "
-            "that is."
+            f"port {settings.port} of {HOST} is not free ({error.strerror}). Leave port out to use any that is."
         ) from None
     try:
         with handled(signal.default_int_handler), server:

@@ -87,7 +87,9 @@ def split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
     try:
         words = shlex.split(given[0])
     except ValueError as error:
-        raise UserError(f"versus must be overrides as they are typed: got {given[0]}: {error}.") from None
+        raise UserError(
+            f"versus must be overrides as you would type them: got {given[0]}: {error}."
+        ) from None
     if not words:
         raise UserError(f"versus must name overrides: got none. {example}")
     # Two experiments in one config would be a third one.

@@ -26,4 +26,4 @@ def family_of(values: Mapping[str, Any], folder: Path) -> Family:
         if family.architecture in names or (not names and values.get("model_type") == family.model_type):
             return family
     said = ", ".join(map(shown, names)) or f"model_type={shown(values.get('model_type'))}"
-    raise UserError(f"gptlab has the architectures {known} of transformers: {folder} is of {said}.")
+    raise UserError(f"gptlab reads the architectures {known} of transformers: {folder} has {said}.")

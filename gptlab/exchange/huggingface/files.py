@@ -33,7 +33,7 @@ def file_in(folder: Path, name: str) -> Path | None:
             f"files of {folder} must lie in it: {name} is a link to {real}. Put a copy in its place."
         )
     if not real.is_file():
-        raise UserError(f"{path} must be a file: it is none.")
+        raise UserError(f"{path} must be a file: it is not one.")
     return path
 
 
@@ -44,12 +44,14 @@ def json_in(folder: Path, name: str) -> dict[str, Any] | None:
         return None
     try:
         if path.stat().st_size > LARGEST:
-            raise UserError(f"{path} must be a JSON object: it has {path.stat().st_size:,} bytes.")
+            raise UserError(
+                f"{path} must be a JSON object of at most {LARGEST:,} bytes: it has {path.stat().st_size:,}."
+            )
         found = strict_json.loads(path.read_bytes().decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} must be JSON: {error}.") from None
     except OSError as error:
         raise UserError(f"{path} must be readable: {error.strerror or error}.") from None
     if not isinstance(found, dict):
-        raise UserError(f"{path} must be a JSON object: it is none.")
+        raise UserError(f"{path} must be a JSON object: it is not one.")
     return found

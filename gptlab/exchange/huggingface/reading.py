@@ -69,7 +69,7 @@ def tokenizer_of(folder: Path, values: Mapping[str, Any], vocabSize: int) -> dic
         bos = begins[0] if begins else mark_of(content, library_of(content), None, path)
         return {"name": "file", **vocabulary_of(content, bos, ends, vocabSize).state()}
     except ValueError as error:
-        raise UserError(f"the tokenizer of {folder} must be that of its weights: {error}.") from None
+        raise UserError(f"the tokenizer of {folder} must match its weights: {error}.") from None
 
 
 def ids(said: Any, vocabSize: int) -> list[int]:

@@ -85,15 +85,15 @@ def read_weights(
         f"{name}: the file has {shape_of(held.get(name))}, the config {place.shape}"
         for name, place in wanted.items()
         if shape_of(held.get(name)) != place.shape
-    ] + [f"{name}: the file has it, the config none" for name in unknown]
+    ] + [f"{name}: the file has it, the config does not" for name in unknown]
     if differences:
-        raise UserError(f"the weights of {folder} must be those of its {CONFIG}: " + shortened(differences))
+        raise UserError(f"the weights of {folder} must match its {CONFIG}: " + shortened(differences))
     weights: dict[str, np.ndarray] = {}
     for name, place in wanted.items():
         file, own = held[name]
         tensor = file.read(own)
         if not np.isfinite(tensor).all():
-            raise UserError(f"weights must be finite: {file.path} has others at {own}.")
+            raise UserError(f"weights must be finite: {file.path} has some that are not, at {own}.")
         weights |= place.back(tensor)
     return weights
 
@@ -118,15 +118,15 @@ def files_of(folder: Path) -> list[tuple[Tensors, list[str]]]:
         pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
         if pickles:
             raise UserError(
-                f"{folder} has its weights in {', '.join(pickles)} alone, which are not read: a pickle runs code. Have "
-                "them as safetensors: model.save_pretrained(FOLDER) of transformers writes such."
+                f"{folder} has its weights only in {', '.join(pickles)}, which gptlab does not read: a pickle runs "
+                "code. Save them as safetensors, with model.save_pretrained(FOLDER) of transformers."
             )
         raise UserError(
             f"a folder of transformers must hold {WEIGHTS}, or {INDEX} with its shards: {folder} has neither."
         )
     names = index.get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(file, str) for file in names.values()) or not names:
-        raise UserError(f'{folder / INDEX} must have a "weight_map" of names of tensors to names of files.')
+        raise UserError(f'{folder / INDEX} must have a "weight_map" from tensor names to file names.')
     found: list[tuple[Tensors, list[str]]] = []
     for shard in sorted(set(names.values())):
         of_shard = [name for name, file in names.items() if file == shard]

@@ -38,16 +38,16 @@ def family_for(saved: SavedRun, registry: Registry) -> Family:
         return nearest
     others = " or ".join(family.architecture for _, family in found)
     raise UserError(
-        f"transformers has a model such as {saved.name} only as {others}, and the nearest is {nearest.architecture}: "
-        f"{', '.join(fewest)} {'stands' if len(fewest) == 1 else 'stand'} in its way. "
-        "--format=safetensors takes any model."
+        f"transformers can hold a model like {saved.name} only as {others}. The nearest is {nearest.architecture}, "
+        f"but {', '.join(fewest)} {'stands' if len(fewest) == 1 else 'stand'} in the way. --format=safetensors "
+        "takes any model."
     )
 
 
 def check_place(path: Path, overwrite: bool) -> None:
     """Raises UserError for a place where no such folder can be, or where one is already."""
     if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()):
-        raise UserError(f"output must be a folder: {path} is none. Try output=FOLDER.")
+        raise UserError(f"output must be a folder: {path} is not one. Try output=FOLDER.")
     if path.is_dir():
         others = sorted(set(os.listdir(path)) - set(WRITTEN))
         if others:
@@ -56,8 +56,8 @@ def check_place(path: Path, overwrite: bool) -> None:
             )
         if not overwrite and os.listdir(path):
             raise UserError(
-                f"export overwrites nothing unasked: {path} is there already. "
-                "Choose another with output=FOLDER, or add overwrite=true."
+                f"export does not overwrite unless asked: {path} already exists. Choose another with "
+                "output=FOLDER, or add overwrite=true."
             )
     if not path.absolute().parent.is_dir():
         raise UserError(f"output must lie in a folder that exists: there is no {path.parent}. Make it first.")
@@ -143,7 +143,7 @@ def check_read_back(saved: SavedRun, family: Family, folder: Path) -> None:
         if name not in again or not np.array_equal(again[name], array)
     ]
     if differing or len(again) != len(saved.weights):
-        raise RuntimeError(f"{family.architecture} reads back otherwise: {differing or sorted(again)}")
+        raise RuntimeError(f"{family.architecture} reads back differently: {differing or sorted(again)}")
 
 
 def put_in_place(beside: Path, path: Path) -> None:

@@ -67,7 +67,7 @@ def difference(folder: Path, sums: bytes, content: Mapping[str, bytes]) -> str:
     for name in sorted({*said, *content}):
         if name not in content:
             # A name that is damaged in the list shows as a file that is not there; either way it is not whole.
-            return f"a checkpoint must be whole: {folder / name} is missing, which {SUMS} names."
+            return f"a checkpoint must be whole: {folder / name}, which {SUMS} names, is missing."
         if name not in said:
             return f"a checkpoint must be whole: {folder / name} is not in its {SUMS}."
         if hashlib.sha256(content[name]).hexdigest() != said[name]:

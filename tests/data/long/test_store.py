@@ -235,7 +235,7 @@ def test_a_tokenizer_that_is_restored_to_another_is_refused(text, long, monkeypa
     monkeypatch.setattr(
         TurnedTokenizer, "restore", lambda self, state: Vocabulary(state["pieces"][::-1], "character")
     )
-    with pytest.raises(UserError, match=r"gives other ids .*python -m gptlab check"):
+    with pytest.raises(UserError, match=r"gives different ids .*python -m gptlab check"):
         tokenized.tokenize(Text(path=str(text)).documents(), TurnedTokenizer(), {}, Watch())
 
 
