@@ -164,7 +164,7 @@ def wrong_python() -> str:
     if not missing:
         if _is_installed():
             return ""
-        return f"gptlab must be installed, which {this} does not know it is: its set-up has not ended. {_instead([])}"
+        return f"gptlab must be installed, and {this} does not find it: its set-up has not finished. {_instead([])}"
     return f"packages are needed that {this} does not have: {', '.join(missing)}. {_instead(missing)}"
 
 

@@ -216,11 +216,11 @@ class Watch(threading.Thread):
             elif now >= last or (said and waited > GRACE and number != signal.SIGINT):
                 self.end(number)
             elif not said and waited >= PATIENCE:
-                warn("the run ends once the step that is being computed is done. Once more ends it at once.")
+                warn("the run stops after the current step. Stop once more to end it at once.")
                 said = True
 
     def end(self, number: int) -> None:
-        warn(f"stopped by {Stopped(number)} within a step: what the last checkpoint holds is left.")
+        warn(f"stopped by {Stopped(number)} within a step: only what the last checkpoint holds is left.")
         os._exit(128 + number)
 
     @contextmanager

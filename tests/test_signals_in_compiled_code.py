@@ -60,7 +60,7 @@ def test_compiled_code_does_not_keep_a_signal_off(
 ) -> None:
     ended, _, error = signalled(WITHIN_COMPILED_CODE, rounds, sent, timeout=60)
     assert ended == status and said in error
-    assert ("Once more ends it at once" in error) == (len(error.splitlines()) > 1)
+    assert ("Stop once more to end it at once" in error) == (len(error.splitlines()) > 1)
 
 
 # jax, as it compiles, lets Python know of a signal and goes on: a run has remembered it, and the next step is far away.

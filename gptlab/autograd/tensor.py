@@ -204,8 +204,8 @@ def check_sizes(equation: str, left: tuple[int, ...], right: tuple[int, ...]) ->
     pairs = zip("".join(indices), (*left, *right), strict=False)
     if not fits or any(sizes.setdefault(name, size) != size for name, size in pairs):
         raise UserError(
-            f"einsum takes an index of one size: got '{equation}' of {left} and {right}. Repeat what is to be shared, "
-            "x[:, np.zeros(n, dtype=int)]."
+            f"an index of einsum must have one size: got '{equation}' of {left} and {right}. Repeat what is to be "
+            "shared, x[:, np.zeros(n, dtype=int)]."
         )
 
 

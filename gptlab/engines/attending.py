@@ -36,8 +36,8 @@ def attend(
     heads, shared = query.shape[1], key.shape[1]
     if heads % shared or value.shape[1] != shared:
         raise UserError(
-            f"heads of keys must divide those of queries, and be as many as those of values: got {heads} of queries, "
-            f"{shared} of keys, {value.shape[1]} of values."
+            f"the number of key heads must divide that of query heads and equal that of value heads: got {heads} "
+            f"of queries, {shared} of keys, {value.shape[1]} of values."
         )
     query = position.rotate(query, context.positions, config)
     key = position.rotate(key, context.positions, config)

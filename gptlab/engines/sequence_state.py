@@ -85,7 +85,9 @@ def distance(k: Any) -> int:
 def check_rows(what: str, positions: Any, x: Any) -> None:
     if not isinstance(x, Tensor) or x.ndim < 1 or x.shape[0] != len(positions):
         got = f"one of {x.shape}" if isinstance(x, Tensor) else type(x).__name__
-        raise UserError(f"{what} takes Tensors of ({len(positions)}, ...), a row a position: got {got}.")
+        raise UserError(
+            f"{what} takes Tensors of ({len(positions)}, ...), a row for each position: got {got}."
+        )
 
 
 def where_documents_begin(positions: Any) -> tuple[Any, bool]:

@@ -77,14 +77,14 @@ def mesh_sizes(
     count = prod(mesh.values()) if mesh else there if every else int(devices)
     asked = f"engine.mesh={told(mesh)} takes {count}" if mesh else f"got engine.devices={devices}"
     if count > there:
-        virtual = f"In front of the command XLA_FLAGS={VIRTUAL}={count} makes virtual ones of the processor. "
+        virtual = f"XLA_FLAGS={VIRTUAL}={count} in front of the command makes virtual ones out of the CPU. "
         fewer = (
             "leave engine.mesh out; to resume a run: engine.devices=1"
             if mesh
             else f"try engine.devices={there}"
         )
         raise UserError(
-            f"a step can be spread over the devices that there are, {there} ({platform}): {asked}. "
+            f"a step can be spread only over the devices that there are, {there} ({platform}): {asked}. "
             f"{virtual if platform == 'cpu' and hosts == 1 else ''}Or {fewer}."
         )
     if every and (count < there or (devices not in (1, ALL) and devices != there)):

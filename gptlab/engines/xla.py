@@ -69,8 +69,8 @@ class XlaEngine:
         begin()
         if self.dtype == HALF and not ops.standard("add", "mul"):
             raise UserError(
-                f"engine.dtype={HALF} is of matrix products, and with add or mul swapped there are none: every number "
-                "is float32 anyway. Leave it out."
+                f"engine.dtype={HALF} is for matrix products, and with add or mul swapped there are none: every "
+                "number is float32 anyway. Leave it out."
             )
         from gptlab.engines.xla_arithmetic import XlaArithmetic
         from gptlab.engines.xla_session import XlaSession

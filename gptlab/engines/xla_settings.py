@@ -59,5 +59,5 @@ def begin() -> None:
                 "command, or unset the variable."
             ) from None
         given = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("JAX_")]
-        said = f" Of its variables these are set: {' '.join(given)}. Try without them." if given else ""
-        raise UserError(f"jax cannot begin: {reason or type(error).__name__}.{said}") from None
+        said = f" These of its variables are set: {' '.join(given)}. Try without them." if given else ""
+        raise UserError(f"jax cannot start: {reason or type(error).__name__}.{said}") from None

@@ -217,7 +217,7 @@ def syntax_error(text: str, error: SyntaxError) -> UserError:
 
 
 def too_deep() -> UserError:
-    return UserError("expr must not be nested so deeply: name parts of it, 'd = a*b; d + c'.")
+    return UserError("expr is nested too deeply: name parts of it, 'd = a*b; d + c'.")
 
 
 def wrong_count(name: str, wanted: int, came: int) -> UserError:

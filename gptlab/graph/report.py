@@ -49,7 +49,7 @@ def print_counts(console: Console, fused: Census, unfused: Census | None, layers
     if unfused is None:
         console.print(f"unfused it would be about {fused.unfused:,} nodes, too many to build here")
     notes = (
-        "fused: one node for a dot product, a sum, a difference, a quotient; unfused: one an operation",
+        "fused: one node for a dot product, a sum, a difference, a quotient; unfused: one for each operation",
         "depth: nodes on the longest way from the loss down",
         "memory: what Python holds for the nodes, before backward, the weights apart (tracemalloc)",
     )

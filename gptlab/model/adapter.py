@@ -128,5 +128,5 @@ def unmatched(
     where = f"a {of}, or " + ("a part of its name between dots" if within else "how its name begins")
     listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     return UserError(
-        f"each of {key} must be {where}: got '{given}', which is none. {guess}There are {listed}."
+        f"each of {key} must be {where}: got '{given}', which is not one. {guess}There are {listed}."
     )

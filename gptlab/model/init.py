@@ -158,8 +158,8 @@ class MuP(Init):
     def rates(self, shapes: Mapping[str, Shape]) -> dict[str, float]:
         if OUTPUT not in shapes:
             raise UserError(
-                "model/init=mup needs an output of its own, which starts and is trained otherwise than the embeddings: "
-                "got model.tieEmbeddings=true. Leave it out, or try model/init=scaled."
+                "model/init=mup needs an output of its own, which starts and is trained differently from the "
+                "embeddings: got model.tieEmbeddings=true. Leave it out, or try model/init=scaled."
             )
         factor = self.base / shapes[EMBEDDING][-1]
         return {name: factor for name, shape in shapes.items() if is_product(name, shape)}

@@ -88,7 +88,7 @@ def slices_of(name: str, metric: Any, by: Any, labelled: bool = False) -> tuple[
             raise UserError(unknown_name(f"{BY} of metric {name}", str(what), NAMES))
         if kind_of(metric) == DOCUMENT and not NAMES[what]:
             raise UserError(
-                f"{name} is of whole documents, and must be sliced by what tells those apart: got {BY}={what}. "
+                f"{name} is about whole documents, and must be sliced by what tells them apart: got {BY}={what}. "
                 f"Try {BY}: {next(key for key, whole in NAMES.items() if whole)}."
             )
     return found

@@ -58,8 +58,8 @@ class Plateau(LookingBack):
         for step, metrics in evaluated:
             if self.metric not in metrics:
                 raise UserError(
-                    f"schedule.metric must be what each evaluation logs: got {self.metric}, which step {step} has not. "
-                    f"Try one of {', '.join(metrics)}."
+                    f"schedule.metric must be what each evaluation logs: got {self.metric}, which step {step} does "
+                    f"not have. Try one of {', '.join(metrics)}."
                 )
             value = metrics[self.metric]
             if value < best * (1 - self.threshold):

@@ -49,6 +49,6 @@ def advice(first: Mapping[str, float], learningRate: float) -> str:
         return f"Try a lower learning rate: train.learningRate={learningRate / 10:g}."
     broken = f"loss was {loss_text(loss)}" if not loss < HUGE else f"gradient was {norm}"
     return (
-        f"The {broken} before the first update: the rate is not to blame, but what the weights begin with "
-        "(model.initStd, initFrom) or an op that is swapped."
+        f"The {broken} before the first update: the cause is not the rate but the initial weights (model.initStd, "
+        "initFrom) or a swapped op."
     )

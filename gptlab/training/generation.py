@@ -51,8 +51,8 @@ class Sampling:
         require("repetitionPenalty", self.repetitionPenalty, above=0, example="1.2, or 1 for none")
         if not isinstance(self.sampler, Standard) and (self.topK or self.topP < 1):
             raise UserError(
-                "topK and topP are of sampler=standard: got "
-                f"topK={self.topK} topP={self.topP} with {type(self.sampler).__name__}. Leave them out."
+                f"topK and topP are for sampler=standard: got topK={self.topK} topP={self.topP} with "
+                f"{type(self.sampler).__name__}. Leave them out."
             )
 
     def choice(self) -> tuple[Choose, dict[str, float]]:

@@ -71,4 +71,4 @@ def test_an_arm_of_letters_is_held_against_words_by_what_the_same_texts_cost(fol
     assert arm_found.comparison.difference == pytest.approx(3 * math.log(letters) - math.log(words), rel=1e-5)
     bits = 4 / 11 * math.log2(words), 12 / 11 * math.log2(letters)
     assert found.notes[-1] == f"bits per byte: baseline {bits[0]:.3f}, {arm_found.name} {bits[1]:.3f}"
-    assert "in nats a token of the baseline's" in found.notes[-2]
+    assert "given in nats a token of the baseline" in found.notes[-2]

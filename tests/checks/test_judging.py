@@ -159,7 +159,7 @@ def test_a_wrong_ratio_is_found_out_and_what_a_metric_says_wrongly_of_itself():
         ({"slicedBy": "lenght"}, "Did you mean length?"),
         (
             {"slicedBy": "position", "of": DOCUMENT},
-            "must be sliced by what tells those apart: got by=position",
+            "must be sliced by what tells them apart: got by=position",
         ),
     ):
         findings = Findings("metric", "wrong", [])

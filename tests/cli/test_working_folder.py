@@ -23,7 +23,7 @@ def test_relative_paths_are_read_from_where_the_command_is_typed(
     assert len(runs) == (2 if more else 1)
     assert {path.name for path in folder.iterdir()} == {"corpus.txt", "experiments", "runs"}
     error = capfd.readouterr().err
-    assert error.startswith("gptlab: hydra.job.chdir=true changes nothing") and error.count("\n") == 1
+    assert error.startswith("gptlab: hydra.job.chdir=true has no effect") and error.count("\n") == 1
     assert main(["resume=latest"]) == 2  # and found again from there
     assert "has finished its 3" in capfd.readouterr().err
 

@@ -41,7 +41,7 @@ def test_a_python_without_source_is_told_what_to_use_instead(tmp_path: Path, mon
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
     manual.cache_clear()
     try:
-        with pytest.raises(UserError, match=r"none in .*data=text data\.path=corpus\.txt"):
+        with pytest.raises(UserError, match=r"has none of it\. .*data=text data\.path=corpus\.txt"):
             PythonManual().documents()
     finally:
         manual.cache_clear()

@@ -71,7 +71,7 @@ def test_a_product_and_its_gradients_are_of_rounded_numbers_summed_in_float32():
 def test_where_there_are_no_products_it_is_refused():
     gpt, table = make_gpt(), OpTable({"mul": BUILTIN_OPS["maximum"]})
     with pytest.raises(
-        UserError, match=r"engine\.dtype=bfloat16 is of matrix products, and with add or mul swapped"
+        UserError, match=r"engine\.dtype=bfloat16 is for matrix products, and with add or mul swapped"
     ):
         XlaEngine("bfloat16").session(gpt, Adam(), table)
     with pytest.raises(

@@ -105,7 +105,7 @@ def test_what_stands_in_the_way_is_named_with_what_to_type(says: str, overrides:
     nearest = "GPT2LMHeadModel" if overrides[0] == "+size=gpt2" else "LlamaForCausalLM"
     with pytest.raises(UserError) as raised:
         family_for(saved_of(overrides), prepared().registry)
-    assert f"the nearest is {nearest}: {says} stands in its way" in str(raised.value)
+    assert f"The nearest is {nearest}, but {says} stands in the way" in str(raised.value)
     assert family_for(saved_of(overrides[:6]), prepared().registry).architecture == nearest
 
 
@@ -115,7 +115,7 @@ def test_the_standard_model_is_none(
     command(*FEW, "hydra.run.dir=runs/one")
     assert main(["export", "runs/one", "--format=huggingface", "output=out", "tracking=none"]) == 2
     error = capfd.readouterr().err
-    assert "model/mlp=mlp (type model/mlp=swiglu)" in error and "stand in its way" in error
+    assert "model/mlp=mlp (type model/mlp=swiglu)" in error and "stand in the way" in error
     assert error.count("\n") == 1 and not (folder / "out").exists()
 
 

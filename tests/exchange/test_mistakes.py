@@ -279,7 +279,7 @@ def test_an_unreadable_file(capfd: pytest.CaptureFixture[str], monkeypatch: pyte
         (["export", "w.json", "--format=safetensors", "output=x.json"], ["output must end in .safetensors"]),
         (["export", "w.json", "output=nosuch/x.json"], ["a folder that exists", "nosuch"]),
         (["export", "w.json", "output=folder.json"], ["output must be a file", "folder.json"]),
-        (["export", "w.json", "output=w.json"], ["w.json is there already", "overwrite=true"]),
+        (["export", "w.json", "output=w.json"], ["w.json already exists", "overwrite=true"]),
         (["export", "w.json", f"output={'a' * 300}.json"], ["output must be writable", "too long"]),
         (["export", "/proc/self/mem.json"], ["no /proc/self/mem.json"]),
         (["export", "a" * 300], ["'" + "a" * 300]),

@@ -171,7 +171,7 @@ def test_ops_of_plugins_can_be_called_and_swapped_in(tmp_path: Path, monkeypatch
         (["a=2", "b=1", "latest"], "got 'latest'"),
         (["a=2", "b=1", "output=x.png"], "ends in .svg"),
         (["a=2", "b=1", "output=there.svg"], "Choose another name"),
-        (["a=2", "b=1", "output=no/x.svg"], "a folder that is there"),
+        (["a=2", "b=1", "output=no/x.svg"], "a folder that exists"),
         (["a=2", "b=1", "ops.mul=relu"], "must be an op of 2 numbers"),
         (["a=2", "b=1", "ops.mull=add"], "Did you mean mul"),
     ],

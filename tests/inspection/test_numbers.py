@@ -242,8 +242,8 @@ def test_a_text_that_fills_the_block() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is empty"),
-        ("  ", "is empty"),
+        ("", "text must not be empty"),
+        ("  ", "text must not be empty"),
         (" ".join(["cat"] * 7), "at most blockSize=6 tokens: it has 7"),
         ("the kat", "'kat' is not in the vocabulary"),
     ],

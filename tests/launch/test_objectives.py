@@ -109,7 +109,10 @@ def test_a_metric_of_answers_is_not_asked_of_data_without_any(folder: Path, caps
             ["metrics=[{name: accuracy, by: lenght}]"],
             "no by of metric accuracy is named 'lenght'. Did you mean length",
         ),
-        (["metrics=[{name: exactMatch, by: position}]"], "exactMatch is of whole documents.*got by=position"),
+        (
+            ["metrics=[{name: exactMatch, by: position}]"],
+            "exactMatch is about whole documents.*got by=position",
+        ),
         (["metrics=[{name: accuracy, train: yes please}]"], "train of metric accuracy must be true or false"),
         (["metrics=[acuracy]"], "no metric is named 'acuracy'. Did you mean accuracy"),
         (["metrics=[accuracy,accuracy]"], "metrics must name each metric once: got accuracy twice"),

@@ -57,6 +57,6 @@ def test_a_sampler_of_a_plugin_in_a_run_and_after_it(
     assert generated("repetitionPenalty=1000") == run.generate(n=3, repetitionPenalty=1000) != generated()
     assert run.generate(n=3, sampler="minp") == generated("sampler=minp")
     assert main(["generate", "run=runs/one", "sampler=minp", "topK=3"]) == 2
-    assert "topK and topP are of sampler=standard" in capsys.readouterr().err
+    assert "topK and topP are for sampler=standard" in capsys.readouterr().err
     assert main([*FEW, "sampler=minp", "samples.topK=3"]) == 2
-    assert "in samples: topK and topP are of sampler=standard" in capsys.readouterr().err
+    assert "in samples: topK and topP are for sampler=standard" in capsys.readouterr().err

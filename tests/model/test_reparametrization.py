@@ -190,7 +190,7 @@ def test_weights_of_another_run_are_what_it_goes_on_from():
     ("how", "changes", "words"),
     [
         (lambda: WeightNorm(("attention.quer",)), {}, "Did you mean attention.query"),
-        (lambda: WeightNorm(("tokenEmbedding",)), {}, "'tokenEmbedding', which is none"),
+        (lambda: WeightNorm(("tokenEmbedding",)), {}, "'tokenEmbedding', which is not one"),
         (lambda: WeightNorm(()), {}, "targets must name a matrix"),
         (lambda: SharedLayers(0), {}, "period must be at least 1: got 0"),
         (lambda: SharedLayers(2), {}, "period must be below nLayer.*model.nLayer=4"),

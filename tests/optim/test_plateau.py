@@ -67,7 +67,7 @@ def test_another_metric_and_one_that_is_not_logged():
     rows = evaluated([1.0, 1.0], "train/smoothedLoss")
     assert Plateau(metric="train/smoothedLoss", patience=0).look(rows) == 0.5
     with pytest.raises(
-        UserError, match=r"got val/loss, which step 10 has not\. Try one of train/smoothedLoss\.$"
+        UserError, match=r"got val/loss, which step 10 does not have\. Try one of train/smoothedLoss\.$"
     ):
         Plateau().look(rows)
 

@@ -154,7 +154,10 @@ def test_a_newer_format_says_so(folder):
 )
 def test_a_state_that_lacks_what_it_should_hold(folder, key, value):
     changed_state(folder, **{key: value})
-    refused(folder, f"state.json must be .*{key}")
+    says = (
+        "must be a checkpoint's state: it has no" if key == "format" else "is not as gptlab wrote it, in .*"
+    )
+    refused(folder, rf"state\.json {says}.*{key}")
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b"9" * 5000], ids=len)

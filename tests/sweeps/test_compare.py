@@ -177,8 +177,8 @@ def test_mistakes_are_told(folder: Path, compare: Callable[..., Said]) -> None:
         ("a", "nosuch"): "there is no MLflow store at",
         ("a", "nosuch", "tracking=none"): "MLflow is not searched",
         ("a", "b", "output=x.jpg"): "must be a file that ends in .png",
-        ("a", "b", "output=no/x.png"): "no is none",
-        ("a", "b", "output=notes.png"): "notes.png is none",
+        ("a", "b", "output=no/x.png"): "no is not one",
+        ("a", "b", "output=notes.png"): "and notes.png is not.",
         ("a", "b", "colour=red"): "the config has no key 'colour'",
         ("a", "b", "-m"): "leave --multirun out of compare",
     }.items():

@@ -298,4 +298,4 @@ def test_a_store_that_is_away_refuses_and_is_asked_again_later(
 def test_a_parent_that_is_not_there_is_refused(mlflow_folder: Path) -> None:
     (reply,) = hold(opening(mlflow_folder, id="0" * 32))
     assert reply["is"] == "refused" and reply["user"]
-    assert "must be in sqlite:" in reply["message"]
+    assert "is not in sqlite:" in reply["message"]

@@ -301,7 +301,7 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == []
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with pytest.raises(UserError, match="must answer within"):
+    with pytest.raises(UserError, match="does not answer within"):
         download_reference("runs:/a", f"http://127.0.0.1:{port}", tmp_path / "x")
 
 

@@ -80,7 +80,7 @@ def test_a_run_that_cannot_go_on_is_refused(mlflow_folder: Path) -> None:
         deleted = client().create_run(experiment).info.run_id
         client().delete_run(deleted)
         for run_id, message in [
-            ("0" * 32, "must be in sqlite.*tracking=none"),
+            ("0" * 32, "is not in sqlite.*tracking=none"),
             (deleted, f"restore --run-id {deleted}"),
             (trained, f"trained by process {other.pid}"),
         ]:

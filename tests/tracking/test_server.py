@@ -55,7 +55,7 @@ def test_a_name_is_one_name_whatever_signs_are_in_it() -> None:
 REFUSED: dict[str, tuple[Callable[[Handler], None], str]] = {
     "a deleted experiment": (saying(200, DELETED), "restore -x 7"),
     "401": (saying(401, "who are you?"), "wants a user and a password"),
-    "403": (saying(403, "Permission denied"), r"refuses \(403 Forbidden\)"),
+    "403": (saying(403, "Permission denied"), r"refuses what a run sends \(403 Forbidden\)"),
     "403 of MLflow's": (
         saying(403, {"error_code": "PERMISSION_DENIED", "message": "not yours"}),
         r"Forbidden: not yours\)",

@@ -147,7 +147,7 @@ def program_of(how):
 
 def test_top_k_with_another_sampler_is_refused():
     with pytest.raises(
-        UserError, match=r"topK and topP are of sampler=standard: got topK=3 topP=1\.0 with MinP"
+        UserError, match=r"topK and topP are for sampler=standard: got topK=3 topP=1\.0 with MinP"
     ):
         Sampling(topK=3, sampler=MinP())
     assert Sampling(topK=3, sampler=Standard()).choice()[1]["topK"] == 3

@@ -212,8 +212,8 @@ class Writer:
         expression = expression_of(eqn)
         if expression is None:
             raise UserError(
-                f"a C program can hold what has a counterpart in C: '{name}' of jax has none here. Write the component "
-                "or op without it."
+                f"a C program can hold only what has a counterpart in C: '{name}' of jax has none here. Write the "
+                "component or op without it."
             )
         shape = eqn.outvars[0].aval.shape
         inputs = [self.cheap(x) if name in TWICE or x.shape != shape else x for x in inputs]

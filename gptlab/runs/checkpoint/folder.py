@@ -201,7 +201,7 @@ def check_state(state: Any, path: Path) -> dict[str, Any]:
     }
     wrong = [key for key, good in holds.items() if not good]
     if wrong:
-        raise UserError(f"{path} is not as gptlab wrote it: {', '.join(wrong)}.")
+        raise UserError(f"{path} is not as gptlab wrote it, in {', '.join(wrong)}.")
     return state
 
 
