@@ -66,13 +66,13 @@ def look(
         losses,
         logits,
         padded(shares, (0, length, length)),
-        padded([lens.get(depth) for depth in range(len(hidden))], logits.shape),
+        padded(lens, logits.shape),
         padded(hidden, (length, 0)),
         padded([by_position(gradient, length) for gradient in gradients], (length, 0)),
         {name: np.asarray(weight_gradients[name]) for name in weights},
         [len(share) for share in shares],
         [None if state is None else state.shape[1] for state in hidden],
-        [depth for depth in range(len(hidden)) if depth not in lens],
+        [depth for depth, read in enumerate(lens) if read is None],
     )
 
 
@@ -102,8 +102,8 @@ def look_program(definition: GPT, arithmetic: XlaArithmetic) -> Callable[..., An
         losses = cross_entropy(logits, targets)
         none = jnp.zeros((0, len(tokens), len(tokens)), logits.dtype)
         shares = [jnp.concatenate([none, *layer]) for layer in tapped.shares]
-        read = {d: read_out(definition, named, x, tapped.context) for d, x in enumerate(tapped.hidden)}
-        lens = {d: jax.nn.softmax(x) for d, x in read.items() if x is not None and x.shape == logits.shape}
+        read = [read_out(definition, named, x, tapped.context) for x in tapped.hidden]
+        lens = [None if x is None or x.shape != logits.shape else jax.nn.softmax(x) for x in read]
         return losses.mean(), (losses, logits, shares, lens, tapped.hidden)
 
     run = jax.value_and_grad(mean_loss, argnums=(0, 1), has_aux=True)

@@ -30,6 +30,7 @@ from gptlab.tracking.facts import (
 )
 from gptlab.tracking.named_stores import check_named
 from gptlab.tracking.opening import end_of, end_run, find_made_before, make_run, open_run
+from gptlab.tracking.run_ids import name_runs, name_runs_in
 from gptlab.tracking.server import check_server
 from gptlab.tracking.store import WITHOUT, Store, check_store, find_store, refusal_of
 
@@ -222,8 +223,11 @@ def close_parent(client: "MlflowClient", run_id: str, folder: Path, told: dict[s
     client.log_batch(run_id, tags=made, synchronous=True)
     for name in shown.get("files", ()):
         if is_of_sweep(name) and (file := folder / name).is_file():
+            if name.endswith(".csv"):
+                name_runs_in(file)
             client.log_artifact(run_id, str(file))
     if shown.get("table"):
+        name_runs(folder, shown["table"]["columns"], shown["table"]["data"])
         client.log_dict(run_id, shown["table"], TABLE)
         show_as_table(client, run_id, TABLE)
     end_run(client, run_id, **end_of(told))

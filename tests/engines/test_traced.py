@@ -1,5 +1,6 @@
 """Programs that are traced once: found again only for what traces alike, and then the same to the bit."""
 
+import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from gptlab.autograd.ops import OpTable
 from gptlab.cli import main
 from gptlab.engines import xla_programs, xla_traced
 from gptlab.engines.xla_traced import Foreign, described, kept, used
+from gptlab.inspection import tapped
 from gptlab.model.norm import RMSNorm
 from gptlab.optim.optimizers import Adam
 from gptlab.runs.folder import RunFolder
@@ -149,20 +151,23 @@ def test_of_a_program_that_jax_cannot_keep_nothing_is(cache):
     assert not list(cache.iterdir())
 
 
-def test_a_run_of_kept_programs_is_the_same_to_the_bit(folder, cache, monkeypatch, optimized):
+def test_a_run_of_kept_programs_is_the_same_to_the_bit(folder, cache, monkeypatch, optimized, capfd):
     def rows(name):
-        for made in vars(xla_programs).values():
+        for made in [*vars(xla_programs).values(), *vars(tapped).values()]:
             if hasattr(made, "cache_clear"):
                 made.cache_clear()
         words = [*TINY, "train.numSteps=3", f"hydra.run.dir={name}"]
         assert main(words) == 0
         told = RunFolder(folder / name)
-        return [{k: v for k, v in row.items() if k != CLOCK} for _, row in told.rows()], told.samples()
+        capfd.readouterr()
+        assert main(["inspect", f"run={name}", "text=the cat", "--json"]) == 0
+        seen = {**json.loads(capfd.readouterr().out), "run": ""}
+        return [{k: v for k, v in row.items() if k != CLOCK} for _, row in told.rows()], told.samples(), seen
 
     monkeypatch.setattr(xla_traced, "own_folder", lambda: None)
     anew = rows("anew")
     monkeypatch.setattr(xla_traced, "own_folder", lambda: cache)
     first = rows("first")
-    assert len(list(cache.glob("*-traced"))) >= 3  # steps, evaluation, samples
+    assert len(list(cache.glob("*-traced"))) >= 4  # steps, evaluation, samples, inspection
     monkeypatch.setattr(xla_traced.export, "export", None)  # would raise TypeError
     assert rows("again") == first == anew

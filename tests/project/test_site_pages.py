@@ -72,8 +72,12 @@ def test_a_notebook_is_its_words_its_code_and_what_came_out(tmp_path: Path) -> N
 
 def test_the_reference_has_every_key_once_for_each_way(written: dict[str, bytes]) -> None:
     keys = reference.pages()["reference/keys.md"].decode()
-    assert "| `model.nEmbd` | `16` | whole number, at least 1 | The width of the model" in keys
-    assert keys.count("| `train.learningRate` |") == 1
+    meaning = "the width of the model, numbers that stand for a position between two blocks"
+    told = f"#### model.nEmbd {{ #model.nEmbd }}\n\n{meaning}\n\nwhole number, at least 1 · default: `16`\n"
+    assert told in keys
+    assert keys.count("#### train.learningRate {") == 1
+    anchors = re.findall(r"^#+ .*\{ #(\S+) \}$", keys, re.MULTILINE)
+    assert len(anchors) == len(set(anchors)) > 200
     assert "`sgd`" in keys and "### model/norm= {" in keys and "## `generate`" in keys
     rows = [line for line in keys.splitlines() if line.startswith("| `")]
     assert all(len(re.findall(r"(?<!\\)\|", row)) in (3, 5) for row in rows), "a bar ends a cell"

@@ -1,5 +1,6 @@
 """Jobs of a sweep that are over soon: sent to MLflow whole, by the one process that has the sweep, also after it."""
 
+import csv
 import json
 import math
 import os
@@ -43,7 +44,13 @@ def check_all_there(folder: Path, jobs: int) -> None:
         assert record.valLoss == run.data.metrics["val/loss"] and run.info.status == "FINISHED"
         assert run.info.start_time <= run.info.end_time
         assert RunFolder(place).identity()["synced"] is True
+    by_folder = {record.folder: record.runId for record in records}
+    with (sweep / "summary.csv").open(newline="") as file:
+        assert {row["folder"]: row["runId"] for row in csv.DictReader(file)} == by_folder
     parent = client().get_run(SweepFolder(sweep).id)
+    table = json.loads(Path(client().download_artifacts(parent.info.run_id, "summary.json")).read_text())
+    columns = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert {row["folder"]: row["runId"] for row in columns} == by_folder
     assert (parent.info.status, parent.data.metrics["jobs.finished"]) == ("FINISHED", jobs)
 
 

@@ -1,0 +1,32 @@
+"""The MLflow ids of a sweep's runs in its tables, which are made before MLflow has all of the runs."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from gptlab.files import read_regular, write_bytes
+from gptlab.runs.folder import RunFolder
+
+ID, FOLDER = "runId", "folder"  # the columns
+
+
+def name_runs(sweep: Path, columns: list[str], rows: list[list[Any]]) -> bool:
+    """Write into each row that has no id the one that the run's folder tells; whether there was one to write."""
+    if ID not in columns or FOLDER not in columns:
+        return False
+    at, place, found = columns.index(ID), columns.index(FOLDER), False
+    for row in rows:
+        if len(row) == len(columns) and not row[at]:
+            row[at] = RunFolder(sweep / str(row[place])).id
+            found = found or bool(row[at])
+    return found
+
+
+def name_runs_in(file: Path) -> None:
+    """The same in a CSV file of the sweep's folder. Raises OSError."""
+    first, *rows = csv.reader(io.StringIO(read_regular(file).decode(), newline="")) or [[]]
+    if name_runs(file.parent, first, rows):
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([first, *rows])
+        write_bytes(file, text.getvalue().encode())
