@@ -22,7 +22,7 @@ READY := $(VENV)/.ready
 # Ray's launcher wants older packages than the rest: they lie over those of .venv, in an environment that
 # reads all others there.
 RAY := .venv-ray/bin/python
-# So does what gptlab is compared with, transformers on torch: gigabytes that gptlab itself does not need.
+# So does what gptlab is compared with, transformers and TransformerLens on torch: gigabytes that gptlab does not need.
 HF := .venv-hf/bin/python
 # And so does what makes the site of the docs, twenty small packages.
 DOCS := .venv-docs/bin/python
@@ -76,8 +76,8 @@ fuzz: setup ## the fuzzers to the end: 5,000 commands and files, 2,000 damaged f
 ray: setup .venv-ray/.ready ## the tests of sweeps on Ray, which has an environment of its own beside .venv
 	@$(RAY) -m pytest -q tests/sweeps/test_ray.py
 
-huggingface: setup .venv-hf/.ready ## the tests beside transformers and torch, which have an environment of their own beside .venv
-	@$(HF) -m pytest -q tests/exchange/test_transformers.py tests/exchange/test_gguf.py
+huggingface: setup .venv-hf/.ready ## the tests beside transformers, TransformerLens and torch, which have an environment of their own
+	@$(HF) -m pytest -q $(patsubst %,tests/exchange/test_%.py,transformers transformer_lens gguf)
 
 docs: setup .venv-docs/.ready ## README.md, docs/ and the reference as a site in site/, with every asset inside
 	@$(DOCS) -m website

@@ -14,6 +14,7 @@ from gptlab.optim.optimizers import Adam
 from gptlab.plugins.loading import load_plugins
 
 SMALL = {"nLayer": 2, "nEmbd": 8, "nHead": 2, "headDim": None, "blockSize": 6, "vocabSize": 11}
+ONE_LAYER = {**SMALL, "nLayer": 1}  # where depth says nothing: what is compiled is half as long
 BOOK = {"nLayer": 2, "nEmbd": 32, "nHead": 4, "headDim": None, "blockSize": 16, "vocabSize": 597}
 NAMES = {"nLayer": 1, "nEmbd": 16, "nHead": 4, "headDim": None, "blockSize": 16, "vocabSize": 27}
 

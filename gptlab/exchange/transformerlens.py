@@ -4,6 +4,13 @@ Its names and shapes (Nanda, Bloom 2022, github.com/TransformerLensOrg/Transform
 `W_O` (H, D, E), `mlp.W_in` (E, F), `unembed.W_U` (E, V); matrices have inputs in rows. The scales and biases of norms
 are folded into what reads them, as `fold_ln` there does, so that norms are `LNPre` or `RMSPre`.
 
+Version 4 has no HookedTransformer: `TransformerBridge.boot_native` makes a model, and `convert_tl_checkpoint` makes its
+weights of these. The folder holds what both read:
+- Version 4 turns neighbours by a rope, (2i, 2i+1), whatever the config says; so entries of queries and keys are put in
+  that order, and HookedTransformer is told.
+- Its gated mlp has no biases; those of HookedTransformer stay at 0 if there are none here.
+- It cuts the base of a rope to a whole number.
+
 Legend: V vocabSize, E nEmbd, T blockSize, H heads, G heads of keys and values, D headDim, F width of the mlp.
 """
 
@@ -58,6 +65,12 @@ def obstacles(saved: SavedRun, registry: Registry) -> list[str]:
         has = True if key == "model.embeddingNorm" and "embeddingNorm" not in model else has
         if has is not MISSING and has != must:
             found.append(f"{key}={as_typed(has)} (type {key}={as_typed(must)})")
+    if model["position"]["name"] == "rope":
+        base = value_of(model, "model.position.base", registry)
+        if not float(base).is_integer():
+            found.append(
+                f"model.position.base={base}, which is a whole number there (type model.position.base=10000)"
+            )
     if model["mlp"]["name"] == "swiglu" and model.get("bias"):
         found.append(
             "model.bias=true with model/mlp=swiglu, whose gate has no bias there (leave model.bias out)"
@@ -68,7 +81,7 @@ def obstacles(saved: SavedRun, registry: Registry) -> list[str]:
 
 
 def config_of(saved: SavedRun) -> dict[str, Any]:
-    """What `HookedTransformerConfig.from_dict` takes."""
+    """What `TransformerBridgeConfig.from_dict` and `HookedTransformerConfig.from_dict` take."""
     model, sizes = (saved.config or standard_config(saved.sizes))["model"], saved.sizes
     alone = model["mlp"]["name"] == "none"
     told = {
@@ -91,7 +104,8 @@ def config_of(saved: SavedRun) -> dict[str, Any]:
         told["d_mlp"] = int(saved.weights["layers.0.mlp.hidden"].shape[0])
     if told["positional_embedding_type"] == "rotary":
         told["rotary_dim"] = sizes["headDim"]
-        told["rotary_base"] = model["position"].get("base", 10000.0)
+        told["rotary_base"] = int(model["position"].get("base", 10000))
+        told["rotary_adjacent_pairs"] = True
     shared = model["attention"].get("nKVHead")
     if shared not in (None, sizes["nHead"]):
         told["n_key_value_heads"] = shared
@@ -107,7 +121,8 @@ def state_of(saved: SavedRun) -> dict[str, np.ndarray]:
     heads, dim, wide = sizes["nHead"], sizes["headDim"], sizes["nEmbd"]
     dtype = weights["tokenEmbedding"].dtype
     found = {"embed.W_E": weights["tokenEmbedding"]}
-    if model["position"]["name"] != "rope":
+    turned = model["position"]["name"] == "rope"
+    if not turned:
         none = np.zeros((sizes["blockSize"], wide), dtype)
         found["pos_embed.W_pos"] = weights.get("positionEmbedding", none)
     for i in range(sizes["nLayer"]):
@@ -116,8 +131,12 @@ def state_of(saved: SavedRun) -> dict[str, np.ndarray]:
             matrix, bias = folded(weights, f"{ours}.attention.{name}", f"{ours}.attentionNorm")
             count = len(matrix) // dim
             own = "" if letter == "Q" or count == heads else "_"  # of heads that are shared by groups
-            found[f"{theirs}.attn.{own}W_{letter}"] = matrix.reshape(count, dim, wide).swapaxes(1, 2)
-            found[f"{theirs}.attn.{own}b_{letter}"] = bias.reshape(count, dim)
+            order = neighbours(dim) if turned and letter in "QK" else np.arange(dim)
+            matrix, bias = matrix.reshape(count, dim, wide)[:, order], bias.reshape(count, dim)[:, order]
+            found |= {
+                f"{theirs}.attn.{own}W_{letter}": matrix.swapaxes(1, 2),
+                f"{theirs}.attn.{own}b_{letter}": bias,
+            }
         output, bias = folded(weights, f"{ours}.attention.output")
         found[f"{theirs}.attn.W_O"] = output.reshape(wide, heads, dim).transpose(1, 2, 0)
         found[f"{theirs}.attn.b_O"] = bias
@@ -125,13 +144,19 @@ def state_of(saved: SavedRun) -> dict[str, np.ndarray]:
             continue
         hidden, inner = folded(weights, f"{ours}.mlp.hidden", f"{ours}.mlpNorm")
         output, bias = folded(weights, f"{ours}.mlp.output")
-        found |= {f"{theirs}.mlp.W_in": hidden.T, f"{theirs}.mlp.b_in": inner}
-        found |= {f"{theirs}.mlp.W_out": output.T, f"{theirs}.mlp.b_out": bias}
+        found |= {f"{theirs}.mlp.W_in": hidden.T, f"{theirs}.mlp.W_out": output.T}
         if model["mlp"]["name"] == "swiglu":
             found[f"{theirs}.mlp.W_gate"] = folded(weights, f"{ours}.mlp.gate", f"{ours}.mlpNorm")[0].T
+        else:
+            found |= {f"{theirs}.mlp.b_in": inner, f"{theirs}.mlp.b_out": bias}
     matrix, bias = folded(weights, "tokenEmbedding" if model["tieEmbeddings"] else "output", "finalNorm")
     found |= {"unembed.W_U": matrix.T, "unembed.b_U": bias}
     return {name: np.ascontiguousarray(array, dtype) for name, array in found.items()}
+
+
+def neighbours(dim: int) -> np.ndarray:
+    """(D,) The entries of a head in the order in which those that turn together, (i, i + D/2), are neighbours."""
+    return np.arange(dim).reshape(2, -1).T.ravel()
 
 
 def folded(weights: Weights, name: str, norm: str = "") -> tuple[np.ndarray, np.ndarray]:

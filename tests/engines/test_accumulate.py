@@ -9,13 +9,13 @@ from gptlab.engines.packing import PassShape, choose_shape
 from gptlab.engines.xla import XlaEngine
 from gptlab.launch.experiment import Experiment
 from gptlab.optim.optimizers import Adam
-from tests.models import assert_same_run, make_gpt, random_batches
+from tests.models import ONE_LAYER, assert_same_run, make_gpt, random_batches
 
 STEPS, BATCH = 10, 12
 
 
 def run(parts, population, ops=None, **changes):
-    gpt, optimizer = make_gpt(**changes), Adam()
+    gpt, optimizer = make_gpt(ONE_LAYER, **changes), Adam()
     batches = random_batches(gpt, STEPS, BATCH)
     session = XlaEngine("float64").session(gpt, optimizer, ops or OpTable(), accumulate=parts)
     weights = gpt.initial_weights(0)

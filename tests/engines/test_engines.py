@@ -15,26 +15,26 @@ from gptlab.engines.xla_compiled import Target
 from gptlab.errors import UserError
 from gptlab.optim.optimizers import Adam
 from gptlab.plugins.loading import load_plugins
-from tests.models import BOOK, SMALL, STANDARD, assert_same_run, make_gpt, random_batches, trained
+from tests.models import BOOK, ONE_LAYER, SMALL, STANDARD, assert_same_run, make_gpt, random_batches, trained
 
 REGISTRY = load_plugins(discover=False).registry
 STEPS = 20
 
 VARIANTS = {
-    f"{kind}={name}": {kind: name}
+    f"{kind}={name}": {kind: name, "sizes": ONE_LAYER}
     for kind in STANDARD
     for name in REGISTRY.names(kind)
     if name != STANDARD[kind]
 }
 VARIANTS |= {
     "standard": {},
-    "norm.scale": {"norm": ("rmsnorm", {"scale": True}), "finalNorm": True},
-    "layernorm.scale": {"norm": ("layernorm", {"scale": True})},
-    "none.scale": {"norm": ("none", {"scale": True})},
-    "grouped-queries": {"attention": ("causal", {"nKVHead": 1})},
+    "norm.scale": {"sizes": ONE_LAYER, "norm": ("rmsnorm", {"scale": True}), "finalNorm": True},
+    "layernorm.scale": {"sizes": ONE_LAYER, "norm": ("layernorm", {"scale": True})},
+    "none.scale": {"sizes": ONE_LAYER, "norm": ("none", {"scale": True})},
+    "grouped-queries": {"sizes": ONE_LAYER, "attention": ("causal", {"nKVHead": 1})},
     "grouped-queries-rope": {"attention": ("causal", {"nKVHead": 1}), "position": "rope"},
-    "tied": {"tieEmbeddings": True},
-    "final-norm": {"finalNorm": True},
+    "tied": {"sizes": ONE_LAYER, "tieEmbeddings": True},
+    "final-norm": {"sizes": ONE_LAYER, "finalNorm": True},
     "as GPT-2": {
         "sizes": {**SMALL, "bias": True},
         "norm": ("layernorm", {"scale": True}),
@@ -42,7 +42,7 @@ VARIANTS |= {
         "finalNorm": True,
         "tieEmbeddings": True,
     },
-    "swiglu with biases": {"sizes": {**SMALL, "bias": True}, "mlp": "swiglu"},
+    "swiglu with biases": {"sizes": {**ONE_LAYER, "bias": True}, "mlp": "swiglu"},
 }
 
 
@@ -73,7 +73,7 @@ class Probe:
 
 @pytest.mark.parametrize("op", BUILTIN_OPS)
 def test_both_engines_compute_each_op_alike(op):
-    gpt = make_gpt(activation=Probe(op))
+    gpt = make_gpt(ONE_LAYER, activation=Probe(op))
     assert_same_run(trained(XlaEngine("float64"), gpt, STEPS), trained(ScalarEngine(), gpt, STEPS))
 
 
@@ -128,7 +128,7 @@ SWAPS = {
 
 @pytest.mark.parametrize("swap", SWAPS.values(), ids=SWAPS.keys())
 def test_both_engines_obey_a_swapped_op_alike_and_it_matters(swap):
-    gpt = make_gpt()
+    gpt = make_gpt(ONE_LAYER)
     ops = OpTable(swap)
     scalar = trained(ScalarEngine(), gpt, 5, ops=ops)
     assert_same_run(trained(XlaEngine("float64"), gpt, 5, ops=ops), scalar)

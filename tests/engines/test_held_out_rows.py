@@ -10,7 +10,7 @@ from gptlab.engines.held_out_rows import LARGEST, POSITIONS, shared_rows
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.optim.optimizers import Adam
-from tests.models import make_gpt
+from tests.models import ONE_LAYER, make_gpt
 
 
 @settings(deadline=None)
@@ -48,7 +48,7 @@ def test_no_memory_is_taken_to_lay_out_very_many():
 
 @pytest.mark.parametrize("position", ["learned", "rope", "none"])
 def test_a_document_has_the_loss_that_it_has_alone(position):
-    gpt = make_gpt(position=position)
+    gpt = make_gpt(ONE_LAYER, position=position)
     random = np.random.default_rng(1)
     longest = gpt.sizes.blockSize
     lengths = np.concatenate([[longest], random.integers(1, longest // 2, 60)])

@@ -16,7 +16,7 @@ from gptlab.engines.xla_arithmetic import XlaArithmetic
 from gptlab.optim.optimizers import Adam
 from gptlab.plugins.loading import load_plugins
 from gptlab.training.choosing import choose_from_all
-from tests.models import SMALL, assert_same_run, make_gpt, random_batches
+from tests.models import ONE_LAYER, SMALL, assert_same_run, make_gpt, random_batches
 
 VARIANTS = [
     {},
@@ -57,23 +57,23 @@ def in_blocks_and_whole(monkeypatch, gpt, **how):
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
 def test_attention_in_blocks_changes_no_loss_and_no_weight(monkeypatch, changes):
-    in_blocks_and_whole(monkeypatch, make_gpt(**changes))
+    in_blocks_and_whole(monkeypatch, make_gpt(ONE_LAYER, **changes))
 
 
 def test_nor_where_documents_share_a_row(monkeypatch):
     population = np.random.default_rng(0).integers(1, 5, 500)
     assert choose_shape(population, 5, 6).width > 4
-    in_blocks_and_whole(monkeypatch, make_gpt(), population=population)
+    in_blocks_and_whole(monkeypatch, make_gpt(ONE_LAYER), population=population)
 
 
 def test_nor_with_a_bias_by_distance(monkeypatch):
     alibi = load_plugins().registry.get("position", "alibi")
-    in_blocks_and_whole(monkeypatch, make_gpt(position=alibi()))
+    in_blocks_and_whole(monkeypatch, make_gpt(ONE_LAYER, position=alibi()))
 
 
 @pytest.mark.slow
 def test_nor_with_a_swapped_product(monkeypatch):
-    in_blocks_and_whole(monkeypatch, make_gpt(), steps=2, ops=OpTable({"mul": halfmul}))
+    in_blocks_and_whole(monkeypatch, make_gpt(ONE_LAYER), steps=2, ops=OpTable({"mul": halfmul}))
 
 
 def test_blocks_hold_every_position_once_with_all_that_it_sees():

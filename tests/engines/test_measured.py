@@ -12,7 +12,7 @@ from gptlab.model.metric import Accuracy, BitsPerByteOf, ExactMatch, LossByFrequ
 from gptlab.model.objective import AnswersAfter, NextToken
 from gptlab.model.slicing import Frequency, Length, Position
 from gptlab.optim.optimizers import SGD
-from tests.models import make_gpt, random_batches
+from tests.models import ONE_LAYER, make_gpt, random_batches
 
 METRICS = (("accuracy", Accuracy()), ("exactMatch", ExactMatch()))
 
@@ -20,7 +20,7 @@ METRICS = (("accuracy", Accuracy()), ("exactMatch", ExactMatch()))
 @pytest.mark.parametrize("objective", [NextToken(), AnswersAfter(token=3)])
 @pytest.mark.parametrize("full", [False, True], ids=["shared rows", "rows of their own"])
 def test_each_documents_metrics_are_those_of_its_greedy_tokens(objective, full):
-    gpt = make_gpt(objective=objective)
+    gpt = make_gpt(ONE_LAYER, objective=objective)
     batches = random_batches(gpt, 1, 40)
     tokens, lengths = batches.tokens[0], batches.lengths[0]
     lengths = np.full_like(lengths, tokens.shape[1] - 1) if full else lengths
@@ -55,7 +55,7 @@ def test_each_documents_metrics_are_those_of_its_greedy_tokens(objective, full):
 
 
 def test_where_nothing_counts_a_metric_has_no_number():
-    gpt = make_gpt(objective=AnswersAfter(token=3))
+    gpt = make_gpt(ONE_LAYER, objective=AnswersAfter(token=3))
     session = ScalarEngine().session(gpt, SGD(), OpTable())
     tokens, lengths = np.array([[10, 1, 2, 10]]), np.array([3])
     found = session.measure(session.init(gpt.initial_weights(0), {}), tokens, lengths, METRICS)
@@ -105,7 +105,7 @@ def test_slices_and_ratios_by_hand():
 
 @pytest.mark.parametrize("objective", [NextToken(), AnswersAfter(token=3)])
 def test_both_engines_slice_alike_and_slices_add_up_to_the_whole(objective):
-    gpt = make_gpt(objective=objective)
+    gpt = make_gpt(ONE_LAYER, objective=objective)
     batches = random_batches(gpt, 1, 30)
     tokens, lengths = batches.tokens[0], batches.lengths[0]
     assert shared_rows(lengths, tokens.shape[1] - 1) is not None

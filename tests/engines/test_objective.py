@@ -12,7 +12,7 @@ from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.model.objective import AnswersAfter, NextToken
 from gptlab.optim.optimizers import Adam
-from tests.models import assert_same_run, make_gpt, random_batches
+from tests.models import ONE_LAYER, SMALL, assert_same_run, make_gpt, random_batches
 from tests.objectives import Counting, Penalized, TwoHeads
 
 STEPS, BATCH = 20, 6
@@ -47,7 +47,7 @@ def run(engine, gpt, population=None, batches=None, steps=STEPS):
 
 @pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
 def test_both_engines_and_shared_rows_train_alike(changes):
-    gpt = make_gpt(**changes)
+    gpt = make_gpt(SMALL if "mlp" in changes else ONE_LAYER, **changes)  # each layer has a penalty
     scalar, its, expected = run(ScalarEngine(), gpt)
     for population in (None, SHORT):
         xla, state, found = run(XlaEngine("float64"), gpt, population)

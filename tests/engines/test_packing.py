@@ -14,7 +14,7 @@ from gptlab.engines.packing import PassShape, choose_shape, pack, place, stride_
 from gptlab.engines.scalar import ScalarEngine
 from gptlab.engines.xla import XlaEngine
 from gptlab.optim.optimizers import Adam
-from tests.models import assert_same_run, make_gpt, random_batches
+from tests.models import ONE_LAYER, assert_same_run, make_gpt, random_batches
 
 LENGTHS = st.integers(1, 5).flatmap(
     lambda batch: st.lists(
@@ -93,7 +93,7 @@ VARIANTS = [
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
 def test_sharing_rows_changes_no_loss_and_no_weight(changes):
-    assert_same_run(*packed_and_padded(make_gpt(**changes)), rtol=1e-8)
+    assert_same_run(*packed_and_padded(make_gpt(ONE_LAYER, **changes)), rtol=1e-8)
 
 
 @gptlab.op(samples=[(0.5, -1.5), (2.0, 3.0)])
@@ -103,7 +103,9 @@ def halfmul(xp, a, b):
 
 
 def test_nor_with_a_swapped_product():
-    assert_same_run(*packed_and_padded(make_gpt(), steps=4, ops=OpTable({"mul": halfmul})), rtol=1e-8)
+    assert_same_run(
+        *packed_and_padded(make_gpt(ONE_LAYER), steps=4, ops=OpTable({"mul": halfmul})), rtol=1e-8
+    )
 
 
 @pytest.mark.usefixtures("optimized")

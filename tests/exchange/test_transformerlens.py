@@ -1,6 +1,7 @@
-"""Folders for TransformerLens, computed here by its formulas in NumPy: TransformerLens itself is not installed."""
+"""Folders for TransformerLens, computed by its formulas in NumPy; test_transformer_lens.py has the library itself."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,16 @@ from safetensors.numpy import load_file
 from gptlab.command.composing import prepared
 from gptlab.errors import UserError
 from gptlab.exchange.exporting import output_file
-from gptlab.exchange.transformerlens import export_transformerlens
-from tests.exchange.huggingface_folders import GPT2, LLAMA, SMALL, logits_of, saved_of
+from gptlab.exchange.transformerlens import KNOWN, export_transformerlens
+from gptlab.runs.saved_run import SavedRun
+from tests.exchange.huggingface_folders import logits_of, saved_of
+from tests.exchange.transformerlens_models import MODELS
 
-FITTING = ["model.embeddingNorm=false", "model.finalNorm=true", *SMALL]
-MODELS = {
-    "llama": [*LLAMA, "model.attention.nKVHead=1", "model.norm.eps=1e-3", "model.position.base=500"],
-    "gpt2": [*GPT2, "model.mlp.expansion=2"],
-    "untied": [*GPT2, "model.tieEmbeddings=false", "model/activation=silu", "model.headDim=6"],
-    "plain": [*FITTING, "model/position=none", "model.softCap=3"],
-    "attention alone": [*SMALL, "model.embeddingNorm=false", "model/norm=none", "model/mlp=none"],
-}
+
+@cache
+def model(name: str) -> SavedRun:
+    """In float64; to be left as it is."""
+    return saved_of(MODELS[name], "float64")
 
 
 def hooked(config: dict[str, Any], state: dict[str, np.ndarray], tokens: np.ndarray) -> np.ndarray:
@@ -51,11 +51,12 @@ def hooked(config: dict[str, Any], state: dict[str, np.ndarray], tokens: np.ndar
             continue
         normed = norm(config, x)
         if config["gated_mlp"]:
-            inner = act(config, normed @ own["mlp.W_gate"]) * (normed @ own["mlp.W_in"]) + own["mlp.b_in"]
+            inner = act(config, normed @ own["mlp.W_gate"]) * (normed @ own["mlp.W_in"])
+            assert not {"mlp.b_in", "mlp.b_out"} & own.keys()
         else:
             inner = act(config, normed @ own["mlp.W_in"] + own["mlp.b_in"])
         assert own["mlp.W_in"].shape == (E, config["d_mlp"])
-        x = x + inner @ own["mlp.W_out"] + own["mlp.b_out"]
+        x = x + inner @ own["mlp.W_out"] + own.get("mlp.b_out", 0)
     logits = norm(config, x) @ state["unembed.W_U"] + state["unembed.b_U"]
     cap = config.get("output_logits_soft_cap", -1.0)
     return cap * np.tanh(logits / cap) if cap > 0 else logits
@@ -76,11 +77,12 @@ def act(config: dict[str, Any], x: np.ndarray) -> np.ndarray:
 
 
 def rotated(config: dict[str, Any], x: np.ndarray) -> np.ndarray:
-    """Pairs (i, i + n/2) turned by their frequencies, which is `rotary_adjacent_pairs=False`."""
+    """Pairs (2i, 2i + 1) turned by their frequencies, which is `rotary_adjacent_pairs=True`."""
+    assert config["rotary_adjacent_pairs"] is True and isinstance(config["rotary_base"], int)
     half = config["rotary_dim"] // 2
     angles = np.outer(np.arange(len(x)), config["rotary_base"] ** (-np.arange(half) / half))
-    cosine, sine = (np.tile(f(angles), 2)[:, None] for f in (np.cos, np.sin))
-    return x * cosine + np.concatenate([-x[..., half:], x[..., :half]], -1) * sine
+    cosine, sine = (np.repeat(f(angles), 2, -1)[:, None] for f in (np.cos, np.sin))
+    return x * cosine + np.stack([-x[..., 1::2], x[..., ::2]], -1).reshape(x.shape) * sine
 
 
 def written(saved: Any, folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -90,31 +92,54 @@ def written(saved: Any, folder: Path) -> tuple[dict[str, Any], dict[str, np.ndar
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_logits_are_the_model_s(name: str, tmp_path: Path) -> None:
-    saved = saved_of(MODELS[name], "float64")
+    saved = model(name)
     config, state = written(saved, tmp_path / "hooked")
     ids = np.random.default_rng(1).integers(0, saved.sizes["vocabSize"], 5)
     np.testing.assert_allclose(hooked(config, state, ids), logits_of(saved, ids), rtol=1e-9, atol=1e-9)
     assert config["n_ctx"] == 6 and config["d_vocab"] == saved.sizes["vocabSize"]
 
 
-def test_all_that_stands_in_the_way_is_named_in_one_line(tmp_path: Path) -> None:
-    changes = ["model/block=prenorm", "model/position=rope", "model/activation=tanh", "ops.mul=add"]
-    saved = saved_of(
-        [*SMALL, *changes, "model/mlp=swiglu", "model.bias=true", "model.attention.scalePower=1"]
-    )
-    with pytest.raises(UserError) as refused:
+def test_every_part_that_is_known_is_tried() -> None:
+    for kind, known in KNOWN.items():
+        assert {model(name).config["model"][kind]["name"] for name in MODELS} == set(known)
+
+
+# What is typed beside MODELS["plain"], and what is then said to stand in the way.
+REFUSED = [
+    {
+        "model/attention=qknorm": "model/attention=qknorm (type model/attention=causal)",
+        "model/block=parallelblock": "model/block=parallelblock (type model/block=prenorm)",
+        "model/mlp=moe": "model/mlp=moe (type model/mlp=mlp)",
+        "model/norm=dyt": "model/norm=dyt (type model/norm=rmsnorm)",
+        "model/activation=tanh": "model/activation=tanh (type model/activation=gelu)",
+        "model/position=alibi": "model/position=alibi (type model/position=learned)",
+        "model.embeddingNorm=true": "model.embeddingNorm=true (type model.embeddingNorm=false)",
+        "model.finalNorm=false": "model.finalNorm=false (type model.finalNorm=true)",
+        "model.layers=[{},{attention:none}]": "model.layers=[...] (leave it out)",
+        "ops.mul=add": "ops.mul=add (leave it out)",
+    },
+    {
+        "model/norm=none model.norm.scale=true": "model.norm.scale=true (leave it out)",
+        "model.attention.scalePower=1": "model.attention.scalePower=1.0 (type model.attention.scalePower=0.5)",
+        "model/position=rope model.position.base=500.5": "model.position.base=500.5, which is a whole number "
+        "there (type model.position.base=10000)",
+        "model/mlp=swiglu model.bias=true": "model.bias=true with model/mlp=swiglu, whose gate has no bias there "
+        "(leave model.bias out)",
+        "model.pattern=[causal]": "model.pattern=[...] (leave it out)",
+    },
+]
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=["parts", "values"])
+def test_all_that_stands_in_the_way_is_named_in_one_line(refused: dict[str, str], tmp_path: Path) -> None:
+    saved = saved_of([*MODELS["plain"], *" ".join(refused).split()])
+    with pytest.raises(UserError) as error:
         written(saved, tmp_path / "hooked")
-    said = str(refused.value)
-    assert "\n" not in said and not (tmp_path / "hooked").exists()
-    for part in (
-        "model/activation=tanh (type model/activation=gelu)",
-        "model.embeddingNorm=true (type model.embeddingNorm=false)",
-        "model.finalNorm=false (type model.finalNorm=true)",
-        "model.attention.scalePower=1.0 (type model.attention.scalePower=0.5)",
-        "model.bias=true with model/mlp=swiglu",
-        "ops.mul=add (leave it out)",
-    ):
-        assert part in said
+    assert str(error.value) == (
+        f"TransformerLens has no model such as the run: {', '.join(refused.values())} stand in its way. "
+        "--format=safetensors takes any model."
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_folder_is_called_as_its_format_and_replaces_itself(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ The first word is anything that names weights, as in generate (latest if left ou
              safetensors: any model, with its config and its vocabulary
              huggingface: a folder (config.json, model.safetensors, tokenizer.json) that transformers opens as
              LlamaForCausalLM or GPT2LMHeadModel, if the model is one; if not, it says what stands in the way
-             transformerlens: a folder (config.json, model.safetensors) for a HookedTransformer
+             transformerlens: a folder (config.json, model.safetensors) for TransformerLens
              gguf: such a model as llama.cpp reads it, float32, with the vocabulary if its tokens are bytes
              c: a program that samples text; any model, with its weights and its vocabulary in one file
 training     training=true: a program that trains as the run did, from its start, and then samples
