@@ -136,7 +136,7 @@ def test_all_that_stands_in_the_way_is_named_in_one_line(refused: dict[str, str]
     with pytest.raises(UserError) as error:
         written(saved, tmp_path / "hooked")
     assert str(error.value) == (
-        f"TransformerLens has no model such as the run: {', '.join(refused.values())} stand in its way. "
+        f"TransformerLens cannot hold a model like the run: {', '.join(refused.values())} stand in the way. "
         "--format=safetensors takes any model."
     )
     assert not list(tmp_path.iterdir())
