@@ -45,14 +45,14 @@ def elements(text: str, key: str) -> list[str]:
             opened.append(CLOSING[OPENING.index(sign)])
         elif sign in CLOSING and (not opened or opened.pop() != sign):
             raise UserError(
-                f"the brackets and quotes of {key} must match: got {text}, with one '{sign}' too many."
+                f"{key} must have matching brackets and quotes: got {text}, with one '{sign}' too many."
             )
         elif sign == "," and not opened and is_bracketed(text):
             found.append(inner[last:at])
             last = at + 1
     if opened or quote:
         raise UserError(
-            f"the brackets and quotes of {key} must match: got {text}, where '{quote or opened[-1]}' is missing."
+            f"{key} must have matching brackets and quotes: got {text}, where '{quote or opened[-1]}' is missing."
         )
     found = [one.strip() for one in [*found, inner[last:]]]
     if not all(found):
