@@ -183,7 +183,7 @@ def test_norms_need_an_engine_that_measures():
     config = typed(Config, plain(compose("train", ["data=questions", "tracking=none", "train.norms=true"])))
     config.engine = Chosen(name="plain")
     with pytest.raises(
-        UserError, match=r"^train\.norms needs an engine that measures: engine=plain does not"
+        UserError, match=r"^train\.norms needs an engine that measures norms: engine=plain does not"
     ):
         Experiment.of(config, registry)
     config.engine = Chosen(name="around")
