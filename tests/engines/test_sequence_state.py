@@ -89,7 +89,12 @@ def grows(state, x):
     ("step", "start", "rows", "said"),
     [
         (sums, 0.0, X, "the start of a scan must be a Tensor, or a tuple or dict of Tensors: got float"),
-        (sums, X[0], X[:3], r"scan takes Tensors of \(7, ...\), a row a position: got one of \(3, 2\)"),
+        (
+            sums,
+            X[0],
+            X[:3],
+            r"scan takes Tensors of \(7, ...\), a row for each position: got one of \(3, 2\)",
+        ),
         (sums, X[0], None, "scan goes over the positions of one Tensor at least: got none"),
         (grows, X[0], X, r"return a state of the start's shapes: got \(4,\) for \(2,\)"),
         (lambda s, x: ((s, s), x), X[0], X, r"got \[\(2,\), \(2,\)\] for \(2,\)"),

@@ -96,7 +96,7 @@ def test_a_vocabulary_of_words_is_left_out(change: str, tmp_path: Path) -> None:
     [
         (
             [*GPT2, "model/activation=relu"],
-            "must be one of model/activation=gelu: the run has model/activation=relu",
+            "needs model/activation=gelu: the run has model/activation=relu",
         ),
         ([*LLAMA, "model.norm.scale=false"], "model.norm.scale=false"),
     ],

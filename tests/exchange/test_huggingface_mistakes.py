@@ -114,7 +114,7 @@ def test_llamas_that_gptlab_has_not(golden: Path, change: dict[str, Any], says: 
 
 def test_pickles_are_refused_by_name(golden: Path) -> None:
     (golden / "model.safetensors").rename(golden / "pytorch_model.bin")
-    refused("hf:golden", "has its weights in pytorch_model.bin alone", "a pickle runs code")
+    refused("hf:golden", "has its weights only in pytorch_model.bin", "a pickle runs code")
     (golden / "pytorch_model.bin").unlink()
     refused("hf:golden", "must hold model.safetensors, or model.safetensors.index.json")
 
@@ -217,4 +217,4 @@ def test_vocabularies_of_folders(golden: Path) -> None:
     llama = FILES["llama"]()
     llama.add_tokens([f"more{i}" for i in range(count)])
     save(llama, golden / "tokenizer.json")
-    refused("hf:golden", "the tokenizer of golden must be that of its weights", f"must fit into {count}")
+    refused("hf:golden", "the tokenizer of golden must match its weights", f"must fit into {count}")
