@@ -1,14 +1,26 @@
-"""The MLflow ids of a sweep's runs in its tables, which are made before MLflow has all of the runs."""
+"""The MLflow ids of a sweep's runs in its records and tables, which are made before MLflow has all of the runs."""
 
 import csv
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gptlab.files import read_regular, write_bytes
+from gptlab.errors import UserError
+from gptlab.files import read_json, read_regular, write_bytes, write_json
+from gptlab.runs.files import JOB
 from gptlab.runs.folder import RunFolder
 
 ID, FOLDER = "runId", "folder"  # the columns
+
+
+def name_jobs(sweep: Path) -> None:
+    """Write into each job's record that has no id the one that the run's folder tells. Raises OSError."""
+    for file in sweep.rglob(JOB):
+        with suppress(UserError):  # a damaged one is nobody's
+            told = read_json(file)
+            if isinstance(told, dict) and told.get(ID) == "" and (run_id := RunFolder(file.parent).id):
+                write_json(file, {**told, ID: run_id})
 
 
 def name_runs(sweep: Path, columns: list[str], rows: list[list[Any]]) -> bool:

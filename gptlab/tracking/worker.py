@@ -33,6 +33,7 @@ from gptlab.tracking.catch_up import catch_up_below, close_abandoned
 from gptlab.tracking.connection import Message
 from gptlab.tracking.left import end_note
 from gptlab.tracking.parent import ParentSync, delete_runs, log_child
+from gptlab.tracking.run_ids import name_jobs
 from gptlab.tracking.store import Away, Store, connect, file_of, glance, open_store, said, settle
 from gptlab.tracking.sweep_jobs import send_job, send_jobs
 from gptlab.tracking.sync import Sync, alone, end_killed
@@ -216,6 +217,7 @@ class Conversation:
         def work(client: "MlflowClient", place: Store) -> Message:
             with alone(path):
                 left = send_jobs(client, place, path, self._still)
+                name_jobs(path)
                 sync = ParentSync(client, place, SweepFolder(path))
                 # Jobs whose processes were killed, that of MLflow with them: a launcher may do so as it gives up.
                 close_abandoned(client, place, [client.get_run(sync.open()).info.experiment_id])

@@ -45,6 +45,8 @@ def check_all_there(folder: Path, jobs: int) -> None:
         assert run.info.start_time <= run.info.end_time
         assert RunFolder(place).identity()["synced"] is True
     by_folder = {record.folder: record.runId for record in records}
+    told = {name: json.loads((sweep / name / "job.json").read_text())["runId"] for name in by_folder}
+    assert told == by_folder
     with (sweep / "summary.csv").open(newline="") as file:
         assert {row["folder"]: row["runId"] for row in csv.DictReader(file)} == by_folder
     parent = client().get_run(SweepFolder(sweep).id)
