@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gptlab.drawing.report_page import placed
 from gptlab.inspection.inspection import Inspection
 
 if TYPE_CHECKING:
@@ -84,8 +85,7 @@ def filled(title: str, shown: dict[str, Any], series: str = "") -> str:
         "script": "\n".join(static(name) for name in SCRIPTS),
         "steps": static(STEPS) if series else "drawPage({});",
     }
-    # In one go, so that a text that looks like a placeholder stays a text.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], static("page.html"))
+    return placed(static("page.html"), parts)
 
 
 def in_script(shown: Any) -> str:

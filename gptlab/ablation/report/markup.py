@@ -1,22 +1,17 @@
-"""The parts of a report's page: tables, lists and links, with whatever came from elsewhere escaped."""
+"""The parts of an ablation's page: tables and links, with whatever came from elsewhere escaped."""
 
 from __future__ import annotations
 
-import html
 import os
-from collections.abc import Iterable
 from urllib.parse import quote
 
 from gptlab.ablation.report.tables import BASELINE, Table, seeds_of
 from gptlab.ablation.report.words import NONE, number_text, one_line, values_text
 from gptlab.ablation.result import Ablation, SeedRun, Setting
+from gptlab.drawing.report_page import escaped
 
 VERDICTS = ("better", "worse", "equivalent", "undecided", "failed")
 LINE = 400
-
-
-def escaped(text: str) -> str:
-    return html.escape(text)
 
 
 def table_of(table: Table) -> str:
@@ -39,18 +34,6 @@ def table_of(table: Table) -> str:
         for row in table.rows
     )
     return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
-
-
-def facts_list(facts: Iterable[tuple[str, str, str]]) -> str:
-    return "".join(
-        f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)} <small>{escaped(of)}</small></dd></div>"
-        for name, value, of in facts
-    )
-
-
-def note_list(lines: Iterable[str]) -> str:
-    items = "".join(f"<li>{escaped(line)}</li>" for line in lines)
-    return f'<ul class="notes">{items}</ul>' if items else ""
 
 
 def run_tables(ablation: Ablation) -> str:
