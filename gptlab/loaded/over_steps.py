@@ -12,10 +12,9 @@ from gptlab.inspection.page import numbers, numbers_in
 from gptlab.loaded.loaded import Loaded
 from gptlab.plugins.registry import Registry
 from gptlab.runs.checkpoint.folder import checkpoint_folders, read_checkpoint, step_of
-from gptlab.runs.files import INSPECTIONS
+from gptlab.runs.files import INSPECTION, INSPECTIONS
 from gptlab.runs.saved_run import from_checkpoint
 
-PAGE = "inspect.html"  # in a folder a step, beside the run's files, where MLflow follows it
 Series = list[tuple[int, dict[str, Any]]]  # by step, what `gptlab.inspection.page.numbers` gives
 
 
@@ -54,7 +53,7 @@ def of_checkpoints(folder: Path, registry: Registry, text: str) -> Series:
 def kept_pages(folder: Path) -> Series:
     """Those that can be read."""
     series = []
-    for file in sorted((folder / INSPECTIONS).glob(f"step-*/{PAGE}")):
+    for file in sorted((folder / INSPECTIONS).glob(f"step-*/{INSPECTION}")):
         step = step_of(file.parent)
         with suppress(OSError, ValueError, UserError):
             if step is not None and not file.is_symlink():

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 from gptlab import strict_json
 from gptlab.inspection.page import numbers_in, page_of_steps
 from gptlab.runs.checkpoint.folder import step_of
-from gptlab.runs.files import INSPECTIONS
+from gptlab.runs.files import INSPECTION, INSPECTIONS
 from gptlab.runs.finding import ID
-from gptlab.tracking.uploads import PAGE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -101,7 +100,7 @@ class Inspections:
 
     def _page(self, folder: str) -> str:
         with tempfile.TemporaryDirectory() as place:
-            file = self.client.download_artifacts(self.run_id, f"{folder}/{PAGE}", place)
+            file = self.client.download_artifacts(self.run_id, f"{folder}/{INSPECTION}", place)
             return Path(file).read_text(encoding="utf-8")
 
 

@@ -1,0 +1,48 @@
+"""The inspect pages in a run's folder, and the page of the sweep or the ablation that the run is a job of."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gptlab.runs.checkpoint.folder import step_of
+from gptlab.runs.files import ABLATION_PAGE, INSPECTION, INSPECTIONS, SWEEP, SWEEP_PAGE
+from gptlab.runs.folder import SweepFolder
+
+PAGES = {"ablate": ABLATION_PAGE, "gallery": ""}  # by the verb of the command; a plain sweep has none
+DEEPEST = 4  # folders between a sweep's and a job's, see hydra.sweep.subdir
+
+
+def inspections_of(run: Path) -> list[int]:
+    """The steps of which the run's folder has an inspect page, or what MLflow's process makes it of; ascending."""
+    steps: set[int] = set()
+    try:
+        with os.scandir(run / INSPECTIONS) as entries:
+            for entry in entries:
+                step = step_of(Path(entry.name.removesuffix(".npz")))
+                drawn = entry.name.endswith(".npz") or os.path.isfile(Path(entry.path, INSPECTION))
+                if step is not None and drawn:
+                    steps.add(step)
+    except OSError:
+        return []
+    return sorted(steps)
+
+
+def inspection_page(step: int) -> str:
+    """Where the page of a step lies, from the run's folder."""
+    return f"{INSPECTIONS}/step-{step:06d}/{INSPECTION}"
+
+
+def sweep_over(run: Path) -> SweepFolder | None:
+    """The sweep, or the ablation, that the run in this folder is a job of; None for one that is alone."""
+    for folder in list(run.absolute().parents)[:DEEPEST]:
+        if (folder / SWEEP).is_file():
+            return SweepFolder(folder)
+    return None
+
+
+def page_of_sweep(sweep: SweepFolder) -> str:
+    """The name of the page that it leaves in its folder, or will leave once it ends; empty if it leaves none."""
+    command = sweep.identity().get("command")
+    verb = command[0] if isinstance(command, list) and command else ""
+    return PAGES.get(verb, SWEEP_PAGE) if isinstance(verb, str) else SWEEP_PAGE
