@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from gptlab.runs.checkpoint.folder import step_of
 from gptlab.runs.files import ABLATION_PAGE, INSPECTION, INSPECTIONS, SWEEP, SWEEP_PAGE
@@ -23,7 +24,7 @@ def inspections_of(run: Path) -> list[int]:
                 drawn = entry.name.endswith(".npz") or os.path.isfile(Path(entry.path, INSPECTION))
                 if step is not None and drawn:
                     steps.add(step)
-    except OSError:
+    except (OSError, ValueError):  # no path at all, if a stranger named it
         return []
     return sorted(steps)
 
@@ -31,6 +32,12 @@ def inspections_of(run: Path) -> list[int]:
 def inspection_page(step: int) -> str:
     """Where the page of a step lies, from the run's folder."""
     return f"{INSPECTIONS}/step-{step:06d}/{INSPECTION}"
+
+
+def address(path: Path, start: Path) -> str:
+    """The way from a folder to a file or a folder, for a link on a page."""
+    way = os.path.relpath(path.absolute(), start.absolute()).replace(os.sep, "/")
+    return f"./{quote(way, errors='replace')}"
 
 
 def sweep_over(run: Path) -> SweepFolder | None:

@@ -16,6 +16,7 @@ from gptlab.sweeps.record import JobRecord
 
 GPTLAB = ("python", "-m", "gptlab")
 PLAIN = re.compile(r"[a-z]+( [a-z]+){0,3}")  # a text that needs no thought in a shell or in Hydra's grammar
+SIDES = "inspect.html"  # where the page of runs beside each other is to lie, in the sweep's folder
 SOME_TEXT = "a text"  # to be replaced by one of the run's own words
 
 
@@ -30,8 +31,8 @@ def newest_inspection(folder: Path, job: JobRecord) -> tuple[str, int] | None:
     return (f"{way(job.folder)}{inspection_page(steps[-1])}", steps[-1]) if steps else None
 
 
-def has_weights(folder: Path, job: JobRecord) -> bool:
-    return (folder / job.folder / CHECKPOINTS).is_dir()
+def has_weights(run: Path) -> bool:
+    return (run / CHECKPOINTS).is_dir()
 
 
 def inspect_command(run: Path, text: str) -> str:
@@ -39,19 +40,24 @@ def inspect_command(run: Path, text: str) -> str:
     return shlex.join([*GPTLAB, "inspect", f"run={os.path.relpath(run)}", f"text={text}", "to=html"])
 
 
-def side_by_side_command(folder: Path, text: str, page: str) -> str:
+def side_by_side_command(folder: Path, text: str) -> str:
     """What makes the page of the sweep's runs beside each other. text: empty for what the runs have kept."""
     place = os.path.relpath(folder)
     texts = [f"text={text}"] if text else []
     return shlex.join(
-        [*GPTLAB, "inspect", f"run={place}", "steps=true", *texts, f"output={os.path.join(place, page)}"]
+        [*GPTLAB, "inspect", f"run={place}", "steps=true", *texts, f"output={os.path.join(place, SIDES)}"]
     )
 
 
-def text_of(folder: Path, order: Sequence[JobRecord]) -> str:
-    """A text that the best runs have words for: one that they have written, if it needs no quoting."""
-    for job in order[:3]:
-        for _, texts in reversed(RunFolder(folder / job.folder).samples()):
+def text_of(runs: Sequence[Path]) -> str:
+    """A text that the first of these runs have words for, since they have written it; empty if none has weights.
+
+    One for all: the runs of a sweep mostly have the same data. It needs no quoting, or else it is SOME_TEXT.
+    """
+    if not any(map(has_weights, runs)):
+        return ""
+    for run in runs[:3]:
+        for _, texts in reversed(RunFolder(run).samples()):
             for text in texts:
                 if PLAIN.fullmatch(text):
                     return text

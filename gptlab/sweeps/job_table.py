@@ -108,7 +108,7 @@ def inspect_cell(job: JobRecord, links: Links) -> str:
     if (found := newest_inspection(links.folder, job)) is not None:
         address, step = found
         return f'<td class=text data-v="{step}"><a href="{escaped(address)}">step {step:,}</a></td>'
-    if not links.text or not has_weights(links.folder, job):
+    if not links.text or not has_weights(links.folder / job.folder):
         return "<td class=text>-</td>"
     command = visible(inspect_command(links.folder / job.folder, links.text))
     return f"<td class=text><details><summary>command</summary><code>{escaped(command)}</code></details></td>"

@@ -15,7 +15,7 @@ from gptlab.runs.inspected import inspections_of
 from gptlab.streams import visible
 from gptlab.sweeps.groups import Best, Group
 from gptlab.sweeps.inline_curves import inline_curves
-from gptlab.sweeps.job_links import GPTLAB, has_weights, side_by_side_command, text_of
+from gptlab.sweeps.job_links import GPTLAB, SIDES, side_by_side_command, text_of
 from gptlab.sweeps.job_table import Links, job_table
 from gptlab.sweeps.record import JobRecord
 from gptlab.sweeps.style import cut, number
@@ -23,7 +23,6 @@ from gptlab.sweeps.table import SHOWN, counts, duration, group_columns
 from gptlab.sweeps.values import ranked, shown_loss, shown_value
 
 STATIC = files("gptlab.sweeps") / "static"
-SIDES = "inspect.html"  # where the page of runs beside each other is to lie
 LINE, CELL = 400, 60
 VALUES = 12  # of a key that are told one by one
 PICTURES = 4  # of the loss at each value of a key that are on the page
@@ -50,8 +49,7 @@ def page(folder: Path, records: Sequence[JobRecord], shown: Shown) -> str:
     """The HTML. Of the folder only the names of what is in it are asked for, and one run's samples."""
     order = ranked(records)
     best = None if shown.best is None else shown.best.run
-    # One text for all: those of a sweep mostly have the same data.
-    text = text_of(folder, order) if any(has_weights(folder, job) for job in order) else ""
+    text = text_of([folder / job.folder for job in order])
     sections = [
         section("What it shows", "", answer(shown)),
         section("What was swept", "", asked(folder, shown)),
@@ -154,7 +152,7 @@ def pictures(shown: Shown) -> str:
 def inside(folder: Path, order: Sequence[JobRecord], text: str) -> str:
     """How runs are seen beside each other: over the steps that they have kept, or over their checkpoints."""
     kept = sum(len(inspections_of(folder / job.folder)) > 0 for job in order)
-    command = side_by_side_command(folder, "" if kept > 1 else text, SIDES)
+    command = side_by_side_command(folder, "" if kept > 1 else text)
     of_what = "the inspect pages that they have kept" if kept > 1 else "their checkpoints"
     return (
         '<p class="soft">Two runs beside each other, the same text at the same step: attention, heads and next words, '

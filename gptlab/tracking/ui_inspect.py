@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab import strict_json
-from gptlab.inspection.page import numbers_in, page_of_steps
+from gptlab.inspection.page import numbers_in
+from gptlab.inspection.step_pages import page_of_steps
 from gptlab.runs.checkpoint.folder import step_of
 from gptlab.runs.files import INSPECTION, INSPECTIONS
 from gptlab.runs.finding import ID

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -105,6 +106,36 @@ def test_every_run_is_linked_from_the_ablation_s_folder() -> None:
     assert all(run.runId in read.text for run in runs)
     elsewhere = replace(made, folder="multirun/other")
     assert "./../ablate/baseline/0/" in {attributes["href"] for attributes in Reader(page(elsewhere)).of("a")}
+
+
+def test_runs_that_are_here_lead_to_their_inspect_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = plain()
+    assert "inspect.html" not in page(made), "nothing is promised of runs that are not here"
+    first, second = made.baseline.runs[:2]
+    for run in (first, second):
+        (tmp_path / run.folder / "checkpoints").mkdir(parents=True)
+    (tmp_path / first.folder / "samples.txt").write_text("step 50: the dog eats\n")
+    told = Reader(page(made)).text
+    assert (
+        "inspect run=multirun/ablate steps=true 'text=the dog eats' output=multirun/ablate/inspect.html"
+        in told
+    )
+    for run, step in ((first, 50), (first, 1000), (second, 50)):
+        kept = tmp_path / run.folder / f"inspect/step-{step:06d}/inspect.html"
+        kept.parent.mkdir(parents=True)
+        kept.touch()
+    read = Reader(page(made))
+    addresses = [attributes["href"] or "" for attributes in read.of("a")]
+    found = [address for address in addresses if address.endswith("/inspect.html")]
+    assert found == [
+        "./inspect.html",
+        "./baseline/0/inspect/step-001000/inspect.html",
+        "./baseline/1/inspect/step-000050/inspect.html",
+    ]
+    assert "inspect run=multirun/ablate steps=true output=multirun/ablate/inspect.html" in read.text
 
 
 def test_a_stranger_can_repeat_it() -> None:
