@@ -10,7 +10,7 @@ from gptlab.runs.checkpoint.folder import step_of
 from gptlab.runs.files import ABLATION_PAGE, INSPECTION, INSPECTIONS, SWEEP, SWEEP_PAGE
 from gptlab.runs.folder import SweepFolder
 
-PAGES = {"ablate": ABLATION_PAGE, "gallery": ""}  # by the verb of the command; a plain sweep has none
+PAGES = (SWEEP_PAGE, ABLATION_PAGE)
 DEEPEST = 4  # folders between a sweep's and a job's, see hydra.sweep.subdir
 
 
@@ -50,6 +50,8 @@ def sweep_over(run: Path) -> SweepFolder | None:
 
 def page_of_sweep(sweep: SweepFolder) -> str:
     """The name of the page that it leaves in its folder, or will leave once it ends; empty if it leaves none."""
-    command = sweep.identity().get("command")
-    verb = command[0] if isinstance(command, list) and command else ""
-    return PAGES.get(verb, SWEEP_PAGE) if isinstance(verb, str) else SWEEP_PAGE
+    told = sweep.identity().get("page")
+    if told in PAGES:  # a stranger's may name anything
+        return str(told)
+    # An earlier gptlab told of none.
+    return next((name for name in PAGES if (sweep.path / name).is_file()), "")

@@ -66,7 +66,7 @@ def panel(drawn: Sequence[Drawn], best: JobRecord | None, title: str, are_losses
     chosen = [one.points for one in drawn if one.color]
     (first, last), (low, high) = frame_of([one.points for one in drawn], chosen, are_losses)
     if first == last:
-        first, last = first - 1, last + 1
+        first, last = min(0, first), max(1, last)
 
     def x(step: float) -> float:
         return LEFT + (step - first) / (last - first) * (WIDTH - LEFT - RIGHT)
@@ -83,7 +83,10 @@ def panel(drawn: Sequence[Drawn], best: JobRecord | None, title: str, are_losses
         kinds += ["best"] if one.record is best else []
         kinds += ["lost"] if is_lost(one.record) else [] if one.color else ["faint"]
         color = f' style="--c:{one.color}"' if one.color else ""
-        end = "h.1" if len(points) == 1 else ""  # a dot: its ends are round
+        end = ""
+        if len(points) == 1:  # a dot: its ends are round
+            end = "h.1"
+            kinds.append("dot")
         told = escaped(f"{one.rank}. {cut(one.record.name, LABEL)}: {shown_loss(one.record.score)}")
         return f'<path class="{" ".join(kinds)}"{color} d="M{places}{end}"><title>{told}</title></path>'
 

@@ -197,16 +197,12 @@ def test_pages_and_pictures_in_mlflow(mlflow_folder: Path, inspection: Inspectio
 
 def test_the_page_of_a_sweep_s_job_leads_to_the_sweep_s(mlflow_folder: Path, inspection: Inspection) -> None:
     client = open_store(find_store())
-    for command, page in (
-        (["seed=0,1"], "sweep.html"),
-        (["ablate", "seeds=6"], "report.html"),
-        (["gallery"], ""),
-    ):
+    for page in ("sweep.html", "report.html", ""):
         sweep = mlflow_folder / (page or "gallery")
         sweep.mkdir()
         run = make_run(sweep)
         run.id = client.create_run("0").info.run_id
-        write_json(sweep / "sweep.json", {"name": "<both>", "command": command})
+        write_json(sweep / "sweep.json", {"name": "<both>", "page": page})
         write_inspection(inspection, run.folder / "inspect/step-000004.npz")
         log_inspection(client, run, "inspect/step-000004.npz", 4)
         html = (run.folder / "inspect/step-000004/inspect.html").read_text()

@@ -62,6 +62,7 @@ def test_the_runs_of_a_sweep_are_on_one_page_best_first(place: Path, monkeypatch
         assert run["series"][-1]["numbers"]["loss"] == pytest.approx(seen.loss, rel=1e-5)
         losses[run["name"]] = json.loads(Path(f"runs/both/{folder}/job.json").read_text())["valLoss"]
     assert len(losses) == 2 and list(losses.values()) == sorted(losses.values())
+    assert json.loads(Path("runs/both/sweep.json").read_text())["page"] == "sweep.html"
     best = next(iter(losses))
     assert told["runs"][0]["told"] == f"1. {best}: {losses[best]:.4f}"
     assert '<p id="way">All runs: <a href="./sweep.html">' in html

@@ -21,18 +21,20 @@ def test_pages_that_are_there_and_those_that_are_about_to_be(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("command", "page"),
+    ("told", "there", "page"),
     [
-        (["+experiment=tiny", "seed=0,1"], "sweep.html"),
-        (["ablate", "+experiment=tiny"], "report.html"),
-        (["gallery", "muon"], ""),
-        ([], "sweep.html"),
-        ([3], "sweep.html"),
-        ("ablate", "sweep.html"),
+        ("sweep.html", "", "sweep.html"),
+        ("report.html", "sweep.html", "report.html"),
+        ("", "", ""),
+        ("../../secret.html", "", ""),
+        (["sweep.html"], "", ""),
+        (None, "report.html", "report.html"),
     ],
 )
-def test_the_page_of_the_sweep_over_a_run(tmp_path: Path, command: object, page: str) -> None:
-    write_json(tmp_path / "sweep.json", {"command": command})
+def test_the_page_of_the_sweep_over_a_run(tmp_path: Path, told: object, there: str, page: str) -> None:
+    write_json(tmp_path / "sweep.json", {"page": told})
+    if there:
+        (tmp_path / there).touch()
     run = tmp_path / "of a size" / "0"
     run.mkdir(parents=True)
     sweep = sweep_over(run)
