@@ -19,6 +19,7 @@ from gptlab.config.schema import AblateConfig
 from gptlab.errors import UserError
 from gptlab.plugins.loading import Plugins
 from gptlab.runs.equality import finished_runs
+from gptlab.runs.files import ABLATION_PAGE
 from gptlab.runs.finding import RUNS
 from gptlab.sweeps.batches import Batches
 from gptlab.sweeps.closing import OpenSweep
@@ -60,7 +61,8 @@ class Ablate:
         self.cells = Cells(self.question, self.plugins)
         self._check_arms()
         plan = self.batches.plan(self.jobs)
-        return carry_out(plan, self.plugins, ["ablate", *self.arguments], self._jobs, self._conclude)
+        command = ["ablate", *self.arguments]
+        return carry_out(plan, self.plugins, command, self._jobs, self._conclude, ABLATION_PAGE)
 
     def _check_arms(self) -> None:
         """Raises UserError for an arm that cannot be trained, or compared, at some size or setting: before any is."""

@@ -83,7 +83,7 @@ class Gallery:
             self.runs = Runs(sweep.plan.folder, sweep.plan.swept, before)
             batches.launch(sweep, jobs, self._batches(self.runs))
 
-        carry_out(plan, self.plugins, ["gallery", *self.arguments], run_jobs, self._conclude)
+        carry_out(plan, self.plugins, ["gallery", *self.arguments], run_jobs, self._conclude, page="")
         return 0 if self.found is not None and self.found.reproduced else 1
 
     def _refuse_what_arms_differ_in(self) -> None:

@@ -11,11 +11,13 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gptlab.drawing.report_page import placed
 from gptlab.inspection.inspection import Inspection
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ SCRIPTS = (
     "start.js",
 )
 
-STEPS = "steps.js"  # begins the page over steps
+WHOLE = 'drawPage({}, wholePage(JSON.parse(byId("numbers").textContent)));'
 
 CANDIDATES = 10  # shown for each position
 LENS_CANDIDATES = 5  # and for each position and depth of the logit lens
@@ -59,33 +61,55 @@ def page(
     title: str,
     intervention: Intervention | None = None,
     effects: HeadEffects | None = None,
+    way: Way | None = None,
 ) -> str:
     """The HTML of everything that can be seen in the inspection. title: what the page is called, plain text.
 
-    intervention: the same text without parts of the model. effects: what each part is for.
+    intervention: the same text without parts of the model. effects: what each part is for. way: to its sweep's page.
     """
-    return filled(title, numbers(inspection) | touched(intervention, effects))
+    return filled(title, numbers(inspection) | touched(intervention, effects), way)
 
 
-def page_of_steps(series: Sequence[tuple[int, dict[str, Any]]], title: str) -> str:
-    """One page with a slider over steps, each with what `numbers` gave; without weights, or it would be too large."""
-    entries = [{"step": step, "numbers": {**shown, "weights": []}} for step, shown in series]
-    script = f'<script type="application/json" id="series">{in_script(entries)}</script>'
-    return filled(title, {}, series=script)
+@dataclass(frozen=True)
+class Way:
+    """From a page to that of the sweep which its run is a job of. text: what it is called; href: a relative address.
+
+    at: the end of the page's own address, where it leads somewhere; a copy elsewhere has none. command: what makes the
+    page of the sweep's runs beside each other.
+    """
+
+    text: str
+    href: str
+    at: str = ""
+    command: str = ""
+
+    @property
+    def html(self) -> str:
+        at = f' data-at="{html.escape(self.at)}"' if self.at else ""
+        told = f" Beside its other runs: <code>{html.escape(self.command)}</code>" if self.command else ""
+        link = f'<a href="{html.escape(self.href)}">{html.escape(self.text)}</a>'
+        return f'<p id="way"{at}>All runs: {link}.{told}</p>'
 
 
-def filled(title: str, shown: dict[str, Any], series: str = "") -> str:
-    """The page's template. series: the element with the numbers of several steps, if it is of these."""
+def filled(
+    title: str, shown: dict[str, Any], way: Way | None = None, series: Any = None, scripts: Sequence[str] = ()
+) -> str:
+    """The page's template. series: what the scripts read that begin a page of several steps, if it is one."""
+    element = f'<script type="application/json" id="series">{in_script(series)}</script>'
     parts = {
         "title": html.escape(title),
         "style": static("page.css"),
+        "way": "" if way is None else way.html,
         "data": in_script(shown),
-        "series": series,
-        "script": "\n".join(static(name) for name in SCRIPTS),
-        "steps": static(STEPS) if series else "drawPage({});",
+        "series": element if scripts else "",
+        "script": joined(SCRIPTS),
+        "start": joined(scripts) if scripts else WHOLE,
     }
-    # In one go, so that a text that looks like a placeholder stays a text.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], static("page.html"))
+    return placed(static("page.html"), parts)
+
+
+def joined(scripts: Sequence[str]) -> str:
+    return "\n".join(static(name) for name in scripts)
 
 
 def in_script(shown: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from gptlab.inspection.page import numbers, numbers_in
 from gptlab.loaded.loaded import Loaded
 from gptlab.plugins.registry import Registry
 from gptlab.runs.checkpoint.folder import checkpoint_folders, read_checkpoint, step_of
-from gptlab.runs.files import INSPECTIONS
+from gptlab.runs.files import INSPECTION, INSPECTIONS, check_leads_nowhere
 from gptlab.runs.saved_run import from_checkpoint
 
-PAGE = "inspect.html"  # in a folder a step, beside the run's files, where MLflow follows it
 Series = list[tuple[int, dict[str, Any]]]  # by step, what `gptlab.inspection.page.numbers` gives
+NO_PAGES = 'it has kept no inspections: train with inspect.every=100 and MLflow, or add text="the cat eats"'
+NO_CHECKPOINTS = "it has no checkpoints"
 
 
 def series_of(run: Loaded, registry: Registry, text: str | None) -> Series:
@@ -43,6 +45,33 @@ def series_of(run: Loaded, registry: Registry, text: str | None) -> Series:
     return found
 
 
+def series_of_each(
+    folders: Sequence[Path], registry: Registry, text: str | None, left_out: Callable[[Path, str], None]
+) -> dict[Path, Series]:
+    """By folder the same of several runs, of one step or more. left_out(folder, why) hears of those that have none.
+
+    Raises UserError if not one has any.
+    """
+    found: dict[Path, Series] = {}
+    reason = ""
+    for folder in folders:
+        why = NO_PAGES if text is None else NO_CHECKPOINTS
+        series: Series = []
+        try:
+            check_leads_nowhere(folder)
+            series = kept_pages(folder) if text is None else of_checkpoints(folder, registry, text)
+        except UserError as error:
+            why = str(error)
+        if series:
+            found[folder] = series
+        else:
+            left_out(folder, why)
+            reason = reason or why
+    if not found:
+        raise UserError(f"steps=true shows what runs make of a text, and none can be shown: {reason}")
+    return found
+
+
 def of_checkpoints(folder: Path, registry: Registry, text: str) -> Series:
     series = []
     for checkpoint in checkpoint_folders(folder):
@@ -54,7 +83,7 @@ def of_checkpoints(folder: Path, registry: Registry, text: str) -> Series:
 def kept_pages(folder: Path) -> Series:
     """Those that can be read."""
     series = []
-    for file in sorted((folder / INSPECTIONS).glob(f"step-*/{PAGE}")):
+    for file in sorted((folder / INSPECTIONS).glob(f"step-*/{INSPECTION}")):
         step = step_of(file.parent)
         with suppress(OSError, ValueError, UserError):
             if step is not None and not file.is_symlink():

@@ -16,6 +16,7 @@ PARAMETERS = "parameters.json"  # the table of weights, in the form of mlflow.lo
 METRICS = "metrics.jsonl"  # a line a logged step
 SAMPLES = "samples.txt"
 INSPECTIONS, JOB = "inspect", "job.json"
+INSPECTION = "inspect.html"  # in a folder a step within INSPECTIONS
 LOCK = ".lock"  # held while run.json or sweep.json is changed
 WRITING = ".mlflow"  # held by who writes the run to MLflow
 
@@ -26,15 +27,16 @@ RUN_FILES = (*START, METRICS, SAMPLES, CHECKPOINTS, INSPECTIONS, JOB)
 # And into a sweep's, Hydra's own file among them.
 SWEEP = "sweep.json"
 HYDRAS = "multirun.yaml"
+SWEEP_PAGE, ABLATION_PAGE = "sweep.html", "report.html"
 SWEEP_FILES = (
-    *(SWEEP, HYDRAS, "stop", "study.journal", "summary.csv", "losses.png"),
+    *(SWEEP, HYDRAS, "stop", "study.journal", "summary.csv", SWEEP_PAGE, "losses.png"),
     *("trials.csv", "importance.csv", "importance.png"),
     *(
         "ablation.json",
         "gallery.json",
         "gallery.md",
         "gallery.svg",
-        "report.html",
+        ABLATION_PAGE,
         "report.md",
         "arms.csv",
         "runs.csv",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +42,7 @@ def curves_of_jobs(records: Sequence[JobRecord], title: str, best: JobRecord | N
 
 def curves_picture(lines: Sequence[Line], title: str) -> bytes:
     """`lines` are in their order: the first COLOURED get a colour and a label. Empty if none has a curve."""
-    panels = {name: title for name, title in PANELS.items() if any(line.curves.get(name) for line in lines)}
-    others = dict.fromkeys(name for line in lines for name in line.curves if name not in PANELS)
-    panels |= {name: metric_words(name) for name in list(others)[:1]}
+    panels = panels_of([line.curves for line in lines])
     if not panels:
         return b""
     good = [line for line in lines if not line.failed]
@@ -59,6 +57,13 @@ def curves_picture(lines: Sequence[Line], title: str) -> bytes:
     _legend(figure, lines, coloured, colors)
     figure.suptitle(plain(cut(title, 100)), x=0.01, ha="left", fontsize=12, fontweight="bold")
     return figure.png()
+
+
+def panels_of(curves: Sequence[Mapping[str, Points]]) -> dict[str, str]:
+    """By the name of what is drawn, the title of its panel: of the losses, and of the first metric beside them."""
+    panels = {name: title for name, title in PANELS.items() if any(of_run.get(name) for of_run in curves)}
+    others = dict.fromkeys(name for of_run in curves for name in of_run if name not in PANELS)
+    return panels | {name: metric_words(name) for name in list(others)[:1]}
 
 
 def _draw_panel(axes: Any, name: str, lines: Sequence[Line], colors: dict[int, Any]) -> None:
@@ -106,17 +111,29 @@ def _draw_panel(axes: Any, name: str, lines: Sequence[Line], colors: dict[int, A
 def _limits(
     axes: Any, drawn: Sequence[tuple[Line, Points]], colors: dict[int, Any], are_losses: bool
 ) -> None:
-    """What the coloured runs need; a loss that runs far away from the better half of them leaves the frame."""
-    chosen = [points for line, points in drawn if id(line) in colors] or [points for _, points in drawn]
+    chosen = [points for line, points in drawn if id(line) in colors]
+    steps, values = frame_of([points for _, points in drawn], chosen, are_losses)
+    axes.set_ylim(*values)
+    if steps[0] < steps[1]:
+        axes.set_xlim(*steps)
+
+
+def frame_of(
+    drawn: Sequence[Points], chosen: Sequence[Points], are_losses: bool
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The steps and the values from which to which a picture of curves goes: what the chosen ones, best first, need.
+
+    A loss that runs far away from the better half of them leaves the frame.
+    """
+    chosen = chosen or drawn
     better = chosen[: max(1, (len(chosen) + 1) // 2)]
     highest = 1.5 * max(value for points in better for _, value in points) if are_losses else math.inf
     values = [value for points in chosen for _, value in points]
     low, high = min(values), max(value for value in values if value <= highest)
     room = 0.05 * (high - low) or 0.1
-    axes.set_ylim(low - room, high + room)
-    steps = [step for _, points in drawn for step, _ in points]
-    if min(steps) < max(steps):
-        axes.set_xlim(min(0, *steps), max(steps) * 1.01)
+    steps = [step for points in drawn for step, _ in points]
+    last = max(steps) * 1.01 if min(steps) < max(steps) else max(steps)
+    return (min(0, *steps) if min(steps) < max(steps) else last, last), (low - room, high + room)
 
 
 def _legend(figure: Any, lines: Sequence[Line], coloured: Sequence[Line], colors: Sequence[Any]) -> None:

@@ -19,7 +19,7 @@ from gptlab.files import read_json
 from gptlab.plugins.code import refuse_changed_plugins
 from gptlab.plugins.loading import Plugins
 from gptlab.runs.checkpoint.folder import checkpoint_folders
-from gptlab.runs.files import LOCK, PLUGINS, SWEEP
+from gptlab.runs.files import LOCK, PLUGINS, SWEEP, SWEEP_PAGE
 from gptlab.runs.folder import SweepFolder
 from gptlab.signals import Stopped, handled, received_so_far
 from gptlab.streams import guarded
@@ -68,8 +68,10 @@ def carry_out(
     arguments: list[str],
     jobs: Callable[[OpenSweep], None],
     conclude: Conclude = summed_up,
+    page: str = SWEEP_PAGE,
 ) -> int:
     """Open the sweep, have its `jobs` done, close it; 0, or 1 if a job failed. conclude: what its jobs' records show.
+    page: the name of the page that it leaves then, empty for none.
 
     Raises UserError if no job can be trained, and leaves nothing then; Stopped, with the command that goes
     on, once the sweep is closed.
@@ -80,7 +82,7 @@ def carry_out(
     with hold_sweep(plan.folder, new=not plan.resume):
         if plan.resume:
             refuse_other_plugins(plan, plugins)
-        sweep = open_sweep(plan, tracked)
+        sweep = open_sweep(plan, tracked, page)
         try:
             jobs(sweep)
         except KeyboardInterrupt as stop:
@@ -136,7 +138,7 @@ def refuse_other_plugins(plan: Plan, plugins: Plugins) -> None:
     refuse_changed_plugins(plugins.registry, brought, os.path.relpath(plan.folder), plan.anyway)
 
 
-def open_sweep(plan: Plan, tracked: bool) -> OpenSweep:
+def open_sweep(plan: Plan, tracked: bool, page: str) -> OpenSweep:
     """The sweep with its parent run, made or opened again, and sweep.json.
 
     Raises UserError if jobs of another lie in its folder, the one to resume was begun with another command, or
@@ -156,7 +158,7 @@ def open_sweep(plan: Plan, tracked: bool) -> OpenSweep:
         sweep = Sweep(plan.name, plan.command, list(plan.swept))
     told = SweepFolder(folder)
     (folder / STOP).unlink(missing_ok=True)
-    replace(sweep, status=RUNNING).write(folder)
+    replace(sweep, status=RUNNING, page=page).write(folder)
     told.update(reason="", ended=None)
     parent = None
     if tracked:

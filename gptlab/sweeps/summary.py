@@ -1,4 +1,4 @@
-"""What a sweep showed, made of its jobs' records alone: a text, a table, pictures, and the best job."""
+"""What a sweep showed, made of its jobs' records alone: a text, a table, a page, pictures, and the best job."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gptlab.files import write_bytes
+from gptlab.runs.files import SWEEP_PAGE
 from gptlab.sweeps.by_key import by_key
 from gptlab.sweeps.by_parameters import (
     PowerLaw,
@@ -20,7 +21,8 @@ from gptlab.sweeps.by_parameters import (
 )
 from gptlab.sweeps.comparable import other_counts, other_data
 from gptlab.sweeps.curves import COLOURED, curves_of_jobs
-from gptlab.sweeps.groups import Best, best_of, groups_over_seeds, verdict
+from gptlab.sweeps.groups import Best, Group, best_of, groups_over_seeds, verdict
+from gptlab.sweeps.page import Shown, page
 from gptlab.sweeps.record import BEST, JobRecord
 from gptlab.sweeps.style import drawing
 from gptlab.sweeps.table import (
@@ -63,24 +65,49 @@ def summarize(folder: Path, records: Sequence[JobRecord], name: str = "") -> Sum
     refusal = more_than_sizes(swept)
     law = None if refusal else fit_power_law(sizes)
     law_said = law_sentence(sizes, law, refusal, rates_of_each(records))
-    files = {CSV: as_csv(records), **pictures(records, swept, sizes, law, name, best)}
+    drawn = pictures(records, swept, sizes, law, name, best)
+    groups = groups_over_seeds(records, list(swept)) if SEED in swept else []
+    shown = Shown(
+        name=name,
+        swept=swept,
+        best=best,
+        said=said,
+        measure=measured(records),
+        groups=groups,
+        verdict=verdict(groups),
+        notes=[*remarks(records, swept, law_said), *failures(records)],
+        pictures={f"the loss by {file}": png for file, png in drawn.items() if file != LOSSES},
+    )
+    files = {CSV: as_csv(records), SWEEP_PAGE: page(folder, records, shown).encode("utf-8"), **drawn}
     folder.mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
         write_bytes(folder / file, content)
-    text = text_of(records, swept, law_said, name, said)
+    text = text_of(records, swept, groups, law_said, name, said)
     return Summary(text, files, as_mlflow(records), best, said)
 
 
-def text_of(records: Sequence[JobRecord], swept: dict[str, list[str]], law: str, name: str, best: str) -> str:
+def text_of(
+    records: Sequence[JobRecord],
+    swept: dict[str, list[str]],
+    groups: Sequence[Group],
+    law: str,
+    name: str,
+    best: str,
+) -> str:
     """What is printed: jobs by rank, groups over seeds, what can be said of them, and what failed."""
     paragraphs = [f"{name}: {counts(records)}" if name else counts(records)]
     if records:
         paragraphs.append(printed(records, list(swept), 10 if SEED in swept else SHOWN))
-    if SEED in swept and (groups := groups_over_seeds(records, list(swept))):
+    if groups:
         paragraphs.append("\n".join(filter(None, [printed_groups(groups), verdict(groups)])))
-    said = [repeated(records), law, other_data(swept), other_counts(swept), *failures(records), best]
+    said = [*remarks(records, swept, law), *failures(records), best]
     paragraphs.append("\n".join(filter(None, said)))
     return "\n\n".join(filter(None, paragraphs))
+
+
+def remarks(records: Sequence[JobRecord], swept: dict[str, list[str]], law: str) -> list[str]:
+    """What is to be known before losses are compared, and how they go with size; empty texts among them."""
+    return [repeated(records), law, other_data(swept), other_counts(swept)]
 
 
 def pictures(

@@ -26,6 +26,7 @@ class Sweep:
     """id: the MLflow run that is the jobs' parent, empty without MLflow. command: the overrides as typed.
 
     swept: the keys whose values differ from job to job. status: RUNNING, FINISHED, FAILED or KILLED.
+    page: the name of the page that it leaves at its end, empty for none.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Sweep:
     swept: list[str]
     id: str = ""
     status: str = RUNNING
+    page: str = ""
 
     def write(self, folder: Path) -> None:
         """Have the sweep's folder tell it."""
@@ -50,7 +52,7 @@ def read_sweep(folder: Path) -> Sweep:
             raise ValueError(f"its format is {told['format']}, not {FORMAT}")
         known = {field.name for field in fields(Sweep)}
         sweep = Sweep(**{key: value for key, value in told.items() if key in known})
-        texts = [sweep.name, sweep.id, sweep.status, *sweep.command, *sweep.swept]
+        texts = [sweep.name, sweep.id, sweep.status, sweep.page, *sweep.command, *sweep.swept]
         if not all(isinstance(text, str) for text in texts):
             raise ValueError("it holds something that is not text")
     except (LookupError, TypeError, ValueError) as error:

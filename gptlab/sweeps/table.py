@@ -113,8 +113,14 @@ def printed(records: Sequence[JobRecord], keys: Sequence[str], most: int = SHOWN
 
 
 def printed_groups(groups: Sequence[Group]) -> str:
-    """A line a group, lowest mean first: mean and standard deviation over the seeds, and how far behind the first it
-    is, seed by seed."""
+    rest = len(groups) - SHOWN
+    table = numbered(group_columns(groups), left=set())
+    return f"over seeds:\n{table}" + (f"\n... and {rest:,} more" if rest > 0 else "")
+
+
+def group_columns(groups: Sequence[Group]) -> Columns:
+    """A line a group, lowest mean first, SHOWN at most: mean and standard deviation over the seeds, and how far behind
+    the first it is, seed by seed."""
     top = groups[:SHOWN]
     columns: Columns = [
         (label, [shown_value(group.overrides[key]) for group in top])
@@ -136,8 +142,7 @@ def printed_groups(groups: Sequence[Group]) -> str:
         ]
     if any(group.jobs > len(group.losses) for group in groups):
         columns += [("left out", [count(group.jobs - len(group.losses)) for group in top])]
-    rest = len(groups) - len(top)
-    return "over seeds:\n" + numbered(columns, left=set()) + (f"\n... and {rest:,} more" if rest else "")
+    return columns
 
 
 def numbered(columns: Columns, left: set[int]) -> str:

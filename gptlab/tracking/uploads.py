@@ -13,8 +13,10 @@ from gptlab.inspection.inspection import read_inspection
 from gptlab.runs.checkpoint.folder import CHECKPOINTS, step_of
 from gptlab.runs.checkpoint.folder import FILES as OF_CHECKPOINT
 from gptlab.runs.checkpoint.newest import name_run
-from gptlab.runs.files import CONFIG, INSPECTIONS, PARAMETERS, PLUGINS, SAMPLES, TOKENIZER
+from gptlab.runs.files import CONFIG, INSPECTION, INSPECTIONS, PARAMETERS, PLUGINS, SAMPLES, TOKENIZER
+from gptlab.runs.finding import name_of
 from gptlab.runs.folder import RunFolder
+from gptlab.runs.inspected import address, page_of_sweep, sweep_over
 from gptlab.runs.run import FINISHED, Run
 from gptlab.tracking.facts import dataset_input, show_as_table
 from gptlab.training.metric_rows import Metrics
@@ -22,10 +24,12 @@ from gptlab.training.metric_rows import Metrics
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from gptlab.inspection.page import Way
+
 FILES = (CONFIG, PLUGINS, PARAMETERS)  # that a run has from its start
 CURVE, MODEL = "loss.png", "model"
 SAMPLES_FOLDER = "samples"  # of a run in MLflow
-PAGE, PICTURE, FAILURE = "inspect.html", "attention.png", "failed.txt"  # of an inspection
+PICTURE, FAILURE = "attention.png", "failed.txt"  # of an inspection
 SERIES = "attention"  # the name of its pictures as one series
 
 
@@ -230,14 +234,25 @@ def log_inspection(client: MlflowClient, run: Run, path: str, step: int) -> None
         picture = attention_picture(inspection, title)
         if picture:
             (folder / PICTURE).write_bytes(picture)
-        (folder / PAGE).write_text(page(inspection, title), encoding="utf-8")
+        (folder / INSPECTION).write_text(page(inspection, title, way=way_from(folder)), encoding="utf-8")
     except Exception:
         (folder / FAILURE).write_text(traceback.format_exc(), encoding="utf-8")
-    made = [folder / name for name in (PAGE, PICTURE, FAILURE)]
+    made = [folder / name for name in (INSPECTION, PICTURE, FAILURE)]
     log_known(client, run.id, [file for file in made if file.is_file()], f"{INSPECTIONS}/{folder.name}")
     if picture:
         log_picture(client, run.id, picture, step)
     file.unlink(missing_ok=True)
+
+
+def way_from(inspection: Path) -> Way | None:
+    """From the folder of an inspection to the page of the sweep that its run is a job of, which comes at its end."""
+    from gptlab.inspection.page import Way
+
+    sweep = sweep_over(inspection.parent.parent)
+    if sweep is None or not (page := page_of_sweep(sweep)):
+        return None
+    at = f"{INSPECTIONS}/{inspection.name}/{INSPECTION}"
+    return Way(name_of(sweep) or "a sweep", address(sweep.path / page, inspection), at)
 
 
 def log_picture(client: MlflowClient, run_id: str, picture: bytes, step: int) -> None:

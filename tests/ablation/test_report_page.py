@@ -3,51 +3,16 @@
 import re
 from dataclasses import replace
 from functools import cache
-from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
 from gptlab.ablation.report.page import page
 from tests.ablation_results import EXAMPLES, HOSTILE, Fitted, arm, compared, plain, with_sizes
+from tests.page_reader import Reader
 
 MEGABYTE = 1_000_000
-EMPTY = {"meta", "link", "br", "img"}
-
-
-class Reader(HTMLParser):
-    """The elements of a page with their attributes, and its text; fails where an end has no beginning."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open, f"never closed: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in EMPTY:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open.pop() == tag, f"</{tag}> ends nothing"
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).replace("\xa0", " ").split())
-
-    def of(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 @cache
@@ -141,6 +106,36 @@ def test_every_run_is_linked_from_the_ablation_s_folder() -> None:
     assert all(run.runId in read.text for run in runs)
     elsewhere = replace(made, folder="multirun/other")
     assert "./../ablate/baseline/0/" in {attributes["href"] for attributes in Reader(page(elsewhere)).of("a")}
+
+
+def test_runs_that_are_here_lead_to_their_inspect_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = plain()
+    assert "inspect.html" not in page(made), "nothing is promised of runs that are not here"
+    first, second = made.baseline.runs[:2]
+    for run in (first, second):
+        (tmp_path / run.folder / "checkpoints").mkdir(parents=True)
+    (tmp_path / first.folder / "samples.txt").write_text("step 50: the dog eats\n")
+    told = Reader(page(made)).text
+    assert (
+        "inspect run=multirun/ablate steps=true 'text=the dog eats' output=multirun/ablate/inspect.html"
+        in told
+    )
+    for run, step in ((first, 50), (first, 1000), (second, 50)):
+        kept = tmp_path / run.folder / f"inspect/step-{step:06d}/inspect.html"
+        kept.parent.mkdir(parents=True)
+        kept.touch()
+    read = Reader(page(made))
+    addresses = [attributes["href"] or "" for attributes in read.of("a")]
+    found = [address for address in addresses if address.endswith("/inspect.html")]
+    assert found == [
+        "./inspect.html",
+        "./baseline/0/inspect/step-001000/inspect.html",
+        "./baseline/1/inspect/step-000050/inspect.html",
+    ]
+    assert "inspect run=multirun/ablate steps=true output=multirun/ablate/inspect.html" in read.text
 
 
 def test_a_stranger_can_repeat_it() -> None:

@@ -14,7 +14,6 @@ from gptlab.inspection.page import (
     LARGEST_MAP,
     PIXELS,
     SCRIPTS,
-    STEPS,
     numbers,
     packed,
     page,
@@ -22,6 +21,7 @@ from gptlab.inspection.page import (
     steps,
     target_ids,
 )
+from gptlab.inspection.step_pages import SIDES, SLIDER, STEPS
 from tests.inspection.inspections import WORDS, made_inspection
 
 MEGABYTE = 1_000_000
@@ -55,7 +55,7 @@ def test_it_asks_nobody_for_anything():
 
 def test_every_script_is_in_it():
     folder = Path(gptlab.inspection.__file__).parent / "static"
-    assert {path.name for path in folder.glob("*.js")} == {*SCRIPTS, STEPS}
+    assert {path.name for path in folder.glob("*.js")} == {*SCRIPTS, SLIDER, STEPS, SIDES}
 
 
 def test_the_numbers_are_those_of_the_inspection():

@@ -12,6 +12,7 @@ from gptlab.cli import main
 from gptlab.data.documents import Documents
 from gptlab.data.tokenizers import Vocabulary
 from gptlab.errors import UserError
+from gptlab.files import write_json
 from gptlab.inspection.inspection import Inspection, inspect, write_inspection
 from gptlab.inspection.pictures import attention_picture, mosaic_of
 from gptlab.launch import observers
@@ -192,6 +193,24 @@ def test_pages_and_pictures_in_mlflow(mlflow_folder: Path, inspection: Inspectio
     images = [file.path for file in client.list_artifacts(run.id, "images")]
     full = [path for path in images if path.endswith(".png")]
     assert [path.split("+")[:3] for path in full] == [["images/attention", "step", s] for s in ("2", "4")]
+
+
+def test_the_page_of_a_sweep_s_job_leads_to_the_sweep_s(mlflow_folder: Path, inspection: Inspection) -> None:
+    client = open_store(find_store())
+    for page in ("sweep.html", "report.html", ""):
+        sweep = mlflow_folder / (page or "gallery")
+        sweep.mkdir()
+        run = make_run(sweep)
+        run.id = client.create_run("0").info.run_id
+        write_json(sweep / "sweep.json", {"name": "<both>", "page": page})
+        write_inspection(inspection, run.folder / "inspect/step-000004.npz")
+        log_inspection(client, run, "inspect/step-000004.npz", 4)
+        html = (run.folder / "inspect/step-000004/inspect.html").read_text()
+        link = f'<a href="./../../../{page}">&lt;both&gt;</a>'
+        assert (f'<p id="way" data-at="inspect/step-000004/inspect.html">All runs: {link}' in html) == bool(
+            page
+        )
+        assert ('id="way"' in html) == bool(page)
 
 
 def test_a_fault_of_the_drawing_is_logged_and_holds_nothing_up(

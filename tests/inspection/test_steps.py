@@ -10,7 +10,8 @@ import pytest
 
 import gptlab
 from gptlab.cli import main
-from gptlab.inspection.page import numbers, numbers_in, page, page_of_steps
+from gptlab.inspection.page import numbers, numbers_in, page
+from gptlab.inspection.step_pages import page_of_steps
 from tests.browser import MISSING, Browser, running_browser
 from tests.inspection.inspections import made_inspection
 

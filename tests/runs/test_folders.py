@@ -150,7 +150,7 @@ def test_a_sweep_s_folder_and_those_of_its_jobs(folder: Path, capfd: pytest.Capt
     assert "mine/0 has the checkpoints of another" in refused(capfd, *TINY, "hydra.run.dir=mine/0")
     (folder / "mine/sweep.json").unlink()
     (folder / "mine/multirun.yaml").unlink()
-    for picture in (*Path("mine").glob("*.png"), *Path("mine").glob("*.csv")):
+    for picture in (*Path("mine").glob("*.png"), *Path("mine").glob("*.csv"), Path("mine/sweep.html")):
         picture.unlink()
     assert "mine/0 has the checkpoints of another" in refused(capfd, *sweep)
     assert "has a job of another" in refused(capfd, *sweep, "hydra.sweep.subdir=new-${hydra.job.num}")

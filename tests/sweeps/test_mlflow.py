@@ -74,7 +74,9 @@ def test_a_parent_with_a_child_a_job_and_what_they_show_together(
     assert metrics["parameters.total"] == best.data.metrics["parameters.total"]
 
     place = Path(client().download_artifacts(parent.info.run_id, ""))
-    assert {"summary.csv", "summary.json", "losses.png"} <= {file.name for file in place.iterdir()}
+    assert {"summary.csv", "sweep.html", "summary.json", "losses.png"} <= {
+        file.name for file in place.iterdir()
+    }
     table = json.loads((place / "summary.json").read_text())
     assert len(table["data"]) == 4 and all(len(row) == len(table["columns"]) for row in table["data"])
     assert json.loads(tags["mlflow.loggedArtifacts"]) == [{"path": "summary.json", "type": "table"}]

@@ -35,12 +35,12 @@ def test_jobs_are_ranked_best_first_the_failed_last() -> None:
 
 def test_the_files_are_returned_and_lie_in_the_folder(tmp_path: Path) -> None:
     summary = summarize(tmp_path / "sweep", rates_and_seeds(), name="learningRate × seed of tiny")
-    expected = {"summary.csv", "losses.png", "by-learningRate.png", "by-seed.png"}
+    expected = {"summary.csv", "sweep.html", "losses.png", "by-learningRate.png", "by-seed.png"}
     assert set(summary.files) == expected
     assert {file.name for file in (tmp_path / "sweep").iterdir()} == expected
     for name, content in summary.files.items():
         assert (tmp_path / "sweep" / name).read_bytes() == content
-        assert name.endswith(".csv") or content.startswith(b"\x89PNG")
+        assert name.endswith((".csv", ".html")) or content.startswith(b"\x89PNG")
 
 
 def test_the_tables_hold_every_job_and_fact(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_one_job_and_none(tmp_path: Path) -> None:
 def test_only_failures_have_no_best_and_no_pictures(tmp_path: Path) -> None:
     summary = summarize(tmp_path, [failed(i, {"seed": str(i)}, "") for i in range(3)])
     assert summary.best is None
-    assert list(summary.files) == ["summary.csv"]
+    assert list(summary.files) == ["summary.csv", "sweep.html"]
     assert "failed: seed=0 and 2 more: no reason was kept" in summary.text
 
 

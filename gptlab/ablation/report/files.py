@@ -13,14 +13,19 @@ from gptlab.ablation.report.page import page
 from gptlab.ablation.report.pictures import PICTURES, pictures, png
 from gptlab.ablation.result import Ablation
 from gptlab.files import write_bytes
+from gptlab.runs.files import ABLATION_PAGE
 
-PAGE, REPORT, ARMS, RUNS = "report.html", "report.md", "arms.csv", "runs.csv"
-FILES = (JSON, PAGE, REPORT, ARMS, RUNS, *PICTURES)
+REPORT, ARMS, RUNS = "report.md", "arms.csv", "runs.csv"
+FILES = (JSON, ABLATION_PAGE, REPORT, ARMS, RUNS, *PICTURES)
 
 
 def report_files(ablation: Ablation, laws: Mapping[str, Laws] | None = None) -> dict[str, bytes]:
     """Each with its whole content; of the pictures those that there is something to show in."""
-    texts = {JSON: json_text(ablation) + "\n", PAGE: page(ablation, laws), REPORT: markdown(ablation, laws)}
+    texts = {
+        JSON: json_text(ablation) + "\n",
+        ABLATION_PAGE: page(ablation, laws),
+        REPORT: markdown(ablation, laws),
+    }
     found = {name: text.encode("utf-8") for name, text in texts.items()}
     found |= {ARMS: arms_csv(ablation), RUNS: runs_csv(ablation)}
     return found | {name: png(picture) for name, picture in pictures(ablation, laws).items()}

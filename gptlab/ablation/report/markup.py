@@ -1,22 +1,21 @@
-"""The parts of a report's page: tables, lists and links, with whatever came from elsewhere escaped."""
+"""The parts of an ablation's page: tables and links, with whatever came from elsewhere escaped."""
 
 from __future__ import annotations
 
-import html
 import os
-from collections.abc import Iterable
+from pathlib import Path
 from urllib.parse import quote
 
 from gptlab.ablation.report.tables import BASELINE, Table, seeds_of
 from gptlab.ablation.report.words import NONE, number_text, one_line, values_text
 from gptlab.ablation.result import Ablation, SeedRun, Setting
+from gptlab.drawing.report_page import escaped
+from gptlab.runs.inspected import inspection_page, inspections_of
+from gptlab.streams import visible
+from gptlab.sweeps.job_links import SIDES, side_by_side_command, text_of
 
 VERDICTS = ("better", "worse", "equivalent", "undecided", "failed")
 LINE = 400
-
-
-def escaped(text: str) -> str:
-    return html.escape(text)
 
 
 def table_of(table: Table) -> str:
@@ -41,21 +40,9 @@ def table_of(table: Table) -> str:
     return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
-def facts_list(facts: Iterable[tuple[str, str, str]]) -> str:
-    return "".join(
-        f"<div><dt>{escaped(name)}</dt><dd>{escaped(value)} <small>{escaped(of)}</small></dd></div>"
-        for name, value, of in facts
-    )
-
-
-def note_list(lines: Iterable[str]) -> str:
-    items = "".join(f"<li>{escaped(line)}</li>" for line in lines)
-    return f'<ul class="notes">{items}</ul>' if items else ""
-
-
 def run_tables(ablation: Ablation) -> str:
     """For the baseline and each arm a list of its runs, to be opened."""
-    return "".join(
+    return beside_each_other(ablation) + "".join(
         f"<details><summary>{escaped(one_line(name))}: {seeds_of(setting)} seeds"
         f"{tuned_to(setting)}</summary>{runs_of(setting, ablation.folder)}</details>"
         for name, setting in ablation.settings
@@ -67,15 +54,44 @@ def tuned_to(setting: Setting) -> str:
 
 
 def runs_of(setting: Setting, folder: str) -> str:
-    heads = "<th>seed</th><th>loss</th><th class=text>run</th><th class=text>MLflow run</th><th class=text>status</th>"
+    heads = (
+        "<th>seed</th><th>loss</th><th class=text>run</th><th class=text>inspect</th>"
+        "<th class=text>MLflow run</th><th class=text>status</th>"
+    )
     rows = "".join(
         f"<tr><td>{run.seed}</td><td>{number_text(run.loss, 4)}</td>"
         f'<td class=text><a href="{link(run.folder, folder)}">{escaped(one_line(run.folder, 80))}</a></td>'
+        f"<td class=text>{inspection_of(run, folder)}</td>"
         f"<td class=text><code>{escaped(one_line(run.runId)) or NONE}</code></td>"
         f'<td class="text long">{escaped(status_of(run))}</td></tr>'
         for run in setting.runs
     )
     return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def inspection_of(run: SeedRun, folder: str) -> str:
+    """The way to the last inspect page that the run has kept."""
+    steps = inspections_of(Path(run.folder or "."))
+    if not steps:
+        return NONE
+    return f'<a href="{link(run.folder, folder)}{inspection_page(steps[-1])}">step {steps[-1]:,}</a>'
+
+
+def beside_each_other(ablation: Ablation) -> str:
+    """How two runs are looked into beside each other; nothing where no run of the ablation's own has weights."""
+    own = Path(os.path.normpath(ablation.folder))
+    found = [Path(run.folder) for _, setting in ablation.settings for run in setting.runs]
+    runs = [run for run in found if own in Path(os.path.normpath(run)).parents]
+    text = text_of(runs)
+    if not text:
+        return ""
+    kept = sum(len(inspections_of(run)) > 0 for run in runs)
+    command = escaped(visible(side_by_side_command(own, "" if kept > 1 else text)))
+    return (
+        '<p class="soft">Two runs beside each other, the same text at the same step: attention, heads and next words. '
+        f'This makes the page:</p><pre>{command}</pre><p class="soft">It then lies beside this one: '
+        f'<a href="./{SIDES}">{SIDES}</a></p>'
+    )
 
 
 def status_of(run: SeedRun) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Mapping
 from importlib.resources import files
 
 from gptlab.ablation.report.alternatives import alternative
 from gptlab.ablation.report.laws import Laws, law_lines
-from gptlab.ablation.report.markup import escaped, facts_list, note_list, run_tables, table_of
+from gptlab.ablation.report.markup import run_tables, table_of
 from gptlab.ablation.report.pictures import CURVES, FOREST, RATES, SCALING, inline_svg, pictures
 from gptlab.ablation.report.repeating import command, facts, method
 from gptlab.ablation.report.tables import costs, failure_lines, ranked, sizes, tuned, verdicts
@@ -23,9 +22,14 @@ from gptlab.ablation.report.words import (
     speedup_sentence,
 )
 from gptlab.ablation.result import Ablation
+from gptlab.drawing.report_page import escaped, note_list, report_page, section
 
 STATIC = files("gptlab.ablation.report") / "static"
 LINE = 400
+FOOTER = (
+    "Written by gptlab. Losses are in nats a token, of the last evaluation of each run; a difference is the arm's less "
+    "the baseline's of the same seed: below 0 the arm is better."
+)
 CAPTIONS = {
     FOREST: "Dots are mean differences, bars 95% intervals; what lies within the shaded band counts as no difference.",
     CURVES: "Means over seeds with 95% bands. On the right each run is set against the baseline's of the same seed.",
@@ -57,14 +61,9 @@ def page(ablation: Ablation, laws: Mapping[str, Laws] | None = None) -> str:
         section("What was run", "", repeated(ablation)),
         section("Every run", "", run_tables(ablation)),
     ]
-    parts = {
-        "title": escaped(one_line(ablation.question, LINE)),
-        "style": static("page.css"),
-        "facts": facts_list(headline(ablation)),
-        "sections": "\n".join(sections),
-    }
-    # In one go, so that a text that looks like a placeholder stays a text.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], static("page.html"))
+    return report_page(
+        one_line(ablation.question, LINE), headline(ablation), sections, FOOTER, style=static("page.css")
+    )
 
 
 def static(name: str) -> str:
@@ -83,11 +82,6 @@ def headline(ablation: Ablation) -> list[tuple[str, str, str]]:
         found.append(("noise over seeds", number_text(ablation.noise.deviation, 4), "nats"))
         found.append(("detectable", number_text(ablation.noise.detectable, 4), "nats, with 80% power"))
     return [*found, ("date", one_line(ablation.date)[:16].replace("T", " "), "")]
-
-
-def section(title: str, intro: str, content: str) -> str:
-    told = f'<p class="intro">{escaped(intro[:1].upper() + intro[1:])}</p>' if intro else ""
-    return f"<section><h2>{title}</h2>{told}{content}</section>"
 
 
 def figure(name: str, svg: str) -> str:

@@ -34,7 +34,7 @@ from          a text with as many tokens, to take the part's output from: from="
 heads         heads=true: how much the mean loss rises without each head, attention and mlp, one at a time, on
               the text and on held-out documents
 steps         steps=true: one page with a slider over the run's checkpoints; without text=, over the
-              inspections that inspect.every=100 has kept
+              inspections that inspect.every=100 has kept; with run=SWEEP, two of its runs beside each other
 documents     how many held-out documents; 200 if left out
 --json        one JSON object instead of a table
 candidates    how many tokens to show at each position; 5 if left out
@@ -74,11 +74,24 @@ def inspect(settings: InspectConfig, line: CommandLine, as_json: bool) -> int:
     from gptlab.exchange.finding import find_run
     from gptlab.exchange.loading import with_corpus
     from gptlab.loaded.loaded import Loaded, title_of
+    from gptlab.runs.finding import named_here
+    from gptlab.runs.folder import SweepFolder
 
+    if settings.steps and isinstance(sweep := named_here(settings.run), SweepFolder):
+        from gptlab.cli.sweep_pages import runs_beside_each_other
+        from gptlab.tracking.left import wait_until_sent
+
+        assert output is not None
+        if text is None:
+            wait_until_sent(sweep.path)
+        write_output(output, runs_beside_each_other(sweep, line.plugins.registry, text, output).encode())
+        show(output)
+        return 0
     with find_run(settings.run, settings.tracking) as found:
         run = Loaded(with_corpus(found, settings.tokenizer, line.plugins.registry), line.plugins.registry)
     if settings.steps:
-        from gptlab.inspection.page import page_of_steps
+        from gptlab.cli.sweep_pages import way_to_sweep
+        from gptlab.inspection.step_pages import page_of_steps
         from gptlab.loaded.over_steps import series_of
         from gptlab.tracking.left import wait_until_sent
 
@@ -87,7 +100,8 @@ def inspect(settings: InspectConfig, line: CommandLine, as_json: bool) -> int:
             wait_until_sent(run.folder)  # MLflow's process makes the pages that are kept
         series = series_of(run, line.plugins.registry, text)
         shown = series[-1][1]["text"].replace("\n", r"\n")
-        write_output(output, page_of_steps(series, f'"{shown}" in {run.folder}, step by step').encode())
+        way = way_to_sweep(run.folder, output)
+        write_output(output, page_of_steps(series, f'"{shown}" in {run.folder}, step by step', way).encode())
         show(output)
         return 0
     place = run.folder or run.source.name
@@ -107,13 +121,13 @@ def inspect(settings: InspectConfig, line: CommandLine, as_json: bool) -> int:
         show(json_text(str(place), run.step, shown, changed, effects))
         return 0
     if output is not None:
+        from gptlab.cli.sweep_pages import way_to_sweep
         from gptlab.inspection.page import page
 
         assert text is not None
         inspection = run.inspect(text)
-        write_output(
-            output, page(inspection, title_of(inspection, place, run.step), changed, effects).encode()
-        )
+        title, way = title_of(inspection, place, run.step), way_to_sweep(run.folder, output)
+        write_output(output, page(inspection, title, changed, effects, way).encode())
         show(output)
         return 0
     if changed is not None or effects is not None:

@@ -28,6 +28,7 @@ function lookTip(layer, head, row, column) {
 
 function drawAttention() {
   const { layers, heads, size, step } = seen.attention;
+  begun.pick = null;
   if (!layers || !heads) {
     section("attention", "Attention", "This model shows no attention: see the note at the end of the page.");
     return;
@@ -51,11 +52,13 @@ function drawAttention() {
       buttons.push({ button, layer, head });
     }
   }
-  const pick = (layer, head) => {
+  const pick = (layer, head, told = true) => {
     begun.head = [layer, head];
     for (const one of buttons) one.button.classList.toggle("chosen", one.layer === layer && one.head === head);
     large.show(layer, head);
+    if (told) begun.onHead?.(layer, head);
   };
+  begun.pick = (layer, head) => layer < layers && head < heads && pick(layer, head, false);
   section(
     "attention",
     "Attention",
@@ -65,7 +68,7 @@ function drawAttention() {
     el("div", { class: "attention" }, el("div", { class: "all" }, pictures, el("p", { class: "note" }, key("shares", "0", "1"))), large.node),
   );
   const [layer, head] = begun.head ?? [layers, heads];
-  pick(...(layer < layers && head < heads ? [layer, head] : sharpest(layers, heads)));
+  pick(...(layer < layers && head < heads ? [layer, head] : sharpest(layers, heads)), false);
 }
 
 /** The head that looks most decidedly elsewhere: the one with the most to show. */

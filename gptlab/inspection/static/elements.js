@@ -21,11 +21,15 @@ function svg(tag, attributes = {}, ...children) {
   return filled(document.createElementNS(SVG, tag), attributes, children);
 }
 
+// In their order: where runs are beside each other, a section of one is beside that of the other.
+const SECTIONS = ["words", "without", "heads", "attention", "lens", "norms", "attributions", "weights"];
+
 /** A section of the page, and its place in the bar at the top. */
-function section(id, title, intro, ...children) {
-  document.getElementById("bar").append(el("a", { href: `#${id}` }, title));
-  const made = el("section", { id }, el("h2", {}, title), el("p", { class: "intro" }, intro), ...children);
-  document.getElementById("sections").append(made);
+function section(name, title, intro, ...children) {
+  const id = page.prefix + name;
+  page.bar.append(el("a", { href: `#${id}` }, title));
+  const made = el("section", { id, "--row": SECTIONS.indexOf(name) }, el("h2", {}, title), el("p", { class: "intro" }, intro), ...children);
+  page.sections.append(made);
   return made;
 }
 

@@ -1,6 +1,6 @@
-// The numbers that the page shows (page_numbers.py writes them), and how they are written and coloured.
+// The numbers that the page shows (page.py writes them), and how they are written and coloured.
 
-const seen = JSON.parse(document.getElementById("numbers").textContent);
+const seen = page.numbers;
 const T = seen.tokens.length;
 const NOT_FINITE = -32768;
 

@@ -50,10 +50,14 @@ function onPosition(follow) {
   follow(position);
 }
 
-function choose(chosen) {
+/** told: whether what stands beside it, if anything, is to follow. */
+function choose(chosen, told = true) {
   position = begun.position = Math.min(T - 1, Math.max(0, chosen));
   for (const follow of followers) follow(position);
+  if (told) begun.onPosition?.(position);
 }
+begun.choose = (chosen) => choose(chosen, false);
+begun.at = () => position;
 
 // What listens to the whole window does so until the page is drawn anew, for another step.
 const life = new AbortController();
@@ -61,7 +65,8 @@ begun.end = () => life.abort();
 const { signal } = life;
 
 addEventListener("keydown", (event) => {
-  if (event.target instanceof HTMLInputElement) return;
+  // Of two beside each other the first one moves, and tells the other.
+  if (event.defaultPrevented || event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) return;
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!step || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
   event.preventDefault();

@@ -1,6 +1,6 @@
 // Everything, from the top of the page to its end.
 
-for (const id of ["facts", "bar", "sections"]) document.getElementById(id).replaceChildren();
+for (const node of [page.facts, page.bar, page.sections]) node.replaceChildren();
 drawFacts();
 drawWords();
 drawIntervention();
@@ -11,6 +11,6 @@ drawNorms();
 drawAttributions();
 if (seen.weights.length) drawWeights();
 drawStepper();
-for (const note of seen.notes) document.getElementById("sections").append(el("p", { class: "note" }, note));
+for (const note of seen.notes) page.sections.append(el("p", { class: "note", "--row": SECTIONS.length }, note));
 layOut();
 document.documentElement.dataset.drawn = "true";

@@ -10,7 +10,7 @@ function drawFacts() {
     ["nEmbd", whole(embedding), ""],
     ["parameters", whole(parameters), ""],
   ];
-  document.getElementById("facts").append(
+  page.facts.append(
     ...facts.map(([name, value, unit]) => el("div", {}, el("dt", {}, name), el("dd", {}, value, el("small", {}, unit)))),
   );
 }
@@ -97,7 +97,7 @@ function bar(name, share, largest, came) {
 /** The bar at the top: one step back or forth. */
 function drawStepper() {
   const label = el("span");
-  document.getElementById("bar").append(
+  page.bar.append(
     el(
       "div",
       { class: "stepper" },
