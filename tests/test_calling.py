@@ -140,6 +140,7 @@ HANDED_ON = {
     "command",
     "help_of_brought",
     "failures",
+    "way_to_sweep",  # for a page, which others read elsewhere
 }
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gptlab import strict_json
 from gptlab.inspection.page import Way, filled
 
 SLIDER, STEPS, SIDES = "slider.js", "steps.js", "sides.js"
@@ -37,7 +37,7 @@ def page_of_runs(runs: Sequence[RunSteps], title: str, way: Way | None = None) -
     vocabularies: dict[str, int] = {}  # those of a sweep mostly have the same, at all steps
 
     def entry(step: int, shown: dict[str, Any]) -> dict[str, Any]:
-        words = json.dumps(shown["vocabulary"])
+        words = strict_json.dumps(shown["vocabulary"])
         place = vocabularies.setdefault(words, len(vocabularies))
         return {"step": step, "vocabulary": place, "numbers": {**without_weights(shown), "vocabulary": {}}}
 
@@ -50,7 +50,7 @@ def page_of_runs(runs: Sequence[RunSteps], title: str, way: Way | None = None) -
         }
         for run in runs
     ]
-    told = {"runs": entries, "vocabularies": [json.loads(words) for words in vocabularies]}
+    told = {"runs": entries, "vocabularies": [strict_json.loads(words) for words in vocabularies]}
     return filled(title, {}, way, told, (SLIDER, SIDES))
 
 

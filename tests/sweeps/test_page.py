@@ -58,7 +58,7 @@ def test_the_rows_are_the_records_best_first(tmp_path: Path) -> None:
     )
     assert [row[10] for row in rows[13:]] == ["failedthe loss is no longer finite at step 200"] * 2
     text = Reader(html).text
-    assert summary.said in text and "more than seeds alone would do." in text
+    assert summary.said in text and "more than seeds alone would." in text
     assert "failed: learningRate=0.1 seed=0 and 1 more: the loss is no longer finite at step 200" in text
     assert "train.learningRate 0.001, 0.01, 0.1 seed 0, 1, 2, 3, 4" in text
     # The numbers that a column is sorted by are the records' own.
