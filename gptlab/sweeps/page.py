@@ -26,7 +26,7 @@ STATIC = files("gptlab.sweeps") / "static"
 LINE, CELL = 400, 60
 VALUES = 12  # of a key that are told one by one
 PICTURES = 4  # of the loss at each value of a key that are on the page
-FOOTER = "Written by gptlab. Losses are in nats a token. The addresses are of what lies beside this file."
+FOOTER = "Written by gptlab. Losses are in nats a token. Links lead to files beside this one."
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ def page(folder: Path, records: Sequence[JobRecord], shown: Shown) -> str:
         section("What was swept", "", asked(folder, shown)),
     ]
     if drawn := inline_curves(order, best):
-        told = "The best in colour, thick the run of the answer; the rest faint; dotted what broke down."
+        told = "The best runs are in colour, the one that the answer names is thick, failed ones are dotted."
         sections.append(section("While they train", told, drawn + pictures(shown)))
     if text:
         sections.append(section("Inside the models", "", inside(folder, order, text)))
     if order:
         links = Links(folder, text)
-        told = "Best first. A click on the head of a column sorts by it."
+        told = "Best first. Click a column's head to sort by it."
         sections.append(section("The jobs", told, job_table(order, shown.swept, best, links)))
     title = told_line(shown.name or "sweep")
     return report_page(title, facts(order, shown), sections, FOOTER, static("page.css"), static("page.js"))
@@ -130,7 +130,7 @@ def asked(folder: Path, shown: Shown) -> str:
     keys = (
         f'<dl class="was">{"".join(told)}</dl>'
         if told
-        else '<p class="soft">Nothing: all jobs have one config.</p>'
+        else '<p class="soft">Nothing: all jobs have the same config.</p>'
     )
     command = SweepFolder(folder).identity().get("command")
     if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
@@ -158,5 +158,5 @@ def inside(folder: Path, order: Sequence[JobRecord], text: str) -> str:
         '<p class="soft">Two runs beside each other, the same text at the same step: attention, heads and next words, '
         f"with a slider over the steps of {of_what}. This makes the page:</p>"
         f"<pre>{escaped(visible(command))}</pre>"
-        f'<p class="soft">It then lies beside this one: <a href="./{SIDES}">{SIDES}</a></p>'
+        f'<p class="soft">You find it beside this one: <a href="./{SIDES}">{SIDES}</a></p>'
     )

@@ -89,7 +89,7 @@ def beside_each_other(ablation: Ablation) -> str:
     command = escaped(visible(side_by_side_command(own, "" if kept > 1 else text)))
     return (
         '<p class="soft">Two runs beside each other, the same text at the same step: attention, heads and next words. '
-        f'This makes the page:</p><pre>{command}</pre><p class="soft">It then lies beside this one: '
+        f'This makes the page:</p><pre>{command}</pre><p class="soft">You find it beside this one: '
         f'<a href="./{SIDES}">{SIDES}</a></p>'
     )
 
