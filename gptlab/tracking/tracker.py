@@ -131,7 +131,7 @@ class Tracker:
         Raises UserError if the store cannot be reached or opened, or takes longer than `timeout` seconds.
         """
         self.wait_until_reachable()
-        late = f"the MLflow store {self._store.shown} must answer within {timeout:g} s. {WITHOUT}"
+        late = f"the MLflow store {self._store.shown} does not answer within {timeout:g} s. {WITHOUT}"
         self._wait(lambda: self._ready, timeout, late)
 
     @hookimpl
