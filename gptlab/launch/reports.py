@@ -94,9 +94,10 @@ def closing(run: Run, in_sweep: bool) -> str:
     if not in_sweep:
         lines += results(run)
     lines.append(f"run folder: {shown(run.folder)}")
-    if run.sent_later:
-        lines += [] if in_sweep else ["MLflow run: still being sent"]
-    elif run.id:
+    # Of a sweep's short jobs MLflow knows only later: `compare` tells the ids of all.
+    if run.sent_later and not in_sweep:
+        lines.append("MLflow run: still being sent")
+    elif run.id and not in_sweep:
         lines.append(f"MLflow run: {run.id}")
     return "\n".join(lines)
 
