@@ -28,8 +28,8 @@ def test_where_all_is_used_nothing_is_said():
 def test_the_line_has_the_numbers_and_what_to_type():
     stream = stream_in_memory(TEXTS, LETTERS)
     assert cutting_note(stream, 20, True) == (
-        "cut: 2 of 4 documents are longer than model.blockSize=20, and 52.8% of the tokens are used. To use all of "
-        "them: data.unit=window or model.blockSize=61"
+        "cut: 2 of 4 documents are longer than model.blockSize=20, and only 52.8% of the tokens are used. To use all "
+        "of them: data.unit=window or model.blockSize=61"
     )
     assert cutting_note(stream, 60, False).endswith("To use all of them: model.blockSize=61")
     assert "1 of 4 documents is longer" in cutting_note(stream, 60, False)

@@ -58,7 +58,7 @@ def test_what_no_machine_has_is_refused(settings, words):
         (
             8,
             {},
-            "there are, 4 .cpu.: got engine.devices=8. In front .* XLA_FLAGS=--xla_force.*_count=8 makes",
+            "there are, 4 .cpu.: got engine.devices=8. XLA_FLAGS=--xla_force.*_count=8 in front .* makes",
         ),
         (1, {"data": 4, "model": 2}, "engine.mesh='{data: 4, model: 2}' takes 8"),
         ("all", {"data": 2}, "engine.devices=all take all devices, 4: engine.mesh='{data: 2}' takes 2"),

@@ -83,7 +83,7 @@ def test_nor_can_one_that_is_for_many_jobs_at_once():
 def test_the_line_of_summary():
     assert gib(1 << 20) == "1 MiB"
     assert told(Peak(3 * GIB, 4 * GIB, GIB, GIB)) == (
-        "peak of a training: 3.0 GiB (weights and optimizer 1.0 GiB, a step 1.0 GiB besides), of 4.0 GiB that there are"
+        "peak of a training: 3.0 GiB (weights and optimizer 1.0 GiB, a step 1.0 GiB besides), of 4.0 GiB available"
     )
 
 

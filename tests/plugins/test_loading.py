@@ -232,7 +232,7 @@ def test_two_plugins_that_register_one_name_are_both_named(folder):
     [
         (
             HALF.replace("gptlab_register_ops", "gptlab_register_opps"),
-            "a hook 'gptlab_register_opps'.*Did you mean gptlab_register_ops",
+            "there is no hook 'gptlab_register_opps'. Did you mean gptlab_register_ops",
         ),
         (
             HALF.replace("ops(register)", "ops(registry)"),

@@ -189,9 +189,8 @@ def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(UserError, match="the run must have a checkpoint: there is none below"):
         newest_whole(tmp_path)
     (save(tmp_path) / "state.json").unlink()
-    with pytest.raises(
-        UserError, match=r"must have a whole checkpoint: .* has none\. .*state\.json is missing"
-    ):
+    missing = r"must have a whole checkpoint: .* has none\. .*state\.json, which SHA256SUMS names, is missing"
+    with pytest.raises(UserError, match=missing):
         newest_whole(tmp_path)
 
 

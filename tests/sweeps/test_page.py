@@ -95,7 +95,10 @@ def test_of_many_jobs_the_page_is_no_large_file(tmp_path: Path, monkeypatch: pyt
 
 def test_one_job_none_and_only_failures(tmp_path: Path) -> None:
     one = Reader(page_of(tmp_path, [record(0, {"seed": "1"}, 2.0)])).text
-    assert "Nothing: all jobs have the same config." in one and "best: seed=1, last validation loss 2.0000" in one
+    assert (
+        "Nothing: all jobs have the same config." in one
+        and "best: seed=1, last validation loss 2.0000" in one
+    )
     nothing = Reader(page_of(tmp_path, [])).text
     assert "No job has finished." in nothing and "The jobs" not in nothing
     html = page_of(tmp_path, [failed(i, {"seed": str(i)}, "no memory") for i in range(3)])
