@@ -12,6 +12,7 @@ from gptlab.ablation.cells import Cell
 from gptlab.ablation.result import Costs, Curve, SeedRun, Setting
 from gptlab.errors import UserError
 from gptlab.runs.files import METRICS
+from gptlab.runs.folder import RunFolder
 from gptlab.sweeps.compared import run_in
 from gptlab.sweeps.job import differing
 from gptlab.sweeps.record import FINISHED, KILLED, JobRecord, read_records
@@ -64,7 +65,8 @@ class Runs:
         found = [self.get(cell, seed) for seed in seeds]
         there = [one for one in found if one is not None]
         runs = [
-            replace(in_unit(one.run, cell.unit), seed=seed)
+            # MLflow may have it only since it was read.
+            replace(in_unit(one.run, cell.unit), seed=seed, runId=one.run.runId or id_in(one.run.folder))
             for one, seed in zip(found, seeds, strict=True)
             if one is not None
         ]
@@ -92,6 +94,11 @@ class Runs:
         found = trained(record, folder)
         self._reused[key] = replace(found, run=replace(found.run, reused=True))
         return self._reused[key]
+
+
+def id_in(folder: str) -> str:
+    """The MLflow id of the run in a folder, empty for none."""
+    return RunFolder(Path(folder)).id
 
 
 def trained(record: JobRecord, folder: Path) -> Trained:

@@ -280,7 +280,8 @@ def test_typing_choosing_and_comparing_in_a_browser(
             "const s = document.querySelectorAll('select')[1]; s.value = 'runs/one';"
             "s.dispatchEvent(new Event('change'))"
         )
-        browser.wait("return document.querySelectorAll('.tokens')[1].children.length > 1")
+        both = "return [...document.querySelectorAll('.tokens')].every(side => side.children.length > 1)"
+        browser.wait(both)
         lists = browser.script("return [...document.querySelectorAll('.tokens')].map(side => side.innerText)")
         assert lists[0] == lists[1]
         browser.click("//button[text()='Go on']")
