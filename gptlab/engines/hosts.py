@@ -21,7 +21,9 @@ from gptlab.signals import computes_with_others, end_now
 AUTO = "auto"  # by what SLURM, Open MPI or Kubernetes says in the environment
 FIELDS = ("coordinator", "number", "index")
 EXAMPLE = """engine.hosts='{coordinator: "127.0.0.1:9999", number: 2, index: 0}'"""
-HEARTBEAT = 30  # seconds without a sign of life after which a process counts as dead
+# Seconds without a sign of life after which a process counts as dead, and jax aborts the others: they know of most ends
+# at once, by a connection that breaks, and need time to end by themselves on a busy machine.
+HEARTBEAT = 50
 MEETING = 120  # seconds in which all must have come
 
 
