@@ -17,6 +17,8 @@ ID, FOLDER = "runId", "folder"  # the columns
 def name_jobs(sweep: Path) -> None:
     """Write into each job's record that has no id the one that the run's folder tells. Raises OSError."""
     for file in sweep.rglob(JOB):
+        if file.is_symlink():
+            continue
         with suppress(UserError):  # a damaged one is nobody's
             told = read_json(file)
             if isinstance(told, dict) and told.get(ID) == "" and (run_id := RunFolder(file.parent).id):
@@ -30,7 +32,9 @@ def name_runs(sweep: Path, columns: list[str], rows: list[list[Any]]) -> bool:
     at, place, found = columns.index(ID), columns.index(FOLDER), False
     for row in rows:
         if len(row) == len(columns) and not row[at]:
-            row[at] = RunFolder(sweep / str(row[place])).id
+            # What a table names is followed no further than into the sweep's own folder: it may be a stranger's.
+            folder = (sweep / str(row[place])).resolve()
+            row[at] = RunFolder(folder).id if sweep.resolve() in folder.parents else ""
             found = found or bool(row[at])
     return found
 

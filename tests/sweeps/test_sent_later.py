@@ -14,7 +14,7 @@ import pytest
 from gptlab.cli import main
 from gptlab.runs.folder import RunFolder, SweepFolder
 from gptlab.sweeps.record import read_records
-from gptlab.tracking import connection, left, orphans, sweep_jobs, tracker
+from gptlab.tracking import connection, left, orphans, run_ids, sweep_jobs, tracker
 from gptlab.tracking.connection import Connections, connections
 from gptlab.tracking.facts import begun_facts
 from gptlab.tracking.parent import PARENT
@@ -203,3 +203,32 @@ def test_what_waits_for_a_run_waits_for_its_sweep(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(left.time, "sleep", lambda seconds: (asked.append(True), left.end_note(note, "")))
     left.wait_until_sent(tmp_path / "sweep/3")
     assert asked == [True] and not note.exists()
+
+
+def test_ids_are_those_of_the_sweeps_own_runs(tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    (sweep / "1").mkdir(parents=True)
+    own, other = make_run(sweep / "1"), make_run(tmp_path)
+    for folder, run_id in ((own.folder, "its"), (other.folder, "another's")):
+        RunFolder(folder).update(id=run_id)
+    (sweep / "link").symlink_to(sweep.parent)
+    (sweep / "2").mkdir()
+    (sweep / "2/job.json").symlink_to(sweep.parent / "told.json")
+    (sweep.parent / "told.json").write_text('{"runId": ""}')
+    RunFolder(sweep / "2").update(id="its")
+    run_ids.name_jobs(sweep)
+    assert not json.loads((sweep.parent / "told.json").read_text())["runId"]
+    rows = [
+        ["", "1/run"],
+        ["known", "1/run"],
+        ["", "../run"],
+        ["", "link/run"],
+        ["", str(other.folder)],
+        ["short"],
+    ]
+    assert run_ids.name_runs(sweep, ["runId", "folder"], rows)
+    assert rows[:2] == [["its", "1/run"], ["known", "1/run"]] and [row[0] for row in rows[2:5]] == [
+        "",
+        "",
+        "",
+    ]
