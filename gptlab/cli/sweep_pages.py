@@ -16,7 +16,7 @@ from gptlab.plugins.registry import Registry
 from gptlab.runs.files import check_leads_nowhere
 from gptlab.runs.finding import name_of
 from gptlab.runs.folder import SweepFolder
-from gptlab.runs.inspected import address, page_of_sweep, sweep_over
+from gptlab.runs.inspected import address, link_to_page, page_of_sweep, sweep_over
 from gptlab.streams import show
 from gptlab.sweeps.record import JobRecord, read_records
 from gptlab.sweeps.values import ranked, shown_loss
@@ -34,10 +34,9 @@ def way_to_sweep(run: Path | None, output: Path) -> Way | None:
 
 
 def way_from(start: Path, sweep: SweepFolder, command: str = "") -> Way | None:
-    page = page_of_sweep(sweep)
-    if not page or not (sweep.path / page).is_file():
-        return None
-    return Way(name_of(sweep) or "a sweep", address(sweep.path / page, start), command=command)
+    link = link_to_page(sweep, start)
+    there = link is not None and (sweep.path / page_of_sweep(sweep)).is_file()
+    return Way(*link, command=command) if link is not None and there else None
 
 
 def runs_beside_each_other(sweep: SweepFolder, registry: Registry, text: str | None, output: Path) -> str:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 
-STATIC = files("gptlab.drawing") / "static"
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 SCRIPTED = "; script-src 'unsafe-inline'"
 
@@ -31,13 +30,13 @@ def report_page(
     parts = {
         "policy": POLICY + (SCRIPTED if script else ""),
         "title": escaped(title),
-        "style": static("report.css") + style,
+        "style": static("gptlab.drawing", "report.css") + style,
         "facts": facts_list(facts),
         "sections": "\n".join(sections),
         "footer": escaped(footer),
         "script": f"<script>\n{script}</script>\n" if script else "",
     }
-    return placed(static("report.html"), parts)
+    return placed(static("gptlab.drawing", "report.html"), parts)
 
 
 def placed(template: str, parts: Mapping[str, str]) -> str:
@@ -45,8 +44,9 @@ def placed(template: str, parts: Mapping[str, str]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
 
 
-def static(name: str) -> str:
-    return (STATIC / name).read_text(encoding="utf-8")
+def static(package: str, name: str) -> str:
+    """A file of a page, which lies in the folder `static` of the package."""
+    return (files(package) / "static" / name).read_text(encoding="utf-8")
 
 
 def escaped(text: str) -> str:

@@ -12,18 +12,17 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gptlab.drawing.report_page import placed
+from gptlab.drawing.report_page import placed, static
 from gptlab.inspection.inspection import Inspection
 
 if TYPE_CHECKING:
     from gptlab.inspection.interventions import HeadEffects, Intervention
 
-STATIC = files("gptlab.inspection") / "static"
+ROOM = "gptlab.inspection"
 # One script: each file defines functions, the last one calls them.
 SCRIPTS = (
     "elements.js",
@@ -98,18 +97,18 @@ def filled(
     element = f'<script type="application/json" id="series">{in_script(series)}</script>'
     parts = {
         "title": html.escape(title),
-        "style": static("page.css"),
+        "style": static(ROOM, "page.css"),
         "way": "" if way is None else way.html,
         "data": in_script(shown),
         "series": element if scripts else "",
         "script": joined(SCRIPTS),
         "start": joined(scripts) if scripts else WHOLE,
     }
-    return placed(static("page.html"), parts)
+    return placed(static(ROOM, "page.html"), parts)
 
 
 def joined(scripts: Sequence[str]) -> str:
-    return "\n".join(static(name) for name in scripts)
+    return "\n".join(static(ROOM, name) for name in scripts)
 
 
 def in_script(shown: Any) -> str:
@@ -127,10 +126,6 @@ def numbers_in(page: str) -> dict[str, Any]:
     if not isinstance(shown, dict) or not {"tokens", "losses", "attention"} <= shown.keys():
         raise ValueError("no page of an inspection")
     return shown
-
-
-def static(name: str) -> str:
-    return (STATIC / name).read_text(encoding="utf-8")
 
 
 def numbers(inspection: Inspection) -> dict[str, Any]:

@@ -144,6 +144,11 @@ class RunFolder(ToldFolder):
         return checkpoint_folders(self.path)
 
 
+def runs_below(folder: Path) -> list[RunFolder]:
+    """Of a run itself, a sweep, or all runs; by path."""
+    return [RunFolder(file.parent) for file in sorted(folder.rglob(RUN))]
+
+
 def check_kinds(told: dict[str, Any], kinds: Mapping[str, type], path: Path) -> None:
     """Raises UserError if one of these facts is missing, or of another kind."""
     for key, kind in kinds.items():

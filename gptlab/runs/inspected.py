@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from gptlab.runs.checkpoint.folder import step_of
 from gptlab.runs.files import ABLATION_PAGE, INSPECTION, INSPECTIONS, SWEEP, SWEEP_PAGE
+from gptlab.runs.finding import name_of
 from gptlab.runs.folder import SweepFolder
 
 PAGES = (SWEEP_PAGE, ABLATION_PAGE)
@@ -55,3 +56,9 @@ def page_of_sweep(sweep: SweepFolder) -> str:
         return str(told)
     # An earlier gptlab told of none.
     return next((name for name in PAGES if (sweep.path / name).is_file()), "")
+
+
+def link_to_page(sweep: SweepFolder, start: Path) -> tuple[str, str] | None:
+    """What the sweep is called, and the address of its page from the folder `start`; None if it leaves none."""
+    page = page_of_sweep(sweep)
+    return (name_of(sweep) or "a sweep", address(sweep.path / page, start)) if page else None

@@ -72,14 +72,13 @@ def close_sweep(sweep: OpenSweep, status: str, conclude: Conclude) -> str:
         warn(f"{again}: jobs that had ended there are not in its summary.")
         status = FAILED if status == FINISHED else status
     SweepFolder(folder).update(status=status, reason="", ended=int(time.time() * 1000))
+    plain = conclude is summed_up
+    if sweep.parent is not None and not plain:  # which shows each job's run in MLflow
+        sweep.parent.settle()
     # As this command ranks them: that may be another way than when a job was done.
     records = [replace(record, rank=sweep.plan.rank) for record in read_records(folder)]
     # Of an ablation all runs may have been there before, so that it had no job.
     there_is = bool(records) or status == FINISHED
-    plain = conclude is summed_up
-    if sweep.parent is not None and not plain:  # which shows each job's run in MLflow
-        sweep.parent.settle()
-        records = [replace(record, rank=sweep.plan.rank) for record in read_records(folder)]
     found = concluded(folder, records, sweep.told.name, conclude) if there_is else None
     if found is not None:  # what run=SWEEP means
         SweepFolder(folder).update(**{BEST: found.get("best", "")})

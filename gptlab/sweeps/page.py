@@ -6,10 +6,9 @@ import base64
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-from gptlab.drawing.report_page import escaped, note_list, report_page, section
+from gptlab.drawing.report_page import escaped, note_list, report_page, section, static
 from gptlab.runs.folder import SweepFolder
 from gptlab.runs.inspected import inspections_of
 from gptlab.streams import visible
@@ -22,7 +21,7 @@ from gptlab.sweeps.style import cut, number
 from gptlab.sweeps.table import SHOWN, counts, duration, group_columns
 from gptlab.sweeps.values import ranked, shown_loss, shown_value
 
-STATIC = files("gptlab.sweeps") / "static"
+ROOM = "gptlab.sweeps"
 LINE, CELL = 400, 60
 VALUES = 12  # of a key that are told one by one
 PICTURES = 4  # of the loss at each value of a key that are on the page
@@ -64,11 +63,9 @@ def page(folder: Path, records: Sequence[JobRecord], shown: Shown) -> str:
         told = "Best first. Click a column's head to sort by it."
         sections.append(section("The jobs", told, job_table(order, shown.swept, best, links)))
     title = told_line(shown.name or "sweep")
-    return report_page(title, facts(order, shown), sections, FOOTER, static("page.css"), static("page.js"))
-
-
-def static(name: str) -> str:
-    return (STATIC / name).read_text(encoding="utf-8")
+    return report_page(
+        title, facts(order, shown), sections, FOOTER, static(ROOM, "page.css"), static(ROOM, "page.js")
+    )
 
 
 def told_line(text: str, length: int = LINE) -> str:

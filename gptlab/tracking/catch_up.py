@@ -15,8 +15,8 @@ from gptlab.config.addresses import join_address
 from gptlab.errors import UserError
 from gptlab.files import Busy, lock
 from gptlab.runs.config_file import read_config
-from gptlab.runs.files import CONFIG, METRICS, RUN, SWEEP, check_leads_nowhere
-from gptlab.runs.folder import OVER, RunFolder, SweepFolder, ToldFolder, check_kinds, lines_of
+from gptlab.runs.files import CONFIG, METRICS, SWEEP, check_leads_nowhere
+from gptlab.runs.folder import OVER, RunFolder, SweepFolder, ToldFolder, check_kinds, lines_of, runs_below
 from gptlab.runs.run import KILLED, STARTING
 from gptlab.tracking import orphans
 from gptlab.tracking.download import open_here
@@ -47,8 +47,7 @@ def sync_folder(path: Path, uri: str = "") -> str:
     it stays in the folder.
     """
     if (path / SWEEP).is_file():
-        runs = [RunFolder(file.parent) for file in sorted(path.rglob(RUN))]
-        told = [sync_told(run, uri) for run in runs if not run.identity().get("synced", True)]
+        told = [sync_told(run, uri) for run in runs_below(path) if not run.identity().get("synced", True)]
         return "\n".join([*told, sync_told(SweepFolder(path), uri)])
     if not (path / CONFIG).is_file():
         raise UserError(
@@ -183,7 +182,7 @@ def end_later(client: "MlflowClient", store: Store, folder: RunFolder | SweepFol
 
 def catch_up_below(client: "MlflowClient", store: Store, root: Path) -> None:
     """Send what is left of the runs and sweeps below `root` that are over and belong in this store."""
-    folders: list[RunFolder | SweepFolder] = [RunFolder(file.parent) for file in root.rglob(RUN)]
+    folders: list[RunFolder | SweepFolder] = [*runs_below(root)]
     for folder in [*folders, *(SweepFolder(file.parent) for file in root.rglob(SWEEP))]:
         with suppress(Exception):  # it stays in the folder, for the next one that looks
             check_leads_nowhere(folder.path)

@@ -13,13 +13,15 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gptlab.errors import UserError
 from gptlab.files import read_json, state_folder, write_json
 
+if TYPE_CHECKING:
+    from gptlab.tracking.connection import Connection
+
 FOLDER = "sending"
-DEEPEST = 4  # folders from a run's up to its sweep's
 # Who ends these ends all that they have begun with them, MLflow's process too, or the machine goes away at once.
 JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "KUBERNETES_SERVICE_HOST", "CI")
 WAIT = "GPTLAB_WAIT"
@@ -56,6 +58,15 @@ def note(folder: Path, store: str, writer: int) -> Path | None:
     except (OSError, ValueError):  # ValueError: a name that is no text
         return None
     return path
+
+
+def hand_over(connection: Connection, note: Path, **message: Any) -> bool:
+    """Send its last message to a process of MLflow's, which then goes on alone; False, and no note, if it is gone."""
+    connection.send(**message, note=str(note))
+    if connection.leave():
+        return True
+    end_note(note, "")
+    return False
 
 
 def end_note(path: Path, failure: str) -> None:
@@ -98,24 +109,26 @@ def failures() -> Iterator[str]:
 
 def is_whole(folder: Path) -> bool:
     """Whether the store is known to have all of a run, or of a sweep and its runs; of what is gone, too."""
-    from gptlab.runs.files import RUN
-    from gptlab.runs.folder import RunFolder, SweepFolder
+    from gptlab.runs.folder import SweepFolder, runs_below
 
-    runs = [RunFolder(file.parent) for file in folder.rglob(RUN)]
-    return all(each.identity().get("synced") is not False for each in [SweepFolder(folder), *runs])
+    return all(
+        each.identity().get("synced") is not False for each in [SweepFolder(folder), *runs_below(folder)]
+    )
 
 
 def wait_until_sent(folder: Path, seconds: float = 60.0) -> None:
     """Wait, no longer than this, until the process that sends the run or its sweep has ended, well or badly: it still
     makes something of it."""
+    from gptlab.runs.inspected import sweep_over
     from gptlab.tracking import orphans
 
     notes, until = notes_folder(), time.monotonic() + seconds
     if notes is None:
         return
-    above = [folder.absolute(), *folder.absolute().parents][:DEEPEST]
-    path = next((path for path in (note_of(notes, each) for each in above) if path.exists()), None)
-    while path is not None and path.exists() and time.monotonic() < until:
+    path, sweep = note_of(notes, folder), sweep_over(folder)
+    if sweep is not None and not path.exists():
+        path = note_of(notes, sweep.path)
+    while path.exists() and time.monotonic() < until:
         told = noted(path)
         if not told or told.get("failure") or orphans.is_gone(told["writer"]):
             return

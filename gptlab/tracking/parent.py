@@ -74,13 +74,9 @@ class ParentRun:
         note = left.note(self.folder, self.store.shown, connection.pid)
         if note is None:
             return False
-        folder = str(self.folder.absolute())
-        connection.send(do="end_sweep", store=asdict(self.store), folder=folder, note=str(note))
         connections.of_sweep = None
-        if not connection.leave():
-            left.end_note(note, "")
-            return False
-        return True
+        folder = str(self.folder.absolute())
+        return left.hand_over(connection, note, do="end_sweep", store=asdict(self.store), folder=folder)
 
     def delete(self, children: list[str]) -> str:
         """Take it back, for a sweep that no job of began; what went wrong, if anything."""

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gptlab.runs.files import RUN
-from gptlab.runs.folder import OVER, RunFolder
+from gptlab.runs.folder import OVER, RunFolder, runs_below
 from gptlab.tracking.server import answers
 from gptlab.tracking.store import Store, said
 from gptlab.tracking.sync import Sync, alone
@@ -27,8 +26,7 @@ def send_job(client: "MlflowClient", store: Store, folder: RunFolder, fresh: boo
 def send_jobs(client: "MlflowClient", store: Store, sweep: Path, on_sent: Callable[[], None]) -> str:
     """Send those of a sweep's jobs that are over and not whole in the store; what to tell of those that failed."""
     first, failed = "", 0
-    folders = [RunFolder(file.parent) for file in sorted(sweep.rglob(RUN))]
-    waiting = [folder for folder in folders if is_left(folder, store)]
+    waiting = [folder for folder in runs_below(sweep) if is_left(folder, store)]
     for i, folder in enumerate(waiting):
         try:
             send_job(client, store, folder)

@@ -204,9 +204,7 @@ class Tracker:
         note = left.note(run.folder, self._store.shown, self._connection.pid)
         if note is None:
             return False
-        self._connection.send(do="end", note=str(note))
-        if not self._connection.leave():
-            left.end_note(note, "")
+        if not left.hand_over(self._connection, note, do="end"):
             return False
         self._connection = None
         return True

@@ -14,9 +14,8 @@ from gptlab.runs.checkpoint.folder import CHECKPOINTS, step_of
 from gptlab.runs.checkpoint.folder import FILES as OF_CHECKPOINT
 from gptlab.runs.checkpoint.newest import name_run
 from gptlab.runs.files import CONFIG, INSPECTION, INSPECTIONS, PARAMETERS, PLUGINS, SAMPLES, TOKENIZER
-from gptlab.runs.finding import name_of
 from gptlab.runs.folder import RunFolder
-from gptlab.runs.inspected import address, page_of_sweep, sweep_over
+from gptlab.runs.inspected import link_to_page, sweep_over
 from gptlab.runs.run import FINISHED, Run
 from gptlab.tracking.facts import dataset_input, show_as_table
 from gptlab.training.metric_rows import Metrics
@@ -249,10 +248,8 @@ def way_from(inspection: Path) -> Way | None:
     from gptlab.inspection.page import Way
 
     sweep = sweep_over(inspection.parent.parent)
-    if sweep is None or not (page := page_of_sweep(sweep)):
-        return None
-    at = f"{INSPECTIONS}/{inspection.name}/{INSPECTION}"
-    return Way(name_of(sweep) or "a sweep", address(sweep.path / page, inspection), at)
+    link = None if sweep is None else link_to_page(sweep, inspection)
+    return None if link is None else Way(*link, at=f"{INSPECTIONS}/{inspection.name}/{INSPECTION}")
 
 
 def log_picture(client: MlflowClient, run_id: str, picture: bytes, step: int) -> None:

@@ -197,6 +197,8 @@ def test_a_sweep_whose_process_was_killed_has_what_was_told_of(sweep: Path) -> N
 
 def test_what_waits_for_a_run_waits_for_its_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "sweep/3").mkdir(parents=True)
+    SweepFolder(tmp_path / "sweep").update(name="sweep")
     note = left.note(tmp_path / "sweep", "the store", os.getpid())
     assert note is not None
     asked: list[bool] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from importlib.resources import files
 
 from gptlab.ablation.report.alternatives import alternative
 from gptlab.ablation.report.laws import Laws, law_lines
@@ -22,9 +21,8 @@ from gptlab.ablation.report.words import (
     speedup_sentence,
 )
 from gptlab.ablation.result import Ablation
-from gptlab.drawing.report_page import escaped, note_list, report_page, section
+from gptlab.drawing.report_page import escaped, note_list, report_page, section, static
 
-STATIC = files("gptlab.ablation.report") / "static"
 LINE = 400
 FOOTER = (
     "Written by gptlab. Losses are in nats a token, of the last evaluation of each run; a difference is the arm's less "
@@ -62,12 +60,12 @@ def page(ablation: Ablation, laws: Mapping[str, Laws] | None = None) -> str:
         section("Every run", "", run_tables(ablation)),
     ]
     return report_page(
-        one_line(ablation.question, LINE), headline(ablation), sections, FOOTER, style=static("page.css")
+        one_line(ablation.question, LINE),
+        headline(ablation),
+        sections,
+        FOOTER,
+        style=static("gptlab.ablation.report", "page.css"),
     )
-
-
-def static(name: str) -> str:
-    return (STATIC / name).read_text(encoding="utf-8")
 
 
 def headline(ablation: Ablation) -> list[tuple[str, str, str]]:
