@@ -45,7 +45,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tiny test core slow fuzz ray huggingface docs check bench outputs notebook lock clean
+.PHONY: help setup tiny test core slow again fuzz ray huggingface docs check bench outputs notebook lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -65,6 +65,9 @@ core: setup ## those of the core, the command and signals: what .ci/run asks of 
 
 slow: setup ## the slow tests: the wheel in a fresh environment, whole experiments, the browser
 	@$(PYTEST) -m slow
+
+again: setup ## the tests that failed last, one after the other and with nothing beside them
+	@$(PY) -m pytest -q --last-failed --last-failed-no-failures none --maxfail 5
 
 SEED ?= 0
 fuzz: setup ## the fuzzers to the end: 5,000 commands and files, 2,000 damaged folders, 50 servers, 100 kills (an hour; SEED=1)

@@ -148,8 +148,10 @@ def on_terminal(monkeypatch):
                 with os.fdopen(slave, "w", encoding="utf-8") as screen, contextlib.redirect_stdout(screen):
                     result = function()
                 shown = whole.result()
-            # One that went on would draw on the terminal of the next test.
-            assert set(threading.enumerate()) <= {*threads}, "nothing is drawn any more"
+            # One that went on would draw on the terminal of the next test. One that was told to end may need a moment.
+            for thread in set(threading.enumerate()) - {*threads}:
+                thread.join(30)
+                assert not thread.is_alive(), "nothing is drawn any more"
             return result, shown
         finally:
             os.close(master)
