@@ -125,6 +125,12 @@ class Lock:
 
     def release(self) -> None:
         if self._descriptor is not None:
+            if self.holds:
+                import fcntl
+
+                # A process that another thread is starting has the descriptor until it executes its program, and
+                # would hold on to a lock that is let go by closing alone.
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
         self._descriptor = None
 

@@ -46,6 +46,7 @@ class JobContext:
 
     stop: called between chunks of steps; what it raises (Stopped, TrainingStopped) ends the run in order.
     id: the MLflow run to go on with, if any. alone: whether nothing else of this process shows its progress meanwhile.
+    commit: that its sweep began with, see `tags_of`.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class JobContext:
     stop: Callable[[], None] = lambda: None
     id: str = ""
     alone: bool = True
+    commit: str | None = None
 
 
 def launch(
@@ -194,7 +196,7 @@ def run_of(experiment: Experiment, folder: Path, name: str, job: JobContext) -> 
             for matrix in experiment.definition.matrices()
         ],
         dataset=facts,
-        tags=tags_of(config) | origin | dict(job.tags),
+        tags=tags_of(config, job.commit) | origin | dict(job.tags),
         id=job.id,
     )
 

@@ -12,8 +12,11 @@ from gptlab.config.typed import Config
 VERSIONS = ("gptlab", "jax", "numpy", "mlflow", "hydra-core")
 
 
-def tags_of(config: Config) -> dict[str, str]:
-    """`engine`, `dtype`, `device`, `python`, `version.jax` ..., and `gitCommit` inside a repository."""
+def tags_of(config: Config, commit: str | None = None) -> dict[str, str]:
+    """`engine`, `dtype`, `device`, `python`, `version.jax` ..., and `gitCommit` inside a repository.
+
+    commit: the one to tell, empty for none; git is asked if it is not given.
+    """
     tags = {
         "engine": config.engine.name,
         "dtype": config.engine.get("dtype", ""),
@@ -21,7 +24,7 @@ def tags_of(config: Config) -> dict[str, str]:
         "python": platform.python_version(),
     }
     tags |= versions()
-    commit = git_commit()
+    commit = git_commit() if commit is None else commit
     return tags | ({"gitCommit": commit} if commit else {})
 
 

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import chain, count
 from pathlib import Path
 from signal import SIGINT
@@ -127,6 +127,14 @@ def differing(overrides: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
     """What sets a job apart: `{"model.nEmbd": "16"}`. swept: the keys that do."""
     parts = [text.partition("=") for text in overrides]
     return {key.lstrip("+"): unquoted(value) for key, _, value in parts if key in swept}
+
+
+@cache
+def commit_of(sweep: str) -> str:
+    """Asked for once in each process that has jobs of the sweep: git takes as long as a small model's training."""
+    from gptlab.launch.provenance import git_commit
+
+    return git_commit()
 
 
 class Job:
@@ -284,7 +292,8 @@ class Job:
         requested = requested_of(checked, self.overrides) if checked.initFrom is not None else None
         tags = {PARENT: self.sweep.parent} if self.sweep.parent else {}
         listeners = {"sweep": self} if self.trial is None else {"sweep": self, "optuna": self.trial}
-        job = JobContext(tags, listeners, self.stop, run_id, alone=self._given_up is None)
+        commit = commit_of(self.sweep.folder)
+        job = JobContext(tags, listeners, self.stop, run_id, alone=self._given_up is None, commit=commit)
         name = self.record.name
         run = launch(checked, plugins, self.folder, name, checkpoint, requested, job, held=True)
         if checked.progress != "none":

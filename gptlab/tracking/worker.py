@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 SYNC_SECONDS = 0.5
 ALONE_SECONDS = 1800.0  # that it may write without the process that trains
+NICENESS = 10  # the training comes first where cores are few: its prompt waits for folders, and not for MLflow
 LONGEST_PAUSE = 30.0  # between attempts while the store does not answer
 
 
@@ -327,6 +328,7 @@ def load_for_end() -> None:
 
 def main() -> None:
     """Hold the conversation over standard input and output."""
+    os.nice(NICENESS)
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # What MLflow, Alembic, Git and warnings would print, from C code too, goes nowhere.
     nowhere = os.open(os.devnull, os.O_RDWR)

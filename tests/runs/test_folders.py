@@ -1,6 +1,7 @@
 """A folder belongs to one run, or one sweep, for ever: what is refused there, and that it stays as it was."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,26 @@ def test_a_claim_is_given_back_as_it_was_found(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "a/x").iterdir()) == sorted(
         {*START} - {LOCK, WRITING, PARAMETERS}
     )
+
+
+def test_what_is_let_go_is_free_whatever_other_process_still_has_it_open(tmp_path: Path) -> None:
+    """One that another thread starts has all that is open until it executes its program."""
+    place = held(tmp_path)
+    [descriptor] = [int(file.name) for file in Path("/proc/self/fd").iterdir() if leads_to(file, tmp_path)]
+    with subprocess.Popen(["sleep", "60"], pass_fds=[descriptor]) as other:
+        with pytest.raises(UserError, match="another one is training"):
+            held(tmp_path)
+        place.release()
+        held(tmp_path).release()
+        assert other.poll() is None
+        other.kill()
+
+
+def leads_to(file: Path, folder: Path) -> bool:
+    try:
+        return file.readlink() == folder
+    except OSError:  # closed meanwhile, by another thread
+        return False
 
 
 def test_a_step_makes_it_stay(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from gptlab.command.composing import compose, compose_job, prepared
 from gptlab.command.line import read_command_line
 from gptlab.config.schema import plain
 from gptlab.config.typed import Config, typed
+from gptlab.launch import provenance
 from gptlab.runs.files import HYDRAS
 from gptlab.sweeps import plan
 from gptlab.sweeps.launcher import POLLING_SECONDS
@@ -56,7 +57,10 @@ def test_two_at_a_time_leave_what_one_after_another_leaves(
     monkeypatch.chdir(folder)
     names = threads_of_trainings(monkeypatch)
     monkeypatch.setattr(plan, "cores", lambda: 2)  # by which it is so unasked
+    asked: list[str] = []
+    monkeypatch.setattr(provenance, "git_commit", lambda: asked.append("git") or "c0ffee")
     assert main([*SEEDS, "progress=auto"]) == 0
+    assert len(asked) == 1, "git, once a sweep"
     assert (sweep_of(folder) / HYDRAS).is_file(), "as of any sweep of Hydra's"
     assert len(names) == 3 and len(set(names)) == 2 and threading.main_thread().name not in names
     out = capsys.readouterr().out
