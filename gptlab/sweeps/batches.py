@@ -75,6 +75,7 @@ class Batches:
             list(self.typed),
             checked.description,
             checked.tracking,
+            checked.engine.name,
             facts.launcher == BASIC,
             self.resume is not None,
             checked.anyway,

@@ -36,7 +36,7 @@ MOST = 4  # jobs at a time: the part of a small one that is Python's takes turns
 
 @dataclass(frozen=True)
 class Plan:
-    """folder: absolute. swept: keys as typed, with a `+` if they have one. tracking: the first job's.
+    """folder: absolute. swept: keys as typed, with a `+` if they have one. tracking, engine: the first job's.
 
     in_process: whether the jobs run in this process. resume: whether the folder has been begun before.
     anyway: whether it is gone on with although a plugin has changed. rank: see SweepConfig. at_once: jobs that go on
@@ -49,6 +49,7 @@ class Plan:
     command: list[str]
     description: str
     tracking: dict[str, Any]
+    engine: str
     in_process: bool
     resume: bool
     anyway: bool
@@ -113,6 +114,7 @@ def plan_sweep(line: CommandLine, plugins: Plugins) -> Plan:
         list(line.flags.overrides),
         config.description,
         config.tracking,
+        config.engine.name,
         facts.launcher == BASIC,
         reference is not None,
         config.anyway,

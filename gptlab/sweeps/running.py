@@ -79,6 +79,8 @@ def carry_out(
     tracked = plan.tracking["name"] == "mlflow"
     if tracked:
         connections.warm_up()  # MLflow loads meanwhile, in a process of its own
+        if plan.in_process:
+            load_for_training(plan.engine)
     with hold_sweep(plan.folder, new=not plan.resume):
         if plan.resume:
             refuse_other_plugins(plan, plugins)
@@ -115,6 +117,18 @@ def carry_out(
         status = FINISHED if all(record.status in DONE for record in records) else FAILED
         status = close_sweep(sweep, status, conclude)
     return 1 if status == FAILED else 0
+
+
+def load_for_training(engine: str) -> None:
+    """What the first job would wait for, loaded while MLflow's process, which takes longer, loads MLflow."""
+    import gptlab.launch.launch  # noqa: F401
+
+    if engine == "xla":
+        from gptlab.engines.xla_settings import begin
+
+        with suppress(UserError):  # the job says it
+            begin()
+            import gptlab.engines.xla_session  # noqa: F401
 
 
 def with_folder(line: CommandLine, arguments: list[str], folder: Path) -> list[str]:
