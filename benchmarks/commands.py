@@ -18,6 +18,7 @@ from benchmarks.settings import sizes
 from benchmarks.speed import Effort, Row, step_timing, take_turns
 from benchmarks.task import ROOT
 from benchmarks.worker import Worker
+from gptlab import strict_json
 
 LIGHT_SECONDS = 0.6
 TINY_SECONDS = 2.5
@@ -46,6 +47,22 @@ def timed(words: Sequence[str], folder: str, status: int = 0) -> float:
     if ended.returncode != status:
         raise CommandFailed(f"python {' '.join(words)} ended with {ended.returncode}: {ended.stderr[-500:]}")
     return seconds
+
+
+def settle(folder: str) -> None:
+    """Wait until MLflow has all that commands in `folder` left to its process, which takes of the next one's time.
+
+    Raises CommandFailed after ten minutes.
+    """
+    from gptlab.runs.files import RUN, SWEEP
+
+    deadline = time.monotonic() + 600
+    told = [file for name in (RUN, SWEEP) for file in Path(folder).glob(f"runs/**/{name}")]
+    while time.monotonic() < deadline:
+        if all(strict_json.loads(file.read_bytes()).get("synced", True) for file in told):
+            return
+        time.sleep(0.1)
+    raise CommandFailed(f"MLflow has not all of the runs of {folder} after ten minutes")
 
 
 def imported(words: Sequence[str], folder: str) -> list[str]:
@@ -82,8 +99,8 @@ def measure_light(effort: Effort) -> list[Row]:
 
 def measure_tiny(effort: Effort) -> list[Row]:
     """`+experiment=tiny` from its second run on, above bare imports and the training itself."""
-    tiny = yaml.safe_load((ROOT / "experiments" / "tiny.yaml").read_text(encoding="utf-8"))
-    steps, batchSize = tiny["train"]["numSteps"], tiny["train"]["batchSize"]
+    config = yaml.safe_load((ROOT / "experiments" / "tiny.yaml").read_text(encoding="utf-8"))
+    steps, batchSize = config["train"]["numSteps"], config["train"]["batchSize"]
     task = sizes("sentences", 1, 16, batchSize)
     with tempfile.TemporaryDirectory() as folder, Worker("all") as worker:
         (Path(folder) / "empty").mkdir()
@@ -91,9 +108,15 @@ def measure_tiny(effort: Effort) -> list[Row]:
         worker.ask("losses", steps=20)
         step = step_timing(worker, effort, compiled=20)
         command = ["-m", "gptlab", "+experiment=tiny"]
-        timed(command, folder)  # the first run makes the store and compiles
+
+        def tiny() -> float:
+            seconds = timed(command, folder)
+            settle(folder)
+            return seconds
+
+        tiny()  # the first run makes the store and compiles
         timings = {
-            "tiny": lambda: timed(command, folder),
+            "tiny": tiny,
             "import": lambda: timed(["-c", BARE], folder),
             "training": lambda: step()[0] * steps,
         }

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, report
-from benchmarks.commands import CommandFailed
+from benchmarks.commands import CommandFailed, settle
 from benchmarks.speed import Effort
 from benchmarks.task import ROOT
 from benchmarks.timeline import BEGINNING, END, ROWS, shares
@@ -95,19 +95,6 @@ def clocked(words: list[str], folder: str) -> dict[str, list[float]]:
     # Nothing was used before it began; and what was used in all, the system tells.
     samples += [(whole["began"], 0.0), (whole["ended"], max(whole["processor"], samples[-1][1]))]
     return {name: list(both) for name, both in shares(spans, samples, whole["began"], whole["ended"]).items()}
-
-
-def settle(folder: str) -> None:
-    """Let MLflow's process of the last command end: it is no part of the next one's time."""
-    from gptlab.runs.folder import RunFolder
-
-    deadline = time.monotonic() + 120
-    runs = [RunFolder(path.parent) for path in Path(folder).glob("runs/*/*/run.json")]
-    while time.monotonic() < deadline:
-        if all(run.identity().get("synced", True) for run in runs):
-            return
-        time.sleep(0.1)
-    raise CommandFailed(f"MLflow has not all of the runs of {folder} after two minutes")
 
 
 def medians(rounds: list[Timing]) -> Timing:
