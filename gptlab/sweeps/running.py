@@ -121,7 +121,7 @@ def carry_out(
 
 def load_for_training(engine: str) -> None:
     """What the first job would wait for, loaded while MLflow's process, which takes longer, loads MLflow."""
-    import gptlab.launch.launch  # noqa: F401
+    import gptlab.launch.launch
 
     if engine == "xla":
         from gptlab.engines.xla_settings import begin
