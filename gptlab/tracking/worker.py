@@ -43,9 +43,7 @@ if TYPE_CHECKING:
 
 SYNC_SECONDS = 0.5
 ALONE_SECONDS = 1800.0  # that it may write without the process that trains
-NICENESS = (
-    10  # the training comes first where cores are few: its prompt waits for folders, and not for MLflow
-)
+NICENESS = 10  # training comes first where cores are few
 LONGEST_PAUSE = 30.0  # between attempts while the store does not answer
 
 
