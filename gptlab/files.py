@@ -130,7 +130,8 @@ class Lock:
 
                 # A process that another thread is starting has the descriptor until it executes its program, and
                 # would hold on to a lock that is let go by closing alone.
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+                with suppress(OSError):  # a disk that is away
+                    fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
         self._descriptor = None
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gptlab.runs.folder import RunFolder
+from gptlab.tracking.worker import NICENESS
 from tests.processes import children, start_python, wait_until
 from tests.resuming import TINY, write_corpus
 from tests.statuses import stored_runs
@@ -100,6 +101,8 @@ def test_after_a_kill_of_mlflow_s_process_another_one_writes_the_rest(
     trained: "subprocess.Popen[str]", mlflow_folder: Path
 ) -> None:
     (mlflow,) = children(trained.pid)
+    training, writing = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (trained.pid, mlflow))
+    assert writing == min(19, training + NICENESS), "it gives way to training"
     os.kill(mlflow, signal.SIGKILL)
     wait_until(lambda: set(children(trained.pid)) - {mlflow})
     trained.send_signal(signal.SIGTERM)
