@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from gptlab.drawing.report_page import escaped
 from gptlab.runs.checkpoint.folder import CHECKPOINTS
 from gptlab.runs.folder import RunFolder
 from gptlab.runs.inspected import inspection_page, inspections_of
+from gptlab.streams import visible
 from gptlab.sweeps.record import JobRecord
 
 GPTLAB = ("python", "-m", "gptlab")
@@ -46,6 +48,19 @@ def side_by_side_command(folder: Path, text: str) -> str:
     texts = [f"text={text}"] if text else []
     return shlex.join(
         [*GPTLAB, "inspect", f"run={place}", "steps=true", *texts, f"output={os.path.join(place, SIDES)}"]
+    )
+
+
+def side_by_side(folder: Path, runs: Sequence[Path], text: str) -> str:
+    """How runs are seen beside each other, as markup: over the steps that they have kept, or over their checkpoints."""
+    kept = sum(len(inspections_of(run)) > 0 for run in runs)
+    command = side_by_side_command(folder, "" if kept > 1 else text)
+    of_what = "the inspect pages that they have kept" if kept > 1 else "their checkpoints"
+    return (
+        '<p class="soft">Two runs beside each other, the same text at the same step: attention, heads and next words, '
+        f"with a slider over the steps of {of_what}. This makes the page:</p>"
+        f"<pre>{escaped(visible(command))}</pre>"
+        f'<p class="soft">You find it beside this one: <a href="./{SIDES}">{SIDES}</a></p>'
     )
 
 

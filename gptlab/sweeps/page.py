@@ -10,11 +10,10 @@ from pathlib import Path
 
 from gptlab.drawing.report_page import escaped, note_list, report_page, section, static
 from gptlab.runs.folder import SweepFolder
-from gptlab.runs.inspected import inspections_of
 from gptlab.streams import visible
 from gptlab.sweeps.groups import Best, Group
 from gptlab.sweeps.inline_curves import inline_curves
-from gptlab.sweeps.job_links import GPTLAB, SIDES, side_by_side_command, text_of
+from gptlab.sweeps.job_links import GPTLAB, side_by_side, text_of
 from gptlab.sweeps.job_table import Links, job_table
 from gptlab.sweeps.record import JobRecord
 from gptlab.sweeps.style import cut, number
@@ -48,7 +47,8 @@ def page(folder: Path, records: Sequence[JobRecord], shown: Shown) -> str:
     """The HTML. Of the folder only the names of what is in it are asked for, and one run's samples."""
     order = ranked(records)
     best = None if shown.best is None else shown.best.run
-    text = text_of([folder / job.folder for job in order])
+    runs = [folder / job.folder for job in order]
+    text = text_of(runs)
     sections = [
         section("What it shows", "", answer(shown)),
         section("What was swept", "", asked(folder, shown)),
@@ -57,7 +57,7 @@ def page(folder: Path, records: Sequence[JobRecord], shown: Shown) -> str:
         told = "The best runs are in colour, the one that the answer names is thick, failed ones are dotted."
         sections.append(section("While they train", told, drawn + pictures(shown)))
     if text:
-        sections.append(section("Inside the models", "", inside(folder, order, text)))
+        sections.append(section("Inside the models", "", side_by_side(folder, runs, text)))
     if order:
         links = Links(folder, text)
         told = "Best first. Click a column's head to sort by it."
@@ -144,16 +144,3 @@ def pictures(shown: Shown) -> str:
             f'<figure><img alt="{escaped(told_line(title))}" src="data:image/png;base64,{data}"></figure>'
         )
     return f'<div class="curves">{"".join(found)}</div>' if found else ""
-
-
-def inside(folder: Path, order: Sequence[JobRecord], text: str) -> str:
-    """How runs are seen beside each other: over the steps that they have kept, or over their checkpoints."""
-    kept = sum(len(inspections_of(folder / job.folder)) > 0 for job in order)
-    command = side_by_side_command(folder, "" if kept > 1 else text)
-    of_what = "the inspect pages that they have kept" if kept > 1 else "their checkpoints"
-    return (
-        '<p class="soft">Two runs beside each other, the same text at the same step: attention, heads and next words, '
-        f"with a slider over the steps of {of_what}. This makes the page:</p>"
-        f"<pre>{escaped(visible(command))}</pre>"
-        f'<p class="soft">You find it beside this one: <a href="./{SIDES}">{SIDES}</a></p>'
-    )

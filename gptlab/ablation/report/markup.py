@@ -11,8 +11,7 @@ from gptlab.ablation.report.words import NONE, number_text, one_line, values_tex
 from gptlab.ablation.result import Ablation, SeedRun, Setting
 from gptlab.drawing.report_page import escaped
 from gptlab.runs.inspected import inspection_page, inspections_of
-from gptlab.streams import visible
-from gptlab.sweeps.job_links import SIDES, side_by_side_command, text_of
+from gptlab.sweeps.job_links import side_by_side, text_of
 
 VERDICTS = ("better", "worse", "equivalent", "undecided", "failed")
 LINE = 400
@@ -83,15 +82,7 @@ def beside_each_other(ablation: Ablation) -> str:
     found = [Path(run.folder) for _, setting in ablation.settings for run in setting.runs]
     runs = [run for run in found if own in Path(os.path.normpath(run)).parents]
     text = text_of(runs)
-    if not text:
-        return ""
-    kept = sum(len(inspections_of(run)) > 0 for run in runs)
-    command = escaped(visible(side_by_side_command(own, "" if kept > 1 else text)))
-    return (
-        '<p class="soft">Two runs beside each other, the same text at the same step: attention, heads and next words. '
-        f'This makes the page:</p><pre>{command}</pre><p class="soft">You find it beside this one: '
-        f'<a href="./{SIDES}">{SIDES}</a></p>'
-    )
+    return side_by_side(own, runs, text) if text else ""
 
 
 def status_of(run: SeedRun) -> str:
