@@ -3,6 +3,7 @@
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -117,8 +118,13 @@ def search(browser: Browser, words: str) -> list[str]:
     )
     browser.wait(f"{root} return root?.activeElement?.role === 'combobox'")
     browser.type(words)
-    return browser.wait(
+    code = (
         f"{root} const found = [...root.querySelectorAll('[role=listbox] a')].map(a => a.href);"
-        "return found.length && found.every(link => link.includes(`h=${arguments[0]}#`)) ? found : null",
-        words,
+        "return found.length && found.every(link => link.includes(`h=${arguments[0]}#`)) ? found : null"
     )
+    # What half of the words had found may stand there for a moment with the links of all of them.
+    found, before = browser.wait(code, words), None
+    while found != before:
+        time.sleep(1.0)
+        found, before = browser.wait(code, words), found
+    return found
