@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from signal import SIGINT
@@ -63,6 +63,7 @@ class SweepJob:
     differ from job to job. tracking: the sweep's own. process: the launching one, see orphans.own_process.
     resumed: when, if it goes on with an earlier one. there: the names in the sweep's folder before it began: what
     else Hydra makes in it is nobody's but the sweep's. rank: by which loss, see SweepConfig.
+    commit: that it was begun at, or gone on with; git takes as long as a small model's training.
     """
 
     folder: str
@@ -74,6 +75,7 @@ class SweepJob:
     resumed: str
     there: tuple[str, ...]
     rank: str
+    commit: str
 
     def __call__(self, config: DictConfig) -> float:
         """The job's score, which a sweeper may learn from; infinity if it has none."""
@@ -127,14 +129,6 @@ def differing(overrides: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
     """What sets a job apart: `{"model.nEmbd": "16"}`. swept: the keys that do."""
     parts = [text.partition("=") for text in overrides]
     return {key.lstrip("+"): unquoted(value) for key, _, value in parts if key in swept}
-
-
-@cache
-def commit_of(sweep: str) -> str:
-    """Asked for once in each process that has jobs of the sweep: git takes as long as a small model's training."""
-    from gptlab.launch.provenance import git_commit
-
-    return git_commit()
 
 
 class Job:
@@ -292,8 +286,9 @@ class Job:
         requested = requested_of(checked, self.overrides) if checked.initFrom is not None else None
         tags = {PARENT: self.sweep.parent} if self.sweep.parent else {}
         listeners = {"sweep": self} if self.trial is None else {"sweep": self, "optuna": self.trial}
-        commit = commit_of(self.sweep.folder)
-        job = JobContext(tags, listeners, self.stop, run_id, alone=self._given_up is None, commit=commit)
+        job = JobContext(
+            tags, listeners, self.stop, run_id, alone=self._given_up is None, commit=self.sweep.commit
+        )
         name = self.record.name
         run = launch(checked, plugins, self.folder, name, checkpoint, requested, job, held=True)
         if checked.progress != "none":

@@ -194,6 +194,8 @@ def running_jobs(sweep: OpenSweep, choices: list[str], plugins: Plugins) -> Iter
 
     Raises Stopped, UserError, or whatever the launcher raises.
     """
+    from gptlab.launch.provenance import git_commit
+
     plan = sweep.plan
     job = SweepJob(
         str(plan.folder),
@@ -205,6 +207,7 @@ def running_jobs(sweep: OpenSweep, choices: list[str], plugins: Plugins) -> Iter
         str(time.time_ns()) if plan.resume else "",
         sweep.there,
         plan.rank,
+        git_commit(),
     )
     try:
         explaining = explained(plugins, choices, runs_jobs=True)
