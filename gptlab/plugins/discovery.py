@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -16,6 +17,9 @@ from gptlab.plugins.folders import PluginFolder, checkout_folder, plugin_folders
 
 ENTRY_POINTS = "gptlab"
 LOADED = "loaded by gptlab"
+# Python keeps what it compiled of a file by its size and the second of its last change: what is changed once more in
+# that second would be passed over. So of a file that has just been changed nothing is kept.
+SETTLED_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,10 @@ def load_file(name: str, file: Path) -> Any:
     # dataclasses look up the module of a class by name
     sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
+        if abs(time.time() - file.stat().st_mtime) > SETTLED_SECONDS:
+            spec.loader.exec_module(module)
+        else:
+            exec(compile(file.read_bytes(), str(file), "exec"), module.__dict__)
     except BaseException:
         del sys.modules[module_name]
         raise

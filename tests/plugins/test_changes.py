@@ -1,9 +1,13 @@
 """A plugin that is edited between a run and what goes on with it: noticed, said, and gone on with only if told."""
 
 import json
+import os
 import shutil
+import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gptlab import load
@@ -52,6 +56,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def rewound(folder: Path) -> None:
     """The run as it is after one of its two steps."""
     shutil.rmtree(folder / "checkpoints" / "step-000002")
+
+
+def test_one_that_is_edited_within_a_second_is_run_as_it_is_now(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = folder / "plugins/half.py"
+    now = time.time()
+    for factor in ("0.5", "0.7", "0.9"):  # of one size
+        write(folder, factor)
+        os.utime(file, (now, now))
+        op = load_plugins().registry.get("op", "halfmul")
+        assert op(np, 1.0, 1.0)[0] == float(factor)
+    os.utime(file, (now - 60, now - 60))  # what was compiled of it is not kept from then, either
+    assert load_plugins().registry.get("op", "halfmul")(np, 1.0, 1.0)[0] == 0.9
 
 
 def test_an_edited_plugin_is_noticed_wherever_a_run_is_used_again(
