@@ -18,6 +18,7 @@ from gptlab.plugins import discovery
 from gptlab.plugins.folders import checkout_folder
 from gptlab.tracking import worker
 from tests.compiling import compile_as_users_do, compile_quickly
+from tests.composing import configs_loaded_once
 from tests.resuming import write_corpus
 from tests.statuses import check_statuses
 from tests.tracked import FlakyClient, client
@@ -107,6 +108,13 @@ def checkout_plugins_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(discovery, "load_file", load_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def composed_in_half_the_time() -> Iterator[None]:
+    """What a config is composed of is loaded once in this process; a command loads it anew."""
+    with configs_loaded_once():
         yield
 
 

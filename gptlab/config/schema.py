@@ -9,7 +9,7 @@ import dataclasses
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, Node, OmegaConf
@@ -182,8 +182,7 @@ class UiConfig:
 
 def schema_nodes(registry: Registry, roots: Mapping[str, type]) -> dict[str, ConfigNode]:
     """The root schemas and a typed group entry for each component, as Hydra is to find them."""
-    listening = cache(partial(listener_config, registry))  # one class: roots are merged with each other
-    nodes = {f"{name}_schema": ConfigNode(partial(root_of, root, listening)) for name, root in roots.items()}
+    nodes = {f"{name}_schema": ConfigNode(partial(root_of, root, registry)) for name, root in roots.items()}
     for entry in registry:
         if entry.kind in GROUPS:
             group = GROUPS[entry.kind]
@@ -192,19 +191,24 @@ def schema_nodes(registry: Registry, roots: Mapping[str, type]) -> dict[str, Con
     return nodes
 
 
-def root_of(root: type, listening: Callable[[], type]) -> DictConfig:
+def root_of(root: type, registry: Registry) -> DictConfig:
     """The schema of a root, with the fields of every listener in it if it is that of runs."""
     config = structured(root)
     if issubclass(root, Config):
-        config[LISTENER] = OmegaConf.structured(listening())
+        config[LISTENER] = OmegaConf.structured(listener_config(registry))
     return typing.cast("DictConfig", config)
 
 
 def listener_config(registry: Registry) -> type:
     """A dataclass with a field for each registered listener, whose fields are the listener's own."""
+    return _listener_config(tuple((name, registry.get(LISTENER, name)) for name in registry.names(LISTENER)))
+
+
+@lru_cache(maxsize=8)  # one class for the same listeners: roots are merged with each other
+def _listener_config(listeners: tuple[tuple[str, type], ...]) -> type:
     rows: list[Any] = []
-    for name in registry.names(LISTENER):
-        own = make_dataclass(f"{name}Config", fields_of(registry.get(LISTENER, name)))
+    for name, listener in listeners:
+        own = make_dataclass(f"{name}Config", fields_of(listener))
         rows.append((name, own, field(default_factory=own)))
     return make_dataclass("ListenerConfig", rows)
 
