@@ -10,7 +10,7 @@ PY := $(VENV)/bin/python
 # As many processes as there are cores; each holds about 1 GB. One that has done its share takes of the others', so that
 # none is idle while a file with all the long tests is gone through.
 PYTEST := $(PY) -m pytest -q -n auto --maxprocesses 8 --dist worksteal
-# What depends on the Python itself; few of these compile a model.
+# What depends on the Python itself, slow tests too; few of these compile a model.
 CORE := $(patsubst %,tests/%.py,autograd/test_ops autograd/test_product autograd/test_tensor autograd/test_value \
     cli/test_cli command/test_composing project/test_imports test_signals)
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
@@ -57,13 +57,13 @@ tiny: export GPTLAB_TYPED_IN = $(value PWD)
 tiny: setup ## train the smallest experiment: a few seconds (FOLDER=... says where its runs go)
 	@here=$$(pwd) && cd "$(FOLDER)" && "$$here/$(PY)" -m gptlab +experiment=tiny
 
-test: setup ## the quick tests
+test: setup ## the quick tests: 6,000 that take less than half a second each
 	@$(PYTEST) -m "not slow"
 
 core: setup ## those of the core, the command and signals: what .ci/run asks of each further Python
-	@$(PYTEST) -m "not slow" $(CORE)
+	@$(PYTEST) $(CORE)
 
-slow: setup ## the slow tests: the wheel in a fresh environment, whole experiments, the browser
+slow: setup ## the slow tests: commands, sweeps and what resumes them, whole experiments, the wheel, the browser
 	@$(PYTEST) -m slow
 
 again: setup ## the tests that failed last, one after the other and with nothing beside them

@@ -103,6 +103,7 @@ def test_the_runs_go_to_another_folder_than_the_shell_stands_in(python: Path, tm
     assert "&& XDG_CACHE_HOME=/x " in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("active", [False, True])
 def test_the_console_script(python: Path, tmp_path: Path, active: bool) -> None:
     folder = python.parents[2]
@@ -160,6 +161,7 @@ def functions_that_name_a_command() -> list[tuple[Path, str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_whatever_names_a_command_is_raised_or_goes_through_as_called() -> None:
     found = functions_that_name_a_command()
     assert len(found) > 5

@@ -233,6 +233,7 @@ def test_a_signal_that_something_wraps_is_still_a_signal() -> None:
     assert stop.value.status == 130
 
 
+@pytest.mark.slow
 def test_a_signal_in_a_plugin_s_import_does_not_count_as_the_plugin_s_fault(tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "wrapping.py").write_text(

@@ -45,6 +45,7 @@ def signalled(
     return process.returncode, out, error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rounds", "sent", "status", "said"),
     [
@@ -93,6 +94,7 @@ sys.exit(cli.main(["train"]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "sent", "status", "ended", "said"),
     [

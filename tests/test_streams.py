@@ -71,6 +71,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], 
             stream.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "names"), CASES, ids=lambda case: getattr(case, "__name__", case))
 def test_a_run_goes_on(folder: Path, without, kind, names, capsys) -> None:
     # A listener that fails is told of on standard error, after step 1.
@@ -91,6 +92,7 @@ def test_a_run_goes_on(folder: Path, without, kind, names, capsys) -> None:
         assert "loud\n" in said.out and "run folder: run\n" in said.out
 
 
+@pytest.mark.slow
 def test_all_jobs_of_a_sweep_go_on(folder: Path, without) -> None:
     for name in BOTH:
         without(full_disk, name)
@@ -98,6 +100,7 @@ def test_all_jobs_of_a_sweep_go_on(folder: Path, without) -> None:
     assert [record.status for record in records_of(folder).values()] == ["FINISHED"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", ["100", "40"])
 def test_a_terminal_that_goes_while_its_panel_is_drawn(folder: Path, monkeypatch, columns) -> None:
     for name, value in {"TERM": "xterm-256color", "COLUMNS": columns, "LINES": "30"}.items():
@@ -112,6 +115,7 @@ def test_a_terminal_that_goes_while_its_panel_is_drawn(folder: Path, monkeypatch
     assert [f.name for f in checkpoint_folders(Path("run"))] == ["step-000012"]
 
 
+@pytest.mark.slow
 def test_letters_that_the_encoding_lacks_are_written_in_another_way(folder: Path, monkeypatch) -> None:
     Path("corpus.txt").write_text("öl fällt über 日本\n" * 40)
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
@@ -186,6 +190,7 @@ os._exit(status)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_a_closed_stream_leads_nowhere_and_not_into_the_next_file(tmp_path: Path, closed: str) -> None:
     command = f'exec "$0" -c "$1" plugins {closed}'

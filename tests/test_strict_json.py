@@ -78,6 +78,7 @@ def test_what_json_cannot_hold_is_an_error_as_ever():
     assert strict_json.dumps([math.nan, Path("x")], default=str) == '[{"float": "NaN"}, "x"]'
 
 
+@pytest.mark.slow
 def test_no_line_of_the_project_writes_json_that_is_none():
     files = [path for room in ("gptlab", "plugins", "benchmarks") for path in (ROOT / room).rglob("*.py")]
     wrong, calls = [], 0

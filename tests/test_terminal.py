@@ -94,6 +94,7 @@ def check(on_terminal: OnTerminal, commands: dict[str, list[str]]) -> dict[str, 
     return said
 
 
+@pytest.mark.slow
 def test_a_terminal_obeys_nothing_of_what_is_there(folder: Path, on_terminal: OnTerminal) -> None:
     commands = {
         "an experiment": ["+experiment=odd", "tracking=none"],

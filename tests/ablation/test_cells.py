@@ -38,6 +38,7 @@ def only(cells: Cells, *overrides: str, **place: Any) -> Cell:
     return cells.of("it", overrides, **place)
 
 
+@pytest.mark.slow
 def test_a_job_is_the_baseline_s_with_what_the_arm_changes_and_its_seed(cells: Cells) -> None:
     baseline, arm = cells.baseline(), only(cells, ARM)
     assert baseline.job(7) == [
@@ -57,6 +58,7 @@ def test_what_is_typed_of_progress_and_evaluations_holds(plugins: Plugins, folde
     assert not [word for word in base.overrides if word in ("progress=none", EVERY)]
 
 
+@pytest.mark.slow
 def test_an_objective_is_an_arm_unless_it_counts_other_tokens(cells: Cells) -> None:
     assert only(cells, "objective.zLoss=0.01").config.objective["zLoss"] == 0.01
     assert only(cells, "objective=multitoken").config.objective.name == "multitoken"
@@ -64,6 +66,7 @@ def test_an_objective_is_an_arm_unless_it_counts_other_tokens(cells: Cells) -> N
         only(cells, "objective=answers", "objective.after=the")
 
 
+@pytest.mark.slow
 def test_a_setting_is_over_an_arm_and_an_arm_over_a_size(cells: Cells) -> None:
     size, setting = ("model.nEmbd=8", "model.nLayer=2"), ("train.learningRate=0.5",)
     cell = only(
@@ -80,6 +83,7 @@ def test_a_setting_is_over_an_arm_and_an_arm_over_a_size(cells: Cells) -> None:
     assert (cell.size, cell.setting) == (size, setting)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "place", "said"),
     [
@@ -121,6 +125,7 @@ def test_an_arm_that_cannot_be_compared_is_named_with_the_reason(
     assert said in str(error.value)
 
 
+@pytest.mark.slow
 def test_an_arm_of_other_tokens_holds_out_the_same_texts(plugins: Plugins, cells: Cells) -> None:
     words, letters = cells.baseline(), only(cells, "tokenizer=char", "model.blockSize=40")
     assert letters.job(1)[-2:] == ["data.splitTokenizer=word", "seed=1"]
@@ -139,6 +144,7 @@ def test_an_arm_of_other_tokens_holds_out_the_same_texts(plugins: Plugins, cells
     assert tuned.baseline(setting=("tokenizer=char",)).unit == letters.unit
 
 
+@pytest.mark.slow
 def test_a_setting_of_the_baseline_that_cannot_be_compared_with_the_others_is_refused(
     plugins: Plugins, folder: Path
 ) -> None:
@@ -149,6 +155,7 @@ def test_a_setting_of_the_baseline_that_cannot_be_compared_with_the_others_is_re
         cells.baseline(setting=("data.valFraction=0.1",))
 
 
+@pytest.mark.slow
 def test_with_match_flops_an_arm_has_as_many_operations_as_the_baseline(
     plugins: Plugins, folder: Path
 ) -> None:
@@ -177,6 +184,7 @@ def test_where_no_width_has_nearly_as_many_parameters_it_is_refused(plugins: Plu
         only(cells, "model.nLayer=6")
 
 
+@pytest.mark.slow
 def test_another_number_of_steps_leaves_the_cell_as_it_was(cells: Cells) -> None:
     cell = only(cells, ARM)
     fewer = cells.with_steps(cell, 9.6)
@@ -185,6 +193,7 @@ def test_another_number_of_steps_leaves_the_cell_as_it_was(cells: Cells) -> None
     assert cell.config.train.numSteps == 40 and fewer.job(0).count("train.numSteps=10") == 1
 
 
+@pytest.mark.slow
 def test_a_key_is_equal_for_equal_runs_alone(plugins: Plugins, cells: Cells) -> None:
     cell = cells.baseline()
     again = cells_of(plugins, "progress=auto", "samples.n=4", "description=why").baseline()

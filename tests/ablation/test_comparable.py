@@ -54,6 +54,7 @@ def test_guessing_among_n_tokens_costs_their_logarithm_whatever_the_tokens_are(k
     assert guessed == pytest.approx(tokens * math.log2(tokenizer.vocabSize) / (12 + 7))
 
 
+@pytest.mark.slow
 def test_an_arm_of_letters_is_held_against_words_by_what_the_same_texts_cost(folder: Path) -> None:
     """Of two models that guess, so that each loss is the logarithm of a vocabulary's size. Lines of three words of
     three letters: with its end each has 4 words, and 12 letters."""

@@ -44,6 +44,7 @@ def table_in(content: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content.decode("utf-8"))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["one_arm", "tuned", "with_sizes", "extreme"])
 def test_all_files_can_be_made(name: str) -> None:
     made = report_files(EXAMPLES[name]())
@@ -63,6 +64,7 @@ def test_all_files_can_be_made(name: str) -> None:
             assert min(Image.open(io.BytesIO(content)).size) > 200
 
 
+@pytest.mark.slow
 def test_the_files_are_written_and_the_command_is_a_stranger_s(tmp_path: Path) -> None:
     made = replace(plain(), command=["/some/where/bin/gptlab", "ablate", "+experiment=tiny", "seeds=12"])
     names = write_report(made, tmp_path / "new")
@@ -195,6 +197,7 @@ def test_scaling_has_the_differences_and_the_laws() -> None:
     assert drawn[0] == pytest.approx([-0.02, -0.03, -0.04, -0.05])
 
 
+@pytest.mark.slow
 def test_the_laws_are_told_everywhere() -> None:
     laws = {
         "position=rope": Fitted(Line(2.0), Line(1.9)),
@@ -230,6 +233,7 @@ def test_no_curves_no_picture_of_them() -> None:
     assert bare and curves(made) is None and "curves.png" not in pictures(made)
 
 
+@pytest.mark.slow
 def test_nine_arms_have_nine_colours() -> None:
     axes = pictures(nine())["curves.png"].axes[0]
     colors = [str(line.get_color()) for line in axes.lines]

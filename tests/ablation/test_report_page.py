@@ -20,6 +20,7 @@ def page_of(name: str) -> str:
     return page(EXAMPLES[name]())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "with_failures", "tuned", "with_sizes", "hostile"])
 def test_a_page_is_whole_asks_nobody_and_runs_nothing(name: str) -> None:
     html = page_of(name)
@@ -95,6 +96,7 @@ def test_ids_in_the_pictures_are_their_own() -> None:
     assert used and used <= set(ids)
 
 
+@pytest.mark.slow
 def test_every_run_is_linked_from_the_ablation_s_folder() -> None:
     made = plain()
     read = Reader(page_of("plain"))
@@ -108,6 +110,7 @@ def test_every_run_is_linked_from_the_ablation_s_folder() -> None:
     assert "./../ablate/baseline/0/" in {attributes["href"] for attributes in Reader(page(elsewhere)).of("a")}
 
 
+@pytest.mark.slow
 def test_runs_that_are_here_lead_to_their_inspect_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +158,7 @@ def test_a_stranger_can_repeat_it() -> None:
     assert all(override in text for arm in made.arms for override in arm.overrides)
 
 
+@pytest.mark.slow
 def test_failures_edges_and_what_cannot_be_extrapolated_are_told() -> None:
     failed = Reader(page_of("with_failures")).text
     assert "failed: norm=none, seeds 0, 1, 2, 3, 4 and 5: the loss is no longer finite at step 400" in failed
@@ -165,6 +169,7 @@ def test_failures_edges_and_what_cannot_be_extrapolated_are_told() -> None:
     assert "norm=layernorm: the sign changes: nothing is extrapolated." in sized and "nEmbd=128" in sized
 
 
+@pytest.mark.slow
 def test_the_speedup_of_an_arm_that_is_not_decided_is_no_more_than_its_difference():
     for verdict, luck in (("better", False), ("equivalent", False), ("undecided", True)):
         told = page(replace(plain(), arms=[arm("rope", compared(-0.004, verdict=verdict))]))

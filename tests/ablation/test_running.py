@@ -17,6 +17,7 @@ from tests.sweeping import command_in, signal_at
 APART = ["model/norm=layernorm", "model/activation=gelu"]
 
 
+@pytest.mark.slow
 def test_arms_are_paired_with_the_baseline_by_their_seeds(folder: Path, capsys: Any) -> None:
     told = told_as_json(capsys, ARM, "seeds=2", "seed=5")
     (arm,), baseline = told["arms"], told["baseline"]
@@ -164,6 +165,7 @@ def test_as_long_as_the_baseline_takes(folder: Path) -> None:
     assert seeds == {"0", "1", "20000"}  # that it was timed with
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -65,6 +65,7 @@ def last_line(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_run_of_layers_with_parts_of_their_own_is_read_again(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_run_of_layers_with_parts_of_their_own_is_read_again(
     assert "no attention is named 'local'" in last_line(capsys)
 
 
+@pytest.mark.slow
 def test_a_pattern_comes_again_and_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pattern = ["model.nLayer=6", "model.pattern=[local,local,causal]", "model.attention.nKVHead=1"]
     assert main(["summary", *SMALL, *pattern]) == 0
@@ -110,6 +112,7 @@ def test_a_pattern_comes_again_and_again(folder: Path, capsys: pytest.CaptureFix
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "said"),
     [
@@ -147,6 +150,7 @@ LAYERS = (
 FOUR = {**SIZES, "nLayer": 4}
 
 
+@pytest.mark.slow
 def test_both_engines_train_layers_of_different_parts_alike() -> None:
     gpt = make_gpt(FOUR, layers=LAYERS)
     names = list(gpt.declared_weights())
@@ -157,6 +161,7 @@ def test_both_engines_train_layers_of_different_parts_alike() -> None:
     assert_same_run(xla, scalar)
 
 
+@pytest.mark.slow
 def test_layers_that_are_as_the_model_are_the_model() -> None:
     own = make_gpt(FOUR)
     said = make_gpt(FOUR, layers=((("mlp", own.mlp),), (), (), (("block", PreNorm()),)))
@@ -166,6 +171,7 @@ def test_layers_that_are_as_the_model_are_the_model() -> None:
         np.testing.assert_array_equal(array, runs[1][0].weights[name])
 
 
+@pytest.mark.slow
 def test_inspection_and_summary_see_each_layer_as_it_is() -> None:
     gpt, ops = make_gpt(FOUR, layers=LAYERS, initStd=0.3), OpTable()
     weights = gpt.initial_weights(0)

@@ -139,6 +139,7 @@ def experiment(*overrides):
     return Experiment.of(config, registry)
 
 
+@pytest.mark.slow
 def test_an_experiment_has_it_of_the_weights_that_are_trained():
     found = experiment(
         "optimizer.clip=0.5",
@@ -154,6 +155,7 @@ def test_an_experiment_has_it_of_the_weights_that_are_trained():
         experiment("train.rates={tokenEmbedding: 2}", "train.freeze=[tokenEmbedding]")
 
 
+@pytest.mark.slow
 def test_every_optimizer_takes_them():
     for name in REGISTRY.names("optimizer"):
         found = experiment(

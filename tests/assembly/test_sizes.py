@@ -37,6 +37,7 @@ def test_a_size_is_where_a_config_begins():
     assert (sizes.nLayer, sizes.nEmbd, sizes.blockSize, sizes.bias) == (2, 768, 64, True)
 
 
+@pytest.mark.slow
 def test_an_experiment_says_more_than_the_size():
     """In whichever order they are typed."""
     for words in (["+size=llama-tiny", "+experiment=tiny"], ["+experiment=tiny", "+size=llama-tiny"]):

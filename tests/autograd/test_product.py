@@ -144,6 +144,7 @@ LINKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kinds", [*([kind] for kind in LINKS), list(LINKS)], ids=[*LINKS, "all in turn"])
 def test_a_chain_of_any_depth_meets_no_recursion_limit_and_is_freed_without_the_collector(kinds):
     class Watched(Value):

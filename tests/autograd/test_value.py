@@ -79,6 +79,7 @@ def test_dot_is_one_node_with_the_gradients_of_many():
     assert [w.grad for w in ws] == [x.data for x in xs]
 
 
+@pytest.mark.slow
 def test_a_chain_of_100_000_and_its_end_meet_no_recursion_limit():
     x = chain = Value(1.0)
     for _ in range(100_000):
@@ -88,6 +89,7 @@ def test_a_chain_of_100_000_and_its_end_meet_no_recursion_limit():
     del chain  # nor does freeing it
 
 
+@pytest.mark.slow
 def test_a_million_nodes():
     leaves = [Value(float(i % 7)) for i in range(1000)]
     total = Value(0.0)

@@ -18,6 +18,7 @@ OF_FILES = (("dataset", "text"), ("tokenizer", "file"))
 QUICK = [e for e in BUILTIN if e.kind not in ("engine", "tracking") and (e.kind, e.name) not in OF_FILES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", QUICK, ids=lambda entry: f"{entry.kind}-{entry.name}")
 def test_everything_built_in_passes(entry):
     checks = check_entry(load_plugins(discover=False).registry, entry)
@@ -74,6 +75,7 @@ class Leaky:
         return x - x.mean(0, keepdims=True)
 
 
+@pytest.mark.slow
 def test_an_activation_that_looks_ahead_is_found():
     assert "logits depend on later tokens" in problems("activation", Leaky)["causal"]
 
@@ -86,6 +88,7 @@ class Cut:
         return x + x.largest(-1)
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_lost_is_found_and_the_weight_named():
     found = problems("activation", Cut)
     assert "d loss / d positionEmbedding" in found["gradient, scalar engine"] + found["gradient, xla engine"]
@@ -156,11 +159,13 @@ class Backwards(SGD):
         return super().update(xp, params, there, state, step, -learningRate)
 
 
+@pytest.mark.slow
 def test_what_an_optimizer_makes_of_another_place_is_tried_as_it_is_compiled():
     assert "TracerBoolConversionError" in problems("optimizer", Doubting)["converges on a quadratic"]
     assert "of the initial loss is left" in problems("optimizer", Backwards)["converges on a quadratic"]
 
 
+@pytest.mark.slow
 def test_the_verb_prints_a_table_and_its_status_says_how_it_went(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["check", "relu"]) == 0
@@ -207,6 +212,7 @@ def test_a_check_shows_three_of_its_entries():
     assert findings.checks[0].problem == "entry 0; entry 1; entry 2; and 14 more"
 
 
+@pytest.mark.slow
 def test_a_line_is_printed_as_soon_as_its_name_is_checked(monkeypatch, capsys):
     from gptlab.checks import report
 

@@ -75,6 +75,7 @@ def results(kind: str, name: str) -> dict[str, str]:
     return {check.what: check.problem for check in checks if check.kind == kind}
 
 
+@pytest.mark.slow
 def test_a_gradient_of_its_own_is_asked_for_only_where_it_is_said(folder: Path) -> None:
     found = results("activation", "straight")
     assert "central differences say" in found["gradient, scalar engine"]
@@ -85,6 +86,7 @@ def test_a_gradient_of_its_own_is_asked_for_only_where_it_is_said(folder: Path) 
     )
 
 
+@pytest.mark.slow
 def test_a_component_of_one_engine_is_tried_on_that_one(folder: Path) -> None:
     found = results("activation", "compiled")
     assert set(found.values()) == {""}
@@ -92,6 +94,7 @@ def test_a_component_of_one_engine_is_tried_on_that_one(folder: Path) -> None:
     assert "gradient, scalar engine" not in found and "engines agree" not in found
 
 
+@pytest.mark.slow
 def test_a_run_on_another_engine_is_refused_with_the_one_to_type(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,6 +70,7 @@ def test_what_draws_for_its_own_positions_draws_alike() -> None:
     assert found_in(Noisy()) == {"draws alike": ""}
 
 
+@pytest.mark.slow
 def test_what_draws_for_other_positions_is_found() -> None:
     problem = found_in(Backwards(), engines=("xla",))["draws alike"]
     assert "between each document in a row of its own and documents that share rows" in problem

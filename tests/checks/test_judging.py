@@ -77,11 +77,13 @@ class Lossless(Wrong):
         return logits.cross_entropy(targets)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("good", [NextToken(0.1, 0.1), Answers(), Counting(), TwoHeads()])
 def test_good_ones_pass(good):
     assert failures(check_an_objective, REGISTRY, good) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "what", "said"),
     [
@@ -110,6 +112,7 @@ def test_what_is_no_objective_is_said_so(wrong, said):
     assert said in findings.checks[-1].problem
 
 
+@pytest.mark.slow
 def test_counts_that_the_model_makes_are_no_yardstick():
     class Scalar(Certain):
         engines = ("scalar",)

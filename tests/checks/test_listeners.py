@@ -32,6 +32,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return stand_beside(tmp_path, monkeypatch, counting=COUNTING)
 
 
+@pytest.mark.slow
 def test_a_listener_is_told_of_a_run_that_ends_well_and_one_that_does_not(
     plugin: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -53,6 +54,7 @@ def test_a_listener_that_is_not_named_is_not_run(plugin: Path, monkeypatch: pyte
     assert not (plugin / "inspected").exists()
 
 
+@pytest.mark.slow
 def test_the_printer_and_trackings_pass() -> None:
     checks = check_names(load_plugins(quiet=True), ["printer", "mlflow"])
     assert {(check.kind, check.name) for check in checks} == {("listener", "printer"), ("tracking", "mlflow")}

@@ -29,6 +29,7 @@ def failures(tmp_path, monkeypatch):
     return checked
 
 
+@pytest.mark.slow
 def test_a_convolution_by_shifted_rows_reads_its_neighbours_and_has_no_cache(failures):
     found = failures(wrong_parts.SHORT_CONVOLUTION, "convolving")
     assert set(found) == {"documents share a row", "cached"}
@@ -36,12 +37,14 @@ def test_a_convolution_by_shifted_rows_reads_its_neighbours_and_has_no_cache(fai
     assert "position 1 of 6 (scalar engine): computed alone" in found["cached"]
 
 
+@pytest.mark.slow
 def test_a_prefix_that_sees_itself_trains_on_its_own_targets(failures):
     found = failures(wrong_parts.PREFIX, "prefix")
     assert "logits depend on later tokens: with other tokens from position 1 of 6 on" in found["causal"]
     assert found["causal"].count(";") == 3 and found["causal"].endswith(" more")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "name"),
     [(wrong_parts.DRAWING, "noisy"), (wrong_parts.COUNTING, "counting")],
@@ -67,6 +70,7 @@ class Far(CausalAttention):
         return super().__call__(weights, x, position, replace(context, mask=seen, ordered=False), config)
 
 
+@pytest.mark.slow
 def test_one_cut_of_a_long_row_is_enough():
     plugins = load_plugins(discover=False)
     plugins.registry.register("attention", "far", Far, "me")
@@ -74,6 +78,7 @@ def test_one_cut_of_a_long_row_is_enough():
     assert "the logits at position 40 of 80 have a gradient by the token at position 41" in found["causal"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [Lstm, Several], ids=["lstm", "several"])
 def test_what_is_carried_along_the_positions_by_the_context_passes(part):
     plugins = load_plugins(discover=False)
@@ -83,6 +88,7 @@ def test_what_is_carried_along_the_positions_by_the_context_passes(part):
     assert {"causal", "documents share a row", "cached", "repeatable"} <= {check.what for check in checks}
 
 
+@pytest.mark.slow
 def test_a_state_that_goes_on_where_a_document_ends_is_found():
     plugins = load_plugins(discover=False)
     plugins.registry.register("attention", "leaking", Leaking, "me")

@@ -100,6 +100,7 @@ def test_its_status_is_that_of_the_command(place: Path) -> None:
     assert main(["greet", "fail=status"]) == 3
 
 
+@pytest.mark.slow
 def test_help_and_completion_run_no_plugin(place: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     assert main(["greet", "--help"]) == 0
     said = capsys.readouterr().out

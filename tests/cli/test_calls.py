@@ -9,6 +9,7 @@ from gptlab.errors import TrainingStopped, UserError
 from tests.ablation_commands import ARM, BASE, folders, run_folders
 
 
+@pytest.mark.slow
 def test_train_gives_what_load_gives(folder: Path) -> None:
     trained = gptlab.train(*BASE, "model.nLayer=2", "seed=3")
     (place,) = run_folders()
@@ -54,6 +55,7 @@ def test_ablate_gives_what_it_found_as_an_object(folder: Path) -> None:
     assert len(run_folders()) == 4  # none is trained a second time
 
 
+@pytest.mark.slow
 def test_ablate_raises_what_cannot_be_meant(folder: Path) -> None:
     with pytest.raises(UserError, match="seeds must be"):
         gptlab.ablate(*BASE, ARM, "seeds=1")

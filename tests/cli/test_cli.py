@@ -209,6 +209,7 @@ def contents(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
+@pytest.mark.slow
 def test_sweep_whose_jobs_are_all_refused(command: Command, folder: Path) -> None:
     before = contents(folder)
     said = command("-m", "model.nEmbd=30,31", "model.nHead=4", "tracking=none")
@@ -252,6 +253,7 @@ def test_store_that_cannot_be_written_to(command: Command, folder: Path) -> None
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_server_that_never_answers(command: Command, folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
@@ -263,6 +265,7 @@ def test_server_that_never_answers(command: Command, folder: Path) -> None:
     assert not (folder / "runs").exists()
 
 
+@pytest.mark.slow
 def test_loss_that_is_not_finite_ends_the_run_as_failed(command: Command, folder: Path) -> None:
     said = command(*CORPUS, *TINY, "train.numSteps=50", "optimizer=sgd", "train.learningRate=1e30")
 
@@ -278,6 +281,7 @@ def trained(command: Command, folder: Path) -> Said:
     return command(*CORPUS, *TINY)
 
 
+@pytest.mark.slow
 def test_training_prints_what_it_did(trained: Said) -> None:
     assert trained.status == 0 and trained.error == ""
     lines = trained.out.splitlines()
@@ -305,6 +309,7 @@ def test_nothing_is_left_but_the_run(trained: Said, folder: Path) -> None:
     assert not (folder / "mlflow.db").exists() and not (folder / "outputs").exists()
 
 
+@pytest.mark.slow
 def test_generate_prints_samples_one_a_line(trained: Said, command: Command, folder: Path) -> None:
     said = command("generate", "n=3", "seed=1", "prompt=the cat")
     assert said.status == 0 and said.error == ""
@@ -314,11 +319,13 @@ def test_generate_prints_samples_one_a_line(trained: Said, command: Command, fol
     assert command("generate", "n=3", "seed=1", "prompt=the cat", f"run={run}").out == said.out
 
 
+@pytest.mark.slow
 def test_generate_on_the_other_engine(trained: Said, command: Command) -> None:
     said = command("generate", "engine=scalar", "n=1", "temperature=0")
     assert said.status == 0 and said.out == command("generate", "n=1", "temperature=0").out
 
 
+@pytest.mark.slow
 def test_generate_names_the_word_outside_the_vocabulary(trained: Said, command: Command) -> None:
     said = command("generate", "prompt=the zebra")
     assert said.status == 2
@@ -330,6 +337,7 @@ def test_generate_refuses_a_prompt_that_fills_the_block(trained: Said, command: 
     assert said.status == 2 and "blockSize=16" in said.error
 
 
+@pytest.mark.slow
 def test_progress_none_prints_nothing(command: Command) -> None:
     said = command(*CORPUS, *TINY, "progress=none")
     assert (said.status, said.out, said.error) == (0, "", "")
@@ -358,6 +366,7 @@ def test_version(command: Command) -> None:
     assert command("--version").out == f"gptlab {version('gptlab')}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["train", "generate", "export", "ui"])
 def test_flags_that_show(command: Command, folder: Path, verb: str) -> None:
     before = contents(folder)
@@ -372,6 +381,7 @@ def test_cfg_shows_what_an_experiment_makes_of_the_config(command: Command) -> N
     assert "nEmbd: 32" in out and "name: layernorm" in out
 
 
+@pytest.mark.slow
 def test_an_experiment_of_the_current_folder_wins_and_builds_on_others(
     command: Command, folder: Path
 ) -> None:

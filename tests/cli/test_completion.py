@@ -41,11 +41,13 @@ def test_names_of_a_group(complete: Complete) -> None:
     assert "optimizer=adamw" in complete("gptlab +experiment=tiny optimizer=ada")
 
 
+@pytest.mark.slow
 def test_keys_of_the_chosen_component(complete: Complete) -> None:
     assert "optimizer.momentum=" in complete("gptlab optimizer=sgd optimizer.")
     assert "train.numSteps=" in complete("gptlab +experiment=tiny train.num")
 
 
+@pytest.mark.slow
 def test_ops(complete: Complete) -> None:
     assert "ops.mul=maximum" in complete("gptlab ops.mul=ma")
 
@@ -57,6 +59,7 @@ def test_verbs(complete: Complete, line: str, verb: str) -> None:
     assert complete(line) == [verb]
 
 
+@pytest.mark.slow
 def test_keys_of_a_verb(complete: Complete) -> None:
     assert complete("gptlab generate temp") == ["temperature="]
     assert {"engine=scalar", "engine=xla"} <= set(complete("gptlab generate n=3 engine="))
@@ -64,6 +67,7 @@ def test_keys_of_a_verb(complete: Complete) -> None:
     assert complete("gptlab import weights.json tokenizer.pa") == ["tokenizer.path="]
 
 
+@pytest.mark.slow
 def test_export(complete: Complete) -> None:
     formats = ("json", "safetensors", "gguf", "c", "huggingface", "transformerlens")
     assert sorted(complete("gptlab export latest --form")) == sorted(f"--format={name}" for name in formats)
@@ -100,6 +104,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["generate", "export", "import", "compare", "inspect", "ui"])
 def test_nothing_is_offered_that_the_verb_refuses(complete: Complete, verb: str) -> None:
     offered = set(complete(f"gptlab {verb} "))
@@ -107,6 +112,7 @@ def test_nothing_is_offered_that_the_verb_refuses(complete: Complete, verb: str)
     assert not any(choice.endswith(".name=") for choice in complete(f"gptlab {verb} tracking."))
 
 
+@pytest.mark.slow
 def test_an_experiment_is_offered_with_its_plus_where_there_is_one(complete: Complete) -> None:
     for line in ("gptlab ", "gptlab exp", "gptlab train ", "gptlab summary ", "gptlab graph "):
         offered = complete(line)
@@ -115,6 +121,7 @@ def test_an_experiment_is_offered_with_its_plus_where_there_is_one(complete: Com
     assert complete("gptlab generate +experiment=") == []
 
 
+@pytest.mark.slow
 def test_verbs_without_a_config(complete: Complete) -> None:
     assert complete("gptlab plugins ") == complete("gptlab sync ") == []
     assert complete("gptlab check half") == []
@@ -123,6 +130,7 @@ def test_verbs_without_a_config(complete: Complete) -> None:
     assert complete("gptlab summary ops.mul=ma") == ["ops.mul=maximum"]
 
 
+@pytest.mark.slow
 def test_names_and_keys_of_the_gallery(complete: Complete) -> None:
     assert complete("gptlab gallery squ") == ["squaredrelu"]
     assert "seeds=" in complete("gptlab gallery squaredrelu se")
@@ -143,6 +151,7 @@ def test_as_a_module_and_behind_help(complete: Complete, line: str, choice: str)
     assert choice in complete(line)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 def test_bash_asks_for_a_module_and_leaves_other_uses_of_python_alone(tmp_path: Path) -> None:
     script = """

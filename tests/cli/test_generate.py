@@ -33,6 +33,7 @@ def trained(command: Command, *overrides: str) -> None:
     assert command("data=text", "data.path=text.txt", *FEW, *overrides) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_samples_of_running_text_are_told_apart_and_as_long_as_is_asked(command: Command) -> None:
     trained(command, "data.unit=window", "tokenizer=char", "tokenizer.lowercase=false")
     status, out, error = command("generate", "n=3", "length=30", "temperature=1.5")
@@ -43,6 +44,7 @@ def test_samples_of_running_text_are_told_apart_and_as_long_as_is_asked(command:
     assert status == 0 and out.startswith("The dog") and 12 < len(out) < 40
 
 
+@pytest.mark.slow
 def test_prompts_of_a_file_are_one_a_line_each_with_its_samples(command: Command, tmp_path: Path) -> None:
     trained(command, "tokenizer=byte")
     (tmp_path / "prompts.txt").write_text("a\n\nThé\n", encoding="utf-8")
@@ -57,6 +59,7 @@ def test_prompts_of_a_file_are_one_a_line_each_with_its_samples(command: Command
     assert status == 2 and "promptFile must be UTF-8 text" in error and error.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", ["byte", "bpe"])
 def test_a_run_of_bytes_is_begun_from_exported_sampled_and_looked_into(
     command: Command, tokenizer: str

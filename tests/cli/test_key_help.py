@@ -100,6 +100,7 @@ def test_what_no_key_begins_with(capsys: pytest.CaptureFixture[str], arguments: 
     assert status == (0 if out else 2) and error.count("\n") == (not out)
 
 
+@pytest.mark.slow
 def test_neither_jax_nor_mlflow_nor_hydra_is_loaded(tmp_path: Path) -> None:
     code = (
         "import json, sys; from gptlab.cli import main; main(['--help', 'model.']); main(['--help', 'x.y'])\n"
@@ -116,6 +117,7 @@ def all_meanings() -> dict[str, list[Meaning]]:
     return {name: meanings(Schema(root, lambda: REGISTRY)) for name, root in ROOTS.items()}
 
 
+@pytest.mark.slow
 def test_every_key_has_a_meaning_and_every_place_too() -> None:
     lacking = {one.key for of_root in all_meanings().values() for one in of_root if not one.meaning}
     assert not lacking

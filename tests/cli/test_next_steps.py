@@ -21,6 +21,7 @@ def steps_of(said: str) -> dict[str, list[str]]:
     return {what: shlex.split(rest) for what, rest in found}
 
 
+@pytest.mark.slow
 def test_each_step_works_as_it_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -40,6 +41,7 @@ def test_each_step_works_as_it_is_printed(
     assert list(steps_of(capsys.readouterr().out.rpartition("run folder:")[2])) == ["more samples"]
 
 
+@pytest.mark.slow
 def test_they_are_shown_only_where_they_help(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ from tests.resuming import TINY
 QUICK = [*TINY, "engine=scalar", "train.numSteps=3", "hydra.job.chdir=true"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [[], ["-m", "seed=1,2"]], ids=["one run", "a sweep"])
 def test_relative_paths_are_read_from_where_the_command_is_typed(
     folder: Path, capfd: pytest.CaptureFixture[str], more: list[str]

@@ -101,6 +101,7 @@ def test_there_are_texts_of_gptlab_s_own_and_of_components(plugins: Plugins) -> 
     assert "seed" not in keys and "train.freeze" not in keys
 
 
+@pytest.mark.slow
 def test_a_text_arrives_as_typed(plugins: Plugins) -> None:
     """Each value at another key: each key is tried, each value is, and few configs are composed."""
     keys, values = texts_of(plugins), [value for value in [*WORDS.split(), *SIGNS] if not nothing(value)]
@@ -120,6 +121,7 @@ def test_null_is_nothing_where_nothing_may_be_and_else_a_word(plugins: Plugins) 
     assert config["data"]["path"] == config["description"] == "null"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "value", ["1.10", "on", "a, b", "it's", " a ", "null", "choice(1,2)", "[1.10]", "a\\,b"]
 )
@@ -139,6 +141,7 @@ def test_texts_of_verbs_that_take_one_value_arrive_as_typed(plugins: Plugins, va
             )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0$"), min_size=1))
 def test_any_text_survives_hydra_s_grammar(text: str) -> None:
@@ -152,6 +155,7 @@ def test_any_text_survives_hydra_s_grammar(text: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_quotes_around_the_whole_are_hydras(plugins: Plugins) -> None:
     assert composed(['description=" a, b"'])["description"] == " a, b"
     assert composed(["register='null'"])["register"] == "null"
@@ -165,6 +169,7 @@ def test_what_is_no_text_is_left_to_hydra(plugins: Plugins) -> None:
     assert composed(["description=${seed}", "seed=3"])["description"] == "3"
 
 
+@pytest.mark.slow
 def test_texts_in_lists_and_in_parts(plugins: Plugins) -> None:
     assert composed(["listeners=[on,1.10,true,null]"])["listeners"] == ["on", "1.10", "true", "null"]
     config = composed(["data=text", "data={path: 1.10, valFraction: 0.5}"])
@@ -189,6 +194,7 @@ def test_hydra_s_own_texts_and_names_of_choices(plugins: Plugins, folder: Path) 
     assert (config.hydra.run.dir, config.hydra.job.env_set.X, config.seed) == ("1.10", "010", 9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "values"),
     [

@@ -44,6 +44,7 @@ def whole(config: DictConfig) -> object:
     return OmegaConf.to_container(config, resolve=False)
 
 
+@pytest.mark.slow
 def test_a_job_s_config_is_hydra_s_own(loader: tuple[ComposedOnce, DictConfig]) -> None:
     once, master = loader
     for overrides in (*JOBS, *JOBS):
@@ -55,6 +56,7 @@ def test_a_job_s_config_is_hydra_s_own(loader: tuple[ComposedOnce, DictConfig]) 
         found.seed = 99
 
 
+@pytest.mark.slow
 def test_a_job_without_hydra_s_part_is_the_rest_of_hydra_s_own(
     loader: tuple[ComposedOnce, DictConfig],
 ) -> None:
@@ -72,6 +74,7 @@ def test_a_job_without_hydra_s_part_is_the_rest_of_hydra_s_own(
     assert found == 2 * (len(JOBS) - 2), "all but the two that are Hydra's to do"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "override",
     [
@@ -94,6 +97,7 @@ def test_what_has_something_of_hydra_s_in_it_is_hydra_s_to_make(override: str) -
         assert once.plain_job(master, ["seed=1", override]) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [["model.nEmbd=1.5"], ["seed=true"], ["nothing=1"]], ids=str)
 def test_what_is_wrong_is_wrong_as_hydra_says_it(
     loader: tuple[ComposedOnce, DictConfig], overrides: list[str]
@@ -106,6 +110,7 @@ def test_what_is_wrong_is_wrong_as_hydra_says_it(
     assert str(found.value) == str(expected.value)
 
 
+@pytest.mark.slow
 def test_each_value_of_the_jobs_of_a_sweep_is_tried_once(
     loader: tuple[ComposedOnce, DictConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +134,7 @@ def test_each_value_of_the_jobs_of_a_sweep_is_tried_once(
         once.check_jobs(master, [["+experiment=tiny", "seed=1"], last])
 
 
+@pytest.mark.slow
 def test_it_goes_to_the_processes_of_a_launcher(loader: tuple[ComposedOnce, DictConfig]) -> None:
     once, master = loader
     once.load_sweep_config(master, ["seed=1"])

@@ -52,6 +52,7 @@ def hydras_own(job: Callable[..., None]) -> None:
     hydra.main(version_base="1.3", config_path=str(folder_of("conf")), config_name="train")(job)()
 
 
+@pytest.mark.slow
 def test_a_job_sees_what_hydras_own_main_shows_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared()
     ours = seen_by(lambda job: run_one(get_args_parser().parse_args(ARGUMENTS), job))
@@ -85,6 +86,7 @@ def test_a_config_is_composed_once(folder: Path, monkeypatch: pytest.MonkeyPatch
 WRONG_KEYS = ("train.numStep=3", "nmSteps=3", "ops.mull=mul", "samples.m=2", "checkpoint.evry=null")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrong", [*WRONG_KEYS, "model.norm.epss=3", "train.numSteps.x=3", "++train.numStep=3"]
 )
@@ -125,6 +127,7 @@ def test_configs_that_are_not_selected_are_not_made(folder: Path, monkeypatch: p
     assert nodes and made == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -176,6 +176,7 @@ def test_names_of_files(folder: Path, capfd: pytest.CaptureFixture[str], name: s
     assert "seed: 9" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_file_that_hides_one_of_gptlab_s_own_says_so_once(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -87,6 +87,7 @@ def test_what_is_typed_names_no_code(
     assert not (folder / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [[], ["-m"], ["--cfg", "hydra"]], ids=["run", "sweep", "shown"])
 def test_a_root_config_names_no_code(
     folder: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
@@ -100,6 +101,7 @@ def test_a_root_config_names_no_code(
     assert not (folder / "pwned").exists() and not (folder / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["callbacks", "job_logging", "hydra_logging", "launcher", "sweeper"])
 @pytest.mark.parametrize("flags", [[], ["-m"]], ids=["run", "sweep"])
 def test_code_is_not_referred_to(
@@ -116,6 +118,7 @@ def test_code_is_not_referred_to(
     assert not (folder / "pwned").exists() and not (folder / "runs").exists()
 
 
+@pytest.mark.slow
 def test_what_a_file_may_set_is_set(folder: Path) -> None:
     (folder / "experiments/mine.yaml").write_text(
         "defaults: [tiny, override /hydra/sweeper: basic, override /engine: scalar]\n"
@@ -145,6 +148,7 @@ def test_resolvers_are_found(text: str, found: str) -> None:
     assert resolver_in(text) == found
 
 
+@pytest.mark.slow
 def test_a_text_that_stands_for_millions_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = "listeners:\n" + "".join(
         f"- &b{i} [{', '.join(['x' if i == 0 else f'*b{i - 1}'] * 10)}]\n" for i in range(9)

@@ -89,6 +89,7 @@ def test_a_command_line_is_kept_without_a_password(quote: str) -> None:
     assert with_password("http://me@host") == "http://me:pw@host"
 
 
+@pytest.mark.slow
 def test_a_config_and_a_file_of_an_experiment_are_kept_without_a_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,6 +171,7 @@ def test_a_server_is_asked_with_the_password_and_refuses_another(monkeypatch: py
         check_server(find_store(f"http://127.0.0.1:{port}"))
 
 
+@pytest.mark.slow
 def test_mlflow_s_own_client_gets_the_password() -> None:
     from mlflow.exceptions import MlflowException
 
@@ -188,6 +190,7 @@ def test_a_token_is_given_where_there_is_no_password(monkeypatch: pytest.MonkeyP
     assert credentials(Store("http://host", user="me", password="pw")).startswith("Basic ")
 
 
+@pytest.mark.slow
 def test_nothing_that_a_run_leaves_has_the_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,6 +39,7 @@ def test_says_what_it_asks(file: Path) -> None:
     assert len(yaml.safe_load(file.read_text())["description"]) > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_holds_only_what_differs_from_the_defaults(plugins: Plugins, file: Path) -> None:
     content = yaml.safe_load(file.read_text())
@@ -75,6 +76,7 @@ def leaves(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 LONG = ("logmul", "logmulst", "fixedpoint", "muon", "moe", "gentle", "forgetting")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "file",
     [pytest.param(f, marks=pytest.mark.slow) if f.stem in LONG else f for f in FILES + BROUGHT],

@@ -72,6 +72,7 @@ def test_unigram_entropy_is_that_of_the_predicted_tokens():
     assert encode(["ab", "aaaa"], TOKENIZER, 1).unigram_entropy() == 0.0
 
 
+@pytest.mark.slow
 @given(st.integers(1, 700), st.integers(0, 3), st.data())
 def test_an_order_that_is_not_listed_is_a_seeded_permutation_all_the_same(count, seed, data):
     with pytest.MonkeyPatch.context() as patch:
@@ -99,6 +100,7 @@ def test_documents_come_once_in_an_order_that_is_not_listed(monkeypatch):
     assert course[30:60] != course[60:90]
 
 
+@pytest.mark.slow
 @given(st.integers(1, 300), st.data(), st.integers(0, 3))
 def test_what_is_left_out_of_an_order_is_left_out_and_the_rest_comes_once(count, data, seed):
     left_out = np.array(sorted(data.draw(st.sets(st.integers(0, count - 1)))), dtype=np.int64)

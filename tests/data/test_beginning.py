@@ -127,6 +127,7 @@ def test_running_text_is_inspected_from_a_line_end_and_has_no_end():
         ids_of(LETTERS, "", 8, nl)
 
 
+@pytest.mark.slow
 def test_an_inspection_of_running_text_counts_no_bos():
     gpt, _, _ = session_of()
     found = inspect(gpt, OpTable(), gpt.initial_weights(0), LETTERS, "ab a", NEWLINE)

@@ -146,6 +146,7 @@ def test_of_a_long_text_parts_that_are_spread_over_it_are_learned_from(monkeypat
     assert len({text[0] for text in some}) == 10
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.parametrize("unit", ["line", "window"])
 def test_long_data_is_the_same_as_short_data_also_found_again(

@@ -287,6 +287,7 @@ def test_data_is_read_with_it_and_needs_the_file_no_more(unit, path, tmp_path):
     assert kept.encode("the cat") == found.tokenizer.encode("the cat")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", [(1,), (1, 2), (3, 1)])
 @pytest.mark.parametrize("penalty", [1.0, 1.3])
 def test_samples_end_with_the_file_s_marks_on_either_engine(ends, penalty):
@@ -311,6 +312,7 @@ def test_samples_end_with_the_file_s_marks_on_either_engine(ends, penalty):
     assert any(words[10] in text.split() for text in found[0]), "the last id is a word like any other"
 
 
+@pytest.mark.slow
 def test_the_mark_is_not_counted_by_a_penalty_wherever_its_id_is():
     """Both engines: were BOS counted, its logit would be another one."""
     gpt = make_gpt(initStd=0.3)

@@ -11,6 +11,7 @@ from gptlab.data.python_manual import docstrings_of, manual
 from gptlab.errors import UserError
 
 
+@pytest.mark.slow
 def test_it_is_about_a_megabyte_of_text_and_the_same_every_time():
     texts = PythonManual().documents()
     assert sum(map(len, texts)) > 1_000_000 and len(texts) > 100 and all(text.strip() for text in texts)

@@ -84,6 +84,7 @@ def test_of_documents_that_come_once_the_share_asked_for_is_held_out(count, valF
     assert len(found.held_out) == min(max(1, round(count * valFraction)), count - 1)
 
 
+@pytest.mark.slow
 @given(repeated, shares)
 def test_the_run_s_seed_and_the_order_of_the_documents_do_not_change_what_is_held_out(texts, valFraction):
     held = [
@@ -182,6 +183,7 @@ def test_without_a_share_nothing_that_comes_often_is_held_out(splitSeed):
     )
 
 
+@pytest.mark.slow
 @given(repeated, repeated, shares, shares, st.integers(0, 3))
 def test_what_an_earlier_run_trained_on_or_held_out_stays_so(first, then, share, other, splitSeed):
     before = made(encode(first, TOKENIZER, 9), valFraction=share)

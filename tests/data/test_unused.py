@@ -75,6 +75,7 @@ def test_a_run_says_what_it_leaves_out_and_nothing_where_that_is_nothing(text, o
     assert said(text, *overrides) == says
 
 
+@pytest.mark.slow
 def test_of_two_short_documents_or_windows_one_is_held_out_at_any_share(tmp_path):
     (tmp_path / "two.txt").write_text("a cat\na dog\n")
     for more in ([], ["data.unit=window", "model.blockSize=3"]):

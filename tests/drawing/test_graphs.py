@@ -37,6 +37,7 @@ def overlap(a, b) -> bool:
     return a[0] < b[2] - 1e-6 and b[0] < a[2] - 1e-6 and a[1] < b[3] - 1e-6 and b[1] < a[3] - 1e-6
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(GRAPHS)
 def test_boxes_and_labels_lie_beside_each_other_and_edges_go_right(graph) -> None:

@@ -26,6 +26,7 @@ def run(parts, population, ops=None, **changes):
     return session.export(state), metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [{}, {"dropout": 0.2, "marked": True}, {"ops": OpTable({"mul": BUILTIN_OPS["maximum"]}), "nothing": 0}],

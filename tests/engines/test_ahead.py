@@ -106,6 +106,7 @@ def documents() -> Documents:
     return Documents(tokens, generator.integers(2, 9, 300).astype(np.int32))
 
 
+@pytest.mark.slow
 def test_the_loop_begins_the_next_chunk_before_it_trains_on_this_one():
     gpt, optimizer = make_gpt(NAMES), Adam()
     session = Watched(XlaEngine().session(gpt, optimizer, OpTable()))
@@ -124,6 +125,7 @@ def test_the_loop_begins_the_next_chunk_before_it_trains_on_this_one():
     assert len(session.begun) <= len(session.given) + 2, "what is begun is what is needed, but for the first"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_what_is_prepared_trains_to_the_same_bits_as_what_is_not():
     gpt, optimizer = make_gpt(NAMES), Adam()

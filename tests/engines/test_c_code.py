@@ -133,6 +133,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], list[np.ndarray]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_c_computes_what_jax_computes(tmp_path):
     results = in_c(tmp_path, list(FUNCTIONS.values()))
     for (name, (of, inputs)), found in zip(FUNCTIONS.items(), results, strict=True):

@@ -46,12 +46,14 @@ VARIANTS |= {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS.keys())
 def test_both_engines_train_alike(changes):
     gpt = make_gpt(**changes)
     assert_same_run(trained(XlaEngine("float64"), gpt, STEPS), trained(ScalarEngine(), gpt, STEPS))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_both_engines_train_the_63_296_parameters_alike():
     gpt = make_gpt(BOOK)
@@ -71,6 +73,7 @@ class Probe:
         return positive.apply(self.op, *[positive * 0.3 + 0.1] * (BUILTIN_OPS[self.op].arity - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", BUILTIN_OPS)
 def test_both_engines_compute_each_op_alike(op):
     gpt = make_gpt(ONE_LAYER, activation=Probe(op))
@@ -126,6 +129,7 @@ SWAPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("swap", SWAPS.values(), ids=SWAPS.keys())
 def test_both_engines_obey_a_swapped_op_alike_and_it_matters(swap):
     gpt = make_gpt(ONE_LAYER)
@@ -136,6 +140,7 @@ def test_both_engines_obey_a_swapped_op_alike_and_it_matters(swap):
     assert np.abs(scalar[1].loss - standard[1].loss).max() > 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_a_swapped_product_takes_no_more_memory_than_its_broadcast_terms():
     """Of the compiled training step at the book setting, beside what the standard one takes."""
@@ -165,6 +170,7 @@ def test_a_swapped_product_takes_no_more_memory_than_its_broadcast_terms():
     assert 0 < sizes["swapped"] - sizes["standard"] < terms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REGISTRY.names("optimizer"))
 def test_both_engines_update_alike(name):
     gpt, optimizer = make_gpt(norm=("rmsnorm", {"scale": True})), REGISTRY.get("optimizer", name)()
@@ -183,6 +189,7 @@ def test_fused_and_unfused_graphs_agree(ops):
     assert_same_run(fused, trained(ScalarEngine(fuse=False), gpt, 3, ops=OpTable(ops)))
 
 
+@pytest.mark.slow
 def test_a_state_written_by_one_engine_is_read_by_the_other():
     gpt, optimizer = make_gpt(), REGISTRY.get("optimizer", "adam")()
     batches, rates = random_batches(gpt, 6), np.full(6, 0.01)
@@ -201,6 +208,7 @@ def test_a_state_written_by_one_engine_is_read_by_the_other():
     assert_same_run(*ends)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 @pytest.mark.parametrize("engine", [XlaEngine("float32"), XlaEngine("float64"), ScalarEngine()], ids=str)
 def test_training_repeats_to_the_bit(engine):
@@ -237,6 +245,7 @@ def test_padding_changes_nothing():
     assert runs[0] == runs[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", [XlaEngine("float64"), ScalarEngine()], ids=["xla", "scalar"])
 def test_evaluation_is_the_mean_of_true_cross_entropies(engine):
     gpt, optimizer = make_gpt(), REGISTRY.get("optimizer", "adam")()

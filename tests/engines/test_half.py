@@ -20,6 +20,7 @@ def run(dtype, steps=200, **changes):
     return session, state, metrics, batches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"mlp": "swiglu", "attention": ("causal", {"nKVHead": 1})}])
 def test_two_hundred_steps_are_nearly_those_of_float32(changes):
     (session, state, half, batches), (whole, its, full, _) = (
@@ -41,6 +42,7 @@ def test_two_hundred_steps_are_nearly_those_of_float32(changes):
     assert logits.dtype == np.float32 and np.abs(logits - same).max() < 0.2
 
 
+@pytest.mark.slow
 def test_a_product_and_its_gradients_are_of_rounded_numbers_summed_in_float32():
     import jax
     import jax.numpy as jnp

@@ -13,6 +13,7 @@ from gptlab.optim.optimizers import Adam
 from tests.models import ONE_LAYER, make_gpt
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=400), st.integers(9, 12))
 def test_each_document_stands_once_in_one_piece_in_one_row(lengths, longest):
@@ -46,6 +47,7 @@ def test_no_memory_is_taken_to_lay_out_very_many():
     assert shared_rows(lengths, longest + 2) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("position", ["learned", "rope", "none"])
 def test_a_document_has_the_loss_that_it_has_alone(position):
     gpt = make_gpt(ONE_LAYER, position=position)

@@ -55,17 +55,20 @@ def in_blocks_and_whole(monkeypatch, gpt, **how):
     np.testing.assert_allclose(one_logits, other_logits, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
 def test_attention_in_blocks_changes_no_loss_and_no_weight(monkeypatch, changes):
     in_blocks_and_whole(monkeypatch, make_gpt(ONE_LAYER, **changes))
 
 
+@pytest.mark.slow
 def test_nor_where_documents_share_a_row(monkeypatch):
     population = np.random.default_rng(0).integers(1, 5, 500)
     assert choose_shape(population, 5, 6).width > 4
     in_blocks_and_whole(monkeypatch, make_gpt(ONE_LAYER), population=population)
 
 
+@pytest.mark.slow
 def test_nor_with_a_bias_by_distance(monkeypatch):
     alibi = load_plugins().registry.get("position", "alibi")
     in_blocks_and_whole(monkeypatch, make_gpt(ONE_LAYER, position=alibi()))
@@ -100,6 +103,7 @@ def test_a_pass_has_few_positions():
     assert choose_shape(np.full(100, 12), 16, 12) is None
 
 
+@pytest.mark.slow
 def test_more_passes_change_no_loss_and_no_weight(monkeypatch):
     gpt, population = (
         make_gpt(),
@@ -112,6 +116,7 @@ def test_more_passes_change_no_loss_and_no_weight(monkeypatch):
     assert_same_run(whole, in_passes)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_samples_drawn_in_groups_are_those_drawn_together(monkeypatch):
     gpt = make_gpt({**SMALL, "blockSize": 8})

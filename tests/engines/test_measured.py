@@ -17,6 +17,7 @@ from tests.models import ONE_LAYER, make_gpt, random_batches
 METRICS = (("accuracy", Accuracy()), ("exactMatch", ExactMatch()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", [NextToken(), AnswersAfter(token=3)])
 @pytest.mark.parametrize("full", [False, True], ids=["shared rows", "rows of their own"])
 def test_each_documents_metrics_are_those_of_its_greedy_tokens(objective, full):

@@ -45,6 +45,7 @@ def run(engine, gpt, population=None, batches=None, steps=STEPS):
     return session, state, (session.export(state), metrics)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
 def test_both_engines_and_shared_rows_train_alike(changes):
     gpt = make_gpt(SMALL if "mlp" in changes else ONE_LAYER, **changes)  # each layer has a penalty
@@ -67,6 +68,7 @@ def batch_of(*rows):
     return Batches(tokens, np.full(tokens.shape[:2], tokens.shape[2] - 1, dtype=np.int32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", [ScalarEngine(), XlaEngine("float64")], ids=["scalar", "xla"])
 def test_a_documents_loss_is_the_mean_over_what_counts_and_the_batchs_over_documents(engine):
     gpt = make_gpt(objective=AnswersAfter(token=3))

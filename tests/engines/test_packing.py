@@ -91,6 +91,7 @@ VARIANTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
 def test_sharing_rows_changes_no_loss_and_no_weight(changes):
     assert_same_run(*packed_and_padded(make_gpt(ONE_LAYER, **changes)), rtol=1e-8)
@@ -102,12 +103,14 @@ def halfmul(xp, a, b):
     return 0.5 * a * b, (0.5 * b, 0.5 * a)
 
 
+@pytest.mark.slow
 def test_nor_with_a_swapped_product():
     assert_same_run(
         *packed_and_padded(make_gpt(ONE_LAYER), steps=4, ops=OpTable({"mul": halfmul})), rtol=1e-8
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_the_scalar_engine_agrees_with_shared_rows():
     gpt, optimizer = make_gpt(), Adam()
@@ -124,6 +127,7 @@ def test_the_scalar_engine_agrees_with_shared_rows():
     assert_same_run(*runs)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_how_a_run_is_cut_into_calls_changes_nothing():
     """To the bit: what a resumed run rests on."""

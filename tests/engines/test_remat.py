@@ -56,6 +56,7 @@ def run(remat, ops=None, **changes):
     return session.export(state), metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "ops"),
     [

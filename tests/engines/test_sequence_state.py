@@ -128,12 +128,14 @@ def test_both_engines_give_the_gradients_of_a_recurrence():
     np.testing.assert_allclose(found[2], (0.5 + 0.25 + 0.125) + (0.5 + 0.25) + 0.5 + 0.5)
 
 
+@pytest.mark.slow
 @PARTS
 def test_both_engines_train_alike(part):
     gpt = make_gpt(attention=part, position="none")
     assert_same_run(trained(ENGINES[0], gpt, 3), trained(ENGINES[1], gpt, 3), rtol=1e-8)
 
 
+@pytest.mark.slow
 @PARTS
 def test_sharing_rows_changes_no_loss_and_no_weight(part):
     gpt, optimizer = make_gpt(attention=part, initStd=0.3), Adam()

@@ -94,6 +94,7 @@ def test_weights_are_read_on_one_device_wherever_they_were_trained():
     assert engine.alone() == XlaEngine("float64")
 
 
+@pytest.mark.slow
 def test_each_device_has_as_many_rows_of_a_pass_as_any_other():
     short = np.random.default_rng(0).integers(2, 13, 1000)
     for batch in (16, 64, 96):

@@ -34,6 +34,7 @@ def losses_of(row, x, w, targets):
     return jnp.sum(jax.vmap(lambda x, t: row(x, w, t))(x, targets) * shares)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [3, 7, 14, 23])
 def test_losses_and_gradients_are_those_of_all_logits_at_once(words, parts_of_seven):
     x, w, targets = numbers(words)
@@ -48,6 +49,7 @@ def test_losses_and_gradients_are_those_of_all_logits_at_once(words, parts_of_se
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12), found, wanted)
 
 
+@pytest.mark.slow
 def test_one_row_has_its_gradient_without_a_vmap(parts_of_seven):
     x, w, targets = numbers(20)
     with jax_precision("float64"):
@@ -95,6 +97,7 @@ def run(dtype="float64", **changes):
     return session.export(state), metrics
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_run(monkeypatch, parts_of_seven):
     whole = run(tieEmbeddings=True)
     monkeypatch.setattr(xla_arithmetic, "STREAMED", 1)
@@ -107,6 +110,7 @@ def test_a_run_is_the_same_run(monkeypatch, parts_of_seven):
     xla_programs.train_program.cache_clear()
 
 
+@pytest.mark.slow
 def test_bfloat16_rounds_the_same_products(parts_of_seven):
     x, w, targets = (array.astype(np.float32) if array.dtype == float else array for array in numbers(20))
     at_once = cross_entropy(half_einsum("te,pe->tp", x[0], w), targets[0])

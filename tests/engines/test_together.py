@@ -82,6 +82,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_in_one_call_each_learns_what_it_learns_alone(settings: dict[str, Any]) -> None:
     settings = dict(settings)
@@ -96,6 +97,7 @@ def test_in_one_call_each_learns_what_it_learns_alone(settings: dict[str, Any]) 
         assert_same_run(found[job], run(job), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_in_float32_no_bit_depends_on_who_else_is_there() -> None:
     gpt, engine = make_gpt(), XlaEngine("float32", together=3)
     several = {"frozen": frozenset({"output"}), "step_metrics": norms_by_layer}
@@ -127,6 +129,7 @@ def assert_equal(one: Run, other: Run) -> None:
     np.testing.assert_array_equal(one[1].gradNorm, other[1].gradNorm)
 
 
+@pytest.mark.slow
 def test_what_one_has_trained_from_is_used_up_and_what_another_holds_is_not() -> None:
     """A call that does not take all of a stack leaves the others' states whole."""
     gpt, engine, optimizer = make_gpt(), XlaEngine("float64", together=2), Adam()

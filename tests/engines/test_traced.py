@@ -151,6 +151,7 @@ def test_of_a_program_that_jax_cannot_keep_nothing_is(cache):
     assert not list(cache.iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_of_kept_programs_is_the_same_to_the_bit(folder, cache, monkeypatch, optimized, capfd):
     def rows(name):
         for made in [*vars(xla_programs).values(), *vars(tapped).values()]:

@@ -27,6 +27,7 @@ print("loss", metrics.loss[0])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_a_small_model_whose_products_xla_would_write_out_without_end(tmp_path, monkeypatch):
     """19 positions of 13 tokens at nEmbd 16 took more than 20 GB to compile."""

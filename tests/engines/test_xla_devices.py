@@ -43,6 +43,7 @@ def after_training(rows: int, ops: OpTable | None = None) -> State:
     return session.train(state, batches, np.full(1, 0.01))[0]
 
 
+@pytest.mark.slow
 @alone
 def test_a_small_model_trains_on_one_thread_and_a_large_batch_does_not():
     assert xla_devices.device_of(after_training(16).weights) is xla_devices.one_thread()
@@ -52,6 +53,7 @@ def test_a_small_model_trains_on_one_thread_and_a_large_batch_does_not():
     assert xla_devices.device_of(after_training(16, swapped).weights) is jax.devices()[0]
 
 
+@pytest.mark.slow
 @alone
 @optimized
 def test_a_state_goes_where_the_next_call_runs_best_and_its_numbers_with_it():
@@ -69,6 +71,7 @@ def test_a_state_goes_where_the_next_call_runs_best_and_its_numbers_with_it():
             np.testing.assert_array_equal(array, np.asarray(state.weights[name]), err_msg=name)
 
 
+@pytest.mark.slow
 @alone
 @optimized
 def test_threads_side_by_side_have_a_device_each_and_the_same_results():
@@ -105,6 +108,7 @@ def test_what_shares_all_threads_waits_for_its_turn_and_what_has_one_does_not():
     assert waiting.wait(10)
 
 
+@pytest.mark.slow
 @optimized
 def test_where_a_program_runs_changes_no_result(monkeypatch):
     results = []
@@ -129,6 +133,7 @@ def test_where_a_program_runs_changes_no_result(monkeypatch):
     np.testing.assert_array_equal(drawn, drawn2)
 
 
+@pytest.mark.slow
 @optimized
 def test_many_samples_are_those_of_fewer_drawn_alone():
     """Many are drawn in groups that cores share, few on the device of one thread."""
@@ -169,6 +174,7 @@ print(xla_devices.one_thread(), xla_devices.has_one_thread(jax.devices()[0]))
 """
 
 
+@pytest.mark.slow
 @alone
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs sched_setaffinity")
 @pytest.mark.parametrize("given", [None, "2"])

@@ -54,6 +54,7 @@ def test_what_is_large_stays_apart():
     assert isinstance(layout_of(Adam(), {"w": np.broadcast_to(0.0, (1000, 1000))}), SeparateLayout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("joined", "apart"),
     [

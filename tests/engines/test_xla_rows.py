@@ -38,6 +38,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_value_and_derivatives_are_those_of_a_product(case):
     make, (x, w) = CASES[case]

@@ -40,6 +40,7 @@ def test_the_notebook_s_own_settings_stay() -> None:
     assert jax.numpy.ones(1).dtype == "float32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [

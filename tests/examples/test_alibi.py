@@ -22,6 +22,7 @@ Alibi = REGISTRY.get("position", "alibi")
 slopes = sys.modules[Alibi.__module__].slopes
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("position", "alibi") == "alibi"
     assert_passes("alibi")
@@ -62,6 +63,7 @@ def test_only_distances_matter():
     np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(position=Alibi())
     scalar = trained(ScalarEngine(), gpt, 5)

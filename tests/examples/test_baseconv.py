@@ -15,6 +15,7 @@ REGISTRY = load_plugins().registry
 BaseConv = REGISTRY.get("attention", "baseconv")
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("attention", "baseconv") == "baseconv"
     assert_passes("baseconv")
@@ -44,6 +45,7 @@ def test_its_filters_are_as_long_as_the_longest_document_unless_a_width_is_given
         BaseConv(width=0)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(attention=BaseConv())
     scalar = trained(ScalarEngine(), gpt, 3)

@@ -28,6 +28,7 @@ def made(**fields):
     return reparametrized(make_gpt(), BitNet(**fields), OPS)
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("reparametrization", "bitnet") == REGISTRY.owner("op", "ternaryst") == "bitnet"
     assert_passes("bitnet")

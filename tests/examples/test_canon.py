@@ -16,6 +16,7 @@ REGISTRY = load_plugins().registry
 Canon = REGISTRY.get("attention", "canon")
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("attention", "canon") == "canon"
     assert_passes("canon")
@@ -47,6 +48,7 @@ def test_it_has_a_row_of_weights_for_each_position_that_it_sums():
         Canon(width=0)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(attention=Canon())
     scalar = trained(ScalarEngine(), gpt, 3)

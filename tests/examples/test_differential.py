@@ -20,6 +20,7 @@ Differential = REGISTRY.get("attention", "differential")
 SIZES = replace(make_gpt().sizes, nHead=4, headDim=2)
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("attention", "differential") == "differential"
     assert_passes("differential")
@@ -84,6 +85,7 @@ def test_an_odd_number_of_queries_is_refused():
         Differential(eps=0)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt({**SMALL, "nHead": 4}, attention=Differential(), position="rope")
     scalar = trained(ScalarEngine(), gpt, 3)

@@ -17,6 +17,7 @@ REGISTRY = load_plugins().registry
 DynamicTanh = REGISTRY.get("norm", "dyt")
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("norm", "dyt") == "dyt"
     assert_passes("dyt")
@@ -57,6 +58,7 @@ def test_it_starts_as_tanh_of_alpha_x_in_every_place_of_a_norm():
         DynamicTanh(alpha=0)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(norm=DynamicTanh())
     scalar = trained(ScalarEngine(), gpt, 3)

@@ -21,6 +21,7 @@ def op(name):
     return REGISTRY.get("op", name)
 
 
+@pytest.mark.slow
 def test_they_are_registered_by_the_plugin_of_their_name_and_pass_the_checks():
     assert [entry.name for entry in REGISTRY if entry.owner == "fixedpoint"] == NAMES
     assert_passes("fixedpoint")
@@ -50,6 +51,7 @@ def test_gradients_are_those_of_the_true_sum_and_product():
     assert not any(op(name).exact_gradient for name in NAMES)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_both():
     gpt, ops = make_gpt(), OpTable({"add": op("fixedadd12"), "mul": op("fixedmul12")})
     scalar = trained(ScalarEngine(), gpt, 5, ops=ops)

@@ -45,6 +45,7 @@ def test_20_steps_are_those_of_plain_python(decay):
     np.testing.assert_allclose(params["vector"], expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_both_engines_agree_over_5_steps():
     gpt = make_gpt()
     runs = [trained(engine, gpt, 5, optimizer=Lion()) for engine in (ScalarEngine(), XlaEngine("float64"))]

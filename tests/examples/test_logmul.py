@@ -33,6 +33,7 @@ def by_logarithms(a: float, b: float) -> float:
     return math.copysign(2.0**whole * (1 + total - whole), a * b)
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert [entry.name for entry in REGISTRY if entry.owner == "logmul"] == ["logmul", "logmulst"]
     assert_passes("logmul")
@@ -91,6 +92,7 @@ def test_straight_through_it_is_the_same_product_with_the_true_gradients():
     assert by_b is A
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["logmul", "logmulst"])
 def test_both_engines_train_alike_with_it(name):
     gpt, ops = make_gpt(), OpTable({"mul": REGISTRY.get("op", name)})

@@ -1,6 +1,7 @@
 """The example plugin mingru: the paper's recurrence by hand, what it keeps in generation, and both engines."""
 
 import numpy as np
+import pytest
 
 from gptlab.checks import assert_passes
 from gptlab.engines.context import Context
@@ -18,6 +19,7 @@ MinGRU = REGISTRY.get("attention", "mingru")
 WEIGHTS = numbers_of(MinGRU(), make_gpt().sizes)
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("attention", "mingru") == "mingru"
     assert_passes("mingru")
@@ -52,6 +54,7 @@ def test_generation_keeps_one_state_whatever_was_before():
     np.testing.assert_allclose(np.concatenate(found), attended(MinGRU(), WEIGHTS, x), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(attention=MinGRU(), position="none")
     scalar = trained(ScalarEngine(), gpt, 3)

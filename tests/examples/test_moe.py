@@ -47,6 +47,7 @@ def answers(weights, x):
     return Switch(nExpert=EXPERTS)(tensors, Tensor(arrays.constant(x), arrays), Relu())
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("mlp", "moe") == "moe"
     assert_passes("moe")
@@ -77,6 +78,7 @@ def test_the_router_is_trained():
     assert np.abs(after.weights["layers.0.mlp.router"] - before["layers.0.mlp.router"]).min() > 1e-4
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(mlp=Switch())
     scalar = trained(ScalarEngine(), gpt, 5)
@@ -96,6 +98,7 @@ def test_the_imbalance_is_one_where_experts_are_chosen_alike_and_their_number_wh
     np.testing.assert_allclose(one, EXPERTS)
 
 
+@pytest.mark.slow
 def test_with_a_balance_it_passes_the_checks_and_both_engines_and_shared_rows_train_alike():
     switch = Switch(balance=0.1)
     findings = Findings("mlp", "moe", [])
@@ -143,6 +146,7 @@ def loads(balance):
     return np.bincount(np.concatenate(chosen[::2]), minlength=Switch().nExpert)
 
 
+@pytest.mark.slow
 def test_a_balance_has_experts_used_more_evenly():
     without, balanced = loads(0.0), loads(0.1)
     assert without.sum() == balanced.sum() > 100
@@ -163,6 +167,7 @@ def test_no_experts_is_an_error():
         Switch(nExpert=0)
 
 
+@pytest.mark.slow
 def test_its_wheel_is_the_plugin_with_its_experiment(tmp_path):
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*build, "--wheel-dir", tmp_path, FOLDER], check=True, capture_output=True)

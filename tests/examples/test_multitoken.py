@@ -17,6 +17,7 @@ REGISTRY = load_plugins().registry
 MultiToken = REGISTRY.get("objective", "multitoken")
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("objective", "multitoken") == "multitoken"
     assert_passes("multitoken")
@@ -46,6 +47,7 @@ def test_one_token_ahead_is_the_plain_objective():
     assert_same_run(one, plain, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(objective=MultiToken())
     assert list(gpt.shapes)[-1] == "objective.head1"

@@ -28,6 +28,7 @@ def matrix_of(rows, columns, values, seed):
     return left @ np.diag(values) @ right.T, left, right
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("optimizer", "muon") == "muon"
     assert_passes("muon")
@@ -102,6 +103,7 @@ def test_embeddings_output_and_vectors_move_as_adam_moves_them_and_hidden_matric
     assert same == others | {"layers.0.scale"}
 
 
+@pytest.mark.slow
 def test_both_engines_agree_over_5_steps():
     gpt = make_gpt()
     runs = [trained(engine, gpt, 5, optimizer=Muon()) for engine in (ScalarEngine(), XlaEngine("float64"))]

@@ -26,11 +26,13 @@ def arrays(seed):
     return {name: generator.normal(size=(4, 4)).astype(np.float32) for name in ("b", "a", "c")}
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_and_passes_the_checks():
     assert REGISTRY.owner("optimizer", "optax") == "optaxadapter"
     assert_passes("optaxadapter")
 
 
+@pytest.mark.slow
 def test_adam_is_gptlabs_adam_over_20_steps():
     gpt, rule = make_gpt(), Optax("adam", {"b1": 0.85, "b2": 0.99, "eps": 1e-8})
     (one, losses), (other, expected) = (
@@ -41,6 +43,7 @@ def test_adam_is_gptlabs_adam_over_20_steps():
         np.testing.assert_allclose(array, other.weights[name], rtol=1e-6, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "keywords"), RULES.items(), ids=RULES.keys())
 def test_steps_through_a_checkpoint_are_optaxs_own(rule, keywords):
     ours, theirs = Optax(rule, keywords), getattr(optax, rule)(0.05, **keywords)

@@ -15,6 +15,7 @@ REGISTRY = load_plugins().registry
 padeexp = REGISTRY.get("op", "padeexp")
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("op", "padeexp") == "padeexp"
     assert_passes("padeexp")
@@ -54,6 +55,7 @@ def test_softmax_of_it_is_softmax_within_a_thousandth():
     np.testing.assert_allclose(shares, true, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt, ops = make_gpt(initStd=0.5), OpTable({"exp": padeexp})
     scalar = trained(ScalarEngine(), gpt, 5, ops=ops)

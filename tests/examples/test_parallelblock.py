@@ -1,6 +1,7 @@
 """The example plugin parallelblock: GPT-J's formula by hand, its weights, and both engines."""
 
 import numpy as np
+import pytest
 
 from gptlab.autograd.ops import OpTable
 from gptlab.autograd.tensor import Tensor
@@ -18,6 +19,7 @@ REGISTRY = load_plugins().registry
 ParallelBlock = REGISTRY.get("block", "parallelblock")
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("block", "parallelblock") == "parallelblock"
     assert_passes("parallelblock")
@@ -56,6 +58,7 @@ def test_it_has_one_norm_a_layer_and_otherwise_the_weights_of_a_block():
     assert {m.part for m in parallel.matrices() if "scale" in m.name} == {"norm"}
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(block=ParallelBlock())
     scalar = trained(ScalarEngine(), gpt, 5)

@@ -31,6 +31,7 @@ def test_each_layer_has_a_slope_that_counts_towards_its_mlp():
     assert all((start[name] == array).all() for name, array in without.items())
 
 
+@pytest.mark.slow
 def test_it_begins_as_relu_and_learns_otherwise_on_both_engines():
     gpt = make_gpt(activation=PRelu())
     scalar = trained(ScalarEngine(), gpt, 5)

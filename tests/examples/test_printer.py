@@ -33,6 +33,7 @@ def test_it_is_a_listener_by_the_name_of_its_file():
     assert load_plugins().listener("printer").__doc__.startswith("A listener that prints")
 
 
+@pytest.mark.slow
 def test_it_prints_the_logged_steps_and_no_others(printed):
     status, lines = printed("listeners=[printer]")
     assert status == 0
@@ -43,6 +44,7 @@ def test_it_prints_the_logged_steps_and_no_others(printed):
     assert ["val/loss=" in line for line in lines[1:-1]] == [False, False, False, True]
 
 
+@pytest.mark.slow
 def test_it_is_silent_unless_named(printed):
     assert printed() == (0, [])
 

@@ -17,6 +17,7 @@ QKNorm = REGISTRY.get("attention", "qknorm")
 SIZES = make_gpt().sizes
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("attention", "qknorm") == "qknorm"
     assert_passes("qknorm")
@@ -54,6 +55,7 @@ def test_its_scales_are_of_a_head_and_start_at_1():
         QKNorm(eps=0)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(attention=QKNorm(), position="rope")
     scalar = trained(ScalarEngine(), gpt, 3)

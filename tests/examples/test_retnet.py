@@ -19,6 +19,7 @@ SIZES = make_gpt().sizes
 WEIGHTS = numbers_of(Retention(), SIZES)
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("attention", "retnet") == "retnet"
     assert_passes("retnet")
@@ -71,6 +72,7 @@ def test_an_eps_of_nothing_is_refused():
         Retention(eps=0)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(attention=Retention(), position="rope")
     scalar = trained(ScalarEngine(), gpt, 3)

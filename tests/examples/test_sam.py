@@ -21,6 +21,7 @@ SAM = REGISTRY.get("optimizer", "sam")
 SAMSGD = REGISTRY.get("optimizer", "samsgd")
 
 
+@pytest.mark.slow
 def test_they_are_registered_by_the_plugin_and_pass_the_checks():
     for name in ("sam", "samsgd"):
         assert REGISTRY.owner("optimizer", name) == "sam"
@@ -49,6 +50,7 @@ def test_with_a_radius_of_0_it_is_what_it_is_built_on(sam, base):
     assert any((runs[2][0].weights[n] != array).any() for n, array in runs[1][0].weights.items())
 
 
+@pytest.mark.slow
 def test_both_engines_agree_over_20_steps_with_frozen_weights():
     """And with dropout, which drops the same numbers of the step uphill."""
     gpt, optimizer = make_gpt({**SMALL, "nEmbd": 4}, dropout=0.2), SAM()
@@ -65,6 +67,7 @@ def test_both_engines_agree_over_20_steps_with_frozen_weights():
     assert_same_run(*ends, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_documents_that_share_rows_train_as_those_with_rows_of_their_own():
     gpt, optimizer = make_gpt({**SMALL, "nEmbd": 4}), SAMSGD(momentum=0.5)
     batches = random_batches(gpt, 5, 16)

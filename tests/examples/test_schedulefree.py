@@ -32,6 +32,7 @@ def steps_of(optimizer, seed=0):
     return rows
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("optimizer", "schedulefree") == "schedulefree"
     assert_passes("schedulefree")

@@ -18,6 +18,7 @@ Sliding = REGISTRY.get("attention", "sliding")
 SIZES = {"nLayer": 3, "nEmbd": 8, "nHead": 2, "headDim": None, "blockSize": 12, "vocabSize": 12}
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("attention", "sliding") == "sliding"
     assert_passes("sliding")
@@ -41,6 +42,7 @@ def test_each_layer_sees_so_many_positions_further(window):
     assert far == min(11, 3 * (window - 1))
 
 
+@pytest.mark.slow
 def test_in_a_pattern_the_layers_of_full_attention_see_all():
     local, full = (("attention", Sliding(window=2)),), ()
     assert farthest_seen(make_gpt(SIZES, layers=(local, local, full))) == 11
@@ -52,6 +54,7 @@ def test_a_window_of_the_whole_row_is_causal_attention():
     assert_same_run(trained(ScalarEngine(), gpt, 2), trained(ScalarEngine(), causal, 2), rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(attention=Sliding(window=2), position="rope")
     scalar = trained(ScalarEngine(), gpt, 3)

@@ -60,6 +60,7 @@ def orthonormal(matrix):
     return np.array(columns).T
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("optimizer", "soap") == "soap"
     assert_passes("soap")
@@ -110,6 +111,7 @@ def test_where_there_was_no_gradient_the_axes_stay():
     np.testing.assert_allclose(refreshed(np, basis, np.zeros((4, 4)), 1e-4), basis, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_both_engines_agree_over_20_steps():
     gpt, optimizer = make_gpt({**SMALL, "nLayer": 1, "nEmbd": 4}), SOAP(every=3)
     runs = [

@@ -1,6 +1,7 @@
 """The example plugin squaredrelu: its values and slopes, its swapped relu, and both engines."""
 
 import numpy as np
+import pytest
 
 import gptlab
 from gptlab.autograd.ops import OpTable
@@ -23,6 +24,7 @@ def shiftedrelu(xp, a):
     return xp.maximum(a + 1.0, 0.0), (xp.where(a > -1, 1.0, 0.0),)
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("activation", "squaredrelu") == "squaredrelu"
     assert_passes("squaredrelu")
@@ -42,6 +44,7 @@ def test_it_squares_the_relu_that_the_model_has():
     np.testing.assert_array_equal(data_of(y.data), np.maximum(X + 1, 0) ** 2)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(activation=SquaredRelu())
     scalar = trained(ScalarEngine(), gpt, 5)

@@ -39,6 +39,7 @@ def test_a_document_skips_a_branch_at_a_rate_that_grows_with_the_depth(layer, ra
     assert gpt.block.kept(added, gpt, Context(positions, positions, None, layer=layer)) is added
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(block=StochasticDepth(rate=0.5))
     scalar = trained(ScalarEngine(), gpt, 6)

@@ -51,6 +51,7 @@ def test_the_buckets_and_what_is_added(buckets, farthest):
         np.testing.assert_array_equal(found[:, t, s], table[bucket(t - s, buckets, farthest)])
 
 
+@pytest.mark.slow
 def test_both_engines_train_its_table_alike():
     gpt = make_gpt(position=T5Bias(buckets=4, farthest=6))
     assert "positionEmbedding" not in gpt.shapes and gpt.shapes["relativeBias"] == (4, 2)

@@ -20,6 +20,7 @@ SIZES = make_gpt().sizes
 TOKENS = np.array([3, 10, 3, 0, 7])
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("attention", "valueembedding") == "valueembedding"
     assert_passes("valueembedding")
@@ -58,6 +59,7 @@ def test_nothing_of_the_table_is_causal_attention():
     np.testing.assert_allclose(found, attended(CausalAttention(), plain, x), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(attention=ValueEmbedding())
     scalar = trained(ScalarEngine(), gpt, 3)

@@ -18,6 +18,7 @@ ValueResidual = REGISTRY.get("attention", "valueresidual")
 SIZES = make_gpt().sizes
 
 
+@pytest.mark.slow
 def test_it_is_registered_by_the_plugin_of_its_name_and_passes_the_checks():
     assert REGISTRY.owner("attention", "valueresidual") == "valueresidual"
     assert_passes("valueresidual")
@@ -61,6 +62,7 @@ def test_a_share_of_more_than_all_is_refused():
         ValueResidual(share=1.5)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_it():
     gpt = make_gpt(attention=ValueResidual())
     scalar = trained(ScalarEngine(), gpt, 3)

@@ -57,6 +57,7 @@ MODELS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [*MODELS][:1] + [pytest.param(n, marks=pytest.mark.slow) for n in [*MODELS][1:]]
 )
@@ -78,6 +79,7 @@ def test_a_program_samples_and_trains_as_the_run_does(name):
     np.testing.assert_allclose(losses, run.losses[:20], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_file_says_what_it_needs_and_the_program_what_is_wrong(capfd):
     trained()
     assert main(["export", "runs/it", "--format=c", "output=it.c"]) == 0
@@ -102,6 +104,7 @@ def test_the_file_says_what_it_needs_and_the_program_what_is_wrong(capfd):
     assert done.returncode == 2 and "shorter than 12 tokens" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

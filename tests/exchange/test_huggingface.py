@@ -62,6 +62,7 @@ def golden(folder: Path) -> Path:
     return make_gpt2(folder / "golden")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("overrides", WIDE.values(), ids=WIDE.keys())
 def test_a_folder_holds_the_model_to_the_bit(folder: Path, overrides: list[str], dtype: str) -> None:
@@ -100,6 +101,7 @@ OBSTACLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("says", "overrides"), OBSTACLES.items(), ids=OBSTACLES.keys())
 def test_what_stands_in_the_way_is_named_with_what_to_type(says: str, overrides: list[str]) -> None:
     nearest = "GPT2LMHeadModel" if overrides[0] == "+size=gpt2" else "LlamaForCausalLM"
@@ -109,6 +111,7 @@ def test_what_stands_in_the_way_is_named_with_what_to_type(says: str, overrides:
     assert family_for(saved_of(overrides[:6]), prepared().registry).architecture == nearest
 
 
+@pytest.mark.slow
 def test_the_standard_model_is_none(
     command: Command, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +122,7 @@ def test_the_standard_model_is_none(
     assert error.count("\n") == 1 and not (folder / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_verbs_read_a_folder(command: Command, golden: Path, folder: Path) -> None:
     lines = command("generate", "run=hf:golden", "n=3", "seed=1", "prompt=the").splitlines()
     assert all(line.startswith("the") for line in lines)
@@ -138,6 +142,7 @@ def test_the_verbs_read_a_folder(command: Command, golden: Path, folder: Path) -
     assert all((again.weights[name] == array).all() for name, array in run.source.weights.items())
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_the_folder_that_it_came_from(command: Command, golden: Path) -> None:
     small = ["initFrom=hf:golden", *FEW, "checkpoint.every=1", "checkpoint.keep=9"]
     command(*small, "train.numSteps=4", "hydra.run.dir=runs/whole")
@@ -192,6 +197,7 @@ def test_names_without_their_prefix_and_what_old_files_hold_besides(golden: Path
     assert whole.keys() == again.keys() and all((whole[name] == again[name]).all() for name in whole)
 
 
+@pytest.mark.slow
 def test_where_a_folder_can_be_written(
     command: Command, golden: Path, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

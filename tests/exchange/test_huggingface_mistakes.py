@@ -145,6 +145,7 @@ def test_weights_that_are_others_than_the_model_s(golden: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_shards_that_are_missing_cut_off_or_elsewhere(golden: Path, folder: Path) -> None:
     index = shard(golden)
     name = sorted(set(index["weight_map"].values()))[0]

@@ -226,6 +226,7 @@ def test_safetensors(capfd: pytest.CaptureFixture[str], content: bytes, words: l
     assert [word for word in ["w.safetensors", *words] if word not in error] == []
 
 
+@pytest.mark.slow
 def test_a_safetensors_file_that_is_right_is_taken() -> None:
     Path("w.safetensors").write_bytes(tensors_file({}))
     assert main(["import", "w.safetensors"]) == 0
@@ -310,6 +311,7 @@ def test_a_folder_that_cannot_be_written_to(capfd: pytest.CaptureFixture[str]) -
     )
 
 
+@pytest.mark.slow
 def test_runs_that_cannot_be_written_to(capfd: pytest.CaptureFixture[str]) -> None:
     Path("w.json").write_text(VALID)
     Path("runs").write_text("in the way")  # a file is no folder for anyone, root included

@@ -107,6 +107,7 @@ def test_json_is_what_any_other_program_reads(tmp_path: Path) -> None:
     assert content["weights"] == [number for array in weights.values() for number in array.ravel().tolist()]
 
 
+@pytest.mark.slow
 def test_what_a_file_of_numbers_takes_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the peaks of what Python allocates: written in small blocks, and read below 2 GB for ten million."""
     monkeypatch.setattr(json_weights, "BLOCK", 1 << 10)
@@ -126,6 +127,7 @@ def test_what_a_file_of_numbers_takes_of_memory(tmp_path: Path, monkeypatch: pyt
     assert written < 1e6 and read < 200 * count_of(sizes)
 
 
+@pytest.mark.slow
 def test_a_file_of_another_program(command: Command, folder: Path) -> None:
     """Whole numbers, exponents, any space, any order of keys, more keys; the vocabulary of the corpus."""
     sizes = {"vocabSize": 8, "headDim": 2, "nHead": 2, "blockSize": 6, "nEmbd": 4, "nLayer": 1, "extra": [1]}
@@ -147,6 +149,7 @@ def test_a_file_of_another_program(command: Command, folder: Path) -> None:
     assert command("generate", *asked[:2], "tracking=none").splitlines() == lines
 
 
+@pytest.mark.slow
 def test_a_file_over_characters(command: Command, folder: Path) -> None:
     sizes = {**SIZES, "vocabSize": len(set(CORPUS.replace("\n", ""))) + 1}
     write_json_weights(folder / "chars.json", sizes, drawn(sizes))
@@ -155,6 +158,7 @@ def test_a_file_over_characters(command: Command, folder: Path) -> None:
     assert main(["generate", *asked[:1], *asked[2:]]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["json", "safetensors"])
 def test_export_and_import_give_the_same_numbers_and_samples(
     command: Command, trained: Path, folder: Path, kind: str
@@ -173,6 +177,7 @@ def test_export_and_import_give_the_same_numbers_and_samples(
     assert same(weights_of(f"again.{kind}"), weights_of(trained))
 
 
+@pytest.mark.slow
 def test_what_is_exported_of_adapters_is_the_model_with_them_merged(
     command: Command, trained: Path, folder: Path
 ) -> None:
@@ -192,6 +197,7 @@ def test_what_is_exported_of_adapters_is_the_model_with_them_merged(
         np.testing.assert_allclose(exported[name], merged, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_export_takes_every_reference(command: Command, trained: Path, folder: Path) -> None:
     run = trained.relative_to(folder)
     (checkpoint,) = run.glob("checkpoints/*")
@@ -201,6 +207,7 @@ def test_export_takes_every_reference(command: Command, trained: Path, folder: P
         assert (folder / f"{i}.json").read_bytes() == Path(first).read_bytes()
 
 
+@pytest.mark.slow
 def test_export_to_safetensors_keeps_what_json_cannot_tell(
     command: Command, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -218,6 +225,7 @@ def test_export_to_safetensors_keeps_what_json_cannot_tell(
     assert command("generate", f"run={made}", "n=2") == samples
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -245,6 +253,7 @@ def test_what_a_file_of_numbers_cannot_tell(changes: list[str], says: str) -> No
     assert differences(plain(compose("train", [])), {**sizes, "headDim": 4}, registry) == []
 
 
+@pytest.mark.slow
 def test_an_imported_run_can_be_trained_on_from_and_not_resumed(
     command: Command, trained: Path, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -256,6 +265,7 @@ def test_an_imported_run_can_be_trained_on_from_and_not_resumed(
     command(*TINY, *FEW, "initFrom=weights.json", "tokenizer.path=corpus.txt")
 
 
+@pytest.mark.slow
 def test_paths_with_spaces_and_letters_of_any_alphabet(command: Command, trained: Path, folder: Path) -> None:
     place = folder / "größe = 1, {x}"
     place.mkdir()
@@ -269,6 +279,7 @@ def test_paths_with_spaces_and_letters_of_any_alphabet(command: Command, trained
     assert command("generate", "run=größe = 1, {x}/a run", "n=1")
 
 
+@pytest.mark.slow
 def test_export_replaces_a_file_only_if_told_to(
     command: Command, trained: Path, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -280,6 +291,7 @@ def test_export_replaces_a_file_only_if_told_to(
     assert same(weights_of("weights.json"), weights_of(trained))
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_leaves_what_was_there(
     trained: Path, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

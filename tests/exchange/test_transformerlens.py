@@ -142,6 +142,7 @@ def test_all_that_stands_in_the_way_is_named_in_one_line(refused: dict[str, str]
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_folder_is_called_as_its_format_and_replaces_itself(tmp_path: Path) -> None:
     assert output_file("transformerlens", None) == ("transformerlens", Path("transformerlens"))
     saved = saved_of(MODELS["gpt2"])

@@ -58,6 +58,7 @@ def write_plugin(folder: Path, state: str, restored: str) -> None:
     (folder / "plugins/codes.py").write_text(CODES.replace("STATE", state).replace("RESTORED", restored))
 
 
+@pytest.mark.slow
 def test_pieces_that_are_no_texts_are_read_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_plugin(folder, '"pieces": self.codes', 'state["pieces"]')
     assert main([*TRAIN, "hydra.run.dir=run"]) == 0
@@ -70,6 +71,7 @@ def test_pieces_that_are_no_texts_are_read_again(folder: Path, capsys: pytest.Ca
     assert texts[0] == texts[1] and len(texts[0].splitlines()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("state", "restored"),
     [
@@ -90,6 +92,7 @@ def test_what_is_not_read_back_is_refused_before_step_1(
     assert not (folder / "run/checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_no_file_is_left_that_cannot_be_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_plugin(folder, '"codes": self.codes', 'state["codes"]')
     assert main([*TRAIN, "hydra.run.dir=run"]) == 0

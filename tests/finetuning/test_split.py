@@ -66,6 +66,7 @@ def texts(documents) -> set[str]:
     return {VOCABULARY.decode(row) for row in documents.tokens.tolist()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "other", ["seed=9", "data.valFraction=0.3", "data.splitSeed=4", "data.shuffle=false"]
 )
@@ -78,6 +79,7 @@ def test_the_same_data_keeps_the_split_of_the_source(files, other):
     assert any("100 documents are known to runs/source" in note for note in tuned.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "other", ["seed=9", "data.valFraction=0.3", "data.splitSeed=4", "data.valFraction=0"]
 )
@@ -91,6 +93,7 @@ def test_other_data_that_overlaps_keeps_it_where_it_overlaps(files, other):
         assert len(tuned.held_out) == 30, "the share is made up of what the source has not seen"
 
 
+@pytest.mark.slow
 def test_data_that_shares_nothing_is_split_as_it_would_be_anyway(files):
     Path("apart.txt").write_text("\n".join(lines(range(500, 600))))
     source, alone = split_of("first"), split_of("apart")
@@ -98,6 +101,7 @@ def test_data_that_shares_nothing_is_split_as_it_would_be_anyway(files):
     assert texts(tuned.held_out) == texts(alone.held_out) and not tuned.notes
 
 
+@pytest.mark.slow
 def test_weights_remember_all_the_data_that_they_have_seen(files):
     first = split_of("first", "seed=1")
     second = split_of("second", "data.splitSeed=2", original=after(first))
@@ -109,6 +113,7 @@ def test_weights_remember_all_the_data_that_they_have_seen(files):
     assert texts(third.original.held_out) == texts(second.held_out)
 
 
+@pytest.mark.slow
 def test_what_the_source_held_out_is_not_trained_on_even_if_that_is_all(files):
     source = split_of("first")
     Path("held.txt").write_text("\n".join(texts(source.held_out)))
@@ -120,6 +125,7 @@ def test_what_the_source_held_out_is_not_trained_on_even_if_that_is_all(files):
     assert any(note.startswith("no validation: ") and "run on all of it" in note for note in tuned.notes)
 
 
+@pytest.mark.slow
 def test_a_source_of_an_older_gptlab_is_split_as_it_was(files):
     source = split_of("first", "seed=3", "data.splitSeed=null")
     assert texts(source.held_out) != texts(split_of("first", "seed=3").held_out)
@@ -129,6 +135,7 @@ def test_a_source_of_an_older_gptlab_is_split_as_it_was(files):
     assert texts(tuned.held_out) == texts(source.held_out) == texts(tuned.original.held_out)
 
 
+@pytest.mark.slow
 def test_a_line_on_both_sides_of_an_old_split_is_no_held_out_one(files):
     Path("twice.txt").write_text("\n".join(lines(range(100)) * 2))
     source = split_of("twice", "data.splitSeed=null", "data.valFraction=0.5")
@@ -139,6 +146,7 @@ def test_a_line_on_both_sides_of_an_old_split_is_no_held_out_one(files):
     assert texts(tuned.original.held_out) == texts(source.held_out) - both
 
 
+@pytest.mark.slow
 def test_documents_are_told_apart_by_the_tokens_that_told_them_apart_before(files):
     source = split_of("first")
     with pytest.raises(UserError, match=r"Type data\.splitTokenizer=null"):
@@ -153,6 +161,7 @@ def test_documents_are_told_apart_by_the_tokens_that_told_them_apart_before(file
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["gone", "changed", "split", "digest"])
 def test_what_is_not_to_be_known_any_more_is_said(files, change):
     original = after(split_of("first"))

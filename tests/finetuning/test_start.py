@@ -64,6 +64,7 @@ def refusal(arguments: list[str], capfd) -> str:
     return error
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_the_weights_the_model_and_the_vocabulary_of_another(place, capfd):
     folder = tuned("initFrom=runs/source", "train.evalEvery=10")
     source = config_of(Path("runs/source"))
@@ -90,6 +91,7 @@ def test_a_run_starts_from_the_weights_the_model_and_the_vocabulary_of_another(p
     assert 0 < max(np.abs(start[n] - end[n]).max() for n in start) < 20 * 0.001 * 2
 
 
+@pytest.mark.slow
 def test_the_newest_run_and_a_checkpoint_can_be_named(place):
     folder = tuned("initFrom=latest", steps=1)
     assert "runs/source/checkpoints/step-000030" in config_of(folder)["original"]["run"]
@@ -97,6 +99,7 @@ def test_the_newest_run_and_a_checkpoint_can_be_named(place):
     assert weights_of(folder)["output"].tobytes() == weights_of(again)["output"].tobytes()
 
 
+@pytest.mark.slow
 def test_words_outside_the_vocabulary_are_refused_with_the_list_of_them(place, capfd):
     strange = [f"word{i}" for i in range(23)]
     Path("strange.txt").write_text("the cat\n\nthe wug sees\n" + " ".join(strange) + " wug\na dog\n" * 9)
@@ -111,6 +114,7 @@ def test_words_outside_the_vocabulary_are_refused_with_the_list_of_them(place, c
     assert "1 word is not" in refusal(data, capfd)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
@@ -136,11 +140,13 @@ def test_what_the_source_has_otherwise_is_refused(place, capfd, asked, words):
         assert word in error
 
 
+@pytest.mark.slow
 def test_what_the_source_has_too_may_be_said(place):
     folder = tuned("initFrom=runs/source", "model.nEmbd=8", "model/norm=layernorm", "ops.mul=mul", steps=1)
     assert config_of(folder)["model"]["nEmbd"] == 8
 
 
+@pytest.mark.slow
 def test_a_source_that_is_not_there_or_has_no_weights_is_refused(place, capfd):
     assert "there is no 'nosuch'" in refusal(["initFrom=nosuch", *FEW], capfd)
     shutil.rmtree("runs/source/checkpoints")
@@ -148,6 +154,7 @@ def test_a_source_that_is_not_there_or_has_no_weights_is_refused(place, capfd):
     assert "weights" in error or "checkpoint" in error
 
 
+@pytest.mark.slow
 def test_original_data_that_cannot_be_had_is_noted_once(place, capfd):
     def note(*arguments: str) -> str:
         capfd.readouterr()
@@ -242,11 +249,13 @@ def test_an_adapted_run_leaves_merged_weights_that_need_no_adapter(place, capfd)
     assert rows_of(again)[0]["val/loss"] == pytest.approx(last, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_an_adapter_on_weights_as_they_are_drawn_is_noted(place, capfd):
     tuned("model/adapter=lora", *SMALL, steps=1)
     assert "initFrom=RUN starts from trained ones" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_came_from_and_what_it_trains(place, monkeypatch):
     from gptlab.launch import launch
 

@@ -18,6 +18,7 @@ def markov_baselines(**changes: Any) -> dict[str, float]:
     return dataset.baselines(drawn(dataset, dataset.splitSeed, {})[1])
 
 
+@pytest.mark.slow
 def test_the_lines_of_markov_are_of_its_held_out_chains():
     (lines,) = [panel.lines for panel in entry_named("markov").picture]
     found = markov_baselines()

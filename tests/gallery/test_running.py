@@ -51,6 +51,7 @@ def found() -> tuple[Path, dict[str, Any]]:
     return file.parent, json.loads(file.read_text())
 
 
+@pytest.mark.slow
 def test_a_finding_is_reproduced_or_not(folder: Path, capsys: Any) -> None:
     assert main(["gallery", "longer", "seeds=1"]) == 0
     said = capsys.readouterr().out
@@ -74,6 +75,7 @@ def test_a_finding_is_reproduced_or_not(folder: Path, capsys: Any) -> None:
     assert not list(again.rglob("metrics.jsonl")), "a run that is there is not trained again"
 
 
+@pytest.mark.slow
 def test_a_grid_of_rates_some_of_which_break(folder: Path, capsys: Any) -> None:
     write_entry(
         {"says": "best rate", "value": "loss of few", "across": "bestValue", "atLeast": 0.01, "atMost": 1},
@@ -91,6 +93,7 @@ def test_a_grid_of_rates_some_of_which_break(folder: Path, capsys: Any) -> None:
     assert len(told["broken"]) == 1 and told["broken"][0].startswith("few at 1e+200, seed 0: ")
 
 
+@pytest.mark.slow
 def test_typed_keys_stand_in_for_the_entrys(folder: Path, capsys: Any) -> None:
     assert main(["gallery", "longer", "seeds=1", "seed=7", "model.nEmbd=8", "model/norm=layernorm"]) in (0, 1)
     assert "with seeds=1 seed=7 model.nEmbd=8 model/norm=layernorm" in capsys.readouterr().out
@@ -125,6 +128,7 @@ def test_what_cannot_be_meant_is_refused(folder: Path, capsys: Any, arguments: l
     assert not Path("runs").exists() or not list(Path("runs").rglob("run.json"))
 
 
+@pytest.mark.slow
 def test_an_arm_that_cannot_be_trained_is_named(folder: Path, capsys: Any) -> None:
     write_entry(arms={"few": [], "many": ["model/norm=nosuch"]})
     assert main(["gallery", "longer"]) == 2
@@ -140,6 +144,7 @@ def test_a_file_that_is_no_entry_is_refused_and_listed(folder: Path, capsys: Any
     assert "longer cannot be read: " in said and "Squaring what ReLU lets through" in said
 
 
+@pytest.mark.slow
 def test_what_was_stopped_goes_on(folder: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         signal_at(patch, job=2, step=2)
@@ -155,6 +160,7 @@ def test_what_was_stopped_goes_on(folder: Path, capsys: Any, monkeypatch: pytest
     assert len(list(place.rglob("job.json"))) == 4
 
 
+@pytest.mark.slow
 def test_the_same_result_is_drawn_in_the_same_bytes(folder: Path) -> None:
     pictures = []
     for _ in range(2):

@@ -100,6 +100,7 @@ def test_what_fused_nodes_stand_for_is_about_the_unfused_count() -> None:
     )
 
 
+@pytest.mark.slow
 def test_documents_of_one_length_may_stand_for_each_other() -> None:
     documents = [DOCUMENT, DOCUMENT[::-1].copy(), DOCUMENT[:4]]
     one, other = (counted(make_gpt(), documents, fuse=False, alike=alike) for alike in (True, False))
@@ -154,6 +155,7 @@ def test_swapped_ops_and_adapters_are_counted_where_they_are_made() -> None:
     assert {p for p, _ in census.nodes} - {"adapter"} == {p for p, _ in counted(make_gpt(), [DOCUMENT]).nodes}
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_graph() -> None:
     definition = make_gpt()
     sizes = {}
@@ -216,6 +218,7 @@ def test_a_number_that_is_not_used_has_no_gradient() -> None:
     assert (trace.uses, trace.gradient, trace.difference) == ([], 0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_wrong_is_seen() -> None:
     @op
     def wrong(xp, a, b):
@@ -266,6 +269,7 @@ def test_a_number_is_read() -> None:
 FEW = ["model.nEmbd=8", "model.nHead=2", "tracking=none", "data.valFraction=0.5"]
 
 
+@pytest.mark.slow
 def test_the_command_counts_and_follows(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "poems.txt").write_text("the cat sat\nthe dog ate the log\n" * 5)
@@ -286,6 +290,7 @@ def test_the_command_counts_and_follows(tmp_path: Path, monkeypatch, capsys) -> 
     assert "does not use it" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -48,6 +48,7 @@ def inspect(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return run
 
 
+@pytest.mark.slow
 def test_a_row_a_token_with_what_its_loss_gains(inspect: Inspect) -> None:
     status, out, err = inspect(f"text={TEXT}", "without=layers.0.head.1")
     assert (status, err) == (0, "")
@@ -68,6 +69,7 @@ def test_a_row_a_token_with_what_its_loss_gains(inspect: Inspect) -> None:
     }
 
 
+@pytest.mark.slow
 def test_several_parts_by_another_text_or_by_the_mean(inspect: Inspect) -> None:
     several = "without=[layers.0.mlp, layers.0.head.0]"
     patched = json.loads(inspect(f"text={TEXT}", several, "from=a dog sees", "--json")[1])["without"]
@@ -82,6 +84,7 @@ def test_several_parts_by_another_text_or_by_the_mean(inspect: Inspect) -> None:
     assert np.abs(mean["effects"]).max() > 1e-6
 
 
+@pytest.mark.slow
 def test_the_table_of_all_heads_and_the_page_with_both(inspect: Inspect, place: Path, tmp_path: Path) -> None:
     status, out, err = inspect("heads=true", f"text={TEXT}")
     assert (status, err) == (0, "")

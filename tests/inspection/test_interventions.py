@@ -94,6 +94,7 @@ def test_a_part_put_to_zero_is_the_model_whose_output_weights_are_zero(name: str
         assert found.parts == [part]
 
 
+@pytest.mark.slow
 def test_the_losses_are_those_of_an_inspection() -> None:
     gpt = MODELS["llama"]
     seen = inspect(gpt, OpTable(), gpt.initial_weights(0), WORDS, TEXT)
@@ -133,6 +134,7 @@ def test_everything_of_another_text_patched_in_after_the_last_layer_gives_its_pr
     )
 
 
+@pytest.mark.slow
 def test_a_mean_is_over_all_positions_of_the_documents_and_that_of_a_constant_is_it() -> None:
     gpt, texts = MODELS["standard"], ["the cat", "a big dog runs to", "and"]
     ask = asked(gpt, documents=documents(*texts))
@@ -153,6 +155,7 @@ def test_a_mean_is_over_all_positions_of_the_documents_and_that_of_a_constant_is
     assert np.abs(ask.without("layers.0.mlp", TEXT, "zero").effects).max() > 0.1
 
 
+@pytest.mark.slow
 def test_the_table_has_each_part_as_it_is_taken_out_alone() -> None:
     gpt, texts = MODELS["standard"], ["the cat", "a big dog runs to", "and"]
     ask = asked(gpt, documents=documents(*texts))

@@ -91,6 +91,7 @@ def check(gpt: Any, found: Inspection, ops: OpTable | None = None) -> None:
     assert found.notes == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", VARIANTS)
 def test_a_model_is_seen_as_it_is_run(changes: dict[str, Any]) -> None:
     gpt = model(**changes)
@@ -182,6 +183,7 @@ def test_attributions_are_the_derivatives_of_the_loss_by_the_scale_of_each_token
         assert found.attributions[t] == pytest.approx(derivative(np.eye(5)[t]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_training() -> None:
     gpt = model()
     found = looked(gpt)
@@ -225,6 +227,7 @@ def test_attention_that_cannot_be_seen_says_so() -> None:
     assert any("Mean" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_float32_weights_are_seen_in_float32() -> None:
     gpt = model()
     weights = {name: array.astype(np.float32) for name, array in gpt.initial_weights(0).items()}

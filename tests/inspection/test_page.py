@@ -147,6 +147,7 @@ def test_the_standard_model_stays_small():
     assert all(entry["rowStep"] == entry["columnStep"] == 1 for entry in data_of(html)["weights"])
 
 
+@pytest.mark.slow
 def test_large_models_and_long_texts_stay_readable():
     weights = {f"w{i}": np.ones((1500, 700)) for i in range(4)}
     html = page(made_inspection(2, 3, 400, weights=weights, weightGradientNorms={}), "large")

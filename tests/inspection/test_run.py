@@ -63,26 +63,31 @@ def seen(place: Path, *arguments: str, listeners: str = "[seer]") -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
 
 
+@pytest.mark.slow
 def test_at_the_end_a_held_out_document_unless_told_otherwise(place: Path) -> None:
     (line,) = seen(place)
     assert line.startswith("5 ")
     assert line.split(" ", 1)[1].rpartition(" ")[0] in TEXTS.splitlines()
 
 
+@pytest.mark.slow
 def test_every_so_many_steps_a_text_of_ones_own(place: Path) -> None:
     lines = seen(place, "inspect.every=2", "inspect.text=a cat eats")
     assert lines == ["2 a cat eats 1", "4 a cat eats 1", "5 a cat eats 1"]
 
 
+@pytest.mark.slow
 def test_the_last_step_is_looked_at_once(place: Path) -> None:
     assert [line.split()[0] for line in seen(place, "inspect.every=5")] == ["5"]
 
 
+@pytest.mark.slow
 def test_not_at_the_end(place: Path) -> None:
     lines = seen(place, "inspect.atEnd=false", "inspect.every=3")
     assert [line.split()[0] for line in lines] == ["3"]
 
 
+@pytest.mark.slow
 def test_a_run_that_nobody_looks_at_computes_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observers, "inspect_ids", None)  # would fail, and say so
     assert seen(place, listeners="[]") == []
@@ -97,6 +102,7 @@ def test_runs_of_a_sweep_are_looked_at_only_if_asked(place: Path) -> None:
     assert len(list(place.glob("runs/*/*/*/seen.txt"))) == 2
 
 
+@pytest.mark.slow
 def test_what_cannot_be_inspected_costs_no_run(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,6 +115,7 @@ def test_what_cannot_be_inspected_costs_no_run(
     assert line == "gptlab: step 2 is not inspected: MemoryError: too much"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
@@ -124,6 +131,7 @@ def test_mistakes(place: Path, capsys: pytest.CaptureFixture[str], argument: str
     assert not (place / "runs").exists(), "nothing may be written before"
 
 
+@pytest.mark.slow
 def test_looking_changes_nothing_of_what_is_learnt(place: Path) -> None:
     weights = []
     for name, every in (("with", "2"), ("without", "null")):
@@ -147,6 +155,7 @@ def test_which_document_is_looked_at() -> None:
         ids_to_watch("the cat", WORDS, 1, [documents])
 
 
+@pytest.mark.slow
 def test_a_model_with_an_adapter_is_looked_at_merged(place: Path) -> None:
     lines = seen(place, "model/adapter=lora", "model.adapter.rank=2", "inspect.text=a cat")
     assert lines == ["5 a cat 1"]
@@ -160,6 +169,7 @@ def inspection() -> Inspection:
     return inspect(gpt, OpTable(), weights, words, "the cat eats a$b")
 
 
+@pytest.mark.slow
 def test_the_picture_has_every_layer_and_head(inspection: Inspection) -> None:
     picture = attention_picture(inspection, 'run, step 5: "$a $b"')
     assert picture.startswith(PNG)
@@ -174,6 +184,7 @@ def test_the_picture_has_every_layer_and_head(inspection: Inspection) -> None:
     assert np.isnan(mosaic).sum() == mosaic.size - inspection.attention.size
 
 
+@pytest.mark.slow
 def test_pages_and_pictures_in_mlflow(mlflow_folder: Path, inspection: Inspection) -> None:
     client = open_store(find_store())
     run = make_run(mlflow_folder)
@@ -195,6 +206,7 @@ def test_pages_and_pictures_in_mlflow(mlflow_folder: Path, inspection: Inspectio
     assert [path.split("+")[:3] for path in full] == [["images/attention", "step", s] for s in ("2", "4")]
 
 
+@pytest.mark.slow
 def test_the_page_of_a_sweep_s_job_leads_to_the_sweep_s(mlflow_folder: Path, inspection: Inspection) -> None:
     client = open_store(find_store())
     for page in ("sweep.html", "report.html", ""):
@@ -244,6 +256,7 @@ def test_a_run_from_its_start_to_mlflow(mlflow_folder: Path) -> None:
     assert json.loads((mlflow_folder / "run/run.json").read_text())["synced"] is True
 
 
+@pytest.mark.slow
 def test_a_watch_looks_at_the_weights_to_use() -> None:
     """Those that `for_evaluation` gives, where they are not those to train at."""
 

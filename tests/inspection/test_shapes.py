@@ -131,6 +131,7 @@ def test_what_can_be_seen_of_other_sizes_is_shown_and_the_rest_has_a_word(block,
     assert bool(attention_picture(seen, "other sizes")) == (not isinstance(block, NoAttention))
 
 
+@pytest.mark.slow
 def test_what_a_step_of_a_scan_takes_a_softmax_over_is_no_attention() -> None:
     gpt = make_gpt(initStd=0.4, attention=Several())
     seen = inspect(gpt, OpTable(), gpt.initial_weights(0), WORDS, TEXT)

@@ -47,6 +47,7 @@ def shown_in(html: str) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.slow
 def test_the_runs_of_a_sweep_are_on_one_page_best_first(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     assert (
@@ -68,6 +69,7 @@ def test_the_runs_of_a_sweep_are_on_one_page_best_first(place: Path, monkeypatch
     assert '<p id="way">All runs: <a href="./sweep.html">' in html
 
 
+@pytest.mark.slow
 def test_the_page_of_a_run_leads_to_its_sweep_s(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     assert main(["inspect", "run=runs/both/1", "to=html", "text=a dog"]) == 0
@@ -83,6 +85,7 @@ def test_the_page_of_a_run_leads_to_its_sweep_s(place: Path, monkeypatch: pytest
     assert 'id="way"' not in Path("inspect.html").read_text(), "it leads to what is there"
 
 
+@pytest.mark.slow
 def test_runs_that_cannot_be_shown_are_told(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,6 +43,7 @@ def shown_in(file: Path) -> list[dict]:
     return json.loads(found[1])
 
 
+@pytest.mark.slow
 def test_each_checkpoint_is_a_step_of_the_page(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,6 +59,7 @@ def test_each_checkpoint_is_a_step_of_the_page(
     assert all(entry["numbers"]["weights"] == [] for entry in series)
 
 
+@pytest.mark.slow
 def test_without_a_text_the_pages_that_were_kept_are_the_steps(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

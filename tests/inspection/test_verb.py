@@ -42,6 +42,7 @@ def inspect(
     return run
 
 
+@pytest.mark.slow
 def test_candidates_and_losses_in_the_terminal(inspect: Inspect) -> None:
     status, out, err = inspect("text=the cat eats", "candidates=3")
     assert (status, err) == (0, "")
@@ -102,6 +103,7 @@ def test_a_run_without_weights(inspect: Inspect) -> None:
         assert said in err
 
 
+@pytest.mark.slow
 def test_the_page_is_written_and_only_a_page_is_replaced(inspect: Inspect) -> None:
     for _ in range(2):
         assert inspect("text=a cat", "to=html", "output=a page.html") == (0, "a page.html\n", "")

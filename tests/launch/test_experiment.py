@@ -30,6 +30,7 @@ def config_of(*overrides: str) -> Config:
     return typed(Config, plain(compose("train", [*TINY, "tracking=none", *overrides])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_each_part_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     monkeypatch.chdir(tmp_path)
@@ -80,6 +81,7 @@ def test_what_is_wrong_shows_before_the_data_is_read(
         Experiment.of(config_of(wrong, *more), prepared().registry)
 
 
+@pytest.mark.slow
 def test_the_data_gives_the_model_its_vocabulary_and_nothing_else() -> None:
     made = Experiment.of(config_of(), prepared().registry)
     sizes = made.definition.sizes
@@ -88,6 +90,7 @@ def test_the_data_gives_the_model_its_vocabulary_and_nothing_else() -> None:
     assert made.definition is made.definition and made.session is made.session
 
 
+@pytest.mark.slow
 def test_a_config_becomes_the_dicts_that_it_was_made_of() -> None:
     prepared()
     settings = plain(

@@ -43,6 +43,7 @@ def test_what_cannot_fit_is_refused_with_what_to_type(needing):
     check_fits(experiment("train.batchSize=8", "anyway=true"))
 
 
+@pytest.mark.slow
 def test_what_is_there_already_is_not_advised(needing):
     needing(bytes=9 * GIB, there=5 * GIB, state=GIB, step=7 * GIB)
     with pytest.raises(UserError, match=r"Try a smaller model.nLayer, model.nEmbd or model.blockSize"):
@@ -58,6 +59,7 @@ def test_what_fits_or_nobody_knows_begins(there, needing):
     check_fits(experiment())
 
 
+@pytest.mark.slow
 def test_only_what_may_be_large_is_looked_at(monkeypatch):
     monkeypatch.setattr(fitting, "peak_of", lambda _: pytest.fail("a program was compiled for it"))
     check_fits(experiment())
@@ -69,6 +71,7 @@ def test_a_scalar_engine_cannot_tell():
     assert fitting.peak_of(experiment("engine=scalar")) is None
 
 
+@pytest.mark.slow
 def test_nor_can_one_that_is_for_many_jobs_at_once():
     one = experiment()
     assert fitting.peak_of(one) is not None

@@ -57,6 +57,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "runs/one"
 
 
+@pytest.mark.slow
 def test_a_run_with_a_plugins_init(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights = load_file(run / "checkpoints/step-000006/weights.safetensors")
     for name, array in weights.items():
@@ -94,6 +95,7 @@ def test_a_config_from_before_there_were_inits() -> None:
     assert made.definition.init == Normal()
 
 
+@pytest.mark.slow
 def test_summary_says_which_init_where_it_is_not_the_standard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

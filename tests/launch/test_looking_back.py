@@ -25,6 +25,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_rates_fall_where_it_gets_no_better_and_are_the_same_when_it_goes_on(place: Path) -> None:
     assert main([*RUN, "hydra.run.dir=whole"]) == 0
     rows, rate, best = logged(Path("whole")), 0.05, float("inf")
@@ -40,6 +41,7 @@ def test_rates_fall_where_it_gets_no_better_and_are_the_same_when_it_goes_on(pla
         assert_same_end(copy, Path("whole"))
 
 
+@pytest.mark.slow
 def test_the_evaluation_at_which_a_run_was_stopped_does_not_count(place: Path) -> None:
     assert main([*RUN, "hydra.run.dir=whole"]) == 0
     assert main([*RUN, "train.budget=0.000001s", "hydra.run.dir=stopped"]) == 0
@@ -49,6 +51,7 @@ def test_the_evaluation_at_which_a_run_was_stopped_does_not_count(place: Path) -
     assert rates[0] == rates[1]
 
 
+@pytest.mark.slow
 def test_a_run_of_which_an_evaluation_is_lost_is_not_gone_on_with(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,6 +64,7 @@ def test_a_run_of_which_an_evaluation_is_lost_is_not_gone_on_with(
     assert "lacks the one at step 4" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_without_evaluations_there_is_nothing_to_see(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*RUN, "train.evalEvery=0"]) == 2
     assert "schedule=plateau looks at evaluations: got train.evalEvery=0" in capsys.readouterr().err

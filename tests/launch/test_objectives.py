@@ -36,6 +36,7 @@ def experiment_of(*overrides: str) -> Experiment:
     return Experiment.of(typed(Config, plain(compose("train", [*TINY, *overrides]))), registry)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_what_counts_is_in_the_losses_and_metrics_and_a_resumed_run_is_the_same(folder: Path) -> None:
     whole = train("whole", *ANSWERS, "metrics=[accuracy,{name: exactMatch, by: length}]", "train.batchSize=3")
@@ -49,6 +50,7 @@ def test_what_counts_is_in_the_losses_and_metrics_and_a_resumed_run_is_the_same(
     assert main([f"resume={copy}", "objective.zLoss=0.5"]) == 2
 
 
+@pytest.mark.slow
 def test_an_objectives_weights_are_those_of_its_training_alone(folder: Path) -> None:
     source = train("source", "objective=multitoken", "train.batchSize=2")
     trained = read_checkpoint(checkpoint_folders(source)[-1]).weights
@@ -79,6 +81,7 @@ def test_an_objectives_weights_are_those_of_its_training_alone(folder: Path) -> 
 MEASURED = "metrics=[{name: accuracy, by: [length, position], train: true}, bitsPerByte, lossByFrequency]"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_slices_bits_and_training_documents_are_logged_and_a_resumed_run_is_the_same(folder: Path) -> None:
     whole = train("whole", MEASURED, "model.blockSize=16")
@@ -97,6 +100,7 @@ def test_slices_bits_and_training_documents_are_logged_and_a_resumed_run_is_the_
     assert_same_end(copy, whole)
 
 
+@pytest.mark.slow
 def test_a_metric_of_answers_is_not_asked_of_data_without_any(folder: Path, capsys) -> None:
     assert main([*TINY, *SOME, "engine=scalar", "metrics=[exactMatch]"]) == 2
     assert "exactMatch needs data with answers" in capsys.readouterr().err
@@ -128,6 +132,7 @@ def test_what_is_wrong_is_said_before_the_data_is_read(folder: Path, overrides: 
         experiment_of(*overrides)
 
 
+@pytest.mark.slow
 def test_a_token_that_is_none_is_said(folder: Path) -> None:
     with pytest.raises(UserError, match=r"objective\.after must be a token of the vocabulary: the word '='"):
         experiment_of("objective=answers").definition  # noqa: B018
@@ -135,6 +140,7 @@ def test_a_token_that_is_none_is_said(folder: Path) -> None:
         experiment_of("objective=answers", "objective.after='the cat'").definition  # noqa: B018
 
 
+@pytest.mark.slow
 def test_an_objective_that_counts_nothing_of_the_data_is_refused(folder: Path, capsys: Any) -> None:
     Path("words.txt").write_text(Path("corpus.txt").read_text() + "zebra\n")
     words = ["objective=answers", "objective.after=zebra", "tokenizer.path=words.txt"]
@@ -142,6 +148,7 @@ def test_an_objective_that_counts_nothing_of_the_data_is_refused(folder: Path, c
     assert "objective=answers must count some tokens: none counts in " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_which_tokens_count_is_known_without_training(folder: Path) -> None:
     assert experiment_of().counted == experiment_of("objective.zLoss=0.1").counted == ""
     some = {experiment_of("objective=answers", f"objective.after={word}").counted for word in ("the", "cat")}

@@ -64,6 +64,7 @@ def half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("plugins/half.py").write_text(HALF)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("half")
 @pytest.mark.parametrize("arm", ARMS.values(), ids=ARMS)
 def test_an_arm_shares_all_but_its_own_part_with_the_baseline(arm: list[str]) -> None:
@@ -76,6 +77,7 @@ def test_an_arm_shares_all_but_its_own_part_with_the_baseline(arm: list[str]) ->
     assert all((ours[name] == theirs[name]).all() for name in shared)
 
 
+@pytest.mark.slow
 def test_another_seed_shares_nothing_but_what_is_held_out() -> None:
     one, other = made("seed=3"), made("seed=4")
     assert documents(one) != documents(other) and held_out(one) == held_out(other)
@@ -83,10 +85,12 @@ def test_another_seed_shares_nothing_but_what_is_held_out() -> None:
     assert not any((array == theirs[name]).any() for name, array in one.weights().items())
 
 
+@pytest.mark.slow
 def test_in_batches_of_another_size_the_documents_come_in_the_same_order() -> None:
     assert documents(made()) == documents(made("train.batchSize=8"))
 
 
+@pytest.mark.slow
 def test_a_larger_vocabulary_leaves_all_weights_but_its_own_tables(tmp_path: Path) -> None:
     ours, theirs = made().weights(), made("tokenizer=word").weights()
     apart = [name for name, array in ours.items() if array.shape != theirs[name].shape]
@@ -94,6 +98,7 @@ def test_a_larger_vocabulary_leaves_all_weights_but_its_own_tables(tmp_path: Pat
     assert all((ours[name] == theirs[name]).all() for name in ours if name not in apart)
 
 
+@pytest.mark.slow
 def test_an_adapter_of_more_matrices_begins_as_that_of_one() -> None:
     one = made("model/adapter=lora", "model.adapter.targets=[attention.query]").weights()
     more = made("model/adapter=lora", "model.adapter.targets=[attention.value,attention.query,mlp]").weights()
@@ -122,6 +127,7 @@ def gptlab_register_datasets(register):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["names", "sentences", "questions", "drawn"])
 def test_no_seed_of_a_run_changes_what_is_held_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str
@@ -135,6 +141,7 @@ def test_no_seed_of_a_run_changes_what_is_held_out(
         assert texts("seed=7") != texts("seed=7", "data.seed=7"), "the texts' own seed is another key"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", ["word", "bpe"])
 def test_with_one_splitTokenizer_other_tokens_hold_out_the_same_texts(tokenizer: str) -> None:
     def texts(*more: str) -> set[str]:

@@ -15,6 +15,7 @@ def config_of(overrides: list[str]) -> Config:
     return typed(Config, plain(compose("train", overrides)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed_now", "devices", "mesh"),
     [

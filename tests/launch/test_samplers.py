@@ -34,6 +34,7 @@ def gptlab_register_samplers(register):
 FEW = [*TINY, "engine=scalar", "train.numSteps=2", "samples.temperature=1"]
 
 
+@pytest.mark.slow
 def test_a_sampler_of_a_plugin_in_a_run_and_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

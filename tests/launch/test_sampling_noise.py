@@ -30,6 +30,7 @@ def test_the_grammar_s_own_probabilities_lower_the_noise_of_a_loss() -> None:
     assert noise.adjusted.error < 0.9 * noise.plain.error
 
 
+@pytest.mark.slow
 def test_data_that_does_not_know_them_has_a_plain_error_only() -> None:
     loss, noise = noise_of("+experiment=names")
     assert noise is not None and noise.adjusted is None

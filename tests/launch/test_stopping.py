@@ -64,6 +64,7 @@ def told(run: Path) -> dict[str, object]:
     return json.loads((run / "run.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("at", "last"), [(0, 1), (3, 4), (4, 4), (8, 8), (12, 12)])
 def test_it_ends_with_an_evaluation_samples_and_weights(place: Path, at: int, last: int) -> None:
     arguments = ["listeners=[stopping]", f"listener.stopping.at={at}", "hydra.run.dir=run"]
@@ -78,6 +79,7 @@ def test_it_ends_with_an_evaluation_samples_and_weights(place: Path, at: int, la
     assert told(Path("run")).get("stopped") == reason
 
 
+@pytest.mark.slow
 def test_without_held_out_documents_it_ends_with_samples_too(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +89,7 @@ def test_without_held_out_documents_it_ends_with_samples_too(
     assert "stopped after step 4: enough of it" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_is_gone_on_with_is_the_run_that_was_never_stopped(place: Path) -> None:
     for evaluated in ("4", "0"):
         run = [*RUN, f"train.evalEvery={evaluated}", "train.logEvery=1", "checkpoint.keep=9"]
@@ -105,6 +108,7 @@ def test_what_is_gone_on_with_is_the_run_that_was_never_stopped(place: Path) -> 
                 assert {k: v for k, v in row.items() if k not in extra} == whole[row["step"]]
 
 
+@pytest.mark.slow
 def test_a_run_whose_time_is_over_ends_and_goes_on_with_more_of_it(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

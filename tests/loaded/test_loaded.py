@@ -42,6 +42,7 @@ def run(place, monkeypatch):
     return gptlab.load("latest")
 
 
+@pytest.mark.slow
 def test_the_weights_are_those_of_the_newest_checkpoint(run, place):
     kept = load_file(place / "runs/small/checkpoints/step-000020/weights.safetensors")
     assert set(run.weights) == set(kept)
@@ -60,6 +61,7 @@ def test_the_losses_are_those_that_were_logged(run, place):
     assert set(run.metrics) == {name for row in rows for name in row} - {"step"}
 
 
+@pytest.mark.slow
 def test_generate_gives_the_texts_of_the_verb(run, capsys):
     assert main(["generate", 'prompt="the cat"', "n=4", "temperature=1.5", "topK=50", "seed=7"]) == 0
     said = capsys.readouterr().out.splitlines()
@@ -67,6 +69,7 @@ def test_generate_gives_the_texts_of_the_verb(run, capsys):
     assert all(text.startswith("the cat") for text in said)
 
 
+@pytest.mark.slow
 def test_attention_is_that_of_inspect(run):
     attention, seen = run.attention(TEXT), run.inspect(TEXT)
     assert attention.tokens == seen.tokens == ["BOS", "the", "cat", "eats"]
@@ -107,6 +110,7 @@ def test_an_attention_that_cannot_be_seen_is_said(run):
         none.plot()
 
 
+@pytest.mark.slow
 def test_pictures_need_no_pyplot_and_a_notebook_shows_them(place):
     code = (
         "import gptlab, sys; run = gptlab.load(); a = run.attention('the cat'); "
@@ -177,6 +181,7 @@ def test_the_page_of_a_text_names_run_and_text(run):
     assert "the cat eats" in html and "tiny" in html
 
 
+@pytest.mark.slow
 def test_a_file_of_weights_is_a_run_without_losses(run, place, tmp_path):
     file = tmp_path / "small.safetensors"
     assert main(["export", "latest", "--format=safetensors", f"output={file}"]) == 0

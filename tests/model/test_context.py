@@ -47,6 +47,7 @@ def plugins(tmp_path, monkeypatch) -> Plugins:
 SLOW = ("hiddenresidual", "sharper")  # of each kind one is tried each time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in ASKING]
 )
@@ -58,6 +59,7 @@ def test_a_component_that_asks_passes_every_check(plugins, name):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "failing"),
     [
@@ -76,6 +78,7 @@ def all_of_them(plugins: Plugins) -> GPT:
     return make_gpt(**parts, finalNorm=True, initStd=0.4)
 
 
+@pytest.mark.slow
 def test_both_engines_train_alike_with_all_of_them(plugins):
     gpt = all_of_them(plugins)
     scalar, xla = (trained(engine, gpt, 4) for engine in ENGINES)
@@ -88,6 +91,7 @@ def greedy(xp: Any, logits: Any, uniform: Any) -> Any:
     return xp.argmax(logits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES, ids=["scalar", "xla"])
 def test_the_cache_generates_what_the_whole_row_says(plugins, engine):
     gpt = all_of_them(plugins)
@@ -169,6 +173,7 @@ def test_what_nobody_wrote_is_an_error_that_says_what_there_is(plugins):
         causal_context(1).carried["value"]
 
 
+@pytest.mark.slow
 def test_summary_and_inspection_tell_the_context_as_well(plugins):
     gpt, ops = all_of_them(plugins), OpTable()
     summary = summarize(gpt, ops, SGD())
@@ -222,6 +227,7 @@ class Asking(Position):
         return scores - weights["slope"] * float(context.layer)
 
 
+@pytest.mark.slow
 def test_a_position_has_weights_and_the_context_in_all_that_it_does():
     gpt = make_gpt(position=Asking(), initStd=0.5)
     scalar = trained(ScalarEngine(), gpt, 3)

@@ -60,6 +60,7 @@ def test_embeddings_shares_and_what_branches_add_are_dropped() -> None:
     assert dict(draws.counts) == {0: 1, 1: 3}
 
 
+@pytest.mark.slow
 def test_both_engines_drop_the_same() -> None:
     gpt = make_gpt(dropout=0.3)
     scalar = trained(ScalarEngine(), gpt, 8)

@@ -57,6 +57,7 @@ def test_both_engines_train_the_adapters_alike(targets, ops):
     assert_same_run(ends[1], ends[3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 def test_it_begins_as_the_model_was_and_trains_nothing_else(engine):
     definition = make_adapted(EVERYWHERE, norm=("rmsnorm", {"scale": True}))
@@ -78,6 +79,7 @@ def test_it_begins_as_the_model_was_and_trains_nothing_else(engine):
     assert {name for named in exported.optimizer.values() for name in named} == set(adapters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 def test_what_is_used_is_the_model_with_the_adapters_merged(engine):
     definition = make_adapted(EVERYWHERE)
@@ -123,6 +125,7 @@ def test_the_product_of_the_adapters_obeys_a_swapped_op():
         np.testing.assert_allclose(swapped, shares[0] / 4, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_an_average_of_the_weights_is_merged_too():
     """Schedule-free evaluates other weights than it trains at: those of the adapters are merged."""
     optimizer = load_plugins().registry.get("optimizer", "schedulefree")()
@@ -146,6 +149,7 @@ def test_the_counts_are_those_of_rank_times_both_sides():
     assert adapter[0].name == "adapter.layers.0.attention.query.A"
 
 
+@pytest.mark.slow
 def test_it_passes_its_own_check():
     from gptlab.checks.report import assert_passes
 

@@ -30,6 +30,7 @@ def test_a_model_that_no_memory_holds_is_refused(sizes: dict[str, int]) -> None:
         gptlab.create_model(**{"vocabSize": 27, **sizes})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["", "summary", "graph"])
 @pytest.mark.parametrize(
     "typed", ["model.nEmbd=100000000", "model.headDim=11111111111111111111", "model.nLayer=1000000000"]

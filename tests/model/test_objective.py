@@ -52,6 +52,7 @@ def test_a_penalty_of_another_shape_is_refused_also_where_it_has_no_effect():
         context.penalty("big", judged(NextToken()).logits)
 
 
+@pytest.mark.slow
 def test_a_cap_holds_logits_below_it_wherever_they_are_asked_for():
     gpt, plain = make_gpt(softCap=0.05), make_gpt()
     weights = gpt.initial_weights(0)

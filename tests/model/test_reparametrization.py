@@ -38,6 +38,7 @@ def used_of(engine, definition, weights):
     return session.export(session.for_evaluation(session.init(weights, {}))).weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["weightNorm", "sharedLayers"])
 def test_it_passes_its_own_check(name):
     assert_passes(name)
@@ -131,6 +132,7 @@ def test_every_second_layer_is_used_again_with_a_period_of_two():
     assert [how.source(f"layers.{i}.mlp.hidden")[7] for i in range(5)] == ["0", "1", "0", "1", "0"]
 
 
+@pytest.mark.slow
 def test_documents_that_share_a_row_are_each_what_they_are_alone():
     definition = made(WeightNorm())
     weights = definition.initial_weights(0)
@@ -157,6 +159,7 @@ def test_what_is_trained_is_frozen_by_its_own_name():
         assert (ended[name].tobytes() == start.tobytes()) == (name in frozen), name
 
 
+@pytest.mark.slow
 def test_parameters_are_counted_as_they_are_trained_and_what_makes_them_is_a_part():
     gpt = make_gpt({**SMALL, "nLayer": 3})
     layer = 12 * 8 * 8
@@ -249,6 +252,7 @@ class Wrong(OfMatrices):
         return whole * 0.5 + whole.largest(-1) * 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "what", "problem"),
     [

@@ -118,6 +118,7 @@ def test_of_one_tensor(name):
     assert differing(OF_ONE[name], cases) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_TWO)
 def test_of_two_tensors(name):
     cases = [(one, other) for one in SHAPES for other in SHAPES]

@@ -153,6 +153,7 @@ def halvedproduct(xp, a, b):
     return 0.5 * a * b, (0.5 * b, 0.5 * a)
 
 
+@pytest.mark.slow
 def test_a_swapped_op_is_counted_by_what_it_does():
     """What it multiplies and what is summed; the local gradients, which a forward pass does not need, are left out."""
     summary = summarize(make_gpt(SMALL), OpTable({"mul": halvedproduct}, {}), SGD())
@@ -192,6 +193,7 @@ def test_a_loop_of_unknown_length_is_said_to_be_one():
     assert counted(jax.make_jaxpr(doubled)(np.ones(3, np.float32)).jaxpr).at_least
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_arrays():
     summary = summarize(make_gpt(BOOK), OpTable({}, {}), Adam(), batchSize=4, dtype="float64")
     numbers = 8 * 63296
@@ -246,6 +248,7 @@ def row(out, first):
     return next(line.split() for line in out.splitlines() if line.split()[:1] == [first])
 
 
+@pytest.mark.slow
 def test_the_verb_prints_each_matrix_and_trains_nothing(capsys, corpus, tmp_path):
     status, out, error = said(capsys, *corpus)
     assert (status, error) == (0, "")
@@ -256,6 +259,7 @@ def test_the_verb_prints_each_matrix_and_trains_nothing(capsys, corpus, tmp_path
     assert {path.name for path in tmp_path.iterdir()} == {"words.txt"}
 
 
+@pytest.mark.slow
 def test_a_second_config_stands_beside_the_first(capsys, corpus):
     status, out, _ = said(capsys, *corpus, "versus=model.nLayer=2 model/mlp=swiglu")
     assert status == 0
@@ -302,6 +306,7 @@ def test_mistakes_are_told(capsys, corpus, arguments, words):
     assert error.startswith("gptlab: ") and all(word in error for word in words)
 
 
+@pytest.mark.slow
 def test_layers_that_are_alike_are_one_row_and_frozen_ones_say_so():
     gpt = make_gpt({**SMALL, "nLayer": 40})
     summary = summarize(gpt, OpTable({}, {}), SGD(), frozen=frozenset({"tokenEmbedding"}))

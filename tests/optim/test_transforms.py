@@ -178,6 +178,7 @@ def test_what_is_laid_out_flat_stays_so_but_for_parts_by_name():
         assert type(layout_of(optimizer, weights)) is layout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["adam", "schedulefree", "sam"])
 def test_both_engines_agree_over_20_steps(name):
     gpt = make_gpt({**SMALL, "nLayer": 1, "nEmbd": 4})

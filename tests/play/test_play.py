@@ -164,6 +164,7 @@ def test_a_run_that_was_not_listed_is_not_loaded(empty: PlayServer) -> None:
         assert "error" in question(empty, "/next", run=name, prompt="")
 
 
+@pytest.mark.slow
 def test_the_answers_are_the_run_s(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     run = gptlab.load("runs/one")
@@ -217,6 +218,7 @@ def test_next_tokens_are_the_model_s_probabilities_at_the_temperature_from_the_t
         run.next("the cat", -1)
 
 
+@pytest.mark.slow
 def test_the_command_says_its_address_and_ends_by_ctrl_c_in_a_line(place: Path) -> None:
     command = [sys.executable, "-m", "gptlab", "play", "tracking=none", "run=runs/one"]
     with subprocess.Popen(

@@ -73,6 +73,7 @@ def test_one_that_is_edited_within_a_second_is_run_as_it_is_now(
     assert load_plugins().registry.get("op", "halfmul")(np, 1.0, 1.0)[0] == 0.9
 
 
+@pytest.mark.slow
 def test_an_edited_plugin_is_noticed_wherever_a_run_is_used_again(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +116,7 @@ def test_an_edited_plugin_is_noticed_wherever_a_run_is_used_again(
     assert "anyway" not in rewritten["config"]
 
 
+@pytest.mark.slow
 def test_a_run_from_before_there_were_digests_still_goes_on(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +130,7 @@ def test_a_run_from_before_there_were_digests_still_goes_on(
     assert "has changed" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_with_an_edited_plugin_only_if_told(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,6 +196,7 @@ def test_a_digest_does_not_depend_on_where_the_plugin_lies(tmp_path: Path) -> No
     assert len(found) == 1
 
 
+@pytest.mark.slow
 def test_an_op_that_a_component_applies_by_name_counts_as_used(folder: Path) -> None:
     (folder / "plugins" / "act.py").write_text(
         "import gptlab\nfrom dataclasses import dataclass\n"

@@ -106,6 +106,7 @@ def test_folders_that_are_gone_are_forgotten(state: Path, capsys) -> None:
     assert list(json.loads(state.read_text())) == [str(Path("plugins").resolve())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]], ids=["basic", "joblib"]
 )
@@ -114,6 +115,7 @@ def test_the_jobs_of_a_sweep_do_not_say_it_again(state: Path, capfd, launcher: l
     assert capfd.readouterr().err.count("for the first time") == 1
 
 
+@pytest.mark.slow
 def test_off_runs_none_and_says_why_where_one_is_named(state: Path, capsys, monkeypatch) -> None:
     for value in ("off", "OFF", f"/tmp{os.pathsep}off"):
         monkeypatch.setenv("GPTLAB_PLUGINS", value)

@@ -112,6 +112,7 @@ def test_the_listing_says_where_what_and_why_not(folder, capsys):
     assert "there_is_no_such_module" not in err
 
 
+@pytest.mark.slow
 def test_a_swapped_op_trains_and_the_run_remembers_whose_it_was(folder, capsys):
     write(folder, "half.py", HALF)
     assert main([*SMALL, "ops.mul=halfmul", "hydra.run.dir=one"]) == 0
@@ -130,6 +131,7 @@ def test_a_swapped_op_trains_and_the_run_remembers_whose_it_was(folder, capsys):
     assert "The run took it from the plugin 'half'" in said
 
 
+@pytest.mark.slow
 def test_what_is_installed_never_changes_a_run(folder):
     losses = []
     for run in ("without", "with"):
@@ -139,6 +141,7 @@ def test_what_is_installed_never_changes_a_run(folder):
     assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 def test_a_components_fields_are_typed_config_keys(folder, capsys):
     write(folder, "scaled.py", SCALED)
     assert main([*SMALL, "model/norm=scaled", "model.norm.factor=0.25", "hydra.run.dir=one"]) == 0
@@ -148,6 +151,7 @@ def test_a_components_fields_are_typed_config_keys(folder, capsys):
     assert "must be a number: got much" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_their_use_are_named_with_their_shapes(folder, capsys):
     write(folder, "scaled.py", SCALED)
     assert main([*SMALL, "model/norm=scaled", "model.norm.wide=5"]) == 2
@@ -157,6 +161,7 @@ def test_weights_that_do_not_fit_their_use_are_named_with_their_shapes(folder, c
     assert not (folder / "runs").exists()
 
 
+@pytest.mark.slow
 def test_listeners_act_only_if_named(folder, capsys):
     write(
         folder,
@@ -170,6 +175,7 @@ def test_listeners_act_only_if_named(folder, capsys):
     assert capsys.readouterr().out.split("\n")[:3] == ["STEP 1", "STEP 2", "END None"]
 
 
+@pytest.mark.slow
 def test_a_listener_that_raises_is_left_out_and_the_run_goes_on(folder, capsys):
     text = "import gptlab\n@gptlab.hookimpl\ndef gptlab_step_ended(run):\n    run.nonsense\n"
     write(folder, "faulty.py", text)
@@ -184,6 +190,7 @@ def test_a_listener_that_is_none_is_refused(folder, capsys):
     assert "no listener is named 'half'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_plugin_that_fails_to_import_costs_one_line_and_its_reason_comes_back(folder, capsys):
     write(folder, "broken.py", "import there_is_no_such_module\n" + HALF)
     assert main(["plugins"]) == 0
@@ -253,6 +260,7 @@ def test_a_wrong_plugin_is_an_error_that_says_what_is_wrong(folder, text, says):
         load_plugins()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("result", "says"),
     [
@@ -299,6 +307,7 @@ def test_every_registering_hook_adds_to_its_kind(folder):
     }
 
 
+@pytest.mark.slow
 def test_every_listening_hook_is_called_with_what_it_asks_for(folder, capsys):
     lines = [f"@gptlab.hookimpl\ndef {hook}(run):\n    print('{hook}', run.name)\n" for hook in LISTENING]
     write(folder, "ears.py", "import gptlab\n" + "".join(lines))
@@ -309,6 +318,7 @@ def test_every_listening_hook_is_called_with_what_it_asks_for(folder, capsys):
     assert gptlab_run_started.__doc__
 
 
+@pytest.mark.slow
 def test_an_engine_and_a_tracking_of_a_plugin_are_selected_by_name(folder):
     write(folder, "every.py", EVERY_HOOK)
     small = [argument for argument in SMALL if not argument.startswith("tracking")]
@@ -320,6 +330,7 @@ def test_an_engine_and_a_tracking_of_a_plugin_are_selected_by_name(folder):
     assert mine == scalar
 
 
+@pytest.mark.slow
 def test_a_new_op_is_applied_by_its_name_on_both_engines(folder):
     write(folder, "squaring.py", NEW_OP)
     losses = []

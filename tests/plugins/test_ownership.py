@@ -96,6 +96,7 @@ def test_it_is_left_out_with_one_line_that_says_what_to_type(
     assert "left out" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_reason_comes_back_where_a_name_of_it_is_asked_for(folder: Path, capsys) -> None:
     opened(folder / "plugins/half.py")
     for command in (["tracking=none", "ops.mul=halfmul"], ["check", "halfmul"]):

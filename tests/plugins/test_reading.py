@@ -52,6 +52,7 @@ def test_the_verb_that_lists_them_runs_them(folder: Path) -> None:
     assert (folder / "was_run").exists()
 
 
+@pytest.mark.slow
 def test_their_names_are_there_all_the_same(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,6 +68,7 @@ def rows(run: str) -> list[dict[str, float]]:
     return [json.loads(line) for line in Path(run, "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_what_it_makes_of_an_evaluation_is_logged_under_its_name(folder: Path) -> None:
     asked = ["listeners=[probe]", "listeners.probe.factor=10", "hydra.run.dir=run"]
     assert main([*SMALL, *asked]) == 0
@@ -79,6 +80,7 @@ def test_what_it_makes_of_an_evaluation_is_logged_under_its_name(folder: Path) -
     assert "listener:\n  probe:\n    factor: 10.0\n    text: ada\n" in config and "early" not in config
 
 
+@pytest.mark.slow
 def test_each_job_of_a_sweep_has_its_own(folder: Path) -> None:
     sweep = ["-m", *SMALL, "listeners=[probe,early]", "listener.probe.factor=1,2", "hydra.sweep.dir=sweep"]
     assert main(sweep) == 0
@@ -92,6 +94,7 @@ def test_jobs_side_by_side_have_their_own(folder: Path) -> None:
     assert [rows(f"sweep/{job}")[-1]["probe/count"] for job in range(3)] == [2, 2, 2]
 
 
+@pytest.mark.slow
 def test_one_sees_the_numbers_of_those_before_it(folder: Path) -> None:
     asked = ["listeners=[probe,early]", "listener.early.metric=probe/count", "listener.early.mode=max"]
     assert main([*SMALL, *asked, "listener.early.reaches=1", "hydra.run.dir=run"]) == 0
@@ -119,6 +122,7 @@ def test_what_cannot_be_meant_is_told(
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_in_an_experiment_s_file_its_fields_stand_under_listener(folder: Path) -> None:
     Path("experiments").mkdir()
     text = "defaults: [tiny, _self_]\nlisteners: [probe]\nlistener: {probe: {factor: 3}}\n"
@@ -165,6 +169,7 @@ def test_what_is_wrong_with_one_is_told(
         assert rows("run")[-1]["step"] == 4 and not any("probe/" in key for row in rows("run") for key in row)
 
 
+@pytest.mark.slow
 def test_check_finds_one_that_keeps_something_from_run_to_run(folder: Path) -> None:
     passing = check_names(load_plugins(quiet=True), ["probe"])
     assert [check for check in passing if not check.passed] == []

@@ -42,6 +42,7 @@ def test_the_tasks_documents_have_several_lengths():
     assert task.lengths.max() == task.blockSize
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batchSize", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [*EITHER, *DOUBLE])
 def test_all_in_float64_give_the_same_losses(name, batchSize):
@@ -50,6 +51,7 @@ def test_all_in_float64_give_the_same_losses(name, batchSize):
     np.testing.assert_allclose(losses(name, batchSize, "float64"), reference, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if precision(name) == "float32"])
 def test_those_in_float32_give_the_same_losses_to_rounding(name):
     if name == "torch_eager":
@@ -61,6 +63,7 @@ def test_those_in_float32_give_the_same_losses_to_rounding(name):
     assert not np.array_equal(found, losses("numpy_manual", 3))  # it was float32 indeed
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which(os.environ.get("CC", "cc")) is None, reason="there is no C compiler")
 @pytest.mark.parametrize("batchSize", [1, 5])
 def test_the_c_has_the_same_losses_at_all_numbers_of_vectors(batchSize):
@@ -303,12 +306,14 @@ def part_with_clock(*takes: float) -> tuple[gpu.Part, list[str]]:
     return part, begun
 
 
+@pytest.mark.slow
 def test_a_part_ends_in_its_time_and_tells_what_it_has_not_reached():
     part, begun = part_with_clock(4, 4, 4, 1)
     assert begun == ["0", "1"] and part.left == ["item 2", "item 3"]
     assert "Not reached in its time: item 2; item 3." in part.text()
 
 
+@pytest.mark.slow
 def test_a_part_goes_on_after_what_could_not_be():
     part, begun = part_with_clock(3, 1)
     assert begun == ["0", "1"] and part.rows == [["1"]]

@@ -19,6 +19,7 @@ def bits_without_flags() -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_by_itself_a_test_compiles_quickly_and_one_that_asks_for_it_as_users_do(
     request: pytest.FixtureRequest,
 ) -> None:

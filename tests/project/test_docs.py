@@ -41,6 +41,7 @@ def test_each_hook_is_tested(hook):
     )
 
 
+@pytest.mark.slow
 def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monkeypatch, capsys):
     """As it is printed, in a file of its own."""
     monkeypatch.chdir(tmp_path)
@@ -103,6 +104,7 @@ def test_each_block_with_a_hook_is_a_plugin_that_passes_its_check(tmp_path, monk
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_each_attention_of_the_page_of_attentions_is_a_plugin_that_passes_its_check(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "plugins").mkdir()

@@ -41,10 +41,12 @@ def test_import_gptlab_loads_nothing_heavy(tmp_path: Path) -> None:
     assert loaded.isdisjoint((*HEAVY, "numpy", "omegaconf")), "the names are loaded at first use"
 
 
+@pytest.mark.slow
 def test_the_public_names_load_nothing_heavy(tmp_path: Path) -> None:
     assert loaded_by("from gptlab import *", tmp_path).isdisjoint(HEAVY)
 
 
+@pytest.mark.slow
 def test_no_room_below_the_command_line_loads_hydra_or_mlflow(tmp_path: Path) -> None:
     rooms = [
         name
@@ -57,6 +59,7 @@ def test_no_room_below_the_command_line_loads_hydra_or_mlflow(tmp_path: Path) ->
     assert loaded.isdisjoint(("hydra", "mlflow"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -248,6 +251,7 @@ def arrows() -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_table_has_every_room() -> None:
     assert arrows().keys() == ROOMS.keys()
 

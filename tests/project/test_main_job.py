@@ -17,6 +17,7 @@ def only_run(client):
     return run
 
 
+@pytest.mark.slow
 def test_a_run_read_back_through_the_mlflow_client(mlflow_folder, capsys):
     command = [
         "+experiment=tiny",
@@ -68,6 +69,7 @@ def test_a_run_read_back_through_the_mlflow_client(mlflow_folder, capsys):
     assert run.info.run_id in said.out
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_fails_the_run_with_the_step_and_the_reason(mlflow_folder, capsys):
     wild = [
         "+experiment=tiny",

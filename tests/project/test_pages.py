@@ -106,6 +106,7 @@ NOT_COMPOSED = ("plugins", "check", "sync", "compare", "ledger", "gallery", "exp
 OWN_WORDS = ("expr=", "param=", "versus=")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_each_command_composes(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -103,6 +103,7 @@ def test_what_makes_the_site_is_pinned_and_as_the_rest_has_it() -> None:
         }, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_each_python_and_system_gets_one_pin_of_a_name(python: str, platform: str) -> None:

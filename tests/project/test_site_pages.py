@@ -21,6 +21,7 @@ def written() -> dict[str, bytes]:
     return pages(ROOT)
 
 
+@pytest.mark.slow
 def test_every_page_of_the_docs_is_on_the_site_and_in_its_navigation(written: dict[str, bytes]) -> None:
     docs = {path.name for path in (ROOT / "docs").glob("*.md")}
     assert docs <= written.keys() and docs <= {*navigated()}

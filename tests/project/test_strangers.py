@@ -10,6 +10,7 @@ import pytest
 NAMES = "names token random queue logging json yaml numpy hydra jax mlflow statistics rich select signal difflib shlex"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--cfg", "job", "+experiment=names"]], ids=["help", "config"]
 )
@@ -22,6 +23,7 @@ def test_it_is_left_alone(tmp_path: Path, arguments: list[str]) -> None:
     assert not (tmp_path / "__pycache__").exists()
 
 
+@pytest.mark.slow
 def test_processes_that_are_begun_leave_it_out_too(tmp_path: Path) -> None:
     (tmp_path / "names.py").write_text("raise SystemExit('a stranger was run')\n")
     (tmp_path / "plugins").mkdir()

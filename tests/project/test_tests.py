@@ -69,6 +69,7 @@ def test_an_import_of_a_test_file_is_found(line: str) -> None:
     assert not IMPORTED.findall("import json\n" + line.format("") + "\n")
 
 
+@pytest.mark.slow
 def test_nothing_private_is_patched_or_read() -> None:
     found = {name: private_uses(path.read_text("utf-8")) for name, path in FILES.items()}
     assert {name: uses for name, uses in found.items() if uses} == {}

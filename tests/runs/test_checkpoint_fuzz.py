@@ -69,6 +69,7 @@ def test_no_byte_of_any_file_changes_without_being_found(folder, whole, damage):
         (folder / name).write_bytes(whole[name])
 
 
+@pytest.mark.slow
 @settings(CASES, max_examples=600)
 @given(damages())
 def test_a_changed_byte_with_digests_that_fit_is_read_or_refused_but_never_an_error_of_another_kind(
@@ -95,6 +96,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(CASES, max_examples=400)
 @given(st.sampled_from(["format", "step", "run", "random", "valLoss", "config", "tokenizer", "files"]), JSON)
 def test_any_other_value_in_the_state_is_read_or_refused(folder, whole, key, value):

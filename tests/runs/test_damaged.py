@@ -99,6 +99,7 @@ def test_a_record_of_a_job_that_is_none_is_left_out(tmp_path: Path, change: dict
         assert len(read_records(tmp_path)) == there
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_its_damaged_rows_and_says_so(
     gift: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +126,7 @@ def test_what_is_cut_off_spoils_no_line_that_comes_after(
     assert all(line.startswith(b"step ") for line in (gift / "samples.txt").read_bytes().splitlines())
 
 
+@pytest.mark.slow
 def test_what_a_kill_leaves_is_no_damage(gift: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(RESUME) == 0
     assert capsys.readouterr().err == ""

@@ -40,6 +40,7 @@ def samples(capfd: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_latest_is_the_run_whose_weights_are_newest(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     first, second = train(1), train(2)
     assert samples(capfd) == samples(capfd, f"run={second}") != samples(capfd, f"run={first}")
@@ -49,6 +50,7 @@ def test_latest_is_the_run_whose_weights_are_newest(folder: Path, capfd: pytest.
     assert samples(capfd) == samples(capfd, f"run={first}")
 
 
+@pytest.mark.slow
 def test_a_run_by_each_of_its_names(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run = train(1, "checkpoint.every=1", "tracking=none", "train.learningRate=1")
     expected = samples(capfd)
@@ -60,6 +62,7 @@ def test_a_run_by_each_of_its_names(folder: Path, capfd: pytest.CaptureFixture[s
     assert samples(capfd, "run=elsewhere") == samples(capfd, f"run={first}")
 
 
+@pytest.mark.slow
 def test_what_names_weights_is_all_told_by_a_source(folder: Path) -> None:
     run = train(1)
     with find_run("latest", {"name": "none"}) as source:
@@ -73,6 +76,7 @@ def test_what_names_weights_is_all_told_by_a_source(folder: Path) -> None:
     assert source.weights["tokenEmbedding"].shape == (vocabSize, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["config.yaml", "tokenizer.json", "metrics.jsonl"])
 def test_a_checkpoint_holds_all_that_is_needed(
     folder: Path, capfd: pytest.CaptureFixture[str], name: str
@@ -85,6 +89,7 @@ def test_a_checkpoint_holds_all_that_is_needed(
     assert samples(capfd, f"run={run}") == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json", "SHA256SUMS"])
 @pytest.mark.parametrize("content", ["half", None], ids=["damaged", "missing"])
 def test_a_damaged_checkpoint_is_named_and_the_newest_whole_one_offered(
@@ -105,6 +110,7 @@ def test_a_damaged_checkpoint_is_named_and_the_newest_whole_one_offered(
     assert samples(capfd, f"run={first}")
 
 
+@pytest.mark.slow
 def test_a_run_that_has_saved_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run = train(1)
     shutil.rmtree(run / "checkpoints")
@@ -112,6 +118,7 @@ def test_a_run_that_has_saved_nothing(folder: Path, capfd: pytest.CaptureFixture
     assert f"none below {run}/checkpoints" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_of_a_plugin_that_has_gone_names_it(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

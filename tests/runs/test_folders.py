@@ -75,6 +75,7 @@ def test_the_command_says_so_and_touches_none(folder: Path, capfd: pytest.Captur
     assert ". has config.yaml and metrics.jsonl. Choose another folder with hydra.run.dir=\n" in error
 
 
+@pytest.mark.slow
 def test_other_files_may_lie_there(folder: Path) -> None:
     (folder / "notes.txt").write_text("mine")
     assert main([*TINY, "hydra.run.dir=."]) == 0
@@ -82,6 +83,7 @@ def test_other_files_may_lie_there(folder: Path) -> None:
     assert json.loads((folder / RUN).read_text())["status"] == "FINISHED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["RUNNING", "FAILED", "KILLED", "FINISHED"])
 def test_a_run_without_a_checkpoint_keeps_its_folder(
     folder: Path, status: str, capfd: pytest.CaptureFixture[str]
@@ -93,6 +95,7 @@ def test_a_run_without_a_checkpoint_keeps_its_folder(
     assert "a new sweep needs a folder of its own: same has another run" in error
 
 
+@pytest.mark.slow
 def test_a_run_that_became_nan_keeps_its_folder_and_its_losses(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +105,7 @@ def test_a_run_that_became_nan_keeps_its_folder_and_its_losses(
     assert "same has another run, which saved no checkpoint" in refused(capfd, *command)
 
 
+@pytest.mark.slow
 def test_a_run_of_an_older_gptlab_keeps_its_folder(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """One that was killed before its first step had no run.json, and run.json had no status."""
     start_of(folder / "same", "")
@@ -112,6 +116,7 @@ def test_a_run_of_an_older_gptlab_keeps_its_folder(folder: Path, capfd: pytest.C
     assert "has another run" in refused(capfd, *TINY, "hydra.run.dir=same")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_its_first_step_has_left_nothing_that_counts(folder: Path) -> None:
     same = start_of(folder / "same", "STARTING")
     (same / "notes.txt").write_text("mine")
@@ -121,6 +126,7 @@ def test_a_run_that_was_killed_before_its_first_step_has_left_nothing_that_count
     assert (same / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_unless_it_had_logged_one(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The step is in metrics.jsonl before run.json says so."""
     (start_of(folder / "same", "STARTING") / METRICS).write_text('{"step": 1}\n')
@@ -132,6 +138,7 @@ def test_or_a_sweep_goes_on_with_it(folder: Path, capfd: pytest.CaptureFixture[s
     assert "same has a job of a sweep" in refused(capfd, *TINY, "hydra.run.dir=same")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", ["checkpoints/step-000020", "checkpoints/new/run", INSPECTIONS])
 def test_no_run_within_what_another_keeps(
     folder: Path, inner: str, capfd: pytest.CaptureFixture[str]
@@ -144,6 +151,7 @@ def test_no_run_within_what_another_keeps(
     )
 
 
+@pytest.mark.slow
 def test_a_sweep_s_folder_and_those_of_its_jobs(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     sweep = ["-m", *TINY, "seed=1,2", "hydra.sweep.dir=mine"]
     assert main(sweep) == 0
@@ -157,6 +165,7 @@ def test_a_sweep_s_folder_and_those_of_its_jobs(folder: Path, capfd: pytest.Capt
     assert "has a job of another" in refused(capfd, *sweep, "hydra.sweep.subdir=new-${hydra.job.num}")
 
 
+@pytest.mark.slow
 def test_while_one_trains_there(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Hydra's own files are not replaced either."""
     hydras = folder / "same/.hydra"
@@ -173,6 +182,7 @@ def test_while_one_trains_there(folder: Path, capfd: pytest.CaptureFixture[str])
         )
 
 
+@pytest.mark.slow
 def test_hydra_s_files_of_a_run_stay(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     own = ["hydra.output_subdir=.hydra", "hydra.run.dir=same"]
     assert main([*TINY, *own]) == 0
@@ -183,6 +193,7 @@ def test_hydra_s_files_of_a_run_stay(folder: Path, capfd: pytest.CaptureFixture[
     assert "has the checkpoints of another" in refused(capfd, "resume=other", *own)
 
 
+@pytest.mark.slow
 def test_the_mark_stands_before_anything_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gptlab.runs import folder as run_folder
 
@@ -197,6 +208,7 @@ def test_the_mark_stands_before_anything_else(folder: Path, monkeypatch: pytest.
     assert [set(names) for names in seen] == [{RUN, LOCK}]
 
 
+@pytest.mark.slow
 def test_of_what_did_not_begin_only_its_own_is_taken_back(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -260,17 +272,20 @@ def test_a_step_makes_it_stay(tmp_path: Path) -> None:
             check(tmp_path / "same")
 
 
+@pytest.mark.slow
 def test_a_folder_in_whose_way_a_file_is(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder / "file").write_text("in the way")
     assert "must be writable" in refused(capfd, *TINY, "hydra.run.dir=file/run")
     assert "must be writable" in refused(capfd, "-m", *TINY, "seed=1,2", "hydra.sweep.dir=file")
 
 
+@pytest.mark.slow
 def test_a_damaged_run_json_is_still_somebody_s(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (start_of(folder / "same", "STARTING") / RUN).write_text('{"id": ')
     assert "must not replace your files" in refused(capfd, *TINY, "hydra.run.dir=same")
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_named_to_a_run_that_goes_on_is_left_as_it_was(folder: Path) -> None:
     assert main([*TINY, "hydra.run.dir=same"]) == 0
     (folder / "mine").mkdir()

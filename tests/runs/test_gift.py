@@ -106,6 +106,7 @@ def test_who_reads_a_run_s_folder_looks_first(
     assert told.count("\n") == 1 and SECRET.strip() not in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["0", "stop", *SWEEP_FILES])
 def test_no_file_of_a_sweep_leads_elsewhere(
     gift: Path, name: str, capsys: pytest.CaptureFixture[str]

@@ -58,6 +58,7 @@ def best() -> str:
     return f"runs/sweep/{min(losses, key=losses.__getitem__)}"
 
 
+@pytest.mark.slow
 def test_an_experiment_names_its_newest_run_whatever_was_typed_for_it() -> None:
     assert found("pea") == "runs/2"
     assert found("bean") == "runs/1"
@@ -105,6 +106,7 @@ def test_a_folder_wins_over_a_name(tmp_path: Path) -> None:
         os.unlink("pea")
 
 
+@pytest.mark.slow
 def test_each_verb_takes_a_name(capfd: pytest.CaptureFixture[str]) -> None:
     for arguments, says in {
         ("generate", "run=pea", "n=1", "tracking=none"): "",
@@ -120,6 +122,7 @@ def test_each_verb_takes_a_name(capfd: pytest.CaptureFixture[str]) -> None:
     assert gptlab.load("learningRate of bean").folder == Path(best())
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_a_start_is_the_folder_that_the_name_meant() -> None:
     data = [
         "data=questions",
@@ -149,6 +152,7 @@ def test_resume_takes_the_newest_of_a_name_and_no_sweep() -> None:
         folder_to_resume("learningRate of bean")
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_by_its_name(capfd: pytest.CaptureFixture[str]) -> None:
     rates = "train.learningRate=0.00001,0.5"
     assert main(["-m", "+experiment=bean", rates, "sweep.resume=learningRate of bean"]) == 0

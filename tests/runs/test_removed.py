@@ -59,6 +59,7 @@ GONE: dict[str, tuple[Callable[[], None], str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", GONE)
 @pytest.mark.parametrize("every", ["null", "3"], ids=["no checkpoint", "checkpoints"])
 def test_without_its_folder_a_run_ends_and_keeps_what_it_has(
@@ -85,6 +86,7 @@ def test_without_its_folder_a_run_ends_and_keeps_what_it_has(
     assert_same_end(Path(place), whole)
 
 
+@pytest.mark.slow
 def test_after_its_last_step_too(folder: Path, whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         at_step(patch, job=1, step=20, act=remove)
@@ -94,6 +96,7 @@ def test_after_its_last_step_too(folder: Path, whole: Path, capfd: pytest.Captur
     assert_same_end(Path("some/run"), whole)
 
 
+@pytest.mark.slow
 def test_its_checkpoints_alone(folder: Path, whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Somebody made room: the run goes on, and names none of them."""
     with pytest.MonkeyPatch.context() as patch:
@@ -104,6 +107,7 @@ def test_its_checkpoints_alone(folder: Path, whole: Path, capfd: pytest.CaptureF
     assert status_of(Path("some/run")) == "FINISHED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [True, False], ids=["cut", "removed"])
 def test_its_numbers_alone(folder: Path, whole: Path, capfd: pytest.CaptureFixture[str], cut: bool) -> None:
     def harm() -> None:
@@ -118,6 +122,7 @@ def test_its_numbers_alone(folder: Path, whole: Path, capfd: pytest.CaptureFixtu
     assert_same_end(Path("some/run"), whole)
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_written_any_more(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def replace_by_a_file() -> None:
         remove_all_above()
@@ -131,6 +136,7 @@ def test_where_nothing_can_be_written_any_more(folder: Path, capfd: pytest.Captu
     assert error.count("\n") == 1 and Path("some").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_job_s_folder(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         at_step(patch, job=1, step=7, act=lambda: shutil.rmtree(next(Path("runs").glob("*/*-sweep/0"))))
@@ -157,6 +163,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", REFUSED)
 def test_a_command_that_is_refused_removes_nothing_that_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str

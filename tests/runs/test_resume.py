@@ -38,6 +38,7 @@ def test_the_list_has_every_optimizer_there_is() -> None:
     assert set(OPTIMIZERS) == set(load_plugins().registry.names("optimizer"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name != "optax"])
 def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(folder: Path, optimizer: str) -> None:
     whole = train(
@@ -54,6 +55,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(folder: Path, optimiz
 AROUND = ["optimizer.clip=0.5", "train.average=0.9", "train.rates={layers.0: 2, *.key: 0.5}"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "schedulefree"])
 def test_so_is_one_with_the_weights_averaged_and_rates_by_name(folder: Path, optimizer: str) -> None:
     whole = train(
@@ -90,6 +92,7 @@ def test_compiled_too(folder: Path, arguments: list[str]) -> None:
     assert weights.dtype == ("float64" if "engine.dtype=float64" in arguments else "float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [["train.freeze=[tokenEmbedding]"], ["model/adapter=lora", "optimizer=schedulefree"]],
@@ -127,6 +130,7 @@ def gptlab_checkpoint_saved(run, folder, step, removed):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("signal", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_after_a_signal(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], signal: str, status: int
@@ -153,6 +157,7 @@ def test_after_a_signal(
 FAULTS = [MemoryError(), RuntimeError("device lost"), KeyboardInterrupt(), SystemExit(3), OSError(28, "full")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [*FAULTS, UserError("no such thing.")], ids=lambda fault: type(fault).__name__
 )
@@ -201,6 +206,7 @@ def gptlab_run_ended(run, error):
 """
 
 
+@pytest.mark.slow
 def test_a_sample_or_an_evaluation_that_fails_costs_neither_steps_nor_their_numbers(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +285,7 @@ def test_the_command_that_is_told_names_the_folder_whatever_it_is_called(folder:
     assert Path(str(read.value())) == Path(name) and str(read.value()) != "latest"
 
 
+@pytest.mark.slow
 def test_the_hook_hears_of_each_checkpoint_and_of_what_went_for_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +301,7 @@ def test_the_hook_hears_of_each_checkpoint_and_of_what_went_for_it(
     assert [f.name for f in run.joinpath("checkpoints").iterdir()] == ["step-000011"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_says_how_good_it_is_and_the_best_stays(folder: Path) -> None:
     """At a learning rate that soon does harm."""
     harmful = ["train.learningRate=0.5", "schedule=constant"]
@@ -306,6 +314,7 @@ def test_a_checkpoint_says_how_good_it_is_and_the_best_stays(folder: Path) -> No
     assert kept == {best: losses[best], 11: losses[11]}
 
 
+@pytest.mark.slow
 def test_the_newest_damaged_is_passed_over_with_a_word(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -321,6 +330,7 @@ def test_the_newest_damaged_is_passed_over_with_a_word(
     assert_same_end(copy, whole)
 
 
+@pytest.mark.slow
 def test_by_the_id_in_its_folder_though_it_was_killed(folder: Path) -> None:
     whole = train("whole", "engine=scalar")
     assert json.loads((whole / "run.json").read_text())["name"]
@@ -332,6 +342,7 @@ def test_by_the_id_in_its_folder_though_it_was_killed(folder: Path) -> None:
     assert json.loads((copy / "run.json").read_text())["id"] == "0123abc"
 
 
+@pytest.mark.slow
 def test_from_the_folder_of_its_newest_checkpoint(folder: Path) -> None:
     whole = train("whole", "engine=scalar")
     copy = as_killed(whole, Path("killed"), 9)
@@ -339,6 +350,7 @@ def test_from_the_folder_of_its_newest_checkpoint(folder: Path) -> None:
     assert_same_end(copy, whole)
 
 
+@pytest.mark.slow
 def test_what_the_command_line_may_say_of_a_run_that_goes_on(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -351,6 +363,7 @@ def test_what_the_command_line_may_say_of_a_run_that_goes_on(
     assert [f.name[-2:] for f in checkpoint_folders(copy)] == ["09", "10", "11"]
 
 
+@pytest.mark.slow
 def test_the_run_s_config_stays_and_no_other_folder_is_left(folder: Path) -> None:
     whole = train("whole", "engine=scalar")
     copy = as_killed(whole, Path("killed"), 3)

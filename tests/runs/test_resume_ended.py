@@ -52,6 +52,7 @@ def status_of(run: Path) -> str:
     return str(json.loads((run / RUN).read_text())["status"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["resume", "sync"])
 def test_resume_and_sync_end_it(folder: Path, verb: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, "hydra.run.dir=whole"]) == 0
@@ -75,6 +76,7 @@ def test_resume_and_sync_end_it(folder: Path, verb: str, capfd: pytest.CaptureFi
     assert "run has finished its 7" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_one_with_steps_left_is_not_for_sync(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, "hydra.run.dir=run"]) == 0
     (Path("run") / RUN).write_text((Path("run") / RUN).read_text().replace("FINISHED", "KILLED"))
@@ -85,6 +87,7 @@ def test_one_with_steps_left_is_not_for_sync(folder: Path, capfd: pytest.Capture
     assert capfd.readouterr().out == "run has nothing left to send\n"
 
 
+@pytest.mark.slow
 def test_an_imported_one_has_none_to_be_ended(folder: Path) -> None:
     assert main([*SMALL, "hydra.run.dir=run"]) == 0
     assert main(["export", "run", "output=weights.json"]) == 0
@@ -123,6 +126,7 @@ def test_in_mlflow_too(
     assert {path.name for path in Path("run").iterdir()} <= set(RUN_FILES)
 
 
+@pytest.mark.slow
 def test_the_id_that_a_checkpoint_gets_later_leaves_it_whole(folder: Path) -> None:
     assert main([*SMALL, "hydra.run.dir=run"]) == 0
     place = Path("run/checkpoints/step-000007")
@@ -143,6 +147,7 @@ def test_the_id_that_a_checkpoint_gets_later_leaves_it_whole(folder: Path) -> No
     assert len(list(place.parent.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_damaged_one_gets_none(folder: Path) -> None:
     """New digests would make it look whole."""
     assert main([*SMALL, "hydra.run.dir=run"]) == 0

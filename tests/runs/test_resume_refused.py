@@ -38,12 +38,14 @@ def killed(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return as_killed(Path("whole"), Path("runs/day/killed"), 6)
 
 
+@pytest.mark.slow
 def test_a_run_that_has_finished(killed: Path, capfd: pytest.CaptureFixture[str]) -> None:
     error = refused(capfd, "resume=whole")
     assert "resume needs a run that has steps left: whole has finished its 7." in error
     assert error.endswith("initFrom=whole\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -70,16 +72,19 @@ def test_what_would_make_it_another_run(
     assert error.endswith(f"to begin another run from its weights: initFrom={killed}\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", ["nosuch", "runs/nosuch", "0123456789abcdef0123456789abcdef"])
 def test_no_such_run(killed: Path, capfd: pytest.CaptureFixture[str], reference: str) -> None:
     assert f"there is no '{reference}' below" in refused(capfd, f"resume={reference}")
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_no_run(killed: Path, capfd: pytest.CaptureFixture[str]) -> None:
     os.mkdir("empty folder")
     assert "the run must have a checkpoint" in refused(capfd, "resume='empty folder'")
 
 
+@pytest.mark.slow
 def test_no_run_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +92,7 @@ def test_no_run_at_all(
     assert "there is none. Leave resume out" in refused(capfd, "resume=latest")
 
 
+@pytest.mark.slow
 def test_in_a_sweep(killed: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["-m", f"resume={killed}", "checkpoint.keep=1,2"]) == 2
     assert "resume goes on with one run" in capfd.readouterr().err
@@ -104,12 +110,14 @@ def test_no_whole_checkpoint(killed: Path, capfd: pytest.CaptureFixture[str]) ->
     assert "must have a whole checkpoint" in error and "step-000006/weights.safetensors is damaged" in error
 
 
+@pytest.mark.slow
 def test_data_that_has_changed(killed: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with open("corpus.txt", "a") as file:
         file.write("the cat\n")
     assert "corpus.txt has changed since (24 documents" in refused(capfd, f"resume={killed}")
 
 
+@pytest.mark.slow
 def test_data_that_has_gone(killed: Path, capfd: pytest.CaptureFixture[str]) -> None:
     os.remove("corpus.txt")
     assert "corpus.txt" in refused(capfd, f"resume={killed}")
@@ -121,6 +129,7 @@ def rewritten(folder: Path, name: str, **changes: np.ndarray) -> None:
     sign(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changes", "says"),
     [
@@ -151,6 +160,7 @@ def test_arrays_of_another_model(
     assert says in refused(capfd, f"resume={killed}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
@@ -175,6 +185,7 @@ def test_a_config_that_is_none(
     assert says in refused(capfd, f"resume={killed}")
 
 
+@pytest.mark.slow
 def test_what_looks_like_an_interpolation_is_a_text(killed: Path) -> None:
     file = killed / "checkpoints/step-000006/state.json"
     file.write_text(
@@ -191,6 +202,7 @@ def test_a_run_that_is_being_trained(killed: Path, capfd: pytest.CaptureFixture[
         assert "another one is training" in refused(capfd, f"resume={killed}")
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_to(
     killed: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

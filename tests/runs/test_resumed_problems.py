@@ -31,6 +31,7 @@ DATA = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", DATA.values(), ids=DATA)
 def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(folder: Path, data: list[str]) -> None:
     assert main([*SMALL, *SOME, *data, "engine=scalar", "hydra.run.dir=whole"]) == 0
@@ -51,6 +52,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(folder: Path, data: l
         } <= row.keys()
 
 
+@pytest.mark.slow
 def test_what_was_held_out_stays_so_where_another_run_goes_on_with_the_weights(folder: Path) -> None:
     sums = ["data=modular", "data.p=5", "engine=scalar"]
     assert main([*SMALL, *SOME, *sums, "data.valFraction=0.4", "hydra.run.dir=first"]) == 0

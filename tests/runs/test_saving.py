@@ -156,6 +156,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
     monkeypatch.setattr(gptlab.runs.checkpoint.folder, "write_synced", write_some)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_for_a_while_is_said_and_training_goes_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,6 +172,7 @@ def test_a_disk_that_is_full_for_a_while_is_said_and_training_goes_on(
     assert not list(folder.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_at_the_end_is_a_failed_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,6 +190,7 @@ def test_a_disk_that_is_full_at_the_end_is_a_failed_run(
     assert len(logged(Path("run"))) == 9
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_for_metrics_loses_none(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,6 +210,7 @@ def test_a_disk_that_is_full_for_metrics_loses_none(
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs RLIMIT_FSIZE")
 def test_a_true_limit_to_what_is_written(folder: Path) -> None:
     """No file may have more than 4 KiB: enough for metrics and state, too little for the weights."""

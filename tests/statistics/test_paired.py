@@ -57,6 +57,7 @@ def test_what_is_no_difference_is_refused(values: list[float]) -> None:
         paired(values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ps", [[0.01], [0.04, 0.01, 0.03], [0.5, 0.5, 0.01, 0.9], [1.0, 1.0]])
 def test_holms_correction_is_that_of_statsmodels(ps: list[float]) -> None:
     from statsmodels.stats.multitest import multipletests

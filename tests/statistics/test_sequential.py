@@ -47,6 +47,7 @@ def test_two_looks_at_the_same_signs_cost_less_than_two_errors() -> None:
     assert sequential_p(differences, [8, 9], 9) < halved
 
 
+@pytest.mark.slow
 def test_of_a_difference_of_epsilon_equivalence_is_claimed_no_more_often_than_its_level() -> None:
     for epsilon in (0.5, -0.5):
         differences = epsilon + all_signs(9) * SIZES * 0.4
@@ -55,6 +56,7 @@ def test_of_a_difference_of_epsilon_equivalence_is_claimed_no_more_often_than_it
     assert np.mean([sequential_p_equivalent(row, LOOKS, 9, 0.5) <= 0.05 for row in at_zero]) > 0.5
 
 
+@pytest.mark.slow
 def test_beyond_the_seeds_whose_flips_are_all_counted_the_error_is_held_too() -> None:
     rng, looks, times = np.random.default_rng(0), [10, 14, 18], 1000
     ps = [sequential_p(rng.standard_t(3, 18), looks, 18) for _ in range(times)]

@@ -88,6 +88,7 @@ def while_waiting(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) ->
     monkeypatch.setattr(Launcher, "poll", lambda launcher: left.pop()() if left else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", ["FINISHED", "KILLED"])
 def test_a_job_that_another_process_still_trains_is_waited_for_and_taken_as_it_ends(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, ends: str
@@ -115,6 +116,7 @@ def test_a_job_that_another_process_still_trains_is_waited_for_and_taken_as_it_e
     assert sorted(path.name for path in sweep_of(folder).glob("*/job.json")) == ["job.json"] * 2
 
 
+@pytest.mark.slow
 def test_waiting_for_it_ends_with_a_signal(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +130,7 @@ def test_waiting_for_it_ends_with_a_signal(
     assert "stopped by Ctrl-C with 1 job finished; go on with" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_job_killed_before_it_knew_its_run_gets_no_second_one(
     mlflow_folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def make_sweep(path: Path, run_id: str = "") -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_only_what_differs_is_shown_side_by_side(folder: Path, compare: Callable[..., Said]) -> None:
     make_run(folder / "a", "tiny nEmbd=16")
     make_run(folder / "b", "tiny lion", loss=1.5, optimizer={"name": "lion", "decay": 0.1})
@@ -101,6 +102,7 @@ def add_metric(run: Path, name: str, value: float) -> None:
         rows.write("\n" + json.dumps({"step": 31, "val/loss": 2.1, name: value}))
 
 
+@pytest.mark.slow
 def test_metrics_stand_below_the_losses(folder: Path, compare: Callable[..., Said]) -> None:
     for i, name in enumerate(("a", "b")):
         run = make_run(folder / name, f"tiny nEmbd={i}")
@@ -117,6 +119,7 @@ def test_metrics_stand_below_the_losses(folder: Path, compare: Callable[..., Sai
     assert "validation accuracy" in header and "top" not in header
 
 
+@pytest.mark.slow
 def test_the_same_config_and_name_twice(folder: Path, compare: Callable[..., Said]) -> None:
     make_run(folder / "a", "tiny", run_id="a" * 32)
     make_run(folder / "b", "tiny")
@@ -125,6 +128,7 @@ def test_the_same_config_and_name_twice(folder: Path, compare: Callable[..., Sai
     assert said.out.splitlines()[0].split() == ["(aaaaaaaa)", "(b)"]
 
 
+@pytest.mark.slow
 def test_a_sweeps_folder_means_its_jobs_best_first(folder: Path, compare: Callable[..., Said]) -> None:
     sweep = make_sweep(folder / "runs" / "day" / "sweep", run_id="f" * 32)
     said = compare(str(sweep), "output=out.PNG")
@@ -138,6 +142,7 @@ def test_a_sweeps_folder_means_its_jobs_best_first(folder: Path, compare: Callab
     assert by_id.out.splitlines()[:-1] == said.out.splitlines()[:-1], "its parent's id names it too"
 
 
+@pytest.mark.slow
 def test_many_runs_are_rows(folder: Path, compare: Callable[..., Said]) -> None:
     for i in range(60):
         make_run(folder / "sweep" / str(i), f"tiny seed={i}", seed=i)
@@ -152,6 +157,7 @@ def test_many_runs_are_rows(folder: Path, compare: Callable[..., Said]) -> None:
     assert (said.row("tiny seed=7")[0], said.row("mine")[0]) == ("7", "60")
 
 
+@pytest.mark.slow
 def test_a_run_named_twice_counts_once(folder: Path, compare: Callable[..., Said]) -> None:
     make_run(folder / "runs" / "a", "tiny", run_id="a" * 32)
     make_run(folder / "runs" / "b", "tiny nEmbd=8", run_id="b" * 32)
@@ -160,6 +166,7 @@ def test_a_run_named_twice_counts_once(folder: Path, compare: Callable[..., Said
     assert said.row("steps") == ["30", "30"]
 
 
+@pytest.mark.slow
 def test_mistakes_are_told(folder: Path, compare: Callable[..., Said]) -> None:
     make_run(folder / "a", "tiny")
     make_run(folder / "b", "tiny nEmbd=8")
@@ -189,6 +196,7 @@ def test_mistakes_are_told(folder: Path, compare: Callable[..., Said]) -> None:
     assert not (folder / "compare.png").exists() and not (folder / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_runs_that_are_only_in_mlflow(mlflow_folder: Path, compare: Callable[..., Said]) -> None:
     from gptlab.tracking.store import find_store, open_store
 
@@ -235,6 +243,7 @@ def test_runs_as_training_leaves_them(folder: Path, compare: Callable[..., Said]
     assert 0 < small < large
 
 
+@pytest.mark.slow
 def test_objectives_that_may_count_other_tokens_are_named(folder: Path, compare: Callable[..., Said]) -> None:
     answers = {"name": "answers", "zLoss": 0.0, "after": "="}
     make_run(folder / "one", "one", objective=answers)

@@ -56,6 +56,7 @@ COLLIDING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COLLIDING)
 def test_colliding_folders_are_refused_before_the_first_job(
     folder: Path, capfd: pytest.CaptureFixture[str], name: str
@@ -67,11 +68,13 @@ def test_colliding_folders_are_refused_before_the_first_job(
     assert says in error and "hydra.sweep.subdir=" in error.rpartition("Leave it out, or ")[2]
 
 
+@pytest.mark.slow
 def test_what_it_tells_to_type_works(folder: Path) -> None:
     assert main([*TINY, "seed=0,1", "hydra.sweep.subdir=x-${hydra.job.num}"]) == 0
     assert sorted(path.name for path in Path("mine").glob("x-*")) == ["x-0", "x-1"]
 
 
+@pytest.mark.slow
 def test_many_jobs_are_looked_at_without_composing_each(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +100,7 @@ def test_many_jobs_are_looked_at_without_composing_each(
     assert len(composed) == 2
 
 
+@pytest.mark.slow
 def test_a_job_that_finds_its_folder_taken_writes_nothing_there(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +127,7 @@ def test_a_job_that_finds_its_folder_taken_writes_nothing_there(
     assert (folder / "mine/refused-1/checkpoints").is_dir()
 
 
+@pytest.mark.slow
 def test_after_a_first_job_that_failed_as_well(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """All fail, and not all were refused."""
     typed = [*TINY, "seed=0,1", LATE, "optimizer=sgd", "train.learningRate=1e100"]
@@ -133,6 +138,7 @@ def test_after_a_first_job_that_failed_as_well(folder: Path, capfd: pytest.Captu
     assert "has another run, which saved no checkpoint" in second.reason
 
 
+@pytest.mark.slow
 def test_all_refused_in_a_folder_that_held_other_things(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +159,7 @@ def test_all_refused_in_a_folder_that_held_other_things(
     assert left == ["mine/0", "mine/1", "mine/1/meanwhile.txt", "mine/1/notes.txt", "mine/notes.txt"]
 
 
+@pytest.mark.slow
 def test_all_refused_for_runs_that_are_there(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Of which each keeps what it has."""
     assert main([*TINY[1:-1], "hydra.run.dir=mine/0"]) == 0
@@ -163,6 +170,7 @@ def test_all_refused_for_runs_that_are_there(folder: Path, capfd: pytest.Capture
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_a_sweep_in_the_folder_of_all_runs_knows_its_own_jobs_only(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,6 +186,7 @@ def test_a_sweep_in_the_folder_of_all_runs_knows_its_own_jobs_only(
     assert (folder / "table.csv").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_record_that_names_a_place_elsewhere(folder: Path) -> None:
     """Its own is where it lies: a sweep that goes on touches no other."""
     assert main([*TINY, "seed=0,1"]) == 0

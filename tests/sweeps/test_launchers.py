@@ -47,6 +47,7 @@ def last_rate(run: Path) -> float:
     return rate
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

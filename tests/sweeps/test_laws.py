@@ -68,6 +68,7 @@ def test_a_law_of_sizes_says_whether_the_rate_was_tuned(key: str, values: list[s
     assert ("which may not be the best for each size" in said) == bool(rates) and rates in said
 
 
+@pytest.mark.slow
 def test_the_summary_refuses_a_law_across_models(tmp_path: Path) -> None:
     summary = summarize(tmp_path, sizes_and("model/position", ["learned", "rope"]))
     assert "No power law: the jobs differ in position" in summary.text

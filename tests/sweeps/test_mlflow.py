@@ -214,6 +214,7 @@ def test_the_parent_of_a_process_that_disappears_is_closed_as_killed(mlflow_fold
     assert SweepFolder(mlflow_folder).status == "KILLED"
 
 
+@pytest.mark.slow
 def test_a_parent_that_is_closed_stays_as_it_was_closed(mlflow_folder: Path) -> None:
     (opened,) = hold(opening(mlflow_folder))
     # Twice, as a sweep that is gone on with does, and the second time with a better job.

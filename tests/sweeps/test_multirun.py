@@ -76,6 +76,7 @@ def test_four_models_in_one_process(folder: Path, capfd: pytest.CaptureFixture[s
     assert f"best: {best.name}" in out
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_does_not_stop_the_others(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["-m", *SMALL, "engine=scalar", "model.nEmbd=7,2,5", "data.valFraction=0"]) == 1
 
@@ -98,6 +99,7 @@ def test_a_job_that_fails_does_not_stop_the_others(folder: Path, capfd: pytest.C
     assert read_sweep(sweep_of(folder)).status == "FAILED"
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_does_not_stop_the_others(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,6 +115,7 @@ def test_a_loss_that_is_not_finite_does_not_stop_the_others(
     assert finished.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_an_error_that_nobody_expected_does_not_stop_the_others(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +135,7 @@ def test_an_error_that_nobody_expected_does_not_stop_the_others(
     assert "gptlab: seed=1: Traceback" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_sweep_over_experiments_names_them(folder: Path) -> None:
     quick = [word for word in QUICK if "experiment" not in word]
     assert main(["-m", "+experiment=tiny,book", *quick]) == 0
@@ -139,6 +143,7 @@ def test_a_sweep_over_experiments_names_them(folder: Path) -> None:
     assert read_sweep(sweep_of(folder)).name == "experiment"
 
 
+@pytest.mark.slow
 def test_an_experiment_that_is_a_sweep(folder: Path) -> None:
     (folder / "experiments").mkdir()
     text = 'defaults: [tiny]\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: "1,2"}}}\n'
@@ -148,6 +153,7 @@ def test_an_experiment_that_is_a_sweep(folder: Path) -> None:
     assert read_sweep(sweep_of(folder)).swept == ["seed"]
 
 
+@pytest.mark.slow
 def test_a_config_of_ones_own_can_be_swept(folder: Path) -> None:
     from gptlab.config.experiments import folder_of
 
@@ -181,6 +187,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused_leaves_nothing(folder: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
     given, message = REFUSED[name]
@@ -191,6 +198,7 @@ def test_what_is_refused_leaves_nothing(folder: Path, capfd: pytest.CaptureFixtu
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_only_training_shows_is_refused_as_well(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +220,7 @@ def test_sweep_resume_is_for_sweeps(folder: Path, capfd: pytest.CaptureFixture[s
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_folder_has_one_sweep(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     command = ["-m", *QUICK, "seed=1,2", "hydra.sweep.dir=mine"]
     assert main(command) == 0

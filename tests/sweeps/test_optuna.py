@@ -126,6 +126,7 @@ def test_a_job_that_fails_is_told_as_the_worst(folder: Path) -> None:
         assert trial.value == (record.score if record.status == "FINISHED" else float("inf"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -156,6 +157,7 @@ def test_a_sampler_whose_package_is_missing(
     assert "pip install cmaes" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_jobs_that_can_none_be_trained_leave_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     # 21 to 23: none is a multiple of four heads, and the plan cannot know what will be chosen.
     assert main(["-m", *SMALL, *QUIET, *OPTUNA, "model.nEmbd=int(interval(21,23))", "model.nHead=4"]) == 2
@@ -163,6 +165,7 @@ def test_jobs_that_can_none_be_trained_leave_nothing(folder: Path, capfd: pytest
     assert not (folder / "runs").exists()
 
 
+@pytest.mark.slow
 def test_what_to_install(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

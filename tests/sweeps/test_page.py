@@ -33,6 +33,7 @@ def rows_of(html: str) -> list[list[str]]:
     ]
 
 
+@pytest.mark.slow
 def test_the_rows_are_the_records_best_first(tmp_path: Path) -> None:
     jobs = rates_and_seeds()
     summary = summarize(tmp_path, jobs, "rates of tiny")
@@ -65,6 +66,7 @@ def test_the_rows_are_the_records_best_first(tmp_path: Path) -> None:
     assert f'data-v="{jobs[5].valLoss:.12g}"' in html
 
 
+@pytest.mark.slow
 def test_the_curves_are_the_records_and_the_best_is_marked(tmp_path: Path) -> None:
     jobs = [record(i, {"model.nEmbd": str(8 + i)}, 2.0 + i / 10) for i in range(3)]
     read = Reader(page_of(tmp_path, jobs))
@@ -81,6 +83,7 @@ def test_the_curves_are_the_records_and_the_best_is_marked(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.slow
 def test_of_many_jobs_the_page_is_no_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "gptlab.sweeps.summary.pictures", lambda *_: {f"by-{i}.png": b"a" * 70_000 for i in "abcde"}
@@ -105,6 +108,7 @@ def test_one_job_none_and_only_failures(tmp_path: Path) -> None:
     assert "While they train" not in html and "failed: seed=0 and 2 more: no memory" in Reader(html).text
 
 
+@pytest.mark.slow
 def test_a_diverged_job_is_told_and_leaves_the_frame(tmp_path: Path) -> None:
     reason = "diverged: the validation loss at its end is above that of a uniform guess."
     lost = record(3, {"train.learningRate": "9"}, 1e18)
@@ -115,6 +119,7 @@ def test_a_diverged_job_is_told_and_leaves_the_frame(tmp_path: Path) -> None:
     assert all(-1000 < float(number) < 1000 for number in re.findall(r"-?[\d.]+", path["d"] or ""))
 
 
+@pytest.mark.slow
 def test_a_single_point_and_a_metric_are_drawn(tmp_path: Path) -> None:
     job = with_metrics(record(0, {"seed": "0"}, 2.0), val__accuracy=0.5)
     single = replace(job, curves={**job.curves, "val/loss": [(1000, 2.0)]})
@@ -123,6 +128,7 @@ def test_a_single_point_and_a_metric_are_drawn(tmp_path: Path) -> None:
     assert rows_of(html)[0][6] == "0.5000"
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_texts_and_the_page_asks_nobody(tmp_path: Path) -> None:
     jobs = [
         replace(record(i, {HOSTILE: f"{HOSTILE}{i}"}, 2.0 + i), folder=f"{HOSTILE}{i}".replace("/", ""))
@@ -143,6 +149,7 @@ def test_hostile_names_stay_texts_and_the_page_asks_nobody(tmp_path: Path) -> No
     assert "default-src 'none'" in html
 
 
+@pytest.mark.slow
 def test_each_job_leads_to_its_folder_and_its_inspect_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from gptlab.sweeps.record import FINISHED, JobRecord
 from tests.sweeping import QUICK, at_step
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_folder_is_removed_while_it_goes_on_has_not_finished(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -32,6 +33,7 @@ def test_a_sweep_whose_folder_is_removed_while_it_goes_on_has_not_finished(
     assert "3 finished" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_job_whose_record_cannot_be_written_has_failed(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
 def test_a_sweep_that_is_stopped_goes_on_by_the_command_that_it_tells(
     folder: Path,
@@ -107,6 +108,7 @@ def mark_running(folder: Path, name: str) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_a_job_that_was_killed_before_a_checkpoint_or_after_the_last_step(
     folder: Path, whole: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +123,7 @@ def test_a_job_that_was_killed_before_a_checkpoint_or_after_the_last_step(
     assert (late / "metrics.jsonl").stat().st_mtime_ns == kept
 
 
+@pytest.mark.slow
 def test_a_job_that_failed_is_tried_again(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     command = [*COMMAND[:-2], "model.nEmbd=2,3", "tracking=none"]
     command.remove("model.nEmbd=4")
@@ -139,6 +142,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_another_command_is_refused(
     whole: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
@@ -153,6 +157,7 @@ def test_another_command_is_refused(
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_how_it_runs_may_differ(
     whole: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

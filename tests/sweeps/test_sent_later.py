@@ -138,6 +138,7 @@ def ends() -> dict[str, str]:
     return {str(run.info.run_name): run.info.status for run in client().search_runs(["1"])}
 
 
+@pytest.mark.slow
 def test_what_was_never_told_of_is_sent_at_the_end(sweep: Path) -> None:
     replies = converse(
         sweep,
@@ -150,6 +151,7 @@ def test_what_was_never_told_of_is_sent_at_the_end(sweep: Path) -> None:
     assert replies[-1] == {"is": "done", "id": SweepFolder(sweep).id, "left": ""}
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_is_tried_again_at_the_end_which_tells_of_it(
     sweep: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -73,6 +73,7 @@ def test_runs_of_the_same_shapes_share_one_program(tmp_path, monkeypatch):
         assert compiled_for(plugins, tmp_path / f"packed{seed}", *packed, f"seed={seed}") == 0, seed
 
 
+@pytest.mark.slow
 def test_programs_of_shapes_that_have_not_been_seen_for_long_are_let_go():
     """Each takes a hundred of the memory maps that a process may have, and a process that has none left dies."""
     arrays, kept = XlaArithmetic(OpTable(), "float32"), []

@@ -44,6 +44,7 @@ def threads_of_trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+@pytest.mark.slow
 def test_two_at_a_time_leave_what_one_after_another_leaves(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +75,7 @@ def test_two_at_a_time_leave_what_one_after_another_leaves(
         assert_same_end(sweep_of(folder) / record.folder, sweep_of(one) / theirs.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
@@ -96,6 +98,7 @@ def test_what_goes_side_by_side_unasked(
     assert plan.at_once(checked, facts, plan.one_a_core() if small else 1) == expected
 
 
+@pytest.mark.slow
 def test_of_jobs_of_which_one_cannot_be_composed_none_begins(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +108,7 @@ def test_of_jobs_of_which_one_cannot_be_composed_none_begins(
     assert not list(folder.glob("runs/*/*"))
 
 
+@pytest.mark.slow
 def test_one_that_fails_does_so_by_itself(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main([*SWEEP, "train.learningRate=0.01,1e30,0.02", "sweep.jobs=2"]) == 1
     assert sorted(record.status for record in records_of(folder).values()) == [
@@ -115,6 +119,7 @@ def test_one_that_fails_does_so_by_itself(folder: Path, capfd: pytest.CaptureFix
     assert "learningRate=1e+30: " in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_ones_that_are_stopped_go_on_by_the_command_that_is_told(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +142,7 @@ def test_ones_that_are_stopped_go_on_by_the_command_that_is_told(
     assert all(record.steps == 20 for record in records_of(folder).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [

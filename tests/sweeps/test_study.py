@@ -187,6 +187,7 @@ def quadratic(folder: Path, jobs: int) -> None:
         study.tell(trial, math.inf if i == 1 else value)
 
 
+@pytest.mark.slow
 def test_importance_and_table(tmp_path: Path) -> None:
     quadratic(tmp_path, 30)
     text, files = study_results(tmp_path)

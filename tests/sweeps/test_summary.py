@@ -33,6 +33,7 @@ def test_jobs_are_ranked_best_first_the_failed_last() -> None:
     assert [job.number for job in ranked(jobs)] == [3, 1, 4, 5, 2, 0]
 
 
+@pytest.mark.slow
 def test_the_files_are_returned_and_lie_in_the_folder(tmp_path: Path) -> None:
     summary = summarize(tmp_path / "sweep", rates_and_seeds(), name="learningRate × seed of tiny")
     expected = {"summary.csv", "sweep.html", "losses.png", "by-learningRate.png", "by-seed.png"}
@@ -43,6 +44,7 @@ def test_the_files_are_returned_and_lie_in_the_folder(tmp_path: Path) -> None:
         assert name.endswith((".csv", ".html")) or content.startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_tables_hold_every_job_and_fact(tmp_path: Path) -> None:
     summary = summarize(tmp_path, rates_and_seeds())
     rows = list(csv.DictReader(io.StringIO(summary.files["summary.csv"].decode())))
@@ -57,6 +59,7 @@ def test_the_tables_hold_every_job_and_fact(tmp_path: Path) -> None:
     json.dumps(summary.table, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_the_text_says_what_happened_best_first(tmp_path: Path) -> None:
     summary = summarize(tmp_path, rates_and_seeds(), name="tiny")
     lines = summary.text.splitlines()
@@ -107,6 +110,7 @@ def test_only_failures_have_no_best_and_no_pictures(tmp_path: Path) -> None:
     assert "failed: seed=0 and 2 more: no reason was kept" in summary.text
 
 
+@pytest.mark.slow
 def test_without_validation_the_training_loss_is_what_is_compared(tmp_path: Path) -> None:
     jobs = [
         replace(
@@ -119,6 +123,7 @@ def test_without_validation_the_training_loss_is_what_is_compared(tmp_path: Path
     assert "best val" not in summary.text
 
 
+@pytest.mark.slow
 def test_a_metric_that_all_have_is_a_column_and_ranks_nothing(tmp_path: Path) -> None:
     jobs = [
         with_metrics(record(i, {"seed": str(i)}, 2.0 + i), val__accuracy=0.5 + i / 8, val__top=1.0)
@@ -155,12 +160,14 @@ def test_swept_values_are_in_order() -> None:
     assert swept_values(jobs) == {"a": ["1e-4", "1e-3"], "b": ["x", "b"]}
 
 
+@pytest.mark.slow
 def test_other_data_are_not_compared_without_a_word(tmp_path: Path) -> None:
     jobs = [record(i, {"data": name}, 2.0) for i, name in enumerate(("names", "sentences"))]
     assert "can be compared only for the same data" in summarize(tmp_path, jobs).text
     assert "compared only" not in summarize(tmp_path, rates_and_seeds()).text
 
 
+@pytest.mark.slow
 def test_objectives_are_not_compared_without_a_word(tmp_path: Path) -> None:
     jobs = [record(i, {"objective.after": what}, 2.0) for i, what in enumerate(("the", "cat"))]
     text = summarize(tmp_path, jobs).text
@@ -172,6 +179,7 @@ def test_objectives_are_not_compared_without_a_word(tmp_path: Path) -> None:
     assert "The objectives differ" not in summarize(tmp_path, jobs).text
 
 
+@pytest.mark.slow
 def test_seeds_are_taken_together(tmp_path: Path) -> None:
     groups = groups_over_seeds(rates_and_seeds(), ["train.learningRate", "seed"])
     assert [(g.name, len(g.losses), g.jobs) for g in groups] == [
@@ -189,6 +197,7 @@ def test_seeds_are_taken_together(tmp_path: Path) -> None:
     assert "more than seeds alone would." in text
 
 
+@pytest.mark.slow
 def test_equal_runs_are_one_sample_however_often_and_however_they_are_written(tmp_path: Path) -> None:
     """`seed=1,1,2` is two seeds, and so is what a sampler asked for again."""
     runs = [
@@ -222,6 +231,7 @@ def test_without_seeds_equal_runs_are_one_sample_as_well() -> None:
     assert (group.losses, group.jobs) == ([2.0], 1) and math.isnan(group.deviation)
 
 
+@pytest.mark.slow
 def test_the_best_is_the_best_setting_over_seeds_and_not_the_luckiest_run(tmp_path: Path) -> None:
     losses = {"0.1": (1.9, 2.8, 2.8), "0.01": (2.05, 2.15, 2.25)}
     runs = [(rate, str(seed), loss) for rate, found in losses.items() for seed, loss in enumerate(found)]
@@ -240,6 +250,7 @@ def test_the_best_is_the_best_setting_over_seeds_and_not_the_luckiest_run(tmp_pa
     assert said.startswith("best over seeds: all jobs, mean last validation loss 3.0000 over 3 seeds")
 
 
+@pytest.mark.slow
 def test_a_diverged_run_ranks_last_is_shown_and_is_in_no_mean(tmp_path: Path) -> None:
     reason = "diverged: the validation loss at its end, 1.7e+21, is above that of a uniform guess, 6.392."
     jobs = rates_and_seeds()[:10]
@@ -324,6 +335,7 @@ def test_without_common_seeds_nothing_is_told_apart() -> None:
     assert "norm=a and norm=b have fewer than two seeds in common: give both the same" in verdict(groups)
 
 
+@pytest.mark.slow
 def test_jobs_are_ranked_by_their_last_loss_unless_the_best_is_asked_for(tmp_path: Path) -> None:
     jobs = [
         replace(record(0, {"model.nEmbd": "8"}, 2.0), bestValLoss=1.5),
@@ -336,6 +348,7 @@ def test_jobs_are_ranked_by_their_last_loss_unless_the_best_is_asked_for(tmp_pat
     assert "best: nEmbd=8, best validation loss 1.5000" in summarize(tmp_path, asked).text
 
 
+@pytest.mark.slow
 def test_a_thousand_jobs_are_summarized_from_their_records(tmp_path: Path) -> None:
     jobs = thousand()
     began = time.process_time()

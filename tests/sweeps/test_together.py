@@ -60,6 +60,7 @@ def assert_learnt_alike(one: Path, other: Path) -> None:
             np.testing.assert_allclose([*row.values()], [*same.values()], rtol=1e-10, err_msg=name)
 
 
+@pytest.mark.slow
 def test_seven_jobs_in_calls_of_three_learn_what_each_learns_alone(
     tmp_path: Path, calls: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,12 +76,14 @@ def test_seven_jobs_in_calls_of_three_learn_what_each_learns_alone(
     )
 
 
+@pytest.mark.slow
 def test_what_differs_in_shape_or_steps_is_not_waited_for(folder: Path, calls: list[int]) -> None:
     assert main([*THREE, "model.nEmbd=4,6", "train.numSteps=7,20", "sweep.jobs=4"]) == 0
     assert sorted(record.steps for record in records_of(folder).values()) == [7, 7, 20, 20]
     assert max(calls) == 2 and min(calls) == 1
 
 
+@pytest.mark.slow
 def test_one_that_fails_leaves_the_others_to_go_on(
     folder: Path, calls: list[int], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,6 +99,7 @@ def test_one_that_fails_leaves_the_others_to_go_on(
     assert max(calls) == 3
 
 
+@pytest.mark.slow
 def test_a_call_that_fails_fails_for_all_who_are_in_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: TogetherSession, wanted: Sequence[Wanted]) -> list[Taken]:
         raise RuntimeError("no memory is left")
@@ -138,12 +142,14 @@ def test_ones_that_are_stopped_go_on_to_the_bit(
         )
 
 
+@pytest.mark.slow
 def test_less_than_one_is_refused(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main([*SWEEP, "seed=1,2", "engine.together=0"]) == 2
     assert "engine.together must be at least 1: got 0" in capfd.readouterr().err
     assert not list(folder.glob("runs/*/*"))
 
 
+@pytest.mark.slow
 def test_a_run_by_itself_is_as_ever(folder: Path, calls: list[int]) -> None:
     alone = [text for text in THREE if text != "-m"]
     assert main(alone) == 0

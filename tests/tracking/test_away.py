@@ -29,6 +29,7 @@ def steps(run_id: str, key: str = "train/loss") -> list[int]:
 # The conversation and the verb, with a client that fails at will
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_sent_once_however_often_it_is_sent(
     flaky: FlakyClient, mlflow_folder: Path
 ) -> None:
@@ -62,6 +63,7 @@ OLD_WRITES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("started", [True, False])
 def test_what_an_earlier_version_kept_is_sent(flaky: FlakyClient, mlflow_folder: Path, started: bool) -> None:
     run = make_run(mlflow_folder)
@@ -91,6 +93,7 @@ def test_what_an_earlier_version_kept_is_sent(flaky: FlakyClient, mlflow_folder:
         assert times == [500_000, 1_000_000], "what is sent later was logged between the start and the end"
 
 
+@pytest.mark.slow
 def test_what_is_still_refused_stays(
     flaky: FlakyClient, mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +107,7 @@ def test_what_is_still_refused_stays(
     assert steps(RunFolder(run.folder).id) == [1]
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_sync_loses_nothing(
     flaky: FlakyClient,
     mlflow_folder: Path,
@@ -129,6 +133,7 @@ def test_ctrl_c_in_sync_loses_nothing(
     assert steps(RunFolder(run.folder).id) == list(range(1, 2501))
 
 
+@pytest.mark.slow
 def test_what_a_server_has_taken_and_not_kept_is_sent_again(
     mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +174,7 @@ def test_what_a_server_has_taken_and_not_kept_is_sent_again(
     assert client().get_run(run_id).info.status == "FAILED"
 
 
+@pytest.mark.slow
 def test_a_batch_whose_answer_is_lost_is_not_written_again(flaky: FlakyClient, mlflow_folder: Path) -> None:
     written = flaky.real.log_batch
     lost = iter([True, True])
@@ -190,6 +196,7 @@ def test_a_batch_whose_answer_is_lost_is_not_written_again(flaky: FlakyClient, m
     assert sent == steps(replies[0]["id"]) == list(range(1, 2502))
 
 
+@pytest.mark.slow
 def test_a_run_that_the_server_never_had_is_made_when_it_is_sent(
     mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +219,7 @@ def test_a_run_that_the_server_never_had_is_made_when_it_is_sent(
     assert found.data.params["model.nEmbd"] == "16"
 
 
+@pytest.mark.slow
 def test_the_next_run_sends_what_an_earlier_one_could_not(flaky: FlakyClient, mlflow_folder: Path) -> None:
     runs = mlflow_folder / "runs"
     runs.mkdir()
@@ -232,6 +240,7 @@ def test_the_next_run_sends_what_an_earlier_one_could_not(flaky: FlakyClient, ml
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_run_sends_what_the_earlier_process_kept(flaky: FlakyClient, mlflow_folder: Path) -> None:
     run = make_run(mlflow_folder)
     actions = [row(run, 1), TIME, True, row(run, 2), row(run, 3), over(run), END]

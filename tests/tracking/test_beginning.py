@@ -40,6 +40,7 @@ def test_a_file_s_store_keeps_its_folder(tmp_path: Path) -> None:
             check_place(store, place)
 
 
+@pytest.mark.slow
 def test_a_gift_s_store_puts_nothing_elsewhere(
     mlflow_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

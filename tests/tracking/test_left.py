@@ -168,6 +168,7 @@ def test_a_process_that_is_gone_already_is_not_left(unwaited, process, mlflow_fo
     assert waited_for(ended(make_run(mlflow_folder)), process, unwaited)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("away", [False, True])
 def test_the_process_ends_the_note(away, unwaited, flaky, mlflow_folder):
     run = make_run(mlflow_folder)
@@ -219,6 +220,7 @@ def test_the_next_command_tells_what_was_not_sent_and_only_that(unwaited, mlflow
     assert list(left.failures()) == [] and not list(unwaited.glob("*"))
 
 
+@pytest.mark.slow
 def test_completion_tells_nothing(unwaited, mlflow_folder, capsys):
     run = make_run(mlflow_folder)
     RunFolder(run.folder).update(synced=False)

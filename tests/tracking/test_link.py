@@ -25,6 +25,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_a_long_end_is_waited_for_as_long_as_it_goes_on(
     mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

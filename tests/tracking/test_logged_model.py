@@ -59,6 +59,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, mlflow_template: Path) -> 
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_prints_under_what_name_and_version_its_model_was_registered(trained: Path) -> None:
     printed = (trained / "printed.txt").read_text().splitlines()
     assert (

@@ -102,6 +102,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=list(COMMANDS))
 def test_a_server_that_only_a_folder_or_a_file_names_is_asked_for(
     gift: Path, command: list[str], server: Server, capsys: pytest.CaptureFixture[str]
@@ -136,6 +137,7 @@ def test_what_is_typed_is_the_consent_and_remembered(gift: Path, server: Server)
     assert server.asked
 
 
+@pytest.mark.slow
 def test_the_store_of_the_current_folder_and_that_of_the_environment_need_no_naming(
     gift: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +154,7 @@ OTHERS = ["https://x.example", "http://mine.example", "https://mine.example.x", 
 OTHERS += ["databricks", "databricks://theirs", "postgresql://u:p@h/db", "sqlite:////x/mlflow.db"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", OTHERS)
 def test_every_other_store_needs_it(gift: Path, address: str) -> None:
     name_store("https://me:secret@mine.example")
@@ -163,6 +166,7 @@ def test_every_other_store_needs_it(gift: Path, address: str) -> None:
     assert stores is not None and "secret" not in stores.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00" * 9, b"https://mine.exam", None], ids=repr)
 def test_a_damaged_or_unwritable_memory_stops_nothing(gift: Path, content: bytes | None) -> None:
     stores = stores_file()
@@ -177,6 +181,7 @@ def test_a_damaged_or_unwritable_memory_stops_nothing(gift: Path, content: bytes
     assert content is None or "https://mine.example" in remembered()
 
 
+@pytest.mark.slow
 def test_a_user_without_a_home_types_it_each_time(gift: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "relative")  # as the standard has it, that counts for nothing
     assert stores_file() == Path.home() / ".local/state/gptlab/stores"

@@ -84,6 +84,7 @@ def test_a_machine_of_the_same_name_closes_no_run_of_another(mlflow_folder: Path
     assert client().get_run(runs[elsewhere(ended)].info.run_id).info.status == "RUNNING"
 
 
+@pytest.mark.slow
 @linux
 def test_nor_does_a_folder_that_both_have_tell_it_so(folder: Path, mlflow_folder: Path, ended: str) -> None:
     """A next run sends what is left of runs below ./runs: of one of this machine, and of no other's."""

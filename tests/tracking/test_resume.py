@@ -44,6 +44,7 @@ def history(run_id: str, key: str) -> list[tuple[int, float]]:
     return [(metric.step, metric.value) for metric in client().get_metric_history(run_id, key)]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_every_step_once_and_ends_finished(mlflow_folder: Path) -> None:
     run = go_on(mlflow_folder, "", range(1, 6), KeyboardInterrupt())
     before = client().get_run(run.id)
@@ -69,6 +70,7 @@ def test_a_resumed_run_has_every_step_once_and_ends_finished(mlflow_folder: Path
     assert len(client().list_artifacts(run.id, "samples")) == 10
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_go_on_is_refused(mlflow_folder: Path) -> None:
     experiment = client().create_experiment("gptlab")
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -162,6 +164,7 @@ def test_sigkill_and_resume_leave_one_run_without_gap_or_double(mlflow_folder: P
 # Checkpoints as artifacts
 
 
+@pytest.mark.slow
 def test_checkpoints_are_artifacts_and_those_removed_are_not(
     mlflow_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,6 +202,7 @@ def test_checkpoints_are_artifacts_and_those_removed_are_not(
     assert client().get_run(run.id).info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_why_a_run_was_stopped_is_a_tag_until_it_goes_on_to_its_end(mlflow_folder: Path) -> None:
     run = go_on(mlflow_folder, "", range(1, 3), stop="it is good enough")
     found = client().get_run(run.id)

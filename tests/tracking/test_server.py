@@ -112,6 +112,7 @@ def test_nobody_is_waited_for_longer_than_is_said() -> None:
         check_server(Store("http://no-such-host.invalid:5000"))
 
 
+@pytest.mark.slow
 def test_sync_gives_up_a_server_that_never_comes_to_an_end(
     mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,6 +183,7 @@ def command(mlflow_folder: Path, capfd: pytest.CaptureFixture[str]) -> Callable[
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", ["a deleted experiment", "401", "403", "404", "500", "a page", "nothing", "empty JSON"]
 )
@@ -195,6 +197,7 @@ def test_a_server_that_refuses_keeps_step_1_from_being_taken(
     assert not (mlflow_folder / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_deleted_experiment_keeps_step_1_from_being_taken(
     command: Callable[..., tuple[int, str]], mlflow_folder: Path
 ) -> None:
@@ -205,6 +208,7 @@ def test_a_deleted_experiment_keeps_step_1_from_being_taken(
     assert not (mlflow_folder / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_store_that_somebody_holds_is_told_from_one_that_is_none(
     command: Callable[..., tuple[int, str]], mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +221,7 @@ def test_a_store_that_somebody_holds_is_told_from_one_that_is_none(
     assert not (mlflow_folder / "runs").exists()
 
 
+@pytest.mark.slow
 def test_what_a_store_that_is_locked_for_a_while_lacks_is_there_in_the_end(
     command: Callable[..., tuple[int, str]], mlflow_folder: Path
 ) -> None:
@@ -239,6 +244,7 @@ def test_what_a_store_that_is_locked_for_a_while_lacks_is_there_in_the_end(
     assert found.info.status == "FINISHED" and found.data.metrics["train/loss"] > 0
 
 
+@pytest.mark.slow
 def test_a_resumed_run_whose_store_is_gone_is_refused_and_left_as_it_was(
     command: Callable[..., tuple[int, str]], mlflow_folder: Path, mlflow_template: Path
 ) -> None:

@@ -161,6 +161,7 @@ def test_leftovers_of_a_killed_process_are_cleared_by_the_next(mlflow_folder):
     assert not leftover.exists()
 
 
+@pytest.mark.slow
 def test_what_a_removed_store_left_is_not_taken_for_the_new_one(mlflow_folder):
     database = mlflow_folder / "mlflow.db"
     database.unlink()

@@ -25,6 +25,7 @@ from tests.processes import wait_until
 from tests.tracked import client, followed, log, make_run, mlflow_processes, start_training, track
 
 
+@pytest.mark.slow
 def test_a_run_reads_back_whole(mlflow_folder, monkeypatch):
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
     run = make_run(mlflow_folder)
@@ -83,6 +84,7 @@ def test_a_run_reads_back_whole(mlflow_folder, monkeypatch):
     assert table.values.tolist()[0] == ["tokenEmbedding", "597 x 16", 9552, "embeddings"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "status", "reason"),
     [
@@ -145,6 +147,7 @@ def test_a_store_that_does_not_fit_is_refused_before_mlflow_is_asked(tmp_path, m
     assert time.monotonic() - began < 1.0
 
 
+@pytest.mark.slow
 def test_an_unreachable_server_is_refused_in_time(tmp_path):
     run = make_run(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -197,6 +200,7 @@ def log_step(listeners: Listeners, run: Run, step: int) -> None:
     log(listeners, run, step, {"train/loss": 1.0 / step}, f"text {step}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False], ids=["started", "not yet"])
 def test_another_process_of_mlflow_s_goes_on_where_one_was_killed(mlflow_folder, capsys, known):
     run = make_run(mlflow_folder)
@@ -218,6 +222,7 @@ def test_another_process_of_mlflow_s_goes_on_where_one_was_killed(mlflow_folder,
     assert len(client().list_artifacts(run.id, "samples")) == 2
 
 
+@pytest.mark.slow
 def test_a_process_of_mlflow_s_killed_at_the_end_is_followed_by_one_that_ends_the_run(mlflow_folder):
     run = make_run(mlflow_folder)
     tracker = MLflowTracking().start()
@@ -230,6 +235,7 @@ def test_a_process_of_mlflow_s_killed_at_the_end_is_followed_by_one_that_ends_th
     assert (found.info.status, found.data.tags["error"]) == ("FAILED", "why")
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_end_is_written_says_what_is_left_to_do(mlflow_folder, capsys):
     run = make_run(mlflow_folder)
     tracker = MLflowTracking().start()
@@ -250,6 +256,7 @@ def test_ctrl_c_while_the_end_is_written_says_what_is_left_to_do(mlflow_folder, 
     assert client().get_run(run.id).info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_what_is_refused_after_step_1_is_kept_and_said_with_the_command_that_sends_it(mlflow_folder, capsys):
     run = make_run(mlflow_folder)
     tracker = MLflowTracking().start()
@@ -268,6 +275,7 @@ def test_what_is_refused_after_step_1_is_kept_and_said_with_the_command_that_sen
     assert [m.step for m in client().get_metric_history(RunFolder(run.folder).id, "train/loss")] == [1, 2]
 
 
+@pytest.mark.slow
 def test_the_training_goes_on_if_mlflow_s_process_dies_again_and_again(mlflow_folder, capsys):
     run = make_run(mlflow_folder)
     tracker = MLflowTracking().start()

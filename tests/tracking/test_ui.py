@@ -84,6 +84,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 REFUSAL = r"port \d+ .* is not free.*gptlab ui port=\d+"
 
 
+@pytest.mark.slow
 def test_the_answer_of_another_server_is_not_taken_for_ones_own(mlflow_folder, monkeypatch, taken, capsys):
     ending = mlflow_folder / "a server that ends"
     ending.write_text("#!/bin/sh\nsleep 0.5\n")

@@ -34,6 +34,7 @@ def ask(client: MlflowClient) -> Ask:
     return answer
 
 
+@pytest.mark.slow
 def test_the_newest_page_and_all_of_them_over_the_steps(
     client: MlflowClient, ask: Ask, tmp_path: Path
 ) -> None:
@@ -56,6 +57,7 @@ def test_the_newest_page_and_all_of_them_over_the_steps(
     assert series[1]["numbers"]["losses"] == numbers(shown[200])["losses"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["0" * 32, "../../mlflow.db", "a b", ""])
 def test_what_is_no_run_has_no_page(ask: Ask, run: str) -> None:
     assert ask(run).status_code == 404
@@ -63,6 +65,7 @@ def test_what_is_no_run_has_no_page(ask: Ask, run: str) -> None:
     assert ask(run, report=True).status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sweep.html", "report.html"])
 def test_a_sweep_and_each_of_its_runs_lead_to_the_page_of_the_sweep(
     client: MlflowClient, ask: Ask, tmp_path: Path, name: str

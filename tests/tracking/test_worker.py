@@ -60,6 +60,7 @@ def test_what_a_run_has_to_show_is_written_at_its_last_step_and_checkpoint_and_o
     assert written == ["curve", "step-000001"]
 
 
+@pytest.mark.slow
 def test_an_end_with_much_to_write_says_that_it_goes_on(flaky, mlflow_folder):
     run = make_run(mlflow_folder)
     replies = converse(flaky, run, TIME, True, rows(run, 2500), TIME, False, over(run), END)
@@ -90,6 +91,7 @@ def test_a_run_that_another_process_has_taken_up_is_not_closed(flaky, mlflow_fol
     assert sync_folder(run.folder).startswith("sent to ")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_made_by_a_process_killed_before_it_could_say_so_is_found(flaky, mlflow_folder):
     run = make_run(mlflow_folder)
     converse(flaky, run, row(run, 1))
@@ -167,6 +169,7 @@ def test_a_process_that_has_ended_is_gone_though_nobody_has_asked_for_it():
     ended.wait()
 
 
+@pytest.mark.slow
 def test_the_lowest_validation_loss_so_far_is_a_metric(flaky, mlflow_folder):
     def losses(*points):
         return [row(run, step, **{"val/loss": loss}) for step, loss in points]
@@ -179,6 +182,7 @@ def test_the_lowest_validation_loss_so_far_is_a_metric(flaky, mlflow_folder):
     assert history == [(1, 3.0), (2, 2.0), (4, 2.0), (5, 1.0)]
 
 
+@pytest.mark.slow
 def test_the_next_run_closes_the_orphans_of_its_experiment(mlflow_folder):
     experiment = client().create_experiment("gptlab")
     tags = {orphans.HOST: orphans.host(), orphans.PROCESS: f"{os.getpid()} long-ago"}

@@ -91,6 +91,7 @@ def test_what_was_broken_from_the_start_is_not_laid_to_the_rate(first, blamed):
     assert blamed in said and ("learning rate" in said) == (blamed != "model.initStd")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("std", ["1e30", "1e10", "1000"])
 def test_weights_that_begin_too_large_are_named(std, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -113,6 +114,7 @@ QUICK = [
 ]
 
 
+@pytest.mark.slow
 def test_a_run_that_diverged_says_so_at_its_end_and_keeps_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([*QUICK, "train.learningRate=100", "hydra.run.dir=run"]) == 0
@@ -126,6 +128,7 @@ def test_a_run_that_diverged_says_so_at_its_end_and_keeps_it(tmp_path, monkeypat
     assert "diverged" not in capsys.readouterr().out and run_in(Path("good")).record.diverged == ""
 
 
+@pytest.mark.slow
 def test_a_sweep_tells_its_parent_the_best_setting_the_run_that_stands_for_it_and_what_diverged(
     tmp_path, monkeypatch
 ):
@@ -150,6 +153,7 @@ def test_a_sweep_tells_its_parent_the_best_setting_the_run_that_stands_for_it_an
     assert found["best"] == summary.best.run.folder and summary.best.run in summary.best.group.runs
 
 
+@pytest.mark.slow
 def test_metrics_of_a_run_that_became_nan_are_json_and_are_read_back(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([*QUICK, "train.learningRate=1e200", "hydra.run.dir=run"]) != 0

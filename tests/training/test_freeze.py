@@ -60,6 +60,7 @@ def test_frozen_weights_stay_to_the_bit_and_the_others_move(engine, optimizer):
     assert not set(moments) & frozen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [Adam(), AdamW(weightDecay=0.1)], ids=["adam", "adamw"])
 def test_both_engines_train_the_rest_alike(optimizer):
     gpt = make_gpt(norm=("rmsnorm", {"scale": True}))
@@ -71,6 +72,7 @@ def test_both_engines_train_the_rest_alike(optimizer):
     assert_same_run(*ends)
 
 
+@pytest.mark.slow
 def test_documents_that_share_rows_train_the_rest_alike():
     gpt = make_gpt()
     frozen = frozen_names(["output", "layers.1"], gpt)
@@ -88,6 +90,7 @@ def test_documents_that_share_rows_train_the_rest_alike():
     assert_same_run(*ends)
 
 
+@pytest.mark.slow
 def test_the_gradient_norm_is_that_of_the_trained_weights():
     gpt = make_gpt()
     frozen = frozen_names(FREEZE, gpt)

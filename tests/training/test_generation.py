@@ -185,6 +185,7 @@ def test_greedy_takes_the_likeliest_token_each_time(engine):
     assert likeliest.tolist() == tokens[1:]
 
 
+@pytest.mark.slow
 def test_texts_depend_on_the_seed_and_on_nothing_else():
     session, state = session_of(ENGINES["xla"])
     runs = [generate(session, state, WORDS, BLOCK, Sampling(n=8, seed=seed)) for seed in (0, 0, 1)]
@@ -226,6 +227,7 @@ def test_the_cache_gives_the_logits_of_the_full_forward_pass(engine, changes):
         np.testing.assert_allclose(logits, full[position], rtol=1e-9, atol=1e-9, err_msg=str(position))
 
 
+@pytest.mark.slow
 def test_first_words_come_as_often_as_the_model_says():
     session, state = session_of(ENGINES["xla"])
     count, how = 3000, {"temperature": 1.2, "topP": 0.9}

@@ -77,6 +77,7 @@ def test_without_held_out_documents_nothing_is_evaluated():
     assert not any(name.startswith("val/") for _, metrics in logged for name in metrics)
 
 
+@pytest.mark.slow
 @each_engine
 @pytest.mark.usefixtures("optimized")
 def test_how_the_steps_are_cut_into_chunks_changes_no_bit(engine, monkeypatch):
@@ -93,6 +94,7 @@ def test_how_the_steps_are_cut_into_chunks_changes_no_bit(engine, monkeypatch):
     assert results[0] == results[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_chunks_longer_than_one_compiled_call_change_no_bit(monkeypatch):
     gpt, optimizer, ends = make_gpt(TINY), Adam(), []

@@ -58,6 +58,7 @@ def test_train_and_val_loss_are_the_same_average_of_the_same_documents(engine, b
         assert abs(metrics.minimized[0] - train) > 0.01, "else this test could not tell them apart"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [(), ("tokenEmbedding", "layers")], ids=["all", "frozen"])
 def test_in_rows_that_documents_share_as_well(frozen):
     lengths = documents_of(12).lengths
@@ -67,6 +68,7 @@ def test_in_rows_that_documents_share_as_well(frozen):
     assert metrics.minimized[0] == pytest.approx(plain.minimized[0], rel=1e-12)
 
 
+@pytest.mark.slow
 def test_a_longer_chunk_tells_each_step_its_own():
     gpt, documents = make_gpt(SIZES), documents_of(12)
     session = XlaEngine("float64").session(gpt, SGD(), OpTable())

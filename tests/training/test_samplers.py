@@ -126,6 +126,7 @@ def test_values_of_float_fields_share_a_program():
     assert hash(chooser_of(MinP(0.1), 1.0)[0]) == hash(chooser_of(MinP(0.4), 0.5)[0])
 
 
+@pytest.mark.slow
 def test_what_is_seen_is_counted_for_who_asks_alone():
     counted = [
         str(program_of(how)).count("tensor<6x11xi32>")

@@ -38,6 +38,7 @@ def drawn(engine, how, start=NEWLINE, **changes):
     return generate(*session_of(engine, **changes), LETTERS, BLOCK, how, start)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 @pytest.mark.parametrize("position", ["learned", "rope", "none"])
 def test_the_likeliest_token_is_that_of_the_last_blockSize_ones_by_themselves(engine, position):
@@ -58,6 +59,7 @@ HOW = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", HOW.values(), ids=HOW)
 def test_both_engines_give_the_same_texts(how):
     one, other = (drawn(engine, how) for engine in ENGINES.values())
@@ -73,6 +75,7 @@ def test_a_session_that_cannot_slide_gives_the_same_by_generate_alone(monkeypatc
     assert drawn(XLA, how) == whole
 
 
+@pytest.mark.slow
 def test_a_longer_text_begins_as_a_shorter_one_and_that_without_a_length_is_as_it_was():
     texts = [drawn(XLA, Sampling(n=4, temperature=0.3, seed=7, length=n)) for n in (2, BLOCK, 15, 40)]
     for shorter, longer in pairwise(texts):
@@ -81,6 +84,7 @@ def test_a_longer_text_begins_as_a_shorter_one_and_that_without_a_length_is_as_i
     assert [max(map(len, some)) for some in texts] == [2, BLOCK, 15, 40]
 
 
+@pytest.mark.slow
 def test_a_text_ends_where_its_document_does():
     session, state = session_of(XLA, ends=True)
     how = Sampling(n=30, seed=1, temperature=1.0, length=40)

@@ -100,6 +100,7 @@ def test_a_record_of_an_earlier_gptlab_is_read_as_what_it_says(tmp_path):
     assert [value for _, value in found.curves[SMOOTHED]] == SmoothedLoss().add(0, LOSSES[:9], [1] * 9)
 
 
+@pytest.mark.slow
 def test_every_place_that_shows_a_smoothed_loss_shows_the_one_that_was_logged(tmp_path, monkeypatch, capsys):
     """The terminal, the picture, compare, a sweep's record, the notebook."""
     monkeypatch.chdir(tmp_path)

@@ -61,6 +61,7 @@ def test_they_are_those_of_the_weights_and_of_how_they_moved():
     np.testing.assert_allclose(np.sqrt(moved), 0.05 * 1e-3, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [Adam(), Clipped(SGD(), 0.1)], ids=["adam, flat", "sgd, clipped"])
 def test_both_engines_measure_alike(optimizer):
     gpt = make_gpt({**SMALL, "nEmbd": 4})
@@ -72,6 +73,7 @@ def test_both_engines_measure_alike(optimizer):
         np.testing.assert_allclose(numbers, other.numbers[name], rtol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_run_logs_them_only_if_asked(folder: Path) -> None:
     few = ["engine=scalar", "train.numSteps=3", "train.logEvery=1"]
     for name, more in (("plain", []), ("asked", ["train.norms=true"])):

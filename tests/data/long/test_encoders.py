@@ -47,6 +47,7 @@ def fails(self, texts) -> None:
     raise AssertionError("not encoded by the other processes")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [TextLines, RunningText])
 @pytest.mark.parametrize("factory", [WordTokenizer(), BytePairTokenizer(300)])
 def test_several_processes_give_what_one_gives(text, kind, factory, monkeypatch):

@@ -24,6 +24,7 @@ from tests.data.long.setting import (
 )
 
 
+@pytest.mark.slow
 @each_tokenizer
 @each_unit
 def test_the_second_start_does_not_read_the_text(text, long, readings, unit, name):
@@ -38,6 +39,7 @@ def test_the_second_start_does_not_read_the_text(text, long, readings, unit, nam
     assert readings.count == 0 and len(entries(long)) == 1
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_text_is_known_by_its_content(text, long, readings):
     data(text)
     shutil.copyfile(text, text.with_name("copy.txt"))
@@ -46,6 +48,7 @@ def test_a_copy_of_the_text_is_known_by_its_content(text, long, readings):
     assert readings.count == 1 and len(entries(long)) == 1
 
 
+@pytest.mark.slow
 def test_a_changed_text_is_tokenized_anew(text, long):
     first = data(text)
     text.write_bytes(text.read_bytes().replace(b"cat", b"dog"))
@@ -54,6 +57,7 @@ def test_a_changed_text_is_tokenized_anew(text, long):
     assert len(entries(long)) == 2
 
 
+@pytest.mark.slow
 def test_a_text_that_has_just_been_written_is_not_known_by_its_time(text, long, readings, monkeypatch):
     monkeypatch.setattr(content, "SETTLED", 2.0)
     for _ in range(2):
@@ -77,6 +81,7 @@ def of_a_disk_that_tells_no_change(monkeypatch):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tells", [True, False], ids=["told by the disk", "told by a sample"])
 def test_other_data_of_the_same_size_and_time_is_other_data(text, long, monkeypatch, tells):
     if not tells:
@@ -90,6 +95,7 @@ def test_other_data_of_the_same_size_and_time_is_other_data(text, long, monkeypa
     assert len(entries(long)) == 2
 
 
+@pytest.mark.slow
 def test_what_is_moved_or_copied_is_read_once_and_known_again(text, long, readings):
     first = data(text)
     moved = text.rename(text.with_name("moved.txt"))
@@ -103,6 +109,7 @@ def test_what_is_moved_or_copied_is_read_once_and_known_again(text, long, readin
     assert len(entries(long)) == 1
 
 
+@pytest.mark.slow
 def test_an_entry_is_not_made_again_of_other_data_under_the_old_digest(text, long, monkeypatch):
     """Where neither the disk nor a sample tells that it is other data: the reading does that it is made of."""
     of_a_disk_that_tells_no_change(monkeypatch)
@@ -131,6 +138,7 @@ def test_a_sample_sees_every_file(tmp_path, long):
         assert texts.sample() != before
 
 
+@pytest.mark.slow
 def test_another_vocabulary_s_tokens_are_others(text, long):
     corpus = text.with_name("corpus.txt")
     corpus.write_bytes(text.read_bytes())
@@ -140,6 +148,7 @@ def test_another_vocabulary_s_tokens_are_others(text, long):
     assert other.tokenizer.vocabSize == one.tokenizer.vocabSize + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["tokens.bin", "starts.bin", "tokenizer.json", "header.json"])
 @pytest.mark.parametrize("harm", ["flipped", "cut", "missing", "empty"])
 def test_a_damaged_entry_is_found_and_made_again(text, long, monkeypatch, file, harm):
@@ -188,6 +197,7 @@ def gptlab_register_tokenizers(register):
 """
 
 
+@pytest.mark.slow
 def test_a_plugin_s_tokens_are_made_again_when_its_code_has_changed(text, long, monkeypatch):
     monkeypatch.chdir(text.parent)
     (text.parent / "plugins").mkdir()
@@ -245,6 +255,7 @@ def test_short_data_leaves_no_file(text, tmp_path, monkeypatch):
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.slow
 def test_what_breaks_off_leaves_nothing(text, long, monkeypatch):
     encode_all = tokenized.encoded
 
@@ -261,6 +272,7 @@ def test_what_breaks_off_leaves_nothing(text, long, monkeypatch):
     data(text)
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_removed(text, long):
     data(text)
     (entry,) = entries(long)
@@ -314,6 +326,7 @@ def test_a_full_disk_is_told_with_what_to_do(text, long, monkeypatch):
     assert entries(long) == [] and leftovers(long) == []
 
 
+@pytest.mark.slow
 def test_what_was_not_used_for_longest_makes_room(tmp_path, long, monkeypatch):
     paths = [tmp_path / f"{i}.txt" for i in range(4)]
     for i, path in enumerate(paths):

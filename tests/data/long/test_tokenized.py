@@ -29,6 +29,7 @@ from tests.data.long.setting import (
 from tests.models import encode, pack, windows
 
 
+@pytest.mark.slow
 @each_tokenizer
 @each_unit
 @pytest.mark.parametrize("blockSize", [5, 100])
@@ -72,6 +73,7 @@ def test_long_data_is_the_same_to_the_last_token(text, long, monkeypatch, unit, 
     assert len(expected) == cold.facts.documents
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capital", ["a", "B"])
 def test_long_data_says_what_of_it_is_not_used_when_it_is_tokenized_and_when_its_tokens_are_found(
     tmp_path, long, monkeypatch, capital
@@ -84,6 +86,7 @@ def test_long_data_says_what_of_it_is_not_used_when_it_is_tokenized_and_when_its
     assert [note.partition(":")[0] for note in warm] == ["cut"] + ["lower-cased"] * (capital == "B")
 
 
+@pytest.mark.slow
 def test_several_files_are_texts_of_their_own(tmp_path, long, monkeypatch):
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -130,6 +133,7 @@ def test_many_texts_at_once_are_each_by_itself(unit, texts):
         assert [i for text in texts for i in tokenizer.encode(text)] == ids.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", ["q", "é", "😀"])
 def test_what_is_not_in_the_vocabulary_is_named_in_long_data_too(tmp_path, long, piece):
     (tmp_path / "corpus.txt").write_text("a b c\n")
@@ -140,6 +144,7 @@ def test_what_is_not_in_the_vocabulary_is_named_in_long_data_too(tmp_path, long,
     assert entries(long) == [] and leftovers(long) == []
 
 
+@pytest.mark.slow
 def test_a_tokenizer_that_takes_no_batches_gets_whole_texts(text, long, monkeypatch):
     asked = []
     encode = Bytes.encode
