@@ -16,8 +16,7 @@ from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 
 from gptlab.command.source import NodeSource, named
-from gptlab.config.schema import root_of, schema_of
-from gptlab.plugins.registry import LISTENER
+from gptlab.config.schema import listener_config, root_of, schema_of
 
 
 def identity(source: ConfigSource, path: str) -> Any:
@@ -31,7 +30,7 @@ def identity(source: ConfigSource, path: str) -> Any:
         made_of = node.make.args
         if node.make.func is root_of:
             root, registry = made_of
-            made_of = root, *((name, registry.get(LISTENER, name)) for name in registry.names(LISTENER))
+            made_of = root, listener_config(registry)  # the class: roots of another are not merged with it
         return *of, node.package, node.provider, node.make.func, made_of
     if of[0] == "StructuredConfigSource":
         return *of, id(ConfigStore.instance())

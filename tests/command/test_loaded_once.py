@@ -8,6 +8,7 @@ from hydra._internal.config_repository import ConfigRepository
 from omegaconf import OmegaConf
 
 from gptlab.command.composing import compose, make_known, prepared
+from gptlab.config import schema
 from gptlab.plugins.loading import load_plugins
 from tests.composing import load, make_map
 
@@ -26,6 +27,13 @@ def test_it_is_what_hydra_composes(root: str, overrides: list[str], monkeypatch:
     monkeypatch.setattr(ConfigRepository, "load_config", load)
     monkeypatch.setattr(defaults_list, "_create_interpolation_map", make_map)
     assert kept == [OmegaConf.to_yaml(compose(root, overrides))] * 2
+
+
+def test_roots_are_merged_after_many_other_listeners() -> None:
+    prepared(quiet=True)
+    compose("train", [])
+    schema._listener_config.cache_clear()
+    compose("gallery", ["train.numSteps=3"])
 
 
 def test_what_a_test_does_with_its_config_is_its_own() -> None:
