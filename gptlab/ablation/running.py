@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gptlab.ablation.ablating import Ablating
 from gptlab.ablation.cells import SEED, WIDTH, Cells
@@ -27,6 +27,9 @@ from gptlab.sweeps.record import JobRecord
 from gptlab.sweeps.running import carry_out
 from gptlab.sweeps.sweep import RESUME
 
+if TYPE_CHECKING:
+    from gptlab.tracking.parent import ParentRun
+
 TAKEN = ("train.numSteps", "train.evalEvery")  # by `match`
 
 
@@ -41,7 +44,7 @@ class Ablate:
     say: Callable[[str], None]
     found: Ablation | None = field(default=None, init=False)
     ablating: Ablating | None = field(default=None, init=False)
-    runId: str = field(default="", init=False)  # of the parent run
+    parent: ParentRun | None = field(default=None, init=False)
 
     def run(self) -> int:
         """0, or 1 if a run failed. Raises UserError, and Stopped once what there is has been told."""
@@ -86,7 +89,7 @@ class Ablate:
         before = {} if self.question.again else finished_runs(Path(RUNS))
         ablating = Ablating(self.question, self.cells, Runs(folder, swept, before), self.say)
         self.ablating = ablating
-        self.runId = "" if sweep.parent is None else sweep.parent.id
+        self.parent = sweep.parent
         self.batches.launch(sweep, self.jobs, ablating.batches())
 
     def _conclude(self, folder: Path, records: list[JobRecord], name: str) -> tuple[str, dict[str, Any]]:
@@ -94,7 +97,7 @@ class Ablate:
             return "", {}
         again = [text for text in self.arguments if not text.startswith(f"{RESUME}=")]
         found = ablation_of(self.ablating, folder, name, ["ablate", *again])
-        self.found = replace(found, runId=self.runId)
+        self.found = replace(found, runId="" if self.parent is None else self.parent.id)
         from gptlab.ablation.report import shown_in_mlflow, terminal, write_report
 
         laws = {arm.name: scaling_of(arm.sizes) for arm in self.found.arms if arm.sizes}

@@ -89,8 +89,9 @@ def close_sweep(sweep: OpenSweep, status: str, conclude: Conclude) -> str:
         return status
     SweepFolder(folder).update(shown=with_counts(records, found or {}))
     later = as_called(f"python -m gptlab sync {shlex.quote(os.path.relpath(folder))}")
-    if plain and status == FINISHED and sweep.parent.leave():
-        show(f"MLflow parent run: {sweep.parent.id}, still being sent; to wait for it: {later}")
+    run_id = sweep.parent.id
+    if plain and status == FINISHED and run_id and sweep.parent.leave():
+        show(f"MLflow parent run: {run_id}, still being sent; to wait for it: {later}")
     elif lacks := sweep.parent.close():
         show(f"mlflow: {lacks.rstrip('.')}. To have it there later: {later}", sys.stderr)
     else:

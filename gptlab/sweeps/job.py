@@ -59,15 +59,15 @@ Settings = dict[str, Any]
 class SweepJob:
     """What Hydra calls for each job. Nothing in it is of the process that launches: it is pickled to others.
 
-    folder: the sweep's, absolute. parent: the MLflow run of the sweep, if any. swept: the keys that
-    differ from job to job. tracking: the sweep's own. process: the launching one, see orphans.own_process.
-    resumed: when, if it goes on with an earlier one. there: the names in the sweep's folder before it began: what
-    else Hydra makes in it is nobody's but the sweep's. rank: by which loss, see SweepConfig.
+    folder: the sweep's, absolute. parent: the MLflow run of the sweep, if any; empty while it is being made.
+    swept: the keys that differ from job to job. tracking: the sweep's own. process: the launching one, see
+    orphans.own_process. resumed: when, if it goes on with an earlier one. there: the names in the sweep's folder before
+    it began: what else Hydra makes in it is nobody's but the sweep's. rank: by which loss, see SweepConfig.
     commit: that it was begun at, or gone on with; git takes as long as a small model's training.
     """
 
     folder: str
-    parent: str
+    parent: str | None
     swept: tuple[str, ...]
     tracking: Settings
     process: str
@@ -278,13 +278,13 @@ class Job:
         from gptlab.launch.launch import JobContext, launch
         from gptlab.launch.reports import closing
         from gptlab.launch.resuming import config_to_resume
-        from gptlab.tracking.parent import PARENT
+        from gptlab.tracking.facts import PARENT
 
         checkpoint, run_id = self._restart()
         if checkpoint is not None:
             checked = config_to_resume(checkpoint, checked, self.overrides, plugins)
         requested = requested_of(checked, self.overrides) if checked.initFrom is not None else None
-        tags = {PARENT: self.sweep.parent} if self.sweep.parent else {}
+        tags = {} if self.sweep.parent is None else {PARENT: self.sweep.parent}
         listeners = {"sweep": self} if self.trial is None else {"sweep": self, "optuna": self.trial}
         job = JobContext(
             tags, listeners, self.stop, run_id, alone=self._given_up is None, commit=self.sweep.commit

@@ -179,7 +179,9 @@ def open_sweep(plan: Plan, tracked: bool, page: str) -> OpenSweep:
         from gptlab.tracking.parent import open_parent
 
         try:
-            parent = open_parent(plan.tracking, plan.description, told)
+            parent = open_parent(
+                plan.tracking, plan.description, told, waits=plan.resume or not plan.in_process
+            )
         except UserError:
             if not plan.resume:
                 for name in (LOCK, SWEEP):
@@ -199,7 +201,7 @@ def running_jobs(sweep: OpenSweep, choices: list[str], plugins: Plugins) -> Iter
     plan = sweep.plan
     job = SweepJob(
         str(plan.folder),
-        "" if sweep.parent is None else sweep.parent.id,
+        None if sweep.parent is None else sweep.parent.known,
         plan.swept,
         plan.tracking,
         own_process(),

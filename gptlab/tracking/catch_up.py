@@ -21,6 +21,7 @@ from gptlab.runs.run import KILLED, STARTING
 from gptlab.tracking import orphans
 from gptlab.tracking.download import open_here
 from gptlab.tracking.named_stores import check_named
+from gptlab.tracking.opening import SENT
 from gptlab.tracking.parent import ParentSync
 from gptlab.tracking.server import in_thread
 from gptlab.tracking.store import Store, find_store, said
@@ -32,11 +33,6 @@ if TYPE_CHECKING:
 UNSENT = "unsent.jsonl"
 SENDING_SECONDS = 3600.0  # that the verb `sync` waits for a store
 FORMAT = 1
-# What a folder must tell of itself to be sent.
-SENT = {
-    **dict.fromkeys(("store", "experiment", "process", "typed", "description", "name"), str),
-    "began": int,
-}
 
 
 def sync_folder(path: Path, uri: str = "") -> str:

@@ -39,6 +39,7 @@ class Connection:
 
     def __init__(self) -> None:
         self.owner = os.getpid()
+        self.owed = 0  # answers that were asked for and that nobody has waited for yet
         self._outbox: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._process = start("gptlab.tracking.worker", env=environment(), encoding="utf-8")

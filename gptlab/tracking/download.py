@@ -18,7 +18,7 @@ from gptlab.runs.checkpoint.digests import SUMS
 from gptlab.runs.checkpoint.folder import CHECKPOINTS, STATE, WEIGHTS
 from gptlab.runs.files import CONFIG, PLUGINS, TOKENIZER
 from gptlab.tracking.connection import ENVIRONMENT
-from gptlab.tracking.parent import PARENT
+from gptlab.tracking.facts import PARENT
 from gptlab.tracking.server import check_server
 from gptlab.tracking.store import Store, find_store, open_store, said
 from gptlab.training.metric_rows import Metrics

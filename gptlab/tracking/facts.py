@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # metrics without one: curves have it, and numbers that never change have a dot, so that the curves come first.
 COUNTS = "parameters"  # parameters.total, parameters.attention ...
 JOBS = "jobs"  # of a sweep: jobs.finished, jobs.failed ...
+PARENT = "mlflow.parentRunId"  # empty until the run of a job's sweep is made: see opening.with_parent
 KEY = "gptlab.runs.run"  # what a run's folder is known by before it has an MLflow id
 PARAM_LENGTH = 6000
 TAG_LENGTH = 8000

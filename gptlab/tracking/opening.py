@@ -1,16 +1,18 @@
 """The MLflow run of a folder: made, or found again, how far its metrics have come, and how it ends."""
 
 import re
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gptlab.errors import UserError
-from gptlab.runs.folder import OVER, ToldFolder
+from gptlab.runs.folder import OVER, ToldFolder, check_kinds
+from gptlab.runs.inspected import sweep_over
 from gptlab.runs.run import INTERRUPTED, KILLED
 from gptlab.tracking import orphans
 from gptlab.tracking.beginning import check_experiment, check_place, check_run
-from gptlab.tracking.facts import KEY, TAG_LENGTH, tags_of
+from gptlab.tracking.facts import KEY, PARENT, TAG_LENGTH, tags_of
 from gptlab.tracking.store import Away, Store
 
 if TYPE_CHECKING:
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 LONGEST_FOLDER = 200  # letters of a name; most disks take 255
+PARENT_SECONDS = 5.0  # that a job's run waits for the run of its sweep, which another process makes
+# What a folder must tell of itself to be sent.
+SENT = {
+    **dict.fromkeys(("store", "experiment", "process", "typed", "description", "name"), str),
+    "began": int,
+}
 
 
 def open_run(
@@ -34,14 +42,35 @@ def open_run(
     found = find_run(client, store, run_id) if run_id else None
     if found is None and run_id and told.get("status") not in OVER:
         check_run(store, run_id, None)
+    made: dict[str, Any] = {}
     if found is None:  # also of a run that is over, and that a store which was there before had
-        run_id = make_run(client, store, folder.path, told)
+        made = with_parent(client, store, folder.path, told.get("tags", {}))
+        run_id = make_run(client, store, folder.path, {**told, **made})
     elif told.get("status") not in OVER:
         take_over(client, found, told["description"], told["process"])
     if folder.id != run_id:
         with suppress(OSError):  # a full disk; or of a run that took no step nothing is left
-            folder.update(id=run_id)
+            folder.update(id=run_id, **made)
     return run_id, found
+
+
+def with_parent(client: "MlflowClient", store: Store, folder: Path, tags: dict[str, str]) -> dict[str, Any]:
+    """`{"tags": ...}` with the run of the sweep over a job's folder, where the job began before it was made; else
+    nothing. Raises Away while another process still makes it, and as `open_run` where that is to be done here."""
+    sweep = sweep_over(folder) if tags.get(PARENT) == "" else None
+    if sweep is None:
+        return {}
+    until = time.monotonic() + PARENT_SECONDS
+    while not sweep.id:
+        told = sweep.identity()
+        check_kinds(told, SENT, sweep.path / sweep.FILE)
+        if told.get("status") in OVER or orphans.is_gone(told["process"]):
+            open_run(client, store, sweep)
+        elif time.monotonic() > until:
+            raise Away("the run of its sweep is not there yet")
+        else:
+            time.sleep(0.1)
+    return {"tags": {**tags, PARENT: sweep.id}}
 
 
 def make_run(client: "MlflowClient", store: Store, folder: Path, told: dict[str, Any]) -> str:

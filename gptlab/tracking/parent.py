@@ -5,6 +5,7 @@ First what the process that runs the sweep asks, once, and waits for the answer;
 
 import math
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -18,9 +19,11 @@ from gptlab.runs.folder import OVER, RunFolder, SweepFolder
 from gptlab.runs.run import FAILED
 from gptlab.streams import show
 from gptlab.tracking import left
-from gptlab.tracking.connection import Message, connections
+from gptlab.tracking.beginning import check_database
+from gptlab.tracking.connection import Connection, Message, connections
 from gptlab.tracking.facts import (
     METRICS_A_BATCH,
+    PARENT,
     TAG_LENGTH,
     begun_facts,
     clean_key,
@@ -29,7 +32,7 @@ from gptlab.tracking.facts import (
     show_as_table,
 )
 from gptlab.tracking.named_stores import check_named
-from gptlab.tracking.opening import end_of, end_run, find_made_before, make_run, open_run
+from gptlab.tracking.opening import end_of, end_run, find_made_before, make_run, open_run, with_parent
 from gptlab.tracking.run_ids import name_runs, name_runs_in
 from gptlab.tracking.server import check_server
 from gptlab.tracking.store import WITHOUT, Store, check_store, find_store, refusal_of
@@ -37,22 +40,37 @@ from gptlab.tracking.store import WITHOUT, Store, check_store, find_store, refus
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-PARENT = "mlflow.parentRunId"
 TABLE = "summary.json"
 ASKING_SECONDS = 60.0
 CLOSING_SECONDS = 120.0
 ANSWERS = ("done", "refused", "gone")  # that end what was asked
 Settings = dict[str, Any]
+# Jobs that go on beside each other ask one process, whose answers do not say whose they are.
+_asking = threading.RLock()
 
 
 @dataclass(frozen=True)
 class ParentRun:
-    """The MLflow run that a sweep's jobs are children of."""
+    """The MLflow run that a sweep's jobs are children of.
+
+    known: its id; empty where MLflow's process had not made it yet as the sweep began. waits: whether the command waits
+    until MLflow has all.
+    """
 
     store: Store
     folder: Path
-    id: str
-    waits: bool = False  # whether the command waits until MLflow has all
+    known: str
+    waits: bool = False
+
+    @property
+    def id(self) -> str:
+        """Once it is made, or refused: then it is empty."""
+        if self.known:
+            return self.known
+        with _asking:
+            if connections.of_sweep is not None:
+                _take_owed(connections.of_sweep, ASKING_SECONDS)
+            return SweepFolder(self.folder).id
 
     def settle(self) -> None:
         """Wait until MLflow has those of the jobs that are over, as far as it takes them."""
@@ -80,15 +98,19 @@ class ParentRun:
 
     def delete(self, children: list[str]) -> str:
         """Take it back, for a sweep that no job of began; what went wrong, if anything."""
-        ids = [*children, self.id]
-        error = _ask(self.store, ASKING_SECONDS, do="delete_runs", run_ids=ids)[1]
+        ids = [*children, *filter(None, [self.id])]
+        error = _ask(self.store, ASKING_SECONDS, do="delete_runs", run_ids=ids)[1] if ids else ""
         _let_go()
         return error
 
 
-def open_parent(tracking: Settings, description: str, folder: SweepFolder) -> ParentRun:
-    """Make the parent run of the sweep in `folder`, or open it again. Raises UserError if the store refuses, does not
-    answer, or is not one that the user has named."""
+def open_parent(tracking: Settings, description: str, folder: SweepFolder, waits: bool = True) -> ParentRun:
+    """Make the parent run of the sweep in `folder`, or open it again.
+
+    waits: until it is made. Without it that goes on while the first jobs are trained, if the store is a file: what can
+    be wrong with one is seen without MLflow. Raises UserError if the store refuses, does not answer, or is not one that
+    the user has named.
+    """
     store = find_store(tracking["uri"])
     check_named(store)
     check_store(store)
@@ -96,7 +118,14 @@ def open_parent(tracking: Settings, description: str, folder: SweepFolder) -> Pa
         check_server(store)
     told = {"description": description, "store": store.address, "experiment": tracking["experimentName"]}
     folder.update(**begun_facts(folder.identity()), **told, synced=False)
-    found, error = _ask(store, ASKING_SECONDS, do="open_sweep", folder=str(folder.path.absolute()))
+    asked = {"do": "open_sweep", "folder": str(folder.path.absolute())}
+    if not waits and store.database is not None and not connections.has_sweep:
+        check_database(store, tracking["experimentName"], "")
+        connections.of_sweep = connections.take()
+        connections.of_sweep.send(store=asdict(store), **asked)
+        connections.of_sweep.owed += 1
+        return ParentRun(store, folder.path, "", bool(tracking["wait"]))
+    found, error = _ask(store, ASKING_SECONDS, **asked)
     if error:
         raise UserError(error)
     if not connections.has_sweep:
@@ -113,7 +142,7 @@ def _let_go() -> None:
 
 def note_child(
     tracking: Settings,
-    parent: str,
+    parent: str | None,
     folder: Path,
     name: str,
     config: Settings,
@@ -131,7 +160,11 @@ def note_child(
         ).identity()
         told = begun_facts({"key": known["key"]}) | {"description": reason, "reason": reason}
         told |= {"id": run_id or known.get("id", ""), "config": config}
-        told |= {"name": name, "folder": str(folder.absolute()), "tags": {PARENT: parent} if parent else {}}
+        told |= {
+            "name": name,
+            "folder": str(folder.absolute()),
+            "tags": {} if parent is None else {PARENT: parent},
+        }
         told["experiment"] = tracking["experimentName"]
         found, error = _ask(store, ASKING_SECONDS, do="note_child", told=told)
     except UserError as refusal:
@@ -149,7 +182,20 @@ def _ask(store: Store, timeout: float, **message: Any) -> tuple[str, str]:
 
 def _answer(store: Store, timeout: float, **message: Any) -> tuple[Message, str]:
     """The answer of MLflow's process, of the sweep's if it has one, and what went wrong; one of them is empty."""
+    with _asking:
+        return _answered(store, timeout, message)
+
+
+def _take_owed(connection: Connection, seconds: float) -> None:
+    """Pass over the answers that were asked for and not waited for."""
+    while connection.owed and (reply := connection.receive(seconds)) is not None:
+        connection.owed -= reply["is"] in ANSWERS
+
+
+def _answered(store: Store, timeout: float, message: Message) -> tuple[Message, str]:
     for _ in range(2):
+        if connections.of_sweep is not None:
+            _take_owed(connections.of_sweep, timeout)
         of_sweep = connections.of_sweep if connections.has_sweep else None
         connection = of_sweep or connections.take()
         connection.send(store=asdict(store), **message)
@@ -241,7 +287,8 @@ def log_child(client: "MlflowClient", store: Store, told: dict[str, Any]) -> str
     """Have the run of a job that failed before it began: made and closed as told, with the reason; its id."""
     run_id = str(told["id"]) or find_made_before(client, store, told)
     if not run_id:
-        run_id = make_run(client, store, Path(told["folder"]), told)
+        folder = Path(told["folder"])
+        run_id = make_run(client, store, folder, {**told, **with_parent(client, store, folder, told["tags"])})
         log_params(client, run_id, flat_params(told["config"]))
     end_run(client, run_id, FAILED, told["reason"])
     return run_id

@@ -27,9 +27,8 @@ from gptlab.streams import show
 from gptlab.tracking import MLflowTracking, left
 from gptlab.tracking.beginning import check_database
 from gptlab.tracking.connection import Connection, connections
-from gptlab.tracking.facts import begun_facts
+from gptlab.tracking.facts import PARENT, begun_facts
 from gptlab.tracking.named_stores import check_named
-from gptlab.tracking.parent import PARENT
 from gptlab.tracking.server import check_server, in_thread
 from gptlab.tracking.store import WITHOUT, check_store, find_store, refusal_of
 

@@ -19,7 +19,7 @@ from gptlab.inspection.step_pages import page_of_steps
 from gptlab.runs.checkpoint.folder import step_of
 from gptlab.runs.files import ABLATION_PAGE, INSPECTION, INSPECTIONS, SWEEP_PAGE
 from gptlab.runs.finding import ID
-from gptlab.tracking.parent import PARENT
+from gptlab.tracking.facts import PARENT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

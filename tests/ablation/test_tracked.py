@@ -7,7 +7,7 @@ import pytest
 
 from gptlab.ablation.report.as_json import read_ablation
 from gptlab.cli import main
-from gptlab.tracking.parent import PARENT
+from gptlab.tracking.facts import PARENT
 from tests.ablation_commands import BASE, folders
 from tests.resuming import write_corpus
 from tests.tracked import client

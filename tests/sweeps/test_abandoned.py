@@ -13,8 +13,8 @@ from gptlab.files import lock, write_json
 from gptlab.runs.folder import RunFolder
 from gptlab.sweeps.launcher import Launcher
 from gptlab.sweeps.record import FINISHED, RUNNING, JobRecord, read_record
+from gptlab.tracking.facts import PARENT
 from gptlab.tracking.orphans import process
-from gptlab.tracking.parent import PARENT
 from tests.processes import children, start_python, wait_until
 from tests.resuming import write_corpus
 from tests.sweeping import QUICK, SEEDS, records_of, sweep_of

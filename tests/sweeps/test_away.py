@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from gptlab.cli import main
 from gptlab.sweeps.sweep import read_sweep
 from gptlab.tracking import orphans
-from gptlab.tracking.parent import PARENT
+from gptlab.tracking.facts import PARENT
 from tests.processes import start_python, wait_until
 from tests.resuming import write_corpus
 from tests.sweeping import QUICK, SEEDS, at_step, records_of, sweep_of, typical

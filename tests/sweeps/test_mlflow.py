@@ -16,7 +16,7 @@ from gptlab.sweeps.sweep import read_sweep
 from gptlab.tracking import orphans
 from gptlab.tracking.catch_up import sync_folder
 from gptlab.tracking.connection import connections
-from gptlab.tracking.parent import PARENT
+from gptlab.tracking.facts import PARENT
 from gptlab.tracking.store import find_store
 from gptlab.tracking.worker import Conversation
 from tests.resuming import write_corpus

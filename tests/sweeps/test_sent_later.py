@@ -16,8 +16,7 @@ from gptlab.runs.folder import RunFolder, SweepFolder
 from gptlab.sweeps.record import read_records
 from gptlab.tracking import connection, left, orphans, run_ids, sweep_jobs, tracker
 from gptlab.tracking.connection import Connections, connections
-from gptlab.tracking.facts import begun_facts
-from gptlab.tracking.parent import PARENT
+from gptlab.tracking.facts import PARENT, begun_facts
 from gptlab.tracking.store import find_store
 from gptlab.tracking.worker import Conversation
 from tests.processes import start_python, wait_until

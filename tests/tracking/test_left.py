@@ -15,7 +15,7 @@ from gptlab.files import read_json, write_json
 from gptlab.runs.folder import RunFolder
 from gptlab.tracking import MLflowTracking, left, orphans
 from gptlab.tracking.connection import connections
-from gptlab.tracking.parent import PARENT
+from gptlab.tracking.facts import PARENT
 from tests.processes import start_python, wait_until
 from tests.resuming import TINY, write_corpus
 from tests.statuses import stored_runs
