@@ -41,9 +41,12 @@ def address(path: Path, start: Path) -> str:
     return f"./{quote(way, errors='replace')}"
 
 
-def sweep_over(run: Path) -> SweepFolder | None:
-    """The sweep, or the ablation, that the run in this folder is a job of; None for one that is alone."""
-    for folder in list(run.absolute().parents)[:DEEPEST]:
+def sweep_over(run: Path, deepest: int | None = DEEPEST) -> SweepFolder | None:
+    """The sweep, or the ablation, that the run in this folder is a job of; None for one that is alone.
+
+    deepest: how many folders are looked at; None: all.
+    """
+    for folder in list(run.absolute().parents)[:deepest]:
         if (folder / SWEEP).is_file():
             return SweepFolder(folder)
     return None

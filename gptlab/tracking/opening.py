@@ -57,7 +57,7 @@ def open_run(
 def with_parent(client: "MlflowClient", store: Store, folder: Path, tags: dict[str, str]) -> dict[str, Any]:
     """`{"tags": ...}` with the run of the sweep over a job's folder, where the job began before it was made; else
     nothing. Raises Away while another process still makes it, and as `open_run` where that is to be done here."""
-    sweep = sweep_over(folder) if tags.get(PARENT) == "" else None
+    sweep = sweep_over(folder, deepest=None) if tags.get(PARENT) == "" else None
     if sweep is None:
         return {}
     until = time.monotonic() + PARENT_SECONDS

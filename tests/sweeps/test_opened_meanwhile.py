@@ -27,6 +27,7 @@ from tests.sweeping import sweep_of
 from tests.tracked import client
 
 TRACKED = ["-m", *(word for word in TINY if not word.startswith("tracking=")), "tracking.logModel=false"]
+DEEP = "a/b/c/d/e/f/1"  # as hydra.sweep.subdir may have it
 SETTINGS = {"name": "mlflow", "uri": None, "experimentName": "gptlab", "wait": False}
 
 
@@ -184,7 +185,9 @@ def test_it_is_made_for_a_job_where_nobody_else_will(mlflow_folder: Path, store:
     sweep = begun(mlflow_folder, process="" if over else gone)
     if over:
         sweep.update(status="FINISHED")
-    made = [with_parent(client(), store, sweep.path / name, {PARENT: ""})["tags"][PARENT] for name in "01"]
+    made = [
+        with_parent(client(), store, sweep.path / name, {PARENT: ""})["tags"][PARENT] for name in ("0", DEEP)
+    ]
     assert set(made) == {sweep.id} and client().get_run(sweep.id).info.run_name == "sweep"
     sweep.update(status="FINISHED")
     assert ParentSync(client(), store, sweep).end() is None
