@@ -90,7 +90,7 @@ def carry_out(
         except KeyboardInterrupt as stop:
             records = mark_unfinished(plan.folder, "stopped with the sweep")
             close_sweep(sweep, KILLED, conclude)
-            again = command_to_go_on(arguments, sweep.told, plan.folder)
+            again = command_to_go_on(arguments, plan.folder)
             if isinstance(stop, Stopped):
                 done = sum(record.status in DONE for record in records)
                 stop.told = [f"with {done} job{'' if done == 1 else 's'} finished; go on with: {again}"]
@@ -106,7 +106,7 @@ def carry_out(
             close_sweep(sweep, FAILED, conclude)
             if plan.in_process or not isinstance(error, Exception):
                 raise
-            again = command_to_go_on(arguments, sweep.told, plan.folder)
+            again = command_to_go_on(arguments, plan.folder)
             raise TrainingStopped(
                 f"the launcher gave up ({type(error).__name__}: {error}). Go on with: {again}"
             ) from None

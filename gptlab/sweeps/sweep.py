@@ -131,9 +131,9 @@ def refuse_other_command(sweep: Sweep, overrides: list[str], folder: Path) -> No
         )
 
 
-def command_to_go_on(arguments: list[str], sweep: Sweep, folder: Path) -> str:
+def command_to_go_on(arguments: list[str], folder: Path) -> str:
     """What to type to have the rest done."""
     again = [text for text in arguments if not text.startswith(f"{RESUME}=")]
     below = Path(RUNS).absolute() in folder.parents
-    reference = sweep.id if sweep.id and below else os.path.relpath(folder)
+    reference = (SweepFolder(folder).id if below else "") or os.path.relpath(folder)
     return f"python -m gptlab {shlex.join([*again, f'{RESUME}={reference}'])}"
