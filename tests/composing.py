@@ -1,4 +1,4 @@
-"""A config composed in half of the time that Hydra takes, which all tests together do thousands of times."""
+"""What a config is composed of, loaded once in a process: all tests together compose thousands of times."""
 
 import copy
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra._internal import defaults_list
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
@@ -42,14 +41,7 @@ def identity(source: ConfigSource, path: str) -> Any:
     return None
 
 
-def make_map_if_used(overrides: Any, listed: list[Any], self_added: bool) -> Any:
-    """What an interpolation in a list of defaults may name: Hydra makes it for each list, be there one or not."""
-    used = any("${" in f"{getattr(d, 'path', '')}{getattr(d, 'value', '')}" for d in listed)
-    return make_map(overrides, listed, self_added) if used else None
-
-
-MAP = "_create_interpolation_map"  # Hydra has no other place for it
-load, make_map = ConfigRepository.load_config, getattr(defaults_list, MAP)
+load = ConfigRepository.load_config
 
 
 @contextmanager
@@ -71,5 +63,4 @@ def configs_loaded_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ConfigRepository, "load_config", load_once)
-        patch.setattr(defaults_list, MAP, make_map_if_used)
         yield

@@ -112,7 +112,7 @@ def checkout_plugins_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def composed_in_half_the_time() -> Iterator[None]:
+def composed_of_what_is_there() -> Iterator[None]:
     """What a config is composed of is loaded once in this process; a command loads it anew."""
     with configs_loaded_once():
         yield

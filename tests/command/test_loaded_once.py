@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import pytest
-from hydra._internal import defaults_list
 from hydra._internal.config_repository import ConfigRepository
 from omegaconf import OmegaConf
 
 from gptlab.command.composing import compose, make_known, prepared
 from gptlab.config import schema
 from gptlab.plugins.loading import load_plugins
-from tests.composing import MAP, load, make_map
+from tests.composing import load
 
 OVERRIDES = [
     ["+experiment=tiny", "model/norm=layernorm", "seed=3", "train.rates={output: 0.5}"],
@@ -25,7 +24,6 @@ def test_it_is_what_hydra_composes(root: str, overrides: list[str], monkeypatch:
     prepared(quiet=True)
     kept = [OmegaConf.to_yaml(compose(root, overrides)) for _ in range(2)]
     monkeypatch.setattr(ConfigRepository, "load_config", load)
-    monkeypatch.setattr(defaults_list, MAP, make_map)
     assert kept == [OmegaConf.to_yaml(compose(root, overrides))] * 2
 
 
