@@ -6,7 +6,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from tests.composing import configs_loaded_once
 from tests.resuming import write_corpus
 from tests.statuses import check_statuses
 from tests.tracked import FlakyClient, client
-from tests.warm import cold_processes, warm_processes
 
 # absl (which optax brings) closes the stream that it found at import as soon as logging is configured
 # anew, unless it is the process's own; the one that it finds here would be pytest's.
@@ -117,19 +115,6 @@ def checkout_plugins_once() -> Iterator[None]:
 def composed_of_what_is_there() -> Iterator[None]:
     """What a config is composed of is loaded once in this process; a command loads it anew."""
     with configs_loaded_once():
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Processes that tests start find their libraries loaded, unless the test is marked cold."""
-    with warm_processes(tmp_path_factory.mktemp("warm")):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def cold(request: pytest.FixtureRequest) -> Iterator[None]:
-    with cold_processes() if request.node.get_closest_marker("cold") else nullcontext():
         yield
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gptlab.tracking.store import find_store
-from tests.warm import ON_PATH
+from tests.repository import ROOT
 
 SMALL = [
     *("-m", "+experiment=tiny", "engine=scalar", "data=questions", "data.valFraction=0"),
@@ -50,7 +50,7 @@ def gptlab(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "gptlab", *arguments],
         cwd=folder,
-        env={**kept, "PYTHONPATH": ON_PATH},
+        env={**kept, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

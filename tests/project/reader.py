@@ -14,7 +14,6 @@ from pathlib import Path
 
 from gptlab.tracking.left import JOBS
 from tests.repository import ROOT, repository_files
-from tests.warm import ON_PATH
 
 SET_UP = ("PYTHON", "MLFLOW_", "VIRTUAL_ENV", "GPTLAB_", "HYDRA_", "XLA_FLAGS", "MAKE", "MFLAGS", *JOBS)
 
@@ -80,7 +79,7 @@ class Reader:
             "PYTHONWARNINGS": "ignore",
         }
         if not in_checkout:
-            self.environment["PYTHONPATH"] = ON_PATH
+            self.environment["PYTHONPATH"] = str(ROOT)
         self.bash = subprocess.Popen(
             ["bash", "--norc", "--noprofile"],
             cwd=self.folder,
