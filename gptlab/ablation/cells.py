@@ -11,7 +11,8 @@ from gptlab.ablation.arms import key_of, merged
 from gptlab.ablation.comparable import BY, Judged, check_comparable
 from gptlab.ablation.question import Question
 from gptlab.ablation.result import Costs
-from gptlab.command.composing import compose, explained
+from gptlab.command.composed_once import ComposedCells
+from gptlab.command.composing import explained
 from gptlab.config.typed import Chosen, Config, as_dict
 from gptlab.errors import UserError
 from gptlab.launch.experiment import Experiment
@@ -81,6 +82,11 @@ class Parts:
         blockSize = experiment.config.model.blockSize
         return Judged.of(experiment.data, experiment.tokenizer_state, blockSize, experiment.counted)
 
+    @property
+    def parameters(self) -> int:
+        """As `summary` has it, which takes a trace of the model besides."""
+        return sum(matrix.count for matrix in self.experiment.definition.matrices())
+
     @cached_property
     def summary(self) -> Summary:
         return self.experiment.summary()
@@ -94,6 +100,7 @@ class Cells:
         self.notes: list[str] = []
         self._plugins = plugins
         self._composed: dict[tuple[str, ...], Cell] = {}
+        self._configs = ComposedCells()
 
     def baseline(self, size: tuple[str, ...] = (), setting: tuple[str, ...] = ()) -> Cell:
         """Raises UserError for a setting whose losses cannot be compared with those of others."""
@@ -151,7 +158,7 @@ class Cells:
     def _config(self, words: list[str]) -> Config:
         whole = [*words, f"{SEED}={self.question.seeds[0]}"]
         with explained(self._plugins, whole):
-            config = compose("train", whole)
+            config = self._configs.config(whole)
         return config_of_job(config, self._plugins, whole)
 
     def _matched(self, cell: Cell, overrides: Sequence[str], baseline: Cell) -> Cell:

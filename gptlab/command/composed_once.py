@@ -1,4 +1,4 @@
-"""The configs of a sweep's jobs: what they have in common is composed once, their plain values are set in copies of it.
+"""Configs of many runs: what they have in common is composed once, their plain values are set in copies of it.
 
 Hydra composes a job in a tenth of a second, twice: to see whether it is legal, and to run it.
 """
@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from gptlab.command.composing import COMPOSING
+from gptlab.command.composing import COMPOSING, compose
 from gptlab.command.permitted import refuse_code
 
 KEPT = 256  # configs, of 0.15 MB each
@@ -57,15 +57,14 @@ class ComposedOnce(ConfigLoaderImpl):
             return self._sweep_config(master_config, sweep_overrides)
 
     def _sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        plain = [text for text in sweep_overrides if PLAIN.fullmatch(text)]
-        others = tuple(text for text in sweep_overrides if text not in plain)
+        plain, others = apart(sweep_overrides)
         if others not in self._shared:
             if len(self._shared) >= KEPT:
                 self._shared.clear()
             self._shared[others] = super().load_sweep_config(master_config, list(others))
         config = copy.deepcopy(self._shared[others])
         OmegaConf.copy_cache(from_config=master_config, to_config=config)
-        if not self._set(config, plain):  # Hydra's own doing, or its words for what is wrong
+        if not set_plain(self._parser, config, plain):  # Hydra's own doing, or its words for what is wrong
             return super().load_sweep_config(master_config, sweep_overrides)
         job = config.hydra.job
         config.hydra.overrides.task = sweep_overrides
@@ -79,8 +78,7 @@ class ComposedOnce(ConfigLoaderImpl):
 
         That is where the job's config or folder has something of Hydra's in it, or Hydra refuses a value.
         """
-        plain = [text for text in overrides if PLAIN.fullmatch(text)]
-        others = tuple(text for text in overrides if text not in plain)
+        plain, others = apart(overrides)
         if others not in self._tasks:
             if len(self._tasks) >= KEPT:
                 self._tasks.clear()
@@ -89,7 +87,7 @@ class ComposedOnce(ConfigLoaderImpl):
         if shared is None:
             return None
         task = copy.deepcopy(shared)
-        return task if self._set(task, plain) else None
+        return task if set_plain(self._parser, task, plain) else None
 
     def check_jobs(self, master_config: DictConfig, jobs: Iterable[Sequence[str]]) -> None:
         """Raises what Hydra raises for the first of these jobs that it cannot compose.
@@ -117,14 +115,47 @@ class ComposedOnce(ConfigLoaderImpl):
             del config["hydra"]
         return None if "${hydra" in OmegaConf.to_yaml(config) else config
 
-    def _set(self, config: DictConfig, plain: list[str]) -> bool:
-        """Whether it could be done as Hydra would."""
-        try:
-            for override in self._parser.parse_overrides(plain):
-                key = override.key_or_group
-                if override.is_hydra_override() or OmegaConf.is_config(OmegaConf.select(config, key)):
-                    return False
-                OmegaConf.update(config, key, override.value(), merge=True)
-        except (OmegaConfBaseException, KeyError):
-            return False
-        return True
+
+class ComposedCells:
+    """The configs of the runs that one command compares, without Hydra's part."""
+
+    def __init__(self) -> None:
+        self._parser = OverridesParser.create()
+        self._shared: dict[tuple[str, ...], DictConfig] = {}
+
+    def config(self, overrides: list[str]) -> DictConfig:
+        """What Hydra itself would compose; raises what it raises."""
+        plain, others = apart(overrides)
+        if others not in self._shared:
+            self._shared[others] = compose("train", [*others])
+        config = copy.deepcopy(self._shared[others])
+        return config if set_plain(self._parser, config, plain) else compose("train", overrides)
+
+
+def apart(overrides: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Those that set a plain value, whatever the others are, and the others."""
+    plain: list[str] = []
+    others: list[str] = []
+    later: tuple[str, ...] = ()
+    for text in reversed(overrides):
+        key = text.partition("=")[0].lstrip("+~")
+        # Of two that set the same, the last one counts.
+        if PLAIN.fullmatch(text) and not f"{key}.".startswith(later):
+            plain.append(text)
+        else:
+            others.append(text)
+            later = (*later, f"{key}.")
+    return plain[::-1], tuple(others[::-1])
+
+
+def set_plain(parser: OverridesParser, config: DictConfig, plain: list[str]) -> bool:
+    """Whether it could be done as Hydra would."""
+    try:
+        for override in parser.parse_overrides(plain):
+            key = override.key_or_group
+            if override.is_hydra_override() or OmegaConf.is_config(OmegaConf.select(config, key)):
+                return False
+            OmegaConf.update(config, key, override.value(), merge=True)
+    except (OmegaConfBaseException, KeyError):
+        return False
+    return True

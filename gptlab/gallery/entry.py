@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from gptlab.calling import quoted
 from gptlab.command.line import parsed
 from gptlab.command.yaml_reading import composed, constructed
 from gptlab.errors import UserError, require, unknown_name
@@ -161,4 +160,4 @@ def overrides_of(content: Any, where: str) -> tuple[str, ...]:
 
 
 def override(key: str, value: float) -> str:
-    return quoted(key, f"{value:g}") if value != int(value) else f"{key}={int(value)}"
+    return f"{key}={int(value) if value == int(value) else value!r}"

@@ -12,7 +12,8 @@ from typing import Any
 from gptlab.ablation.arms import key_of, merged
 from gptlab.ablation.cells import QUIET, SEED, Cell, Parts
 from gptlab.ablation.runs import Runs
-from gptlab.command.composing import compose, explained
+from gptlab.command.composed_once import ComposedCells
+from gptlab.command.composing import explained
 from gptlab.command.line import CommandLine
 from gptlab.config.schema import GalleryConfig
 from gptlab.errors import UserError, require
@@ -108,18 +109,19 @@ class Gallery:
         grid = self.entry.grid
         values = [()] if grid is None else [(override(grid.key, value),) for value in grid.values]
         found: dict[tuple[str, int], Cell] = {}
+        configs = ComposedCells()
         for arm, words in self.entry.arms.items():
             for place, value in enumerate(values):
-                found[arm, place] = self._cell(arm, [*merged(base, words, value)])
+                found[arm, place] = self._cell(arm, [*merged(base, words, value)], configs)
         return found
 
-    def _cell(self, arm: str, words: list[str]) -> Cell:
+    def _cell(self, arm: str, words: list[str], configs: ComposedCells) -> Cell:
         typed = set(map(key_of, words))
         words += [text for text in QUIET if key_of(text) not in typed]
         whole = [*words, f"{SEED}={self.seeds[0]}"]
         try:
             with explained(self.plugins, whole):
-                composed = compose("train", whole)
+                composed = configs.config(whole)
             config = config_of_job(composed, self.plugins, whole)
             return Cell(arm, (), (), tuple(words), config, Parts(config, self.plugins))
         except UserError as error:
@@ -173,7 +175,7 @@ class Gallery:
             numbers[arm], curves[arm] = [], []
             for place in places:
                 cell = self.cells[arm, place]
-                parameters = cell.parts.summary.parameters
+                parameters = cell.parts.parameters
                 numbers[arm].append([])
                 curves[arm].append([])
                 for seed in self.seeds:

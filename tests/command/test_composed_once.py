@@ -11,10 +11,12 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gptlab.command.composed_once import ComposedOnce
-from gptlab.command.composing import prepared
+from gptlab.command import composed_once
+from gptlab.command.composed_once import ComposedCells, ComposedOnce
+from gptlab.command.composing import compose, prepared
 from gptlab.command.hydra_insides import hydra_for
 from gptlab.command.line import read_command_line
+from gptlab.gallery.entry import override
 
 JOBS = [
     ["+experiment=tiny", "seed=1"],
@@ -24,10 +26,13 @@ JOBS = [
     ["+experiment=tiny", "train.learningRate=1", "model.finalNorm=true", "optimizer.beta2=0.999", "seed=3"],
     ["model/norm=layernorm", "model.norm.scale=true", "model.nEmbd=8"],
     ["optimizer=sgd", "train.learningRate=1e-1", "description='a, b'"],
+    ["train.numSteps=10", "train={numSteps: 20}", "train.logEvery=5"],
+    ["train.numSteps=10", 'train.numSteps="30"'],
     ["hydra.job.num=7", "seed=1"],
     ["model.norm=3"],
     [],
 ]
+CELLS = [job for job in JOBS if "hydra.job.num=7" not in job]
 
 
 @pytest.fixture
@@ -72,6 +77,40 @@ def test_a_job_without_hydra_s_part_is_the_rest_of_hydra_s_own(
         assert OmegaConf.is_struct(task)
         task.seed = 99  # no other job has it
     assert found == 2 * (len(JOBS) - 2), "all but the two that are Hydra's to do"
+
+
+@pytest.mark.slow
+def test_a_cell_s_config_is_hydra_s_own() -> None:
+    prepared(read_command_line(["-m", "+experiment=tiny"], "train", single=True))
+    configs = ComposedCells()
+    for overrides in (*CELLS, *CELLS):
+        found = configs.config([*overrides])
+        assert whole(found) == whole(compose("train", [*overrides])), overrides
+        assert OmegaConf.is_struct(found)
+        found.seed = 99  # no other one has it
+    for wrong in (["model.nEmbd=1.5"], ["seed=true"], ["nothing=1"]):
+        with pytest.raises(ConfigCompositionException) as expected:
+            compose("train", wrong)
+        with pytest.raises(ConfigCompositionException) as error:
+            configs.config(wrong)
+        assert str(error.value) == str(expected.value)
+
+
+@pytest.mark.slow
+def test_cells_that_plain_values_set_apart_are_composed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(read_command_line(["-m", "+experiment=tiny"], "train", single=True))
+    asked: list[list[str]] = []
+
+    def composing(name: str, overrides: list[str]) -> DictConfig:
+        asked.append(overrides)
+        return compose(name, overrides)
+
+    monkeypatch.setattr(composed_once, "compose", composing)
+    configs = ComposedCells()
+    for rate in (0.1, 0.2, 1e-05):
+        config = configs.config(["+experiment=tiny", override("train.learningRate", rate), "seed=3"])
+        assert (config.train.learningRate, config.seed) == (rate, 3)
+    assert asked == [["+experiment=tiny"]]
 
 
 @pytest.mark.slow
