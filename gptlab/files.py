@@ -7,6 +7,7 @@ import math
 import os
 import stat
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -93,17 +94,40 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def append_whole(path: Path, content: bytes) -> None:
-    """Add `content` to the end of a file. Raises OSError; the file is then as it was."""
-    with path.open("ab", buffering=0) as file:
-        size = file.seek(0, os.SEEK_END)
+class OpenFile:
+    """A file to add to, which stays open. Raises OSError if it cannot be opened; it is made if it is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        self.close = weakref.finalize(self, os.close, self.descriptor)
+        self._identity = os.fstat(self.descriptor)
+
+    def size_at(self, path: Path) -> int | None:
+        """In bytes; None if what is there is no more this file."""
+        try:
+            found = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_size if os.path.samestat(found, self._identity) else None
+
+    def append(self, content: bytes) -> None:
+        """Add to its end. Raises OSError; the file is then as it was."""
         rest = memoryview(content)
         try:
             while rest:
-                rest = rest[file.write(rest) :]
+                rest = rest[os.write(self.descriptor, rest) :]
         except OSError:
-            file.truncate(size)
+            os.ftruncate(self.descriptor, os.fstat(self.descriptor).st_size - (len(content) - len(rest)))
             raise
+
+
+def append_whole(path: Path, content: bytes) -> None:
+    """Add `content` to the end of a file. Raises OSError; the file is then as it was."""
+    file = OpenFile(path)
+    try:
+        file.append(content)
+    finally:
+        file.close()
 
 
 class Busy(Exception):

@@ -30,6 +30,8 @@ def compile_quickly() -> None:
 
 def compile_as_users_do(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From here on this process compiles optimized programs. Call what comes back before that is undone."""
+    import optax  # noqa: F401 - it calls jax.jit as it is imported, for functions that are called within others
+
     from gptlab.engines import xla_measuring, xla_programs
 
     def forget() -> None:

@@ -106,7 +106,7 @@ class XlaSession:
         if not arrays or xla_devices.device_of(arrays) is device:
             return arrays
         with self._computing():
-            return {name: jax.device_put(array, device) for name, array in arrays.items()}
+            return dict(zip(arrays, jax.device_put([*arrays.values()], device), strict=True))
 
     def _program(
         self, make: Callable[..., Any], weights: NamedArrays, *parts: Any, narrow: bool = False
@@ -153,7 +153,7 @@ class XlaSession:
         with self._computing(state.weights), xla_devices.turn(device):
             narrow = xla_compiled.is_narrow(state.weights)
             program = self._program(make, state.weights, self.template, narrow=narrow)
-            hyper, key = self._arrays(self.hyper), key_of(batches.seed)
+            hyper, key = self._given(self.hyper), key_of(batches.seed)
             # Apart, so that no gradient is computed of what stays as it is.
             fixed = {name: array for name, array in state.weights.items() if name in self.frozen}
             for i, part in enumerate(parts_of(batches)):
@@ -165,7 +165,7 @@ class XlaSession:
                     hyper,
                     padded(batches.tokens[part], capacity),
                     padded(batches.lengths[part], capacity, 1),
-                    self._array(padded(learning_rates[part], capacity)),
+                    self._numbers(padded(learning_rates[part], capacity)),
                     np.int32(count),
                     slots and slots[i],
                     fixed,
@@ -299,12 +299,12 @@ class XlaSession:
         with self._computing(weights):
             program = self._program(partial(xla_programs.generate_program, ends=ends), weights, choose)
             whole = padded(np.asarray(prompt, dtype=np.int32), uniforms.shape[1])
-            values = self._arrays(settings)
+            values = self._given(settings)
 
             def some(drawn: np.ndarray) -> np.ndarray:
                 with self._computing(weights):
                     known = np.int32(len(prompt))
-                    return np.asarray(program(weights, whole, known, self._array(drawn), values))
+                    return np.asarray(program(weights, whole, known, self._numbers(drawn), values))
 
             if not grouped:
                 return some(uniforms)
@@ -326,17 +326,22 @@ class XlaSession:
         weights = self._moved(state.weights, device)
         with self._computing(weights), xla_devices.turn(device):
             program = self._program(partial(xla_sliding.slide_program, ends=ends), weights, choose)
-            values = self._arrays(settings)
-            found = program(weights, np.asarray(windows, dtype=np.int32), self._array(uniforms), values)
+            values = self._given(settings)
+            found = program(weights, np.asarray(windows, dtype=np.int32), self._numbers(uniforms), values)
             return np.asarray(found)
 
-    def _array(self, values: Any) -> Any:
-        # A copy: training gives its state away, and must not write into the caller's numbers. Put, not asarray: that
-        # traces and compiles a program for each shape (seven of them before step 1 of `names`, a tenth of a second).
-        return jax.device_put(np.array(values, dtype=self.arithmetic.dtype))
+    def _numbers(self, values: Any) -> np.ndarray:
+        """As a program takes what it is only given: put on a device by itself, each would cost a tenth of a ms."""
+        return np.asarray(values, dtype=self.arithmetic.dtype)
+
+    def _given(self, named: Mapping[str, Any]) -> NamedArrays:
+        return {name: self._numbers(values) for name, values in named.items()}
 
     def _arrays(self, named: Mapping[str, Any]) -> NamedArrays:
-        return {name: self._array(values) for name, values in named.items()}
+        # Copies: training gives its state away, and must not write into the caller's numbers. Put, not asarray: that
+        # traces and compiles a program for each shape (seven of them before step 1 of `names`, a tenth of a second).
+        copies = [np.array(values, dtype=self.arithmetic.dtype) for values in named.values()]
+        return dict(zip(named, jax.device_put(copies), strict=True))
 
 
 def check_there(state: State) -> None:

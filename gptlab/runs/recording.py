@@ -11,7 +11,7 @@ from typing import Any
 
 from gptlab.calling import warn
 from gptlab.errors import UserError
-from gptlab.files import append_whole, write_text
+from gptlab.files import OpenFile, append_whole, write_text
 from gptlab.plugins.hookspecs import hookimpl
 from gptlab.runs.files import METRICS, SAMPLES
 from gptlab.runs.folder import RunFolder, Samples, facts_of
@@ -37,15 +37,23 @@ class FolderListener:
 
     @hookimpl
     def gptlab_step_ended(self, run: Run, step: int, metrics: dict[str, float]) -> None:
+        if self._is_there(run.folder):
+            self._metrics.append(run.folder, line_of(step, metrics), lambda: metrics_text(run))
+            new = run.samples[self._samples_written :]
+            self._samples_written += len(new)
+            self._samples.append(run.folder, lines_of_samples(new), lambda: samples_text(run))
+
+    @hookimpl
+    def gptlab_run_ended(self) -> None:
+        self._metrics.close()
+        self._samples.close()
+
+    def _is_there(self, folder: Path) -> bool:
+        """Whether what has this name is the folder that the run began in."""
         try:
-            if not os.path.samestat(self._folder, os.stat(run.folder)):
-                return
+            return os.path.samestat(self._folder, os.stat(folder))
         except (FileNotFoundError, NotADirectoryError):
-            return
-        self._metrics.append(run.folder, line_of(step, metrics), lambda: metrics_text(run))
-        new = run.samples[self._samples_written :]
-        self._samples_written += len(new)
-        self._samples.append(run.folder, lines_of_samples(new), lambda: samples_text(run))
+            return False
 
 
 def metrics_text(run: Run) -> str:
@@ -82,13 +90,18 @@ def keep_rows(run: Run, end: int, rows: Metrics, step: int) -> None:
 
 
 class GrowingFile:
-    """A file that grows by whole texts: one that could not be written, for a full disk, waits for the next."""
+    """A file that grows by whole texts: one that could not be written, for a full disk, waits for the next.
+
+    It stays open from one text to the next, as long as it has its name. To open it for each took a short run of a sweep
+    a tenth of its time.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._waiting = b""
         self._failed = False
         self._size = 0  # that it must have at least: nobody else is to make it shorter
+        self._file: OpenFile | None = None
 
     def append(self, folder: Path, text: str, whole: Callable[[], str]) -> None:
         """What goes wrong is said, once, and tried again.
@@ -100,12 +113,19 @@ class GrowingFile:
             return
         path = folder / self.name
         try:
-            if size_of(path) < self._size:
+            size = None if self._file is None else self._file.size_at(path)
+            if size is None:
+                self.close()
+                size = size_of(path)
+            if size < self._size:
+                self.close()
                 write_text(path, whole())
                 warn(f"{os.path.relpath(path)} was removed or truncated during the run: it is written again.")
+                self._size = size_of(path)
             else:
-                append_whole(path, self._waiting)
-            self._size = size_of(path)
+                self._file = self._file or OpenFile(path)
+                self._file.append(self._waiting)
+                self._size = size + len(self._waiting)
         except OSError as error:
             if not self._failed:
                 message = f"{os.path.relpath(path)} could not be written ({error.strerror})"
@@ -113,6 +133,12 @@ class GrowingFile:
             self._failed = True
         else:
             self._waiting, self._failed = b"", False
+
+    def close(self) -> None:
+        """Let go of it; the next text opens it again."""
+        if self._file is not None:
+            self._file.close()
+        self._file = None
 
 
 def size_of(path: Path) -> int:

@@ -10,8 +10,9 @@ import pytest
 
 from gptlab import signals
 from gptlab.cli import main
+from gptlab.files import OpenFile
 from gptlab.launch import launch, observers, reports
-from gptlab.runs import recording, saving
+from gptlab.runs import saving
 from gptlab.runs.checkpoint.folder import checkpoint_folders
 from gptlab.runs.folder import RunFolder
 from gptlab.training.loop import Training
@@ -47,10 +48,9 @@ def at_call(
     return call
 
 
-def torn(path: Path, content: bytes) -> None:
+def torn(file: OpenFile, content: bytes) -> None:
     """Half of what was to be written."""
-    with path.open("ab") as file:
-        file.write(content[: len(content) // 2])
+    os.write(file.descriptor, content[: len(content) // 2])
     press(2)
 
 
@@ -61,9 +61,9 @@ PLACES: dict[str, tuple[Any, str, int, Callable[..., None], bool]] = {
     "at the last evaluation": (Training, "evaluate", 5, lambda *_: press(2), False),
     "in samples": (observers, "generate", 2, lambda *_: press(2), False),
     "in what is printed": (reports, "milestone", 2, lambda *_: press(2), False),
-    "before a row is written": (recording, "append_whole", 12, lambda *_: press(2), False),
-    "in the middle of a row": (recording, "append_whole", 12, torn, False),
-    "after a row is written": (recording, "append_whole", 12, lambda *_: press(2), True),
+    "before a row is written": (OpenFile, "append", 12, lambda *_: press(2), False),
+    "in the middle of a row": (OpenFile, "append", 12, torn, False),
+    "after a row is written": (OpenFile, "append", 12, lambda *_: press(2), True),
     "before the rows are known": (SmoothedLoss, "add", 4, lambda *_: press(2), False),
     "before a checkpoint": (saving, "write_checkpoint", 1, lambda *_: press(2), False),
     "after a checkpoint": (saving, "write_checkpoint", 1, lambda *_: press(2), True),

@@ -12,7 +12,7 @@ import pytest
 
 import gptlab.runs.checkpoint.folder
 from gptlab.errors import UserError
-from gptlab.files import append_whole, read_json, write_atomic, write_json, write_text
+from gptlab.files import OpenFile, append_whole, read_json, write_atomic, write_json, write_text
 from gptlab.runs.checkpoint.folder import checkpoint_folders, read_checkpoint
 from gptlab.runs.checkpoint.newest import (
     newest_or_refuse,
@@ -288,3 +288,30 @@ def test_a_file_grows_by_whole_texts(tmp_path, monkeypatch):
     append_whole(path, b"one\n")
     append_whole(path, b"two\n")
     assert path.read_bytes() == b"one\ntwo\n"
+    write, given = os.write, []
+
+    def full_at_half(descriptor: int, content: bytes) -> int:
+        given.append(bytes(content))
+        if len(given) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, content[:3])
+
+    monkeypatch.setattr(os, "write", full_at_half)
+    with pytest.raises(OSError, match="No space left"):
+        append_whole(path, b"three\n")
+    assert given == [b"three\n", b"ee\n"]
+    assert path.read_bytes() == b"one\ntwo\n"
+
+
+def test_an_open_file_knows_what_has_its_name(tmp_path):
+    path = tmp_path / "a.txt"
+    file = OpenFile(path)
+    file.append(b"one\n")
+    assert file.size_at(path) == 4
+    path.rename(tmp_path / "b.txt")
+    assert file.size_at(path) is None
+    path.write_text("another")
+    assert file.size_at(path) is None and file.size_at(path / "below") is None
+    file.close()
+    with pytest.raises(OSError):
+        os.fstat(file.descriptor)

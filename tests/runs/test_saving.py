@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import gptlab.runs.checkpoint.folder
-import gptlab.runs.recording
 import gptlab.runs.saving
 from gptlab.cli import main
 from gptlab.engines.engine import State
+from gptlab.files import OpenFile
 from gptlab.runs.checkpoint.folder import checkpoint_folders, read_checkpoint
 from gptlab.runs.checkpoint.newest import newest_whole
 from gptlab.runs.saving import Saver
@@ -194,15 +194,15 @@ def test_a_disk_that_is_full_at_the_end_is_a_failed_run(
 def test_a_disk_that_is_full_for_metrics_loses_none(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    append, failed = gptlab.runs.recording.append_whole, []
+    append, failed = OpenFile.append, []
 
-    def fail_at_first(path: Path, content: bytes) -> None:
+    def fail_at_first(file: OpenFile, content: bytes) -> None:
         if b'"step": 3,' in content and len(failed) < 3:
-            failed.append(path)
+            failed.append(content)
             raise FULL
-        append(path, content)
+        append(file, content)
 
-    monkeypatch.setattr(gptlab.runs.recording, "append_whole", fail_at_first)
+    monkeypatch.setattr(OpenFile, "append", fail_at_first)
     assert main(SOME) == 0
     assert [row["step"] for row in logged(Path("run"))] == list(range(1, 10))
     error = capfd.readouterr().err
