@@ -11,7 +11,6 @@ from gptlab.ablation.arms import key_of, merged
 from gptlab.ablation.comparable import BY, Judged, check_comparable
 from gptlab.ablation.question import Question
 from gptlab.ablation.result import Costs
-from gptlab.command.composed_once import ComposedCells
 from gptlab.command.composing import explained
 from gptlab.config.typed import Chosen, Config, as_dict
 from gptlab.errors import UserError
@@ -100,6 +99,8 @@ class Cells:
         self.notes: list[str] = []
         self._plugins = plugins
         self._composed: dict[tuple[str, ...], Cell] = {}
+        from gptlab.command.composed_once import ComposedCells  # which loads Hydra
+
         self._configs = ComposedCells()
 
     def baseline(self, size: tuple[str, ...] = (), setting: tuple[str, ...] = ()) -> Cell:

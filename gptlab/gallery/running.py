@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gptlab.ablation.arms import key_of, merged
 from gptlab.ablation.cells import QUIET, SEED, Cell, Parts
 from gptlab.ablation.runs import Runs
-from gptlab.command.composed_once import ComposedCells
 from gptlab.command.composing import explained
 from gptlab.command.line import CommandLine
 from gptlab.config.schema import GalleryConfig
@@ -34,6 +33,9 @@ from gptlab.sweeps.plan import config_of_job
 from gptlab.sweeps.record import JobRecord
 from gptlab.sweeps.running import carry_out
 from gptlab.training.metric_rows import rows_in
+
+if TYPE_CHECKING:
+    from gptlab.command.composed_once import ComposedCells
 
 OWN = ("seeds", "again", "hydra", "sweep", SEED)  # keys of the verb, and of how runs are launched
 OF_LAUNCHING = ("hydra", "sweep", "again", "tracking", "progress")  # no part of what was found
@@ -106,6 +108,8 @@ class Gallery:
 
     def _composed(self, base: Sequence[str]) -> dict[tuple[str, int], Cell]:
         """The runs as they are to be, whatever their seed, by arm and place in the grid. Raises UserError."""
+        from gptlab.command.composed_once import ComposedCells  # which loads Hydra
+
         grid = self.entry.grid
         values = [()] if grid is None else [(override(grid.key, value),) for value in grid.values]
         found: dict[tuple[str, int], Cell] = {}
