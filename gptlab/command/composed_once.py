@@ -96,7 +96,7 @@ class ComposedOnce(ConfigLoaderImpl):
         """
         tried: set[tuple[tuple[str, ...], str]] = set()
         for overrides in jobs:
-            others = tuple(text for text in overrides if not PLAIN.fullmatch(text))
+            _, others = apart(overrides)
             new = {(others, text) for text in overrides} - tried
             if new:
                 tried |= new
